@@ -1,0 +1,1 @@
+//! Bindery's pure rules.
