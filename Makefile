@@ -1,0 +1,45 @@
+# Bindery's commands. Each is one line here and one script in scripts/.
+
+# A fresh rustup is not in the PATH of shells that were open before it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo dev dev-stop env test lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## install what is missing (Debian, Ubuntu; as root or with sudo)
+	@scripts/setup.sh
+
+build: setup ## build the daemon and the demo, build and install the extension
+	@cargo build --release -p binderyd -p bindery-demo
+	@scripts/install-extension.sh
+
+demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
+	@scripts/demo.sh
+
+dev: build ## a private Postgres, Redis and daemon in the background; prints their addresses
+	@scripts/dev.sh start
+
+dev-stop: ## stop what `make dev` started
+	@scripts/dev.sh stop
+
+env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
+	@scripts/dev.sh env
+
+test: build lint ## every test: unit, property, end to end, pgTAP
+	cargo test --workspace --exclude bindery
+	scripts/pgtap.sh
+
+lint: setup ## formatting and clippy, warnings as errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: build ## the benchmarks: a table, and one JSON line a figure
+	cargo run --release -p bindery-tests --bin bench
+
+clean: ## stop `make dev`; remove what was built, private data and logs
+	@scripts/dev.sh clean
+	cargo clean
+	rm -rf .pgrx demo/out

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# binderyd in the background, for the private servers of a folder (servers.sh): schema first, then the relay.
+#
+#   daemon.sh start|stop|status DIR
+#
+# Adds to DIR: binderyd.log, binderyd.pid, binderyd.http (the address).
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+
+[[ $# -eq 2 ]] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
+command=$1
+dir=$(cd "$2" && pwd -P) || exit 1
+
+# A zombie has no command line; a number taken over by another process has another one.
+daemon_pid() {
+  local pid
+  pid=$(cat "$dir/binderyd.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'binderyd run' && echo "$pid"
+}
+
+# is_ready ADDRESS: GET /readyz answers 200.
+is_ready() {
+  local line
+  exec 3<>"/dev/tcp/${1/://}" || return 1
+  printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
+  read -r -t 5 line <&3 && [[ $line == *" 200 "* ]]
+} 2>/dev/null
+
+# Starts it and waits until it is ready.
+run() {
+  local address try pid
+  address=127.0.0.1:$(free_port)
+  setsid "$binderyd" run --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --stream bindery:events --http "$address" \
+    </dev/null >"$dir/binderyd.log" 2>&1 &
+  pid=$!
+  disown
+  echo "$pid" >"$dir/binderyd.pid"
+  echo "http://$address" >"$dir/binderyd.http"
+  for ((try = 0; try < 600; try++)); do
+    if (is_ready "$address"); then return; fi
+    kill -0 "$pid" 2>/dev/null || return 1
+    sleep 0.05
+  done
+  return 1
+}
+
+start() {
+  local try
+  binderyd=$(target_dir)/release/binderyd
+  [[ -x $binderyd ]] || die "no $binderyd; run: make build"
+  if daemon_pid >/dev/null; then
+    [[ $binderyd -nt $dir/binderyd.pid ]] || return 0
+    stop # it was built anew since
+  fi
+  # shellcheck source=/dev/null
+  source "$dir/env"
+  "$binderyd" migrate --database-url "$DATABASE_URL" >"$dir/migrate.log" 2>&1 || {
+    cat "$dir/migrate.log" >&2
+    die "binderyd migrate failed"
+  }
+  for ((try = 0; try < 3; try++)); do
+    run && return
+    # Somebody else took the port in the meantime.
+    grep -qi 'address.*in use' "$dir/binderyd.log" || break
+  done
+  tail -n 20 "$dir/binderyd.log" >&2
+  die "binderyd did not get ready; its log: $dir/binderyd.log"
+}
+
+# SIGTERM lets it finish what is in flight and release its lease.
+stop() {
+  local pid try
+  pid=$(daemon_pid) || return 0
+  kill -TERM "$pid"
+  for ((try = 0; try < 300; try++)); do
+    daemon_pid >/dev/null || return 0
+    sleep 0.05
+  done
+  echo "binderyd (process $pid) does not stop after 15 s; killing it" >&2
+  kill -KILL "$pid"
+}
+
+status() {
+  local pid
+  if pid=$(daemon_pid); then echo "binderyd: running (process $pid, $(<"$dir/binderyd.http"))"; else
+    echo "binderyd: stopped"
+    return 1
+  fi
+}
+
+case $command in
+  start | stop | status) "$command" ;;
+  *) die "daemon.sh: $command?" ;;
+esac

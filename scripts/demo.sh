@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The demo, once all is built: private servers, the daemon, and real workers over demo/books/.
+# On a terminal the books' progress is shown live; with ONCE=1, or without a terminal, the conductor's own words are.
+# Ends with the conductor's exit code and leaves nothing running.
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+dir=$(scratch)/demo
+bin=$(target_dir)/release
+children=()
+
+# Every way out comes through here, Ctrl-C included.
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+  local code=$? child
+  trap '' INT TERM
+  for child in "${children[@]}"; do kill -TERM "$child" 2>/dev/null || true; done
+  wait "${children[@]}" 2>/dev/null || true
+  scripts/daemon.sh stop "$dir" || true
+  scripts/servers.sh stop "$dir" || true
+  exit "$code"
+}
+
+conduct() {
+  "$bin/bindery-demo" --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --out demo/out --books demo/books --once
+}
+
+if [[ -d $dir ]] && { scripts/servers.sh status "$dir" || scripts/daemon.sh status "$dir"; } >/dev/null 2>&1; then
+  die "a demo is already running in $dir; end it, or what is left of it: scripts/daemon.sh stop $dir; scripts/servers.sh stop $dir"
+fi
+if [[ -d $dir ]]; then scripts/servers.sh stop "$dir"; fi
+rm -rf "$dir"
+mkdir -p "$dir" demo/out
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+step "starting a private Postgres and Redis" scripts/servers.sh start "$dir"
+step "installing the schema and starting the daemon" scripts/daemon.sh start "$dir"
+# shellcheck source=/dev/null
+source "$dir/env"
+address=$(<"$dir/binderyd.http")
+echo "    status over HTTP: $address/api/books/{id}/status    metrics: $address/metrics    logs: $dir"
+
+code=0
+if [[ -t 1 && ${ONCE:-0} != 1 ]]; then
+  conduct >"$dir/demo.log" 2>&1 &
+  conductor=$!
+  children+=("$conductor")
+  "$bin/binderyd" watch --database-url "$DATABASE_URL" &
+  watch=$!
+  children+=("$watch")
+  wait "$conductor" || code=$?
+  sleep 1 # for the last change to be drawn
+  kill -TERM "$watch" 2>/dev/null || true
+  wait "$watch" || true
+  echo
+  cat "$dir/demo.log"
+else
+  conduct &
+  children+=($!)
+  wait $! || code=$?
+fi
+echo "    the comics lie in $ROOT/demo/out"
+exit "$code"

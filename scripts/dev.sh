@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# For development: private servers and the daemon in the background, until stopped.
+#
+#   dev.sh start|stop|env
+#   dev.sh clean            stop, and remove all private data and logs
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+
+dir=$(scratch)/dev
+servers=$ROOT/scripts/servers.sh
+daemon=$ROOT/scripts/daemon.sh
+
+start() {
+  if ! "$servers" start "$dir" || ! "$daemon" start "$dir"; then
+    stop
+    exit 1
+  fi
+  print_env
+  echo "# logs and data: $dir; stop with: make dev-stop"
+}
+
+stop() {
+  [[ -d $dir ]] || return 0
+  "$daemon" stop "$dir"
+  "$servers" stop "$dir"
+}
+
+print_env() {
+  if ! "$daemon" status "$dir" >/dev/null 2>&1 || ! "$servers" status "$dir" >/dev/null 2>&1; then
+    die "not running; start it with: make dev"
+  fi
+  cat "$dir/env"
+  echo "export BINDERY_URL=$(<"$dir/binderyd.http")"
+}
+
+case ${1:-} in
+  start | stop) "$1" ;;
+  env) print_env ;;
+  clean)
+    stop
+    rm -rf "$(scratch)"
+    ;;
+  *) die "usage: dev.sh start|stop|env|clean" ;;
+esac

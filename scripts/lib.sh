@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# What the other scripts share: where things are, how a step is shown, how to fail. Sourced, never run.
+
+set -euo pipefail
+umask 022
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# The Postgres that Bindery is built for and runs on. PG_CONFIG points to one outside Debian's place.
+export PG_MAJOR=${PG_MAJOR:-15}
+export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/$PG_MAJOR/bin/pg_config}
+
+# A fresh rustup is not in the PATH of shells that were open before it.
+command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+
+# cargo-pgrx must be of the very version that the extension pins, and leaves the user's own one alone.
+PGRX_VERSION=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$ROOT/extension/Cargo.toml")
+export CARGO_PGRX_ROOT=${XDG_CACHE_HOME:-$HOME/.cache}/bindery/cargo-pgrx-$PGRX_VERSION
+# .cargo/config.toml says the same to cargo itself; a subcommand run directly does not see that.
+export PGRX_HOME=$ROOT/.pgrx
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null; }
+
+is_root() { [[ $EUID -eq 0 ]]; }
+
+# Runs a command as root, however we got here.
+as_root() {
+  if is_root; then "$@"; else
+    has sudo || die "this needs root: $* (sudo is not installed)"
+    sudo "$@"
+  fi
+}
+
+# Postgres refuses to run as root; Debian's user for it steps in.
+as_postgres() {
+  if is_root; then
+    (cd / && HOME=/ setpriv --reuid=postgres --regid=postgres --init-groups -- "$@")
+  else "$@"; fi
+}
+
+# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log, whose tail is shown on failure.
+step() {
+  local text=$1 began=$SECONDS log
+  shift
+  log=$(scratch)/logs/$(tr -cs 'a-zA-Z0-9.\n' '-' <<<"$text").log
+  mkdir -p "${log%/*}"
+  printf '==> %s … ' "$text"
+  if [[ -n ${STEP_IS_LONG:-} ]]; then printf '(%s; log: %s) ' "$STEP_IS_LONG" "$log"; fi
+  if "$@" >"$log" 2>&1 </dev/null; then
+    printf '%d s\n' $((SECONDS - began))
+  else
+    printf 'failed after %d s; the end of %s:\n' $((SECONDS - began)) "$log"
+    tail -n 30 "$log" | sed 's/^/    /'
+    exit 1
+  fi
+}
+
+# Where logs and private servers' data go: .bindery/ in the checkout. User postgres cannot reach a checkout under
+# /root, say; as root it is then a folder of its own in /tmp.
+scratch() {
+  local dir=${BINDERY_SCRATCH:-$ROOT/.bindery}
+  mkdir -p "$dir"
+  if is_root && ! postgres_reaches "$dir"; then
+    dir=/tmp/bindery-$(sha256sum <<<"$ROOT" | cut -c1-12)
+    mkdir -p "$dir"
+    [[ -O $dir && ! -L $dir ]] || die "$dir belongs to somebody else; set BINDERY_SCRATCH to a folder of your own"
+  fi
+  echo "$dir"
+}
+
+# Before set-up there may be no user postgres yet, and nothing that it would have to reach.
+postgres_reaches() { ! id postgres >/dev/null 2>&1 || as_postgres test -x "$1"; }
+
+# Cargo knows best where it puts what it builds (CARGO_TARGET_DIR, the user's own configuration).
+target_dir() {
+  cargo metadata --manifest-path "$ROOT/Cargo.toml" --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
+# A port that nobody listens on now; below the range that the system gives to outgoing connections. Somebody may still
+# be faster, so whoever takes one tries again with another.
+free_port() {
+  local port
+  while port=$((20000 + RANDOM % 12000)); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}

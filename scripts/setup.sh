@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Installs what Bindery's build, demo and tests need and this machine lacks. Looks at the real things each time (no
+# stamps), so it is quick when all is there and mends what went missing.
+# Debian and Ubuntu, as root or through sudo; elsewhere it says what to install by hand.
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+
+missing=()
+
+# need PACKAGE CHECK...: the package is missing unless the check succeeds.
+need() {
+  local package=$1
+  shift
+  "$@" || missing+=("$package")
+}
+
+has_c() { has cc && has make; }
+has_pkg_config() { has pkg-config; }
+has_openssl() { has_pkg_config && pkg-config --exists openssl; }
+# The plain name comes with the -dev package only, which also brings the headers that bindgen needs.
+has_libclang() {
+  [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null ||
+    compgen -G '/usr/lib*/libclang.so' >/dev/null
+}
+pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
+
+find_missing() {
+  missing=()
+  need build-essential has_c
+  need pkg-config has_pkg_config
+  need libssl-dev has_openssl
+  need libclang-dev has_libclang
+  need "postgresql-$PG_MAJOR" pg_file --bindir postgres
+  need "postgresql-server-dev-$PG_MAJOR" pg_file --includedir-server postgres.h
+  need "postgresql-$PG_MAJOR-pgtap" pg_file --sharedir extension/pgtap.control
+  need libtap-parser-sourcehandler-pgtap-perl has pg_prove
+  need redis-server has redis-server
+}
+
+check_rust() {
+  local wanted found
+  has cargo || die "no Rust toolchain. Install one as https://rustup.rs says:
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+  then run this again."
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
+  # In the checkout rustup picks the toolchain that rust-toolchain.toml names.
+  found=$(cd "$ROOT" && rustc --version | cut -d' ' -f2) || die "rustc does not run; see the message above"
+  [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||
+    die "Rust $wanted or newer is needed, this is $found. With rustup: rustup update stable"
+}
+
+check_pg_major() {
+  grep -q "^pg$PG_MAJOR = " "$ROOT/extension/Cargo.toml" ||
+    die "PG_MAJOR=$PG_MAJOR: the extension supports $(sed -n 's/^pg\([0-9]*\) = .*/PostgreSQL \1/p' "$ROOT/extension/Cargo.toml" | paste -sd,) for now"
+}
+
+say_by_hand() {
+  cat >&2 <<TEXT
+error: this system has no apt-get, so set-up cannot install what is missing. Please install by hand:
+    a C compiler and make, pkg-config, OpenSSL's headers, libclang with its headers (else set LIBCLANG_PATH)
+    PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
+    pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
+    Redis 6.2 or newer (redis-server and redis-cli in the PATH)
+  Missing here, by their Debian names: ${missing[*]}
+TEXT
+  exit 1
+}
+
+# Installing postgresql would also create and enable a cluster `main`; nobody here asked for one.
+without_main_cluster() {
+  local conf=/etc/postgresql-common/createcluster.d/bindery-setup.conf failed=0
+  as_root mkdir -p "${conf%/*}"
+  echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
+  "$@" || failed=$?
+  as_root rm -f "$conf"
+  return "$failed"
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+install_missing() {
+  has apt-get || say_by_hand
+  is_root || as_root -v # asks for the password now, not in the middle of a line
+  step "apt-get update" as_root apt-get update
+  [[ $(apt-cache policy "postgresql-server-dev-$PG_MAJOR" | sed -n 's/^ *Candidate: //p') =~ ^[0-9] ]] || pg_file --bindir postgres ||
+    die "this system's package sources have no PostgreSQL $PG_MAJOR, the one that Bindery supports for now.
+  The PostgreSQL project's own have it:
+    apt-get install postgresql-common && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh
+  then run this again."
+  step "installing ${missing[*]}" without_main_cluster apt_install "${missing[@]}"
+  if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
+    echo "    The package may have started a Redis service of its own on port 6379. Bindery does not use it."
+  fi
+  find_missing
+  [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"
+}
+
+install_cargo_pgrx() {
+  # Not into the checkout's target directory: `make clean` should not cost four minutes.
+  env -u CARGO_TARGET_DIR cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --root "$CARGO_PGRX_ROOT"
+}
+
+init_pgrx() {
+  mkdir -p "$PGRX_HOME"
+  # --no-run: no data directory, which only `cargo pgrx run` and `test` would use.
+  "$CARGO_PGRX_ROOT/bin/cargo-pgrx" pgrx init "--pg$PG_MAJOR=$PG_CONFIG" --no-run
+}
+
+check_pg_major
+check_rust
+find_missing
+if [[ ${#missing[@]} -gt 0 ]]; then install_missing; fi
+if [[ ! -x $CARGO_PGRX_ROOT/bin/cargo-pgrx ]]; then
+  STEP_IS_LONG="about 4 minutes on 2 cores" step "installing cargo-pgrx $PGRX_VERSION" install_cargo_pgrx
+fi
+if ! grep -qsF "pg$PG_MAJOR = \"$PG_CONFIG\"" "$PGRX_HOME/config.toml"; then
+  step "telling pgrx about PostgreSQL $PG_MAJOR" init_pgrx
+fi
