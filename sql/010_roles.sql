@@ -1,0 +1,14 @@
+-- The roles that Supabase has (anon, authenticated, service_role) and bindery_relay, each made where it is missing.
+-- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own login role.
+-- Locks: none of ours.
+do $$
+declare
+  wanted text;
+begin
+  foreach wanted in array array['anon', 'authenticated', 'service_role', 'bindery_relay'] loop
+    if to_regrole(wanted) is null then
+      execute format('create role %I nologin noinherit', wanted);
+    end if;
+  end loop;
+end
+$$;

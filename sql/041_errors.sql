@@ -1,0 +1,61 @@
+-- The errors that more than one function gives, each worded once.
+-- Invariant: PT404 unknown, PT409 conflict, PT422 bad input (PostgREST answers with that HTTP status).
+-- Locks: none.
+create function bindery_internal.unknown_book(book_id uuid) returns jsonb
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select bindery_internal.error('PT404', 'unknown_book',
+    format('There is no book %s.', coalesce(book_id::text, '(null)')),
+    'Register it first with bindery.register_book, or check the id and who is asking.',
+    jsonb_build_object('book_id', book_id));
+$$;
+
+create function bindery_internal.bad_input(argument text, problem text, hint text) returns jsonb
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select bindery_internal.error('PT422', 'bad_input', format('%s %s.', argument, problem), hint,
+    jsonb_build_object('argument', argument));
+$$;
+
+create function bindery_internal.illegal_transition(
+  machine jsonb, from_status text, stage text, to_status text, reason text
+) returns jsonb
+language sql stable parallel safe
+set search_path = ''
+as $$
+  select bindery_internal.error('PT409', 'illegal_transition', reason,
+    case when cardinality(a.allowed) = 0 then 'The book is at its end; register a new one to start over.'
+         else format('Allowed from %s: %s.', from_status, array_to_string(a.allowed, ', ')) end,
+    jsonb_build_object('from', from_status, 'to', to_status, 'allowed', to_jsonb(a.allowed)))
+  from (select coalesce(bindery_core.next_statuses(machine, from_status, stage), '{}') as allowed) as a;
+$$;
+
+create function bindery_internal.refused_report(
+  verdict text, book_id uuid, stage text, substep text, attempt integer
+) returns jsonb
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select case verdict
+    when 'unknown_book' then bindery_internal.unknown_book(book_id)
+    when 'unknown_stage' then bindery_internal.error('PT404', verdict,
+      format('The pipeline of book %s has no stage %s.', book_id, stage),
+      'bindery.get_book_status lists the stages of a book.', where_it_was)
+    when 'stage_not_reached' then bindery_internal.error('PT409', verdict,
+      format('Book %s has not reached the stage %s yet.', book_id, stage),
+      'Make the transition first, then report; or let the pipeline say auto_advance.', where_it_was)
+    when 'unknown_substep' then bindery_internal.error('PT422', verdict,
+      format('The stage %s of book %s has no substep %s.', coalesce(stage, '(current)'), book_id, coalesce(substep, 'all')),
+      'Report a declared substep, plan this one with bindery.plan_substeps, or give the stage open_substeps.', where_it_was)
+    when 'attempt_ahead' then bindery_internal.error('PT409', verdict,
+      format('Book %s has not come to attempt %s.', book_id, attempt),
+      'Use the attempt that bindery.get_resume_point gives.', where_it_was)
+    when 'stale' then '{"stale": true}'
+  end
+  from (select jsonb_build_object('book_id', book_id, 'stage', stage, 'substep', substep, 'attempt', attempt)) as w(where_it_was);
+$$;
+
+comment on function bindery_internal.refused_report(text, uuid, text, text, integer) is
+  'The error for a verdict of bindery_core.report_verdict; null for accept, {"stale": true} for stale.';

@@ -1,0 +1,51 @@
+-- book_events: the append-only history of every change of status.
+-- Invariants: rows are written by the trigger record_transition only, in the change's own transaction, and never updated.
+-- Locks: appended to last.
+create table bindery.book_events (
+  id bigint generated always as identity,
+  book_id uuid not null,
+  revision bigint not null,
+  kind text not null,
+  from_status text,
+  to_status text not null,
+  stage text not null,
+  attempt integer not null,
+  actor text not null,
+  message text,
+  data jsonb,
+  at timestamptz not null,
+  constraint book_events_pkey primary key (id),
+  constraint event_belongs_to_a_book foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
+  constraint one_event_a_revision unique (book_id, revision),
+  constraint kind_is_known check (kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete'))
+);
+
+alter table bindery.book_events enable row level security;
+
+create function bindery_internal.refuse_history_change() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform bindery_internal.raise_error(bindery_internal.error('PT409', 'history_is_append_only',
+    'The history of a book is never rewritten.', 'Make the change itself; it will be recorded.'));
+  return null;
+end
+$$;
+
+create trigger history_is_append_only before update on bindery.book_events
+for each row execute function bindery_internal.refuse_history_change();
+
+comment on table bindery.book_events is 'The history: one row for every change of a book''s status, never updated.';
+comment on column bindery.book_events.id is 'Grows with time; not without gaps.';
+comment on column bindery.book_events.book_id is 'The book.';
+comment on column bindery.book_events.revision is 'The book''s revision after this change.';
+comment on column bindery.book_events.kind is 'register, transition, fail, resume, cancel or complete.';
+comment on column bindery.book_events.from_status is 'The status before; null at registration.';
+comment on column bindery.book_events.to_status is 'The status after.';
+comment on column bindery.book_events.stage is 'The stage the book was in after the change.';
+comment on column bindery.book_events.attempt is 'The attempt after the change.';
+comment on column bindery.book_events.actor is 'Who made it: a user''s id, a role, or relay:<stream>.';
+comment on column bindery.book_events.message is 'What was said with it.';
+comment on column bindery.book_events.data is 'For fail: the error.';
+comment on column bindery.book_events.at is 'When.';

@@ -1,0 +1,34 @@
+-- relay_cursors: one row a stream, how far it is applied and who holds it.
+-- Invariants: position moves only with the events it covers, in one transaction; epoch only grows; one holder at a time.
+-- Locks: taken before any book's row.
+create table bindery.relay_cursors (
+  stream text not null,
+  position text not null default '0-0',
+  epoch bigint not null default 0,
+  holder text,
+  lease_ttl interval not null default '10 seconds',
+  lease_expires_at timestamptz,
+  applied bigint not null default 0,
+  stale bigint not null default 0,
+  dead bigint not null default 0,
+  applied_at timestamptz,
+  created_at timestamptz not null default bindery_internal.now(),
+  constraint relay_cursors_pkey primary key (stream),
+  constraint stream_has_a_name check (length(stream) between 1 and 512),
+  constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$')
+) with (fillfactor = 50);
+
+alter table bindery.relay_cursors enable row level security;
+
+comment on table bindery.relay_cursors is 'One row a Redis stream: the position applied, the lease, and what was counted.';
+comment on column bindery.relay_cursors.stream is 'The stream''s key in Redis.';
+comment on column bindery.relay_cursors.position is 'The id of the last entry whose effect is in this database.';
+comment on column bindery.relay_cursors.epoch is 'The fencing token: one higher at each acquire; an older one can apply nothing.';
+comment on column bindery.relay_cursors.holder is 'Which relay reads it; null: none.';
+comment on column bindery.relay_cursors.lease_ttl is 'How long the lease lasts after each sign of the holder.';
+comment on column bindery.relay_cursors.lease_expires_at is 'When another relay may take over, by this database''s clock.';
+comment on column bindery.relay_cursors.applied is 'Events that took effect.';
+comment on column bindery.relay_cursors.stale is 'Events from an earlier attempt or for a stage left: counted, without effect.';
+comment on column bindery.relay_cursors.dead is 'Events that went to dead_letters.';
+comment on column bindery.relay_cursors.applied_at is 'When a batch was last applied.';
+comment on column bindery.relay_cursors.created_at is 'When the stream was first acquired.';

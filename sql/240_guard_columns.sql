@@ -1,0 +1,39 @@
+-- guard_columns: BEFORE UPDATE on book_status where something that only follows from other things is set by hand.
+-- touch: the same for what may be changed by hand; it counts as a visible change.
+-- Invariants: identity, pipeline, stage and attempt change with status only; revision never falls. Locks: the row being updated.
+create function bindery_internal.guard_columns() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform bindery_internal.raise_error(bindery_internal.error('PT422', 'column_is_derived',
+    format('Of book %s, book_id, pipeline, pipeline_version, created_at, current_stage and attempt are not set by hand, and revision never falls.', old.book_id),
+    'Change the status, or report progress; these columns follow.', jsonb_build_object('book_id', old.book_id)));
+  return null;
+end
+$$;
+
+create trigger guard_columns before update on bindery.book_status
+for each row when (
+  old.book_id <> new.book_id or old.pipeline <> new.pipeline or old.pipeline_version <> new.pipeline_version
+  or old.created_at <> new.created_at or new.revision < old.revision
+  or (old.status = new.status and (old.current_stage <> new.current_stage or old.attempt <> new.attempt)))
+execute function bindery_internal.guard_columns();
+
+create function bindery_internal.touch() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.revision := old.revision + 1;
+  new.updated_at := bindery_internal.now();
+  return new;
+end
+$$;
+
+create trigger touch before update on bindery.book_status
+for each row when (
+  old.status = new.status and old.revision = new.revision
+  and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
+    is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at))
+execute function bindery_internal.touch();

@@ -1,0 +1,43 @@
+-- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
+-- Invariants: history, outbox and the restarted progress rows stand in the change's transaction, under its revision.
+-- Locks: the book's row is held; then book_progress, then the append-only tables.
+create function bindery_internal.record_transition() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  from_status constant text := case when tg_op = 'UPDATE' then old.status end;
+  resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED');
+begin
+  if tg_op = 'UPDATE' and new.status = new.current_stage then
+    -- The stage is entered: guard_transition has already counted these rows as they will be,
+    -- so roll_up finds nothing to change.
+    update bindery.book_progress g
+    set progress = 0, done = null, total = null, message = null, checkpoint = null, started_at = null,
+        attempt = new.attempt, updated_at = new.updated_at
+    where g.book_id = new.book_id and g.stage = new.current_stage and not bindery_internal.kept(resuming, g);
+  end if;
+
+  insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
+  values (new.book_id, new.revision,
+    case when tg_op = 'INSERT' then 'register' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
+         when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
+    from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
+    case when new.status = 'FAILED' then new.error end, new.updated_at);
+
+  insert into bindery.outbox (book_id, revision, kind, payload, created_at)
+  values (new.book_id, new.revision, case when resuming then 'resume' else 'transition' end,
+    jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
+      'stage', new.current_stage, 'attempt', new.attempt)
+    || case when resuming then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
+    new.updated_at);
+  return null;
+end
+$$;
+
+create trigger record_start after insert on bindery.book_status
+for each row execute function bindery_internal.record_transition();
+
+create trigger record_transition after update on bindery.book_status
+for each row when (old.status is distinct from new.status)
+execute function bindery_internal.record_transition();

@@ -1,0 +1,54 @@
+-- roll_up: statement trigger on book_progress that turns its rows into the book's percent, substeps and revision.
+-- Invariants: set-based, once a statement; a book whose visible values stay the same keeps its revision; every report is a heartbeat.
+-- Locks: the books' rows in order of book_id (callers of ours hold them already).
+create function bindery_internal.roll_up() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  moment constant timestamptz := bindery_internal.now();
+begin
+  -- Fires for statements that touched no row, too.
+  if not exists (select from changed) then
+    return null;
+  end if;
+  -- In a statement of its own: the next one then sees what a writer we waited for has committed.
+  perform from bindery.book_status b
+  where b.book_id in (select c.book_id from changed c)
+  order by b.book_id for no key update;
+
+  with summed as materialized (
+    select b.book_id, bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(
+        jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
+          'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) filter (where g.substep is not null), '[]')) as summary
+    from bindery.book_status b
+    join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
+    left join bindery.book_progress g on g.book_id = b.book_id and g.stage = b.current_stage
+    where b.book_id in (select c.book_id from changed c) and b.status = b.current_stage
+    group by b.book_id, p.name, p.version
+  ), valued as (
+    select s.book_id, (s.summary ->> 'overall')::double precision as overall,
+      (s.summary ->> 'stage_progress')::double precision as stage_progress, s.summary -> 'substeps' as substeps
+    from summed s
+  )
+  update bindery.book_status b
+  set overall_progress = v.overall,
+      stage_progress = v.stage_progress,
+      substeps = v.substeps,
+      revision = b.revision + case when v.substeps = b.substeps then 0 else 1 end,
+      updated_at = case when v.substeps = b.substeps then b.updated_at else moment end,
+      heartbeat_at = moment
+  from valued v
+  where v.book_id = b.book_id;
+  return null;
+end
+$$;
+
+create trigger roll_up_inserted after insert on bindery.book_progress
+referencing new table as changed for each statement execute function bindery_internal.roll_up();
+
+create trigger roll_up_updated after update on bindery.book_progress
+referencing new table as changed for each statement execute function bindery_internal.roll_up();
+
+create trigger roll_up_deleted after delete on bindery.book_progress
+referencing old table as changed for each statement execute function bindery_internal.roll_up();

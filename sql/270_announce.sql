@@ -1,0 +1,26 @@
+-- announce: tells listeners on plain Postgres which books changed, at commit.
+-- Invariants: a hint only, rows and revisions are the truth; silent where Supabase Realtime is there to do it (NOTIFY makes
+-- the commits of a whole cluster queue up behind each other). Locks: none of ours.
+create function bindery_internal.announce() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+    return null;
+  end if;
+  if tg_op = 'INSERT' then
+    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text) from new_books n;
+  else
+    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text)
+    from new_books n join old_books o using (book_id) where n.revision <> o.revision;
+  end if;
+  return null;
+end
+$$;
+
+create trigger announce_start after insert on bindery.book_status
+referencing new table as new_books for each statement execute function bindery_internal.announce();
+
+create trigger announce_change after update on bindery.book_status
+referencing old table as old_books new table as new_books for each statement execute function bindery_internal.announce();

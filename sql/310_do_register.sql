@@ -1,0 +1,43 @@
+-- do_register: puts a book at the start of a pipeline; the same call again finds it there.
+-- Invariants: returns null when the book stands as asked, else the error; changes nothing then.
+-- Locks: the new row.
+create function bindery_internal.do_register(
+  book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb
+) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+begin
+  if do_register.book_id is null then
+    return bindery_internal.bad_input('book_id', 'is missing', 'Give the book''s uuid.');
+  elsif length(do_register.title) > 1024 then
+    return bindery_internal.bad_input('title', 'is longer than 1,024 characters', 'Shorten it.');
+  elsif jsonb_typeof(do_register.metadata) <> 'object' then
+    return bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.');
+  elsif pg_column_size(do_register.metadata) > 131072 then
+    return bindery_internal.bad_input('metadata', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  elsif not exists (select from bindery.pipelines p where p.name = coalesce(do_register.pipeline, 'comic')) then
+    return bindery_internal.unknown_pipeline(do_register.pipeline, null);
+  end if;
+
+  insert into bindery.book_status (book_id, owner_id, pipeline, title, metadata)
+  values (do_register.book_id, do_register.owner_id, coalesce(do_register.pipeline, 'comic'), do_register.title,
+    coalesce(do_register.metadata, '{}'))
+  on conflict (book_id) do nothing;
+  if found then
+    return null;
+  end if;
+
+  select b.* into book from bindery.book_status b where b.book_id = do_register.book_id;
+  if book.pipeline <> do_register.pipeline or book.owner_id is distinct from coalesce(do_register.owner_id, book.owner_id) then
+    return bindery_internal.error('PT409', 'conflicting_registration',
+      format('Book %s is registered already, with another pipeline or owner.', book.book_id),
+      'Use a new id for another book; a registration is not changed by registering again.',
+      jsonb_build_object('book_id', book.book_id, 'pipeline', book.pipeline));
+  end if;
+  return null;
+end
+$$;

@@ -1,0 +1,68 @@
+-- do_transition: one change of status, asked of the kernel before the row is touched; do_fail says why a book FAILED.
+-- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
+-- Locks: the book's row.
+create function bindery_internal.do_transition(
+  book_id uuid, to_status text, message text default null, expected_revision bigint default null,
+  attempt integer default null, error jsonb default null
+) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+  refusal jsonb;
+begin
+  if do_transition.to_status is null then
+    return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
+  elsif length(do_transition.message) > 8192 then
+    return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
+  elsif jsonb_typeof(do_transition.error) <> 'object' then
+    return bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.');
+  elsif pg_column_size(do_transition.error) > 131072 then
+    return bindery_internal.bad_input('error', 'is larger than 128 KiB', 'Keep long logs elsewhere and store a reference.');
+  end if;
+
+  select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
+  if not found then
+    return bindery_internal.unknown_book(do_transition.book_id);
+  elsif book.revision <> do_transition.expected_revision then
+    return bindery_internal.error('PT409', 'stale_revision',
+      format('Book %s is at revision %s, not %s.', book.book_id, book.revision, do_transition.expected_revision),
+      'Read its status again, and decide anew.',
+      jsonb_build_object('book_id', book.book_id, 'revision', book.revision, 'expected_revision', do_transition.expected_revision));
+  elsif do_transition.attempt < book.attempt then
+    return '{"stale": true}';
+  elsif do_transition.attempt > book.attempt then
+    return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
+  end if;
+
+  refusal := bindery_internal.refused_transition(book, do_transition.to_status);
+  if refusal is not null then
+    return refusal;
+  end if;
+  update bindery.book_status b
+  set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
+  where b.book_id = do_transition.book_id;
+  return null;
+end
+$$;
+
+create function bindery_internal.do_fail(
+  book_id uuid, error jsonb, message text, stage text default null, attempt integer default null
+) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  -- A worker of a stage that the book has left has nothing to say about the stage it is in.
+  perform from bindery.book_status b
+  where b.book_id = do_fail.book_id and b.current_stage <> do_fail.stage for no key update;
+  if found then
+    return '{"stale": true}';
+  end if;
+  return bindery_internal.do_transition(
+    do_fail.book_id, 'FAILED', do_fail.message, null, do_fail.attempt, coalesce(do_fail.error, '{}'));
+end
+$$;

@@ -1,0 +1,23 @@
+-- do_resume: a FAILED book goes on at the stage it failed in.
+-- Invariants: returns null when done, else the error; changes nothing then. Which progress is kept: bindery_internal.kept.
+-- Locks: the book's row.
+create function bindery_internal.do_resume(book_id uuid, expected_revision bigint default null) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+begin
+  select b.* into book from bindery.book_status b where b.book_id = do_resume.book_id for no key update;
+  if not found then
+    return bindery_internal.unknown_book(do_resume.book_id);
+  elsif book.status <> 'FAILED' then
+    return bindery_internal.error('PT409', 'not_failed',
+      format('Book %s is in %s; only a FAILED book is resumed.', book.book_id, book.status),
+      'Nothing has to be done: read its status again.',
+      jsonb_build_object('book_id', book.book_id, 'status', book.status));
+  end if;
+  return bindery_internal.do_transition(do_resume.book_id, book.current_stage, null, do_resume.expected_revision);
+end
+$$;

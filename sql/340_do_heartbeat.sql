@@ -1,0 +1,32 @@
+-- do_heartbeats: "still alive" for many books at once; one statement, no new revision.
+-- Invariants: gives each heartbeat's verdict; a halted book or an earlier attempt is stale.
+-- Locks: the books' rows in order of book_id.
+create function bindery_internal.do_heartbeats(heartbeats jsonb)
+returns table (ord bigint, verdict text)
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  moment constant timestamptz := bindery_internal.now();
+begin
+  perform from bindery.book_status b
+  where b.book_id in (select h.book_id from jsonb_to_recordset(heartbeats) as h(book_id uuid))
+  order by b.book_id for no key update;
+
+  return query
+  with judged as materialized (
+    select h.ord, h.book_id,
+      case when b.book_id is null then 'unknown_book'
+           when h.attempt > b.attempt then 'attempt_ahead'
+           when h.attempt < b.attempt or b.status <> b.current_stage then 'stale'
+           else 'accept' end as verdict
+    from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, attempt integer)) with ordinality as h(book_id, attempt, ord)
+    left join bindery.book_status b using (book_id)
+  ), beaten as (
+    update bindery.book_status b set heartbeat_at = moment
+    where b.book_id in (select j.book_id from judged j where j.verdict = 'accept')
+  )
+  select j.ord, j.verdict from judged j order by j.ord;
+end
+$$;

@@ -1,0 +1,33 @@
+-- bury: writes events to dead_letters; transient: which errors are not the event's fault.
+-- Invariants: an event is buried in the transaction that moves the position past it.
+-- Locks: appends only.
+create function bindery_internal.bury(stream text, items jsonb) returns bigint
+language sql volatile security definer
+set search_path = ''
+as $$
+  with buried as (
+    insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason, message, payload, truncated, at)
+    select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'), coalesce((i.item ->> 'count')::bigint, 1),
+      case when i.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (i.item ->> 'book_id')::uuid end,
+      coalesce(i.item ->> 'reason', 'unknown'), coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
+      coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']),
+      coalesce((i.item ->> 'truncated')::boolean, false), bindery_internal.now()
+    from jsonb_array_elements(items) with ordinality as i(item, ord)
+    order by i.ord
+    returning count
+  )
+  select coalesce(sum(b.count), 0)::bigint from buried b;
+$$;
+
+create function bindery_internal.is_transient(sqlstate text) returns boolean
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  -- Connection, rollback (deadlock), resources, not in prerequisite state (lock), operator, system, internal corruption.
+  select left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') or sqlstate in ('XX001', 'XX002');
+$$;
+
+comment on function bindery_internal.bury(text, jsonb) is
+  'Writes items to dead_letters, [{id, first_id?, count?, book_id?, reason, refusal or message, payload?, …}]; gives how many events they stand for.';
+comment on function bindery_internal.is_transient(text) is
+  'Whether the same call may succeed later: then the whole batch is tried again, and nothing is buried.';

@@ -1,0 +1,27 @@
+-- apply_item: one lifecycle event of a batch, handed to the function that does it.
+-- Invariants: returns null when done, {"stale": true}, or the error; changes nothing then.
+-- Locks: the book's row.
+create function bindery_internal.apply_item(item jsonb) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  book_id constant uuid := (item ->> 'book_id')::uuid;
+  attempt constant integer := (item ->> 'attempt')::integer;
+begin
+  return case item ->> 'type'
+    when 'transition' then bindery_internal.do_transition(
+      book_id, item ->> 'to', item ->> 'message', attempt => attempt)
+    when 'fail' then bindery_internal.do_fail(
+      book_id, item -> 'error', item ->> 'message', item ->> 'stage', attempt)
+    when 'register' then bindery_internal.do_register(
+      book_id, (item ->> 'owner_id')::uuid, item ->> 'pipeline', item ->> 'title', item -> 'metadata')
+    when 'plan' then bindery_internal.do_plan(book_id, item ->> 'stage', item -> 'substeps')
+    when 'progress' then bindery_internal.do_report(item - case when item ? 'done' then 'progress' else '' end)
+    when 'heartbeat' then (
+      select bindery_internal.refused_report(h.verdict, book_id, null, null, attempt)
+      from bindery_internal.do_heartbeats(jsonb_build_array(item)) h)
+    else bindery_internal.bad_input('type', 'is not an event''s', 'See docs/events.md for the types.')
+  end;
+end
+$$;

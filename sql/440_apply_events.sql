@@ -1,0 +1,101 @@
+-- apply_events: a batch of events takes effect and the position moves, in one transaction.
+-- Invariants: only the newest epoch applies anything; no position is passed twice; an item that raises is buried alone, and a
+-- failure that may pass (is_transient) undoes the whole call. Locks: relay_cursors, then all books of the batch in order of book_id.
+create function bindery_internal.is_after(a text, b text) returns boolean
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  -- Both halves of a stream id are unsigned 64-bit numbers.
+  select (split_part(a, '-', 1)::numeric, split_part(a, '-', 2)::numeric) > (split_part(b, '-', 1)::numeric, split_part(b, '-', 2)::numeric);
+$$;
+
+create function bindery_internal.fenced(stream text, epoch bigint) returns jsonb
+language sql stable security definer
+set search_path = ''
+as $$
+  select bindery_internal.error('PT409', 'fenced',
+    format('Epoch %s of the stream %s is over; the newest is %s.', fenced.epoch, fenced.stream, c.newest),
+    'Another relay has taken the stream over. Apply nothing more; acquire it again.',
+    jsonb_build_object('stream', fenced.stream, 'epoch', fenced.epoch, 'newest', c.newest))
+  from (select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
+$$;
+
+create function bindery_internal.apply_events(
+  stream text, epoch bigint, "position" text, events jsonb, out applied bigint, out stale bigint, out dead bigint
+)
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  cursor_row bindery.relay_cursors;
+  segment jsonb;
+  item jsonb;
+  counts record;
+begin
+  applied := 0;
+  stale := 0;
+  dead := 0;
+  select c.* into cursor_row from bindery.relay_cursors c where c.stream = apply_events.stream for no key update;
+  if cursor_row.epoch is distinct from apply_events.epoch then
+    perform bindery_internal.raise_error(bindery_internal.fenced(apply_events.stream, apply_events.epoch));
+  elsif coalesce(apply_events."position", '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give the last entry''s id, such as 1700000000000-0.'));
+  elsif jsonb_typeof(apply_events.events) is distinct from 'array' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('events', 'is not a JSON array', 'Give an array, empty if need be.'));
+  elsif not bindery_internal.is_after(apply_events."position", cursor_row.position) then
+    perform bindery_internal.raise_error(bindery_internal.error('PT409', 'position_passed',
+      format('The stream %s is applied up to %s; %s is not after that.', apply_events.stream, cursor_row.position, apply_events."position"),
+      'Read on from the position in relay_cursors; this batch has taken effect already.',
+      jsonb_build_object('stream', apply_events.stream, 'position', cursor_row.position)));
+  end if;
+  perform set_config('bindery.actor', 'relay:' || apply_events.stream, true);
+
+  perform from bindery.book_status b
+  where b.book_id in (
+    select (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
+    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+  order by b.book_id for no key update;
+
+  for segment in
+    select jsonb_agg(e.item order by e.ord)
+    from jsonb_array_elements(apply_events.events) with ordinality as e(item, ord)
+    group by coalesce((e.item ->> 'segment')::bigint, e.ord)
+    order by coalesce((e.item ->> 'segment')::bigint, e.ord)
+  loop
+    begin
+      select s.* into counts from bindery_internal.apply_segment(apply_events.stream, segment) s;
+      applied := applied + counts.applied;
+      stale := stale + counts.stale;
+      dead := dead + counts.dead;
+    exception when others then
+      if bindery_internal.is_transient(sqlstate) then
+        raise;
+      end if;
+      -- Something in the segment is poison: find it, one by one.
+      for item in select i.item from jsonb_array_elements(segment) as i(item) loop
+        begin
+          select s.* into counts from bindery_internal.apply_segment(apply_events.stream, jsonb_build_array(item)) s;
+          applied := applied + counts.applied;
+          stale := stale + counts.stale;
+          dead := dead + counts.dead;
+        exception when others then
+          if bindery_internal.is_transient(sqlstate) then
+            raise;
+          end if;
+          dead := dead + bindery_internal.bury(apply_events.stream, jsonb_build_array(
+            item || jsonb_build_object('reason', 'refused_by_database', 'refusal', format('%s (SQLSTATE %s)', sqlerrm, sqlstate))));
+        end;
+      end loop;
+    end;
+  end loop;
+
+  update bindery.relay_cursors c
+  set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,
+      dead = c.dead + apply_events.dead, applied_at = bindery_internal.now(),
+      lease_expires_at = bindery_internal.now() + c.lease_ttl
+  where c.stream = apply_events.stream;
+end
+$$;
+
+comment on function bindery_internal.apply_events(text, bigint, text, jsonb) is 'See bindery.apply_events.';

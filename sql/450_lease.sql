@@ -1,0 +1,76 @@
+-- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this database's clock.
+-- Invariants: two holders never have the same epoch; an unexpired lease of another holder is not taken.
+-- Locks: the stream's row in relay_cursors.
+create function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
+returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  cursor_row bindery.relay_cursors;
+  moment timestamptz;
+begin
+  if acquire_stream.stream is null or length(acquire_stream.stream) not between 1 and 512 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('stream', 'is not a name of 1 to 512 characters', 'Give the key of the Redis stream.'));
+  elsif acquire_stream.holder is null or length(acquire_stream.holder) not between 1 and 512 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('holder', 'is not a name of 1 to 512 characters', 'Give a name that no other relay has.'));
+  elsif acquire_stream.ttl is null or acquire_stream.ttl not between '100 milliseconds' and '1 hour' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('ttl', 'is not between 100 milliseconds and 1 hour', 'Give an interval such as 10 seconds.'));
+  end if;
+
+  insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
+  select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
+  -- After the lock: it may have been waited for.
+  moment := bindery_internal.now();
+  if cursor_row.holder <> acquire_stream.holder and cursor_row.lease_expires_at > moment then
+    perform bindery_internal.raise_error(bindery_internal.error('PT409', 'lease_held',
+      format('The stream %s is held by %s.', acquire_stream.stream, cursor_row.holder),
+      'Stand by and try again when the lease runs out.',
+      jsonb_build_object('stream', acquire_stream.stream, 'holder', cursor_row.holder, 'lease_expires_at', cursor_row.lease_expires_at)));
+  end if;
+  return query
+  update bindery.relay_cursors c
+  set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = acquire_stream.ttl,
+      lease_expires_at = moment + acquire_stream.ttl
+  where c.stream = acquire_stream.stream
+  returning c.epoch, c.position, c.lease_expires_at;
+end
+$$;
+
+create function bindery_internal.renew_stream(stream text, epoch bigint) returns timestamptz
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  expires timestamptz;
+begin
+  update bindery.relay_cursors c set lease_expires_at = bindery_internal.now() + c.lease_ttl
+  where c.stream = renew_stream.stream and c.epoch = renew_stream.epoch and c.holder is not null
+  returning c.lease_expires_at into expires;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.fenced(renew_stream.stream, renew_stream.epoch));
+  end if;
+  return expires;
+end
+$$;
+
+create function bindery_internal.release_stream(stream text, epoch bigint) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  -- The epoch grows, so that nothing sent before the release can still be applied after it.
+  update bindery.relay_cursors c set epoch = c.epoch + 1, holder = null, lease_expires_at = null
+  where c.stream = release_stream.stream and c.epoch = release_stream.epoch;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.fenced(release_stream.stream, release_stream.epoch));
+  end if;
+end
+$$;
+
+comment on function bindery_internal.acquire_stream(text, text, interval) is 'See bindery.acquire_stream.';
+comment on function bindery_internal.renew_stream(text, bigint) is 'See bindery.renew_stream.';
+comment on function bindery_internal.release_stream(text, bigint) is 'See bindery.release_stream.';

@@ -1,0 +1,43 @@
+-- The functions of the relay. The role bindery_relay may call these and nothing else.
+-- Invariants: SECURITY INVOKER over definers in bindery_internal, since the relay has no right to any table.
+-- Locks: relay_cursors first, then books in order of book_id.
+create function bindery.acquire_stream(stream text, holder text, ttl interval default '10 seconds')
+returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
+language sql volatile
+set search_path = ''
+as $$
+  select a.epoch, a.position, a.lease_expires_at from bindery_internal.acquire_stream(stream, holder, ttl) a;
+$$;
+
+create function bindery.renew_stream(stream text, epoch bigint) returns timestamptz
+language sql volatile
+set search_path = ''
+as $$
+  select bindery_internal.renew_stream(stream, epoch);
+$$;
+
+create function bindery.release_stream(stream text, epoch bigint) returns void
+language sql volatile
+set search_path = ''
+as $$
+  select bindery_internal.release_stream(stream, epoch);
+$$;
+
+create function bindery.apply_events(stream text, epoch bigint, "position" text, events jsonb)
+returns table (applied bigint, stale bigint, dead bigint)
+language sql volatile
+set search_path = ''
+as $$
+  select a.applied, a.stale, a.dead from bindery_internal.apply_events(stream, epoch, "position", events) a;
+$$;
+
+comment on function bindery.acquire_stream(text, text, interval) is
+  'Takes the lease on a stream: gives a new epoch, the position applied so far, and when the lease ends unless renewed.
+The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
+comment on function bindery.renew_stream(text, bigint) is
+  'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.';
+comment on function bindery.release_stream(text, bigint) is
+  'Gives the lease up, so that another relay need not wait for its end. PT409 fenced where the epoch is not the newest.';
+comment on function bindery.apply_events(text, bigint, text, jsonb) is
+  'Applies a batch of events and moves the stream''s position, in one transaction; counts what was applied, stale, dead.
+Items are events as docs/events.md has them, with id, count (how many events it stands for) and segment: items of a segment must have distinct keys, segments are applied in order; without a segment each item is one. PT409 fenced or position_passed, PT422 bad_input.';

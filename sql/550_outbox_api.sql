@@ -1,0 +1,31 @@
+-- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
+-- Invariants: the caller commits once it has published them, so each is published at least once; one publisher at a time, so a
+-- book's messages keep their order. Locks: an advisory lock until the transaction ends; without it nothing is taken.
+create function bindery_internal.take_outbox(max_rows integer) returns setof bindery.outbox
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('bindery.outbox', 0)) then
+    return;
+  end if;
+  return query
+  with taken as (
+    delete from bindery.outbox o
+    where o.id in (select c.id from bindery.outbox c order by c.id limit least(greatest(max_rows, 0), 10000))
+    returning o.*
+  )
+  select t.* from taken t order by t.id;
+end
+$$;
+
+create function bindery.take_outbox(max_rows integer default 500) returns setof bindery.outbox
+language sql volatile
+set search_path = ''
+as $$
+  select o.* from bindery_internal.take_outbox(max_rows) o;
+$$;
+
+comment on function bindery.take_outbox(integer) is
+  'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a rollback puts them back.
+Gives none while another transaction has some taken.';

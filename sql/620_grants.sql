@@ -1,0 +1,47 @@
+-- Who may do what. Nothing is left to PUBLIC.
+-- Invariants: writes go through functions; of plain writes the service has those that the triggers check.
+-- Locks: none of ours.
+revoke all on all tables in schema bindery from public, anon, authenticated, service_role, bindery_relay;
+revoke all on all functions in schema bindery, bindery_internal, bindery_core from public, anon, authenticated, service_role, bindery_relay;
+
+grant usage on schema bindery, bindery_internal, bindery_core to authenticated, service_role;
+grant usage on schema bindery, bindery_internal to bindery_relay;
+grant usage on schema bindery to anon;
+
+grant select on bindery.book_status, bindery.book_progress, bindery.book_events to authenticated;
+grant select on all tables in schema bindery to service_role;
+grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, metadata) on bindery.book_status to service_role;
+grant update (owner_id, title, status, message, error, metadata) on bindery.book_status to service_role;
+
+-- Reading, and what reading stands on.
+grant execute on function
+  bindery.get_book_status(uuid), bindery.get_resume_point(uuid), bindery.list_books(integer),
+  bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
+  bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.substep_rows(uuid, text, boolean),
+  bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
+  bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb),
+  bindery_core.summarize(jsonb, text, text, jsonb)
+to authenticated, service_role;
+
+-- Writing.
+grant execute on function
+  bindery.define_pipeline(text, jsonb), bindery_internal.define_pipeline(text, jsonb),
+  bindery.register_book(uuid, uuid, text, text, jsonb), bindery_internal.do_register(uuid, uuid, text, text, jsonb),
+  bindery.transition_book(uuid, text, text, bigint), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb),
+  bindery.report_progress(uuid, text, double precision, double precision, double precision, text, text, jsonb, text, integer),
+  bindery_internal.do_report(jsonb),
+  bindery.plan_substeps(uuid, text, jsonb), bindery_internal.do_plan(uuid, text, jsonb),
+  bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
+  bindery_internal.refused_report(text, uuid, text, text, integer),
+  bindery.fail_book(uuid, jsonb, text), bindery_internal.do_fail(uuid, jsonb, text, text, integer),
+  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint)
+to service_role;
+
+-- Relaying.
+grant execute on function
+  bindery.acquire_stream(text, text, interval), bindery_internal.acquire_stream(text, text, interval),
+  bindery.renew_stream(text, bigint), bindery_internal.renew_stream(text, bigint),
+  bindery.release_stream(text, bigint), bindery_internal.release_stream(text, bigint),
+  bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
+  bindery.take_outbox(integer), bindery_internal.take_outbox(integer)
+to service_role, bindery_relay;
