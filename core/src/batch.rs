@@ -1,0 +1,217 @@
+//! Many events, coalesced into few items that have the same effect.
+//!
+//! Reports of one substep of one book merge into one. What they merge across is bounded by *segments*, which a book's items
+//! are numbered with: the database applies all items of segment 0, then all of segment 1, and so on, so a book's events take
+//! effect in their order, while items of different books share a segment.
+//!
+//! A transition, fail, plan or register has a segment of its own. Progress of one segment is for one stage, as the event
+//! names it or not, and names its attempt either always or never: so two items of a segment never mean the same substep, and
+//! a report that takes a book to its next stage stands before and after what it should.
+
+mod item;
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::mem::size_of;
+
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+use uuid::Uuid;
+
+pub use item::Item;
+
+use crate::event::{Event, EventKind, Progress, Rejection};
+use crate::machine::ALL;
+use crate::stream_id::StreamId;
+
+/// Events of one stream, coalesced. Push them in the stream's order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In the order of their first events.
+    items: Vec<Item>,
+    /// The segment that each book has come to.
+    books: HashMap<Uuid, Segment>,
+    /// Where an item stands that more may merge into, by the hash of what has to be the same.
+    mergeable: HashMap<u64, usize>,
+    hasher: RandomState,
+    events: u64,
+    bytes: usize,
+    segments: u32,
+    last_id: Option<StreamId>,
+}
+
+/// Where a book stands in the order of its items.
+#[derive(Debug, Clone, PartialEq)]
+struct Segment {
+    number: u32,
+    holds: Holds,
+}
+
+/// What a book's segment holds, and so, what may join it.
+#[derive(Debug, Clone, PartialEq)]
+enum Holds {
+    /// One lifecycle event, and nothing else.
+    Barrier,
+    /// Heartbeats, which do not care.
+    Heartbeats,
+    /// Progress for this stage as the event names it, with or without its attempt.
+    Progress { stage: Option<String>, with_attempt: bool },
+}
+
+impl Batch {
+    /// A batch of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the event of this id, or its rejection. Ids grow from one call to the next.
+    pub fn push(&mut self, id: StreamId, parsed: Result<Event, Rejection>) {
+        self.events += 1;
+        self.last_id = Some(id);
+        match parsed {
+            Err(rejection) => self.add(Item::dead(id, rejection)),
+            Ok(event) => {
+                let number = self.segment_for(&event);
+                match self.place_of(&event, number) {
+                    None => self.add(Item::event(id, number, event)),
+                    Some(Place::Free(hash)) => {
+                        self.mergeable.insert(hash, self.items.len());
+                        self.add(Item::event(id, number, event));
+                    }
+                    Some(Place::Taken(index)) => {
+                        let item = &mut self.items[index];
+                        let before = item.bytes();
+                        item.merge(id, event);
+                        self.bytes = self.bytes + item.bytes() - before;
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many items there are.
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// How many events were pushed, rejected ones included.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// About how many bytes of memory this holds.
+    pub fn bytes(&self) -> usize {
+        let books = self.books.len() * size_of::<(Uuid, Segment)>();
+        self.bytes + books + self.mergeable.len() * size_of::<(u64, usize)>()
+    }
+
+    /// How many segments there are: the highest number and one.
+    pub fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    /// The id that was pushed last.
+    pub fn last_id(&self) -> Option<StreamId> {
+        self.last_id
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The items, in the order of their first events.
+    pub fn iter(&self) -> std::slice::Iter<'_, Item> {
+        self.items.iter()
+    }
+
+    /// The items as a JSON array, what `apply_events` takes.
+    pub fn to_json(&self) -> String {
+        // Texts, numbers that are finite, and keys that are texts: nothing here can fail to be written.
+        serde_json::to_string(self).unwrap_or_else(|_| "[]".to_owned())
+    }
+
+    fn add(&mut self, item: Item) {
+        self.bytes += size_of::<Item>() + item.bytes();
+        self.segments = self.segments.max(item.segment() + 1);
+        self.items.push(item);
+    }
+
+    /// The segment that this event belongs into; opens the book's next one where it has to.
+    fn segment_for(&mut self, event: &Event) -> u32 {
+        let holds = match &event.kind {
+            EventKind::Progress(progress) => match self.books.get(&event.book_id) {
+                Some(Segment { number, holds: Holds::Progress { stage, with_attempt } })
+                    if *stage == progress.stage && *with_attempt == progress.attempt.is_some() =>
+                {
+                    return *number;
+                }
+                _ => Holds::Progress { stage: progress.stage.clone(), with_attempt: progress.attempt.is_some() },
+            },
+            EventKind::Heartbeat(_) => Holds::Heartbeats,
+            EventKind::Transition(_) | EventKind::Fail(_) | EventKind::Plan(_) | EventKind::Register(_) => {
+                Holds::Barrier
+            }
+        };
+        let Some(segment) = self.books.get_mut(&event.book_id) else {
+            self.books.insert(event.book_id, Segment { number: 0, holds });
+            return 0;
+        };
+        match (&segment.holds, &holds) {
+            // A heartbeat joins whatever progress there is.
+            (Holds::Heartbeats | Holds::Progress { .. }, Holds::Heartbeats) => {}
+            (Holds::Heartbeats, Holds::Progress { .. }) => segment.holds = holds,
+            _ => *segment = Segment { number: segment.number + 1, holds },
+        }
+        segment.number
+    }
+
+    /// Where the event merges, or would be found by what merges later; `None` where nothing merges with its kind.
+    fn place_of(&self, event: &Event, segment: u32) -> Option<Place> {
+        let mut hash = match &event.kind {
+            EventKind::Progress(Progress { substep, attempt, .. }) => {
+                let substep = substep.as_deref().unwrap_or(ALL);
+                self.hasher.hash_one((event.book_id, segment, attempt, Some(substep)))
+            }
+            EventKind::Heartbeat(heartbeat) => {
+                self.hasher.hash_one((event.book_id, segment, heartbeat.attempt, None::<&str>))
+            }
+            _ => return None,
+        };
+        // Two that differ and share a hash would be a wonder; they stand next to each other then.
+        while let Some(&index) = self.mergeable.get(&hash) {
+            if self.items[index].merges_with(event, segment) {
+                return Some(Place::Taken(index));
+            }
+            hash = hash.wrapping_add(1);
+        }
+        Some(Place::Free(hash))
+    }
+}
+
+/// Where an event that merges belongs.
+enum Place {
+    /// Into the item at this index.
+    Taken(usize),
+    /// Into an item of its own, found by this hash from then on.
+    Free(u64),
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a Item;
+    type IntoIter = std::slice::Iter<'a, Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Serialize for Batch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut items = serializer.serialize_seq(Some(self.items.len()))?;
+        for item in &self.items {
+            items.serialize_element(item)?;
+        }
+        items.end()
+    }
+}

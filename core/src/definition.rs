@@ -1,0 +1,86 @@
+//! What people write to define a pipeline, and its way to a [`Machine`].
+//!
+//! [`compile`] reports every fault at once, each with its place, so that nobody has to mend a definition one fault at a time.
+
+mod graph;
+mod parse;
+mod values;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::machine::Machine;
+
+/// The fewest states a pipeline may have.
+pub const MIN_STATES: usize = 2;
+/// The most states a pipeline may have.
+pub const MAX_STATES: usize = crate::machine::MAX_STATES;
+/// The most substeps a state may declare.
+pub const MAX_SUBSTEPS: usize = 256;
+/// The most characters a label may have.
+pub const MAX_LABEL: usize = 200;
+/// The highest weight of a state or substep: sums of so many stay finite and exact enough.
+pub const MAX_WEIGHT: f64 = 1e9;
+/// The longest duration, in days.
+pub const MAX_DAYS: f64 = 3650.0;
+
+/// One fault of a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where it is, as a JSON path: `$.states[1].weight`.
+    pub path: String,
+    /// What is wrong there and what is expected, for people.
+    pub problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.problem)
+    }
+}
+
+/// Turns a definition into a machine.
+///
+/// # Errors
+/// Every fault of the definition, in the order of its text; faults of the graph as a whole come last.
+pub fn compile(definition: &Value) -> Result<Machine, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let pipeline = parse::pipeline(definition, &mut faults);
+    let machine = graph::link(pipeline, &mut faults);
+    match machine {
+        Some(machine) if faults.0.is_empty() => Ok(machine),
+        _ => Err(faults.0),
+    }
+}
+
+/// The faults found so far.
+#[derive(Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(Fault { path: path.into(), problem: problem.into() });
+    }
+
+    /// A value that is not what is expected there.
+    fn expected(&mut self, path: impl Into<String>, expected: impl fmt::Display, found: &Value) {
+        self.add(path, format!("expected {expected}, found {}", describe(found)));
+    }
+}
+
+/// A value in a few words.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.chars().count() > 40 => {
+            format!("{:?} and more", text.chars().take(40).collect::<String>())
+        }
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! What can be wrong with an event.
+
+use std::borrow::Cow;
+
+/// The rule that an event breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// A field that this type of event needs is absent or empty.
+    #[error("{field} is missing; expected {expected}")]
+    MissingField {
+        /// The field.
+        field: Cow<'static, str>,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// Fields that exclude each other, or one field given twice.
+    #[error("{fields} cannot be given together")]
+    ConflictingFields {
+        /// The fields, in words.
+        fields: &'static str,
+    },
+    /// A name that has to be unique stands twice, or a field does.
+    #[error("{field} is given twice")]
+    Duplicate {
+        /// The field.
+        field: Cow<'static, str>,
+    },
+    /// `type` is none of the six.
+    #[error("type is {found:?}; expected progress, transition, fail, heartbeat, plan or register")]
+    UnknownType {
+        /// What it is, at most 63 characters of it.
+        found: String,
+    },
+    /// A JSON value of another type than the field takes.
+    #[error("{field} is of the wrong type; expected {expected}")]
+    WrongType {
+        /// The field.
+        field: Cow<'static, str>,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// No uuid.
+    #[error("{field} is no uuid; expected one such as 018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f")]
+    BadUuid {
+        /// The field.
+        field: Cow<'static, str>,
+    },
+    /// No finite number, or not a whole one where one is needed.
+    #[error("{field} is no number; expected {expected}")]
+    BadNumber {
+        /// The field.
+        field: Cow<'static, str>,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A number outside its range.
+    #[error("{field} is out of range; expected {expected}")]
+    OutOfRange {
+        /// The field.
+        field: Cow<'static, str>,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A name of another form than names have.
+    #[error("{field} is no name of the form [a-z][a-z0-9_]*, up to 63 characters")]
+    BadName {
+        /// The field.
+        field: Cow<'static, str>,
+    },
+    /// Text that should be JSON and is not.
+    #[error("{field} is no JSON: {problem}")]
+    BadJson {
+        /// The field.
+        field: Cow<'static, str>,
+        /// What the parser says.
+        problem: String,
+    },
+    /// Text of too many characters.
+    #[error("{field} is too long; expected up to {limit} characters")]
+    TooLong {
+        /// The field.
+        field: Cow<'static, str>,
+        /// The most characters it may have.
+        limit: usize,
+    },
+    /// Too many bytes.
+    #[error("{field} is too large; expected up to {limit} bytes")]
+    TooLarge {
+        /// The field, or `the event` for all of it.
+        field: Cow<'static, str>,
+        /// The most bytes it may have.
+        limit: usize,
+    },
+    /// Bytes that are no UTF-8 text.
+    #[error("{field} is no UTF-8 text")]
+    NotUtf8 {
+        /// The field.
+        field: Cow<'static, str>,
+    },
+    /// A NUL character, which the database cannot store, in a text or in a text within JSON.
+    #[error("{field} holds a NUL character, which no text may")]
+    ControlCharacter {
+        /// The field.
+        field: Cow<'static, str>,
+    },
+}
+
+impl EventError {
+    /// The reason in one word, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MissingField { .. } => "missing_field",
+            Self::ConflictingFields { .. } | Self::Duplicate { .. } => "conflicting_fields",
+            Self::UnknownType { .. } => "unknown_type",
+            Self::WrongType { .. } => "wrong_type",
+            Self::BadUuid { .. } => "bad_uuid",
+            Self::BadNumber { .. } => "bad_number",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::BadName { .. } => "bad_name",
+            Self::BadJson { .. } => "bad_json",
+            Self::TooLong { .. } => "too_long",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotUtf8 { .. } => "not_utf8",
+            Self::ControlCharacter { .. } => "control_character",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! An event that was refused: why, and what was sent, made fit to be stored.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::EventError;
+use super::fields::Entry;
+use super::json::as_text;
+
+/// The most bytes of JSON a payload has.
+pub(super) const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
+
+/// Stands for what cannot be stored.
+const REPLACEMENT: &str = "\u{FFFD}";
+
+/// An event that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// Why.
+    pub error: EventError,
+    /// The fields that were sent, an object of texts: bytes that are no UTF-8, and NUL characters, are replaced by U+FFFD.
+    /// Below 16 KiB of JSON.
+    pub payload: Value,
+    /// Whether something had to be left out of the payload.
+    pub truncated: bool,
+}
+
+impl Rejection {
+    pub(super) fn of_entry(error: EventError, entry: &Entry) -> Self {
+        let texts = entry.iter().map(|(name, value)| (clean(name), clean(value)));
+        Self::of_texts(error, texts.collect())
+    }
+
+    /// What was sent as JSON and is no object, or is too large.
+    pub(super) fn of_json(error: EventError, data: Value) -> Self {
+        let clean = |text: String| text.replace('\0', REPLACEMENT);
+        let texts = match data {
+            Value::Object(object) => {
+                object.into_iter().map(|(name, value)| (clean(name), clean(as_text(value)))).collect()
+            }
+            other => vec![("data".to_owned(), clean(as_text(other)))],
+        };
+        Self::of_texts(error, texts)
+    }
+
+    /// Small fields go first: they name the book, and are kept when a large one has to be cut.
+    fn of_texts(error: EventError, mut texts: Vec<(String, String)>) -> Self {
+        texts.sort_by_key(|(name, value)| name.len() + value.len());
+        let (mut payload, mut truncated) = (Map::new(), false);
+        // The braces, and the limit itself, which is not reached.
+        let mut left = MAX_PAYLOAD_BYTES - 3;
+        for (name, mut value) in texts {
+            let around = json_bytes(&name) + 6;
+            let Some(room) = left.checked_sub(around) else {
+                truncated = true;
+                break;
+            };
+            let kept = fitting(&value, room);
+            truncated |= kept < value.len();
+            value.truncate(kept);
+            left = room - json_bytes(&value);
+            payload.insert(name, Value::String(value));
+        }
+        Self { error, payload: Value::Object(payload), truncated }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl std::error::Error for Rejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+fn clean(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', REPLACEMENT)
+}
+
+/// How many bytes of the text fit into so many bytes of JSON, whole characters only.
+fn fitting(text: &str, room: usize) -> usize {
+    let mut used = 0;
+    for (index, character) in text.char_indices() {
+        used += json_bytes_of(character);
+        if used > room {
+            return index;
+        }
+    }
+    text.len()
+}
+
+fn json_bytes(text: &str) -> usize {
+    text.chars().map(json_bytes_of).sum()
+}
+
+fn json_bytes_of(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    }
+}

@@ -1,0 +1,119 @@
+//! What becomes of a progress report: whether it counts, comes too late, or is refused.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{ALL, Machine, State};
+
+/// A progress report, as far as it says where it belongs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report<'a> {
+    /// The state it is about; absent, the book's current one.
+    pub stage: Option<&'a str>,
+    /// The substep it is about; absent, [`ALL`].
+    pub substep: Option<&'a str>,
+    /// The attempt it was made in, from 1; absent, the book's current one.
+    pub attempt: Option<i32>,
+    /// Whether the book itself has planned this substep, so that it counts though the pipeline does not declare it.
+    pub planned: bool,
+}
+
+/// What becomes of a progress report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It counts.
+    Accept,
+    /// It comes too late, from an earlier attempt, for a stage the book has left, or for a book whose work is over: it is
+    /// counted, and has no effect.
+    Stale,
+    /// It counts, and takes the book to its stage first.
+    Advance,
+    /// Refused: the pipeline has no such stage.
+    UnknownStage,
+    /// Refused: the book has not come to this stage.
+    StageNotReached,
+    /// Refused: the stage has no such substep, and the book planned none.
+    UnknownSubstep,
+    /// Refused: the book has not come to this attempt.
+    AttemptAhead,
+}
+
+impl Verdict {
+    /// The verdict as SQL, events and dead letters name it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Stale => "stale",
+            Self::Advance => "advance",
+            Self::UnknownStage => "unknown_stage",
+            Self::StageNotReached => "stage_not_reached",
+            Self::UnknownSubstep => "unknown_substep",
+            Self::AttemptAhead => "attempt_ahead",
+        }
+    }
+
+    /// Whether the report is an error of its sender, a dead letter.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Self::Accept | Self::Stale | Self::Advance)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.code())
+    }
+}
+
+/// Judges a report on a book of this status, last in `stage`, in its `attempt` at it.
+pub fn report_verdict(
+    machine: &Machine,
+    status: &str,
+    stage: Option<&str>,
+    attempt: i32,
+    report: &Report<'_>,
+) -> Verdict {
+    let Some(current) = machine.current(status, stage).or_else(|| over_without_stage(machine, status, stage)) else {
+        return Verdict::UnknownStage;
+    };
+    let reported = match report.stage {
+        None => current,
+        Some(name) => match machine.state(name) {
+            Some(state) if !state.is_final => state,
+            _ => return Verdict::UnknownStage,
+        },
+    };
+    if reported.name == current.name || machine.is_over(status) {
+        let reported_attempt = report.attempt.unwrap_or(attempt);
+        return if reported_attempt > attempt {
+            Verdict::AttemptAhead
+        } else if reported_attempt < attempt || machine.is_over(status) {
+            Verdict::Stale
+        } else {
+            substep_or(Verdict::Accept, reported, report)
+        };
+    }
+    if machine.reaches(&reported.name, &current.name) {
+        return Verdict::Stale;
+    }
+    let leads_there = current.next.iter().any(|edge| edge.to == reported.name && edge.guard.is_none());
+    if !(machine.auto_advance() && leads_there) {
+        return Verdict::StageNotReached;
+    }
+    // The book would be in its first attempt there.
+    if report.attempt.is_some_and(|attempt| attempt > 1) {
+        return Verdict::AttemptAhead;
+    }
+    substep_or(Verdict::Advance, reported, report)
+}
+
+/// A complete book whose last stage is not told was last in any of them; the report is stale wherever that was.
+fn over_without_stage<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Option<&'a State> {
+    (stage.is_none() && machine.is_over(status)).then(|| machine.initial())
+}
+
+fn substep_or(verdict: Verdict, state: &State, report: &Report<'_>) -> Verdict {
+    let substep = report.substep.unwrap_or(ALL);
+    if report.planned || state.takes_substep(substep) { verdict } else { Verdict::UnknownSubstep }
+}

@@ -1,0 +1,278 @@
+//! A book's life: what each event does to it, and what none can.
+
+#![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
+mod common;
+
+use bindery_core::book::{Book, Outcome};
+use bindery_core::event::{Event, EventKind, Progress};
+use bindery_core::machine::{FAILED, Machine};
+use bindery_core::report::{Report, Verdict, report_verdict};
+use bindery_core::transition::next_statuses;
+use common::{Step, branching, comic, machine, step};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+struct Life {
+    machine: Machine,
+    book: Book,
+}
+
+impl Life {
+    fn of(machine: Machine) -> Self {
+        Self { book: Book::register(&machine), machine }
+    }
+
+    fn event(&mut self, mut event: Value) -> Outcome {
+        event["book_id"] = json!(Uuid::nil());
+        let event = Event::from_json(event).unwrap();
+        self.book.apply(&self.machine, &event)
+    }
+
+    fn go(&mut self, to: &str) -> Outcome {
+        self.event(json!({"type": "transition", "to": to}))
+    }
+
+    fn report(&mut self, substep: &str, progress: f64) -> Outcome {
+        self.event(json!({"type": "progress", "substep": substep, "progress": progress}))
+    }
+
+    fn fail(&mut self) -> Outcome {
+        self.event(json!({"type": "fail"}))
+    }
+
+    fn overall(&self) -> f64 {
+        self.book.summary(&self.machine).unwrap().overall
+    }
+
+    /// Status, stage and attempt.
+    fn place(&self) -> (&str, &str, i32) {
+        (self.book.status(), self.book.stage(), self.book.attempt())
+    }
+
+    fn progress_of(&self, stage: &str, substep: &str) -> f64 {
+        self.book.rows()[stage][substep].progress.progress
+    }
+}
+
+fn rejected(code: &str) -> Outcome {
+    Outcome::Rejected(code.to_owned())
+}
+
+#[test]
+fn a_comic_from_first_to_last() {
+    let mut life = Life::of(comic());
+    assert_eq!(life.place(), ("UPLOADED", "UPLOADED", 1));
+    assert_eq!(life.go("ANALYZING"), Outcome::Applied);
+    for (substep, overall) in [("extract_text", 5.0), ("detect_chapters", 10.0), ("analyze_characters", 20.0)] {
+        assert_eq!(life.report(substep, 100.0), Outcome::Applied);
+        assert_eq!(life.overall(), overall);
+    }
+    assert_eq!(life.go("GENERATING_SCENES"), Outcome::Applied);
+    assert_eq!(life.go("CREATING_ARTWORK"), Outcome::Applied);
+    assert_eq!(life.report("page_1", 100.0), Outcome::Applied);
+    assert_eq!(life.overall(), 99.99);
+    assert_eq!(life.go("COMPLETED"), Outcome::Applied);
+    assert_eq!((life.place(), life.overall()), (("COMPLETED", "CREATING_ARTWORK", 1), 100.0));
+    assert_eq!(life.go("CREATING_ARTWORK"), rejected("illegal_transition"));
+    assert_eq!(life.fail(), Outcome::Stale);
+    assert_eq!(life.report("page_1", 100.0), Outcome::Stale);
+    assert_eq!(life.event(json!({"type": "register"})), Outcome::Applied);
+}
+
+#[test]
+fn a_resume_keeps_what_is_done_or_has_a_checkpoint() {
+    let mut life = Life::of(comic());
+    life.go("ANALYZING");
+    life.report("extract_text", 100.0);
+    life.event(json!({"type": "progress", "substep": "detect_chapters", "done": 4, "total": 8, "message": "m", "checkpoint": 4}));
+    life.report("analyze_characters", 50.0);
+    assert_eq!(life.overall(), 12.5);
+    assert_eq!(life.fail(), Outcome::Applied);
+    assert_eq!((life.place(), life.overall()), ((FAILED, "ANALYZING", 1), 12.5));
+    assert_eq!(life.report("analyze_characters", 60.0), Outcome::Stale);
+    assert_eq!(life.go("GENERATING_SCENES"), rejected("illegal_transition"));
+    assert_eq!(life.go("ANALYZING"), Outcome::Applied);
+    // Two of the four parts: one whole, one half; the third starts over.
+    assert_eq!((life.place(), life.overall()), (("ANALYZING", "ANALYZING", 2), 7.5));
+    assert_eq!(life.book.rows()["ANALYZING"]["detect_chapters"].progress.message.as_deref(), Some("m"));
+    assert_eq!(life.book.rows()["ANALYZING"]["analyze_characters"].progress, Default::default());
+    // The first attempt is over.
+    let late = json!({"type": "progress", "substep": "analyze_characters", "progress": 99, "attempt": 1});
+    assert_eq!(life.event(late), Outcome::Stale);
+    assert_eq!(life.event(json!({"type": "fail", "attempt": 1})), Outcome::Stale);
+    assert_eq!(life.event(json!({"type": "fail", "attempt": 3})), rejected("attempt_ahead"));
+    assert_eq!(life.event(json!({"type": "fail", "stage": "UPLOADED"})), Outcome::Stale);
+    assert_eq!(life.event(json!({"type": "fail", "stage": "CREATING_ARTWORK"})), rejected("stage_not_reached"));
+    assert_eq!(life.event(json!({"type": "fail", "stage": "LOST"})), rejected("unknown_stage"));
+    assert_eq!(life.event(json!({"type": "transition", "to": "GENERATING_SCENES", "attempt": 1})), Outcome::Stale);
+    assert_eq!(life.event(json!({"type": "transition", "to": "GENERATING_SCENES", "attempt": 2})), Outcome::Applied);
+    assert_eq!(life.place(), ("GENERATING_SCENES", "GENERATING_SCENES", 1));
+}
+
+#[test]
+fn heartbeats_show_nothing() {
+    let mut life = Life::of(comic());
+    life.go("ANALYZING");
+    let before = life.book.clone();
+    assert_eq!(life.event(json!({"type": "heartbeat", "attempt": 1, "stage": "ANALYZING"})), Outcome::Applied);
+    assert_eq!(life.event(json!({"type": "heartbeat", "attempt": 2})), rejected("attempt_ahead"));
+    assert_eq!(life.event(json!({"type": "heartbeat", "stage": "UPLOADED"})), Outcome::Stale);
+    assert_eq!(life.book, before);
+    life.fail();
+    assert_eq!(life.event(json!({"type": "heartbeat"})), Outcome::Stale);
+}
+
+#[test]
+fn a_plan_gives_a_book_its_own_substeps() {
+    let mut life = Life::of(comic());
+    let plan = |stage: &str| {
+        json!({"type": "plan", "stage": stage,
+            "substeps": [{"name": "chapter_1", "weight": 3}, {"name": "extract_text"}, {"name": "chapter_2"}]})
+    };
+    // Ahead of the stage, too.
+    assert_eq!(life.event(plan("ANALYZING")), Outcome::Applied);
+    life.go("ANALYZING");
+    assert_eq!(life.report("chapter_1", 100.0), Outcome::Applied);
+    // 3 of 1 + 1 + 2 declared and 3 + 1 planned.
+    assert_eq!(life.book.summary(&life.machine).unwrap().stage_progress, 37.5);
+    assert_eq!(life.event(plan("ANALYZING")), Outcome::Applied);
+    assert_eq!(life.progress_of("ANALYZING", "chapter_1"), 100.0);
+    // A plan that says nothing of a weight leaves it as it is.
+    let again = json!({"type": "plan", "stage": "ANALYZING", "substeps": [{"name": "chapter_1"}]});
+    assert_eq!(life.event(again), Outcome::Applied);
+    assert_eq!(life.book.summary(&life.machine).unwrap().stage_progress, 37.5);
+    assert_eq!(life.report("chapter_3", 1.0), rejected("unknown_substep"));
+    assert_eq!(life.event(plan("UPLOADED")), Outcome::Stale);
+    for unknown in ["LOST", "COMPLETED", FAILED] {
+        assert_eq!(life.event(plan(unknown)), rejected("unknown_stage"));
+    }
+    life.fail();
+    assert_eq!(life.event(plan("ANALYZING")), Outcome::Stale);
+}
+
+#[test]
+fn going_back_starts_over() {
+    let mut life = Life::of(branching());
+    life.report("write", 100.0);
+    assert_eq!(life.event(json!({"type": "progress", "stage": "PREVIEW", "progress": 40})), Outcome::Applied);
+    assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 1));
+    assert_eq!((life.progress_of("PREVIEW", "all"), life.overall()), (40.0, 12.0));
+    assert_eq!(life.go("DRAFT"), Outcome::Applied);
+    assert_eq!((life.place(), life.progress_of("DRAFT", "write")), (("DRAFT", "DRAFT", 1), 0.0));
+}
+
+#[test]
+fn guards_are_asked() {
+    let mut life = Life::of(branching());
+    assert_eq!(life.go("PRINT"), rejected("illegal_transition"));
+    life.report("write", 100.0);
+    assert_eq!(life.go("PRINT"), rejected("illegal_transition"));
+    life.report("check", 100.0);
+    assert_eq!(life.go("PRINT"), Outcome::Applied);
+    // A guard that is an SQL function cannot be asked here, and counts as not met.
+    assert_eq!(life.go("SHIPPED"), rejected("illegal_transition"));
+    assert_eq!(life.go("DISPUTED"), Outcome::Applied);
+    let facts = life.book.facts(&life.machine);
+    assert_eq!((facts.substeps_complete, facts.attempts_left), (Some(false), Some(true)));
+}
+
+#[test]
+fn attempts_run_out() {
+    let mut life = Life::of(branching());
+    assert_eq!(life.book.facts(&life.machine).attempts_left, Some(true));
+    life.fail();
+    life.go("DRAFT");
+    assert_eq!((life.book.attempt(), life.book.facts(&life.machine).attempts_left), (2, Some(false)));
+}
+
+/// What a reader sees: all percents, and how many substeps they were made of.
+fn seen(machine: &Machine, book: &Book) -> (f64, f64, usize) {
+    let summary = book.summary(machine).unwrap();
+    (summary.overall, summary.stage_progress, summary.substeps.len())
+}
+
+fn verdict(machine: &Machine, book: &Book, event: &Event) -> Option<Verdict> {
+    let EventKind::Progress(Progress { stage, substep, attempt, .. }) = &event.kind else {
+        return None;
+    };
+    let rows = book.rows().get(stage.as_deref().unwrap_or(book.stage()));
+    let planned = rows.is_some_and(|rows| rows.contains_key(substep.as_deref().unwrap_or("all")));
+    let report = Report { stage: stage.as_deref(), substep: substep.as_deref(), attempt: *attempt, planned };
+    Some(report_verdict(machine, book.status(), Some(book.stage()), book.attempt(), &report))
+}
+
+fn one_life() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 0..60)
+}
+
+proptest! {
+    #![proptest_config(common::twice_as_many())]
+
+    #[test]
+    fn a_life_keeps_every_promise(machine in prop_oneof![3 => machine(), 1 => Just(comic()), 1 => Just(branching())], steps in one_life()) {
+        let mut book = Book::register(&machine);
+        for step in steps {
+            for event in step.events(&machine, &book, Uuid::nil()) {
+                let (before, was) = (book.clone(), seen(&machine, &book));
+                let allowed = next_statuses(&machine, before.status(), Some(before.stage()));
+                let judged = verdict(&machine, &before, &event);
+                let outcome = book.apply(&machine, &event);
+                let now = seen(&machine, &book);
+
+                for percent in [now.0, now.1] {
+                    prop_assert!((0.0..=100.0).contains(&percent), "{}", percent);
+                }
+                prop_assert_eq!(now.0 == 100.0, book.status() == machine.final_state().name);
+                prop_assert!(machine.has_status(book.status()) && book.attempt() >= 1);
+                // The book works on what its status says, or on nothing.
+                prop_assert!(machine.is_over(book.status()) || book.status() == book.stage());
+
+                if book.status() != before.status() {
+                    prop_assert!(allowed.iter().any(|status| status == book.status()), "{:?}", event);
+                    let forward = machine.reaches(before.status(), book.status());
+                    prop_assert!(!forward || now.0 >= was.0, "forward from {:?} to {:?}", was, now);
+                }
+                if outcome != Outcome::Applied {
+                    prop_assert_eq!(&book, &before);
+                }
+                if let Some(judged) = judged {
+                    let expected = match judged {
+                        Verdict::Accept | Verdict::Advance => Outcome::Applied,
+                        Verdict::Stale => Outcome::Stale,
+                        refusal => Outcome::Rejected(refusal.code().to_owned()),
+                    };
+                    prop_assert_eq!(&outcome, &expected);
+                }
+                // Reports never take anything back, unless they bring a substep that was not known of.
+                if judged == Some(Verdict::Accept) && now.2 == was.2 {
+                    prop_assert!(now.0 >= was.0 && now.1 >= was.1, "{:?} took {:?} to {:?}", event, was, now);
+                }
+                if judged == Some(Verdict::Accept) {
+                    for (substep, row) in &before.rows().get(before.stage()).cloned().unwrap_or_default() {
+                        prop_assert!(book.rows()[before.stage()][substep].progress.progress >= row.progress.progress);
+                    }
+                    // What was said once more changes nothing.
+                    let after = book.clone();
+                    book.apply(&machine, &event);
+                    prop_assert_eq!(&book, &after);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn declared_substeps_alone_never_fall_back(reports in prop::collection::vec((0..3_usize, 0.0..=100.0, prop::option::of(1..3_i32)), 0..80)) {
+        let mut life = Life::of(comic());
+        life.go("ANALYZING");
+        let mut last = 0.0;
+        for (substep, progress, attempt) in reports {
+            let name = &life.machine.state("ANALYZING").unwrap().substeps[substep].name;
+            let event = json!({"type": "progress", "substep": name, "progress": progress, "attempt": attempt});
+            life.event(event);
+            prop_assert!(life.overall() >= last && life.overall() <= 20.0);
+            last = life.overall();
+        }
+    }
+}
