@@ -1,0 +1,88 @@
+//! The SQL functions: arguments out of Postgres's types, one call into [`bindery_core`], the answer back.
+
+use bindery_core::progress::SubstepRow;
+use bindery_core::report::Report;
+use bindery_core::transition::Facts;
+use bindery_core::{definition, progress, report, transition};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use serde_json::{json, Value};
+
+use crate::failure::{invalid, required};
+use crate::jsonb::{JsonbArg, JsonbResult};
+use crate::machines::machine;
+
+/// `{"machine": …}`, or `{"faults": [{"path", "problem"}]}` with every fault of the definition.
+#[pg_extern(immutable, parallel_safe)]
+fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, ErrorReport> {
+    let definition: Value = required(definition, "definition")?.read("definition")?;
+    JsonbResult::write(&match definition::compile(&definition) {
+        Ok(machine) => json!({ "machine": machine }),
+        Err(faults) => json!({ "faults": faults }),
+    })
+}
+
+/// Null where the transition is allowed, else the reason, naming what would be allowed.
+#[pg_extern(immutable, parallel_safe)]
+fn transition_error(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    target: Option<&str>,
+    facts: Option<JsonbArg<'_>>,
+) -> Result<Option<String>, ErrorReport> {
+    let facts: Facts = facts.map_or_else(|| Ok(Facts::default()), |facts| facts.read("facts"))?;
+    Ok(transition::transition_error(
+        &*self::machine(&required(machine, "machine")?)?,
+        required(status, "status")?,
+        stage,
+        required(target, "target")?,
+        &facts,
+    ))
+}
+
+/// What is allowed from here, guards aside.
+#[pg_extern(immutable, parallel_safe)]
+fn next_statuses(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+) -> Result<Vec<String>, ErrorReport> {
+    let machine = self::machine(&required(machine, "machine")?)?;
+    Ok(transition::next_statuses(&machine, required(status, "status")?, stage))
+}
+
+/// What becomes of a progress report: `accept`, `stale`, `advance`, or the code of the error.
+#[pg_extern(immutable, parallel_safe)]
+#[allow(clippy::too_many_arguments, reason = "an SQL function's arguments are its interface")]
+fn report_verdict(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    attempt: Option<i32>,
+    report_stage: Option<&str>,
+    substep: Option<&str>,
+    report_attempt: Option<i32>,
+    planned: Option<bool>,
+) -> Result<&'static str, ErrorReport> {
+    let machine = self::machine(&required(machine, "machine")?)?;
+    let report =
+        Report { stage: report_stage, substep, attempt: report_attempt, planned: required(planned, "planned")? };
+    let (status, attempt) = (required(status, "status")?, required(attempt, "attempt")?);
+    Ok(report::report_verdict(&machine, status, stage, attempt, &report).code())
+}
+
+/// `{overall, stage_progress, substeps, stages}` of a book in this state with these progress rows.
+#[pg_extern(immutable, parallel_safe)]
+fn summarize(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    substeps: Option<JsonbArg<'_>>,
+) -> Result<JsonbResult, ErrorReport> {
+    let machine = self::machine(&required(machine, "machine")?)?;
+    let rows: Vec<SubstepRow> = required(substeps, "substeps")?.read("substeps")?;
+    let summary = progress::summarize(&machine, required(status, "status")?, stage, &rows)
+        .map_err(|error| invalid("stage", error))?;
+    JsonbResult::write(&summary)
+}
