@@ -1,0 +1,135 @@
+//! Commands and flags. Every flag has an environment variable of the same meaning; the flag wins.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::database::DatabaseUrl;
+use crate::source::RedisUrl;
+
+/// Keeps the status and progress of books in Postgres true to what services say in Redis.
+#[derive(Debug, Parser)]
+#[command(name = "binderyd", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// How log lines look.
+    #[arg(long, global = true, env = "BINDERY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Relay events from Redis streams into Postgres, until stopped by SIGTERM or SIGINT.
+    Run(RunOptions),
+    /// Install or upgrade the schema.
+    Migrate(DatabaseOptions),
+    /// Print the schema as one SQL file, for supabase/migrations/.
+    Migration,
+    /// Show the books live in the terminal; plain lines where there is none.
+    Watch(WatchOptions),
+}
+
+/// Where Postgres is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseOptions {
+    /// Postgres, such as postgresql://user:password@host:5432/database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: DatabaseUrl,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// Redis, such as redis://host:6379/ or rediss://user:password@host:6380/.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: RedisUrl,
+    /// A stream to relay; may be given again.
+    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events")]
+    pub streams: Vec<String>,
+    /// Where to answer /healthz, /readyz, /metrics and, on loopback only, /api.
+    #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
+    pub http: SocketAddr,
+    /// How long to wait for more events before a batch that is not full is applied.
+    #[arg(long, env = "BINDERY_LINGER", default_value = "2ms", value_parser = humantime::parse_duration)]
+    pub linger: Duration,
+    /// The most items (coalesced events) of a batch.
+    #[arg(long, env = "BINDERY_MAX_BATCH", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_batch: u32,
+    /// How long a stream's lease lasts without a sign of this daemon; then another may take over.
+    #[arg(long, env = "BINDERY_LEASE", default_value = "10s", value_parser = lease)]
+    pub lease: Duration,
+    /// Trim entries that are applied and older than this; without it nothing is trimmed.
+    #[arg(long, env = "BINDERY_RETAIN", value_parser = humantime::parse_duration)]
+    pub retain: Option<Duration>,
+    /// The stream that the outbox is published to; empty: nowhere.
+    #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
+    pub outbox: String,
+}
+
+/// Options of `watch`.
+#[derive(Debug, Clone, Args)]
+pub struct WatchOptions {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// The most books to show, the newest first.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub max_books: i32,
+    /// End once a book was seen and every book seen is completed or cancelled.
+    #[arg(long)]
+    pub until_done: bool,
+}
+
+/// The range that `bindery.acquire_stream` takes.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&lease) {
+        Ok(lease)
+    } else {
+        Err("must be between 100ms and 1h".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_lease_out_of_range_is_refused() {
+        assert!(lease("50ms").is_err());
+        assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let cli = Cli::parse_from([
+            "binderyd",
+            "run",
+            "--database-url",
+            "postgresql://u:hush@h/d",
+            "--redis-url",
+            "redis://u:hush@h/",
+        ]);
+        assert!(!format!("{cli:?}").contains("hush"));
+    }
+}

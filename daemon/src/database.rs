@@ -1,0 +1,51 @@
+//! Postgres, by the functions of schema `bindery` and nothing else.
+
+mod error;
+mod relay;
+mod url;
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub use error::{DatabaseError, Policy};
+pub use relay::{Applied, Lease};
+pub use url::DatabaseUrl;
+
+/// No server that is there takes longer to say so.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// TLS by the system's certificates; whether it is used is the URL's `sslmode`.
+pub fn tls() -> MakeRustlsConnect {
+    match MakeRustlsConnect::with_native_certs() {
+        Ok((tls, _unreadable)) => tls,
+        // A bare machine has no certificates at all: then no TLS can be trusted, but a plain connection may still be asked for.
+        Err(_none) => {
+            let nobody = rustls::RootCertStore::empty();
+            MakeRustlsConnect::new(rustls::ClientConfig::builder().with_root_certificates(nobody).with_no_client_auth())
+        }
+    }
+}
+
+/// A connection of one's own. It ends when the client is dropped.
+pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
+    let mut config = url.config().clone();
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    // A server that vanished without a word is noticed within half a minute.
+    config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
+    config.tcp_user_timeout(Duration::from_secs(20));
+    if config.get_application_name().is_none() {
+        config.application_name("binderyd");
+    }
+    let (client, connection) = config.connect(tls()).await?;
+    tokio::spawn(async move {
+        // Whoever uses the client sees the same error from its call, and tells it.
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %error, "a connection to Postgres ended");
+        }
+    });
+    Ok(client)
+}

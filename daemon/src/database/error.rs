@@ -1,0 +1,67 @@
+//! What Postgres can answer, and what to do about it: the one place that decides.
+
+use tokio_postgres::error::{DbError, SqlState};
+
+/// A call to Postgres failed.
+#[derive(Debug, thiserror::Error)]
+#[error("Postgres: {}", describe(.0))]
+pub struct DatabaseError(#[from] tokio_postgres::Error);
+
+/// What to do after a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Another relay has the stream: leave it alone, and ask again for the lease.
+    StandBy,
+    /// This relay lost the stream, or its place in it: drop what is in memory, acquire again, read on from there.
+    Reacquire,
+    /// The server or the network: the same again after a pause.
+    Retry,
+}
+
+impl DatabaseError {
+    /// What the server said, where it said something.
+    pub fn db_error(&self) -> Option<&DbError> {
+        self.0.as_db_error()
+    }
+
+    /// The `code` of a Bindery error's JSON detail.
+    pub fn code(&self) -> Option<String> {
+        let detail: serde_json::Value = serde_json::from_str(self.db_error()?.detail()?).ok()?;
+        Some(detail.get("code")?.as_str()?.to_owned())
+    }
+
+    /// What to do about it. Whatever is not known to be otherwise may pass, and nothing is lost by trying again.
+    pub fn policy(&self) -> Policy {
+        match self.code().as_deref() {
+            Some("lease_held") => Policy::StandBy,
+            Some("fenced" | "position_passed") => Policy::Reacquire,
+            _ => Policy::Retry,
+        }
+    }
+
+    /// What the operator can do, where it will not pass by itself.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let state = self.db_error()?.code();
+        if [&SqlState::UNDEFINED_FUNCTION, &SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE].contains(&state)
+        {
+            Some("the schema is not there or older than this daemon: run binderyd migrate")
+        } else if *state == SqlState::INSUFFICIENT_PRIVILEGE {
+            Some("the daemon's role may not call the relay's functions: grant it bindery_relay")
+        } else if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(&state) {
+            Some("the login is refused: check --database-url")
+        } else {
+            None
+        }
+    }
+}
+
+/// `tokio_postgres::Error` says only "db error"; the server's own words are its source.
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}

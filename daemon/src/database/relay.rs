@@ -1,0 +1,90 @@
+//! The relay's functions: `acquire_stream`, `renew_stream`, `release_stream`, `apply_events`; one round trip each.
+//!
+//! Parameters are sent with their types, so that no statement has to be prepared first: that would be a second round trip, and
+//! would not survive a pooler in transaction mode.
+
+use std::time::Duration;
+
+use bindery_core::batch::Batch;
+use bindery_core::stream_id::StreamId;
+use postgres_types::{Json, Type};
+use tokio_postgres::Client;
+
+use super::DatabaseError;
+
+/// The right to apply a stream's events.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The stream.
+    pub stream: String,
+    /// The fencing token.
+    pub epoch: i64,
+    /// The last entry whose effect is in the database.
+    pub position: StreamId,
+}
+
+/// What became of a batch's events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Took effect.
+    pub applied: i64,
+    /// Came too late.
+    pub stale: i64,
+    /// Went to dead_letters.
+    pub dead: i64,
+}
+
+impl Lease {
+    /// Takes the lease on a stream, with a new epoch.
+    pub async fn acquire(client: &Client, stream: &str, holder: &str, ttl: Duration) -> Result<Self, DatabaseError> {
+        let ttl = format!("{} milliseconds", ttl.as_millis());
+        let row = client
+            .query_typed_one(
+                "select epoch, position from bindery.acquire_stream($1, $2, $3::text::interval)",
+                &[(&stream, Type::TEXT), (&holder, Type::TEXT), (&ttl, Type::TEXT)],
+            )
+            .await?;
+        let position: String = row.try_get(1)?;
+        // The column's check lets only stream ids in; a number past 64 bits is further than any stream.
+        let position = position.parse().unwrap_or(StreamId { ms: u64::MAX, seq: u64::MAX });
+        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position })
+    }
+
+    /// Says that this relay is alive though nothing is to be applied.
+    pub async fn renew(&self, client: &Client) -> Result<(), DatabaseError> {
+        client
+            .query_typed(
+                "select bindery.renew_stream($1, $2)",
+                &[(&self.stream, Type::TEXT), (&self.epoch, Type::INT8)],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Gives the stream up at once.
+    pub async fn release(&self, client: &Client) -> Result<(), DatabaseError> {
+        client
+            .query_typed(
+                "select bindery.release_stream($1, $2)",
+                &[(&self.stream, Type::TEXT), (&self.epoch, Type::INT8)],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Applies a batch and moves the position to its last event, in one transaction; also renews the lease.
+    pub async fn apply(&self, client: &Client, batch: &Batch, position: StreamId) -> Result<Applied, DatabaseError> {
+        let row = client
+            .query_typed_one(
+                "select applied, stale, dead from bindery.apply_events($1, $2, $3, $4)",
+                &[
+                    (&self.stream, Type::TEXT),
+                    (&self.epoch, Type::INT8),
+                    (&position.to_string(), Type::TEXT),
+                    (&Json(batch), Type::JSONB),
+                ],
+            )
+            .await?;
+        Ok(Applied { applied: row.try_get(0)?, stale: row.try_get(1)?, dead: row.try_get(2)? })
+    }
+}

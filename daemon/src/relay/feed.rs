@@ -1,0 +1,75 @@
+//! Chunks of a stream, read ahead while a batch is being applied. Redis may come and go meanwhile.
+
+use bindery_core::stream_id::StreamId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::{Relay, pauses};
+use crate::metrics;
+use crate::source::{Chunk, Reader};
+
+/// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and bounds the memory.
+const CHUNKS_AHEAD: usize = 1;
+
+/// A task that reads; it ends when this is dropped.
+pub struct Feed {
+    chunks: mpsc::Receiver<Chunk>,
+    _task: JoinSet<()>,
+}
+
+impl Feed {
+    /// Starts to read what comes after `position`.
+    pub fn start(relay: &Relay, position: StreamId) -> Self {
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let mut task = JoinSet::new();
+        task.spawn(read_on(relay.clone(), position, sender));
+        Self { chunks, _task: task }
+    }
+
+    /// The next chunk. Waits for ever where there is none.
+    pub async fn next(&mut self) -> Chunk {
+        match self.chunks.recv().await {
+            Some(chunk) => chunk,
+            // The task never ends by itself; were it to panic, the relay would go on with what it has.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Reads until nobody wants it any more; reconnects as often as it takes.
+async fn read_on(relay: Relay, mut position: StreamId, chunks: mpsc::Sender<Chunk>) {
+    let stream = relay.stream.as_str();
+    let mut pauses = pauses();
+    loop {
+        let failure = match Reader::connect(&relay.redis, stream, position).await {
+            Err(error) => error,
+            Ok(mut reader) => loop {
+                let chunk = match reader.next().await {
+                    Ok(chunk) => chunk,
+                    Err(error) => break error,
+                };
+                relay.state.update(stream, |state| {
+                    if !state.redis {
+                        info!(stream, "Redis answers again");
+                        (state.redis, state.problem) = (true, None);
+                    }
+                });
+                pauses = self::pauses();
+                let Some(&(last, _)) = chunk.entries.last() else { continue };
+                position = last;
+                if chunks.send(chunk).await.is_err() {
+                    return;
+                }
+            },
+        };
+        ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
+        relay.state.update(stream, |state| {
+            if state.redis {
+                warn!(stream, error = %failure, "Redis does not answer; reading goes on when it does");
+            }
+            (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
+        });
+        tokio::time::sleep(pauses.next().unwrap_or(super::MAX_PAUSE)).await;
+    }
+}
