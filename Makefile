@@ -37,7 +37,7 @@ lint: setup ## formatting and clippy, warnings as errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: build ## the benchmarks: a table, and one JSON line a figure
-	cargo run --release -p bindery-tests --bin bench
+	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
 
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean

@@ -2,10 +2,12 @@
 -- Invariant: everything in bindery that asks for the time asks here.
 -- Locks: none.
 create function bindery_internal.now() returns timestamptz
-language sql volatile parallel safe
+language plpgsql volatile parallel safe
 set search_path = ''
 as $$
-  select coalesce(nullif(current_setting('bindery.now', true), '')::timestamptz, clock_timestamp());
+begin
+  return coalesce(nullif(current_setting('bindery.now', true), '')::timestamptz, clock_timestamp());
+end
 $$;
 
 comment on function bindery_internal.now() is

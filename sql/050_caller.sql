@@ -10,14 +10,16 @@ as $$
 $$;
 
 create function bindery_internal.actor() returns text
-language sql stable parallel safe
+language plpgsql stable parallel safe
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     nullif(current_setting('bindery.actor', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
     nullif(current_setting('role', true), 'none'),
     session_user);
+end
 $$;
 
 comment on function bindery_internal.user_id() is 'The sub of the request''s JWT where it is a uuid, else null.';

@@ -25,10 +25,12 @@ comment on column bindery.pipelines.machine is 'The definition compiled by the k
 comment on column bindery.pipelines.created_at is 'When this version was defined.';
 
 create function bindery_internal.machine(pipeline text, pipeline_version integer) returns jsonb
-language sql stable parallel safe security definer
+language plpgsql stable parallel safe security definer
 set search_path = ''
 as $$
-  select p.machine from bindery.pipelines p where p.name = pipeline and p.version = pipeline_version;
+begin
+  return (select p.machine from bindery.pipelines p where p.name = pipeline and p.version = pipeline_version);
+end
 $$;
 
 create function bindery_internal.refuse_pipeline_change() returns trigger

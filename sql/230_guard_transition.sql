@@ -2,15 +2,17 @@
 -- Invariants: nothing the kernel refuses is stored; what follows from the change (stage, attempt, percent, revision) is worked out here.
 -- Locks: the row being updated; reads book_progress.
 create function bindery_internal.facts(book bindery.book_status, machine jsonb) returns jsonb
-language sql immutable parallel safe
+language plpgsql immutable parallel safe
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'substeps_complete', jsonb_array_length(book.substeps) > 0
       and not exists (select from jsonb_array_elements(book.substeps) as s(substep) where s.substep ->> 'state' <> 'done'),
     'attempts_left', coalesce(book.attempt < (
       select (s.state ->> 'max_attempts')::integer
       from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = book.current_stage), true));
+end
 $$;
 
 create function bindery_internal.refused_transition(book bindery.book_status, to_status text) returns jsonb

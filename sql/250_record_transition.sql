@@ -13,7 +13,7 @@ begin
     -- The stage is entered: guard_transition has already counted these rows as they will be,
     -- so roll_up finds nothing to change.
     update bindery.book_progress g
-    set progress = 0, done = null, total = null, message = null, checkpoint = null, started_at = null,
+    set progress = 0, done = null, total = null, unit = null, message = null, checkpoint = null, started_at = null,
         attempt = new.attempt, updated_at = new.updated_at
     where g.book_id = new.book_id and g.stage = new.current_stage and not bindery_internal.kept(resuming, g);
   end if;

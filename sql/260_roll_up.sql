@@ -4,6 +4,9 @@
 create function bindery_internal.roll_up() returns trigger
 language plpgsql security definer
 set search_path = ''
+-- Found by index and planned once, however small the tables were when that was.
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   moment constant timestamptz := bindery_internal.now();
@@ -35,8 +38,11 @@ begin
   set overall_progress = v.overall,
       stage_progress = v.stage_progress,
       substeps = v.substeps,
-      revision = b.revision + case when v.substeps = b.substeps then 0 else 1 end,
-      updated_at = case when v.substeps = b.substeps then b.updated_at else moment end,
+      -- Each value is rounded by itself: a percent may move where no substep seems to.
+      revision = b.revision + case when
+        (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then 0 else 1 end,
+      updated_at = case when
+        (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then b.updated_at else moment end,
       heartbeat_at = moment
   from valued v
   where v.book_id = b.book_id;

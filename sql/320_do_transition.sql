@@ -1,4 +1,4 @@
--- do_transition: one change of status, asked of the kernel before the row is touched; do_fail says why a book FAILED.
+-- do_transition: one change of status, asked of the kernel before the row is touched.
 -- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
 -- Locks: the book's row.
 create function bindery_internal.do_transition(
@@ -45,24 +45,5 @@ begin
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
   return null;
-end
-$$;
-
-create function bindery_internal.do_fail(
-  book_id uuid, error jsonb, message text, stage text default null, attempt integer default null
-) returns jsonb
-language plpgsql security definer
-set search_path = ''
-as $$
-#variable_conflict use_column
-begin
-  -- A worker of a stage that the book has left has nothing to say about the stage it is in.
-  perform from bindery.book_status b
-  where b.book_id = do_fail.book_id and b.current_stage <> do_fail.stage for no key update;
-  if found then
-    return '{"stale": true}';
-  end if;
-  return bindery_internal.do_transition(
-    do_fail.book_id, 'FAILED', do_fail.message, null, do_fail.attempt, coalesce(do_fail.error, '{}'));
 end
 $$;

@@ -5,6 +5,9 @@ create function bindery_internal.do_heartbeats(heartbeats jsonb)
 returns table (ord bigint, verdict text)
 language plpgsql security definer
 set search_path = ''
+-- Found by index and planned once, however small the tables were when that was.
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -18,11 +21,13 @@ begin
   with judged as materialized (
     select h.ord, h.book_id,
       case when b.book_id is null then 'unknown_book'
-           when h.attempt > b.attempt then 'attempt_ahead'
-           when h.attempt < b.attempt or b.status <> b.current_stage then 'stale'
-           else 'accept' end as verdict
-    from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, attempt integer)) with ordinality as h(book_id, attempt, ord)
+        else replace(bindery_core.report_verdict(p.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true),
+          -- A sign of life from a stage moves no book there.
+          'advance', 'stage_not_reached') end as verdict
+    from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, stage text, attempt integer)) with ordinality
+      as h(book_id, stage, attempt, ord)
     left join bindery.book_status b using (book_id)
+    left join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
   ), beaten as (
     update bindery.book_status b set heartbeat_at = moment
     where b.book_id in (select j.book_id from judged j where j.verdict = 'accept')

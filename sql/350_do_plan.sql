@@ -7,55 +7,41 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  book bindery.book_status;
   fault text;
+  verdict text;
 begin
-  if jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) not between 1 and 1000 then
-    return bindery_internal.bad_input('substeps', 'is not an array of 1 to 1,000 substeps', 'Give [{"name": "chapter_1", "weight": 2}, …].');
+  if jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
+    return bindery_internal.bad_input('substeps', 'is not an array of at most 10,000 substeps', 'Give [{"name": "chapter_1", "weight": 2}, …].');
   end if;
-  select case
+  select p.problem
+  into fault
+  from jsonb_array_elements(do_plan.substeps) with ordinality as s(item, ord)
+  cross join lateral (select case
       when jsonb_typeof(s.item) <> 'object' then 'is not an object'
       when coalesce(s.item ->> 'name', '') !~ '^[a-z][a-z0-9_]{0,62}$' or jsonb_typeof(s.item -> 'name') <> 'string'
         then 'has no name in lower snake case of up to 63 characters'
-      when jsonb_typeof(s.item -> 'weight') <> 'number' or (s.item ->> 'weight')::numeric not between 0.000001 and 1000000
-        then 'has a weight that is not a number from 0.000001 to 1,000,000' end as problem
-    into fault
-    from jsonb_array_elements(do_plan.substeps) with ordinality as s(item, ord)
-    order by problem is null, s.ord limit 1;
+      when jsonb_typeof(s.item -> 'weight') <> 'number' or (s.item ->> 'weight')::numeric not between 0.000000001 and 1000000000
+        then 'has a weight that is not a number from 1e-9 to 1e9' end) as p(problem)
+  where p.problem is not null
+  order by s.ord limit 1;
   if fault is not null then
     return bindery_internal.bad_input('substeps: one', fault, 'Give [{"name": "chapter_1", "weight": 2}, …].');
   elsif (select count(distinct s.item ->> 'name') <> count(*) from jsonb_array_elements(do_plan.substeps) as s(item)) then
     return bindery_internal.bad_input('substeps', 'names a substep twice', 'Name each once.');
   end if;
 
-  select b.* into book from bindery.book_status b where b.book_id = do_plan.book_id for no key update;
-  if not found then
-    return bindery_internal.unknown_book(do_plan.book_id);
-  elsif book.status <> book.current_stage then
-    return '{"stale": true}';
+  -- A plan is for the stage a book is in or will come to, whatever its substeps.
+  verdict := bindery_internal.judge(do_plan.book_id, coalesce(do_plan.stage, ''), null);
+  if verdict not in ('accept', 'advance', 'stage_not_reached') then
+    return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
-  case bindery_internal.plan_verdict(book, do_plan.stage)
-    when 'stale' then return '{"stale": true}';
-    when 'unknown_stage' then
-      return bindery_internal.refused_report('unknown_stage', book.book_id, do_plan.stage, null, null);
-    else null;
-  end case;
 
   insert into bindery.book_progress as g (book_id, stage, substep, weight, attempt, updated_at)
-  select book.book_id, do_plan.stage, s.item ->> 'name', (s.item ->> 'weight')::double precision,
-    book.attempt, bindery_internal.now()
-  from jsonb_array_elements(do_plan.substeps) as s(item)
-  on conflict (book_id, stage, substep) do update set weight = excluded.weight, updated_at = excluded.updated_at;
+  select b.book_id, do_plan.stage, s.item ->> 'name', (s.item ->> 'weight')::double precision,
+    b.attempt, bindery_internal.now()
+  from bindery.book_status b, jsonb_array_elements(do_plan.substeps) as s(item)
+  where b.book_id = do_plan.book_id
+  on conflict (book_id, stage, substep) do update set weight = coalesce(excluded.weight, g.weight), updated_at = excluded.updated_at;
   return null;
 end
-$$;
-
--- A plan is for the stage a book is in or will come to: the verdict on a report there, whatever its substep.
-create function bindery_internal.plan_verdict(book bindery.book_status, stage text) returns text
-language sql stable security definer
-set search_path = ''
-as $$
-  select bindery_core.report_verdict(
-    bindery_internal.machine(book.pipeline, book.pipeline_version),
-    book.status, book.current_stage, book.attempt, coalesce(stage, ''), 'all', null, true);
 $$;

@@ -5,6 +5,9 @@ create function bindery_internal.apply_reports(reports jsonb)
 returns table (ord bigint, verdict text)
 language plpgsql security definer
 set search_path = ''
+-- Found by index and planned once, however small the tables were when that was.
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -20,8 +23,7 @@ begin
     select r.*, coalesce(r.stage, b.current_stage) as at_stage, coalesce(r.substep, 'all') as at_substep, b.attempt as current_attempt,
       case when b.book_id is null then 'unknown_book'
         else bindery_core.report_verdict(p.machine, b.status, b.current_stage, b.attempt, r.stage, r.substep, r.attempt,
-          exists (select from bindery.book_progress g where g.book_id = r.book_id
-            and g.stage = coalesce(r.stage, b.current_stage) and g.substep = coalesce(r.substep, 'all')))
+          g.book_id is not null)
       end as verdict
     from rows from (jsonb_to_recordset(reports) as (
         book_id uuid, stage text, substep text, progress double precision, done double precision, total double precision,
@@ -29,6 +31,9 @@ begin
       as r(book_id, stage, substep, progress, done, total, unit, message, checkpoint, attempt, ord)
     left join bindery.book_status b using (book_id)
     left join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
+    -- A substep that has a row was planned, or accepted before.
+    left join bindery.book_progress g on g.book_id = b.book_id
+      and g.stage = coalesce(r.stage, b.current_stage) and g.substep = coalesce(r.substep, 'all')
   ), written as (
     insert into bindery.book_progress as g
       (book_id, stage, substep, progress, done, total, unit, message, checkpoint, attempt, started_at, updated_at)

@@ -31,7 +31,8 @@ begin
     return bindery_internal.bad_input('checkpoint', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
   end if;
 
-  percent := coalesce(progress, 100 * done / total);
+  -- In floating numbers 100 * x / x is not always 100, nor is what is less always less.
+  percent := coalesce(progress, case when done = total then 100 else least(100 * done / total, 99.99999999999999) end);
   for try in 1..2 loop
     select r.verdict into judgement
     from bindery_internal.apply_reports(jsonb_build_array(report || jsonb_build_object('progress', percent))) r;
@@ -39,6 +40,9 @@ begin
     refusal := bindery_internal.do_transition(book_id, report ->> 'stage');
     exit when refusal is not null;
   end loop;
+  if judgement = 'accept' then
+    return null;
+  end if;
   return coalesce(refusal, bindery_internal.refused_report(
     judgement, book_id, report ->> 'stage', report ->> 'substep', (report ->> 'attempt')::integer));
 end

@@ -37,7 +37,7 @@ begin
   stale := 0;
   dead := 0;
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = apply_events.stream for no key update;
-  if cursor_row.epoch is distinct from apply_events.epoch then
+  if not found or cursor_row.epoch is distinct from apply_events.epoch then
     perform bindery_internal.raise_error(bindery_internal.fenced(apply_events.stream, apply_events.epoch));
   elsif coalesce(apply_events."position", '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give the last entry''s id, such as 1700000000000-0.'));
@@ -58,10 +58,14 @@ begin
   order by b.book_id for no key update;
 
   for segment in
-    select jsonb_agg(e.item order by e.ord)
+    select jsonb_agg(
+      case when jsonb_typeof(e.item) = 'object' then e.item
+           else jsonb_build_object('type', 'dead', 'reason', 'not_an_object', 'message', 'The event is not a JSON object.', 'payload', e.item)
+      end order by e.ord)
     from jsonb_array_elements(apply_events.events) with ordinality as e(item, ord)
-    group by coalesce((e.item ->> 'segment')::bigint, e.ord)
-    order by coalesce((e.item ->> 'segment')::bigint, e.ord)
+    -- A segment that is no whole number counts as none.
+    group by case when e.item ->> 'segment' ~ '^[0-9]{1,18}$' then (e.item ->> 'segment')::bigint else e.ord end
+    order by case when e.item ->> 'segment' ~ '^[0-9]{1,18}$' then (e.item ->> 'segment')::bigint else e.ord end
   loop
     begin
       select s.* into counts from bindery_internal.apply_segment(apply_events.stream, segment) s;

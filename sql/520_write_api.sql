@@ -77,7 +77,8 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  perform bindery_internal.raise_error(bindery_internal.do_fail(fail_book.book_id, fail_book.error, fail_book.message));
+  perform bindery_internal.raise_error(bindery_internal.do_transition(
+    fail_book.book_id, 'FAILED', fail_book.message, error => coalesce(fail_book.error, '{}')));
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;
@@ -104,7 +105,7 @@ comment on function bindery.report_progress(uuid, text, double precision, double
   'Reports a substep''s progress: percent (0 to 100), or done of total; gives the book''s row.
 A lower value than before leaves progress as it is; a report of an earlier attempt or a stage left has no effect. The checkpoint is the worker''s own JSON to go on from. PT404 unknown_book or unknown_stage, PT409 stage_not_reached or attempt_ahead, PT422 unknown_substep or bad_input.';
 comment on function bindery.plan_substeps(uuid, text, jsonb) is
-  'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 1,000; gives its row.
+  'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 10,000; gives its row.
 Planning again changes weights, never progress. PT404 unknown_book or unknown_stage, PT422 bad_input.';
 comment on function bindery.heartbeat(uuid, integer) is
   'Says that a book''s service is alive. PT404 unknown_book, PT409 attempt_ahead.';

@@ -33,7 +33,7 @@ grant execute on function
   bindery.plan_substeps(uuid, text, jsonb), bindery_internal.do_plan(uuid, text, jsonb),
   bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
   bindery_internal.refused_report(text, uuid, text, text, integer),
-  bindery.fail_book(uuid, jsonb, text), bindery_internal.do_fail(uuid, jsonb, text, text, integer),
+  bindery.fail_book(uuid, jsonb, text),
   bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint)
 to service_role;
 

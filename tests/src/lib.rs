@@ -1,1 +1,30 @@
-//! .
+//! The harness of the end-to-end tests: everything a test needs to stand on, and nothing about what Bindery does.
+//!
+//! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the test is, however it ends
+//! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
+//! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
+//! - [`eventually`]: waiting for what has to come true; the only place that sleeps
+//!
+//! ```no_run
+//! # async fn test() -> anyhow::Result<()> {
+//! let servers = bindery_tests::Servers::shared().await?;
+//! let database = servers.database().await?;
+//! let daemon = database.daemon(&[]).await?;
+//! let client = database.connect().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything returns `anyhow::Result`, so that a test reads as what it proves, with `?` for the rest.
+
+mod daemon;
+mod database;
+mod eventually;
+mod listen;
+mod servers;
+
+pub use daemon::{Daemon, Response, binderyd, run_binderyd};
+pub use database::{Database, connect};
+pub use eventually::eventually;
+pub use listen::Listener;
+pub use servers::Servers;

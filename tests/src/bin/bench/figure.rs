@@ -1,0 +1,27 @@
+//! A measured value, and how it is printed.
+
+use serde_json::json;
+
+/// A measured value.
+pub struct Figure {
+    /// What was measured, in lower snake case.
+    pub name: &'static str,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: &'static str,
+    /// How it was measured, in a line.
+    pub how: String,
+}
+
+/// Prints a table, then one JSON line a figure.
+pub fn print(figures: &[Figure]) {
+    println!();
+    for Figure { name, value, unit, how } in figures {
+        println!("{name:32} {value:>12.1} {unit:10} {how}");
+    }
+    println!();
+    for Figure { name, value, unit, how } in figures {
+        println!("{}", json!({ "figure": name, "value": value, "unit": unit, "how": how }));
+    }
+}

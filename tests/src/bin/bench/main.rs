@@ -1,0 +1,25 @@
+//! The benchmarks: real Postgres, Redis and daemon on this machine. A table, and one JSON line a figure.
+//!
+//! Figures compare runs on one machine. What each means, and what was measured where, is in docs/benchmarks.md.
+
+mod figure;
+mod relay;
+
+use anyhow::Result;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let servers = bindery_tests::Servers::start().await?;
+    let mut figures = Vec::new();
+    // `make bench ONLY=drain` runs one.
+    let only = std::env::args().nth(1);
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("drain") {
+        relay::drain(&servers, &mut figures).await?;
+    }
+    if wanted("latency") {
+        relay::latency(&servers, &mut figures).await?;
+    }
+    figure::print(&figures);
+    Ok(())
+}

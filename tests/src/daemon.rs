@@ -1,0 +1,186 @@
+//! A real `binderyd`.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::eventually::eventually;
+use crate::servers::Servers;
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const LINES_SHOWN: usize = 200;
+
+/// The program under test: the release build next to this test program, or what `BINDERYD` names.
+pub fn binderyd() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("BINDERYD") {
+        return Ok(path.into());
+    }
+    let here = std::env::current_exe()?;
+    let built = here.ancestors().map(|folder| folder.join("release/binderyd")).find(|path| path.is_file());
+    built.with_context(|| format!("no release/binderyd in any folder above {}; run: make build", here.display()))
+}
+
+/// Runs `binderyd` with these arguments to its end; its exit status and what it wrote. Only what is given here decides: the
+/// caller's own environment variables of the daemon are not passed on.
+pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(binderyd()?);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("BINDERY_") || name == "DATABASE_URL" || name == "REDIS_URL" || name == "RUST_LOG" {
+            command.env_remove(&*name);
+        }
+    }
+    let running = command.args(args).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(STOP_WITHIN, running).await;
+    Ok(output.with_context(|| format!("binderyd {args:?} did not end within {STOP_WITHIN:?}"))??)
+}
+
+/// A running `binderyd run`. Killed when dropped; its log is then printed, which Rust shows for a test that failed.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    http: SocketAddr,
+    log: PathBuf,
+}
+
+/// What the daemon answered over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+impl Daemon {
+    /// Starts a daemon on a database and the servers' Redis. `args` are further arguments of `binderyd run`.
+    pub fn spawn(servers: &Servers, database_url: &str, args: &[&str]) -> Result<Daemon> {
+        let http = free_address()?;
+        let log = servers.new_file("binderyd.log");
+        let output = File::create(&log)?;
+        let child = Command::new(binderyd()?)
+            .arg("run")
+            .args(["--database-url", database_url, "--redis-url", servers.redis_url()])
+            .args(["--http", &http.to_string()])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Daemon { child, http, log })
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn ready(&self) -> Result<()> {
+        eventually(READY_WITHIN, "binderyd to be ready", async || match self.get("/readyz").await {
+            Ok(Response { status: 200, .. }) => Ok(()),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(format!("{error:#}")),
+        })
+        .await
+        .with_context(|| self.log())
+    }
+
+    /// Asks over HTTP.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        timeout(ANSWER_WITHIN, get(self.http, path)).await.with_context(|| format!("no answer to GET {path}"))?
+    }
+
+    /// Where its HTTP port is.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// What it has written so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Ends it by SIGKILL, and waits until it is gone.
+    pub async fn sigkill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to stop by SIGTERM, and waits until it has.
+    pub async fn sigterm(&mut self) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        self.ended().await
+    }
+
+    /// Sends it a signal by name, such as `TERM`, and does not wait.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.pid().context("it has ended already")?;
+        // The shell's own `kill`: a bare system need not have the program.
+        run(Command::new("bash").args(["-c", &format!("kill -{name} {pid}")])).await
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let ended = timeout(STOP_WITHIN, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("binderyd did not end within {STOP_WITHIN:?}"))??)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let log = self.log();
+        let skipped = log.lines().count().saturating_sub(LINES_SHOWN);
+        let shown: Vec<&str> = log.lines().skip(skipped).collect();
+        eprintln!("---- {} ({skipped} lines before)\n{}\n----", self.log.display(), shown.join("\n"));
+    }
+}
+
+/// Runs a command to its end; a failure carries what it said.
+pub(crate) async fn run(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().await.with_context(|| format!("{:?}", command.as_std()))?;
+    ensure!(
+        output.status.success(),
+        "{:?} failed ({}):\n{}{}",
+        command.as_std(),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    Ok(())
+}
+
+/// Somebody else may take it before the daemon does; the log then says so.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+async fn get(address: SocketAddr, path: &str) -> Result<Response> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    parse(&String::from_utf8_lossy(&answer))
+}
+
+fn parse(answer: &str) -> Result<Response> {
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("not an HTTP response: {answer:?}") };
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok(Response { status, body: body.to_owned() })
+}

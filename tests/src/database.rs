@@ -1,0 +1,73 @@
+//! One test's own ground: a database and the name of a stream.
+
+use anyhow::{Context, Result};
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::daemon::Daemon;
+use crate::servers::Servers;
+
+/// A migrated database and a stream that no other test uses.
+#[derive(Debug)]
+pub struct Database<'a> {
+    servers: &'a Servers,
+    url: String,
+    stream: String,
+}
+
+impl<'a> Database<'a> {
+    pub(crate) async fn create(servers: &'a Servers) -> Result<Database<'a>> {
+        let id = Uuid::new_v4().simple();
+        let name = format!("test_{id}");
+        let create = format!("create database {name} template bindery_template");
+        servers.connect().await?.batch_execute(&create).await.context("copying the template database")?;
+        Ok(Database { servers, url: servers.url_of(&name), stream: format!("bindery:test:{id}") })
+    }
+
+    /// Where the database is reached, as superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The stream's name in Redis. It does not exist until something is added.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// A session of its own.
+    pub async fn connect(&self) -> Result<Client> {
+        connect(&self.url).await
+    }
+
+    /// Starts a daemon that relays this stream into this database, with more arguments of `binderyd run`, and waits
+    /// until it is ready.
+    pub async fn daemon(&self, args: &[&str]) -> Result<Daemon> {
+        let daemon = self.daemon_unready(args)?;
+        daemon.ready().await?;
+        Ok(daemon)
+    }
+
+    /// Like [`Database::daemon`], without waiting.
+    pub fn daemon_unready(&self, args: &[&str]) -> Result<Daemon> {
+        let mut all = vec!["--stream", &self.stream];
+        all.extend_from_slice(args);
+        Daemon::spawn(self.servers, &self.url, &all)
+    }
+
+    /// Adds one event to the stream, and gives its id.
+    pub async fn add(&self, redis: &mut MultiplexedConnection, fields: &[(&str, &str)]) -> Result<String> {
+        let id: Option<String> = redis.xadd(&self.stream, "*", fields).await?;
+        id.context("XADD gave no id")
+    }
+}
+
+/// A session in the database at `url`. A background task serves it, and ends with it.
+pub async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("connecting to {url}"))?;
+    // What ends the connection also fails the client's next call, where the test sees it.
+    tokio::spawn(connection);
+    Ok(client)
+}

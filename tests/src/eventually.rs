@@ -1,0 +1,61 @@
+//! Waiting for what has to come true.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::time::{Instant, sleep, timeout_at};
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Asks `probe` again and again until it says `Ok`, and gives up after `limit`. A probe's error says what is there
+/// instead of `what`; the last one stands in the failure.
+pub async fn eventually<T, E: Display>(
+    limit: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let deadline = Instant::now() + limit;
+    let mut seen = String::from("(nothing: the first look did not come to an end)");
+    loop {
+        match timeout_at(deadline, probe()).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(instead)) => seen = format!("{instead:#}"),
+            Err(_) => {}
+        }
+        if Instant::now() + PAUSE >= deadline {
+            bail!("waited {limit:?} in vain for: {what}\nlast seen: {seen}");
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn gives_what_the_probe_found() {
+        let mut looks = 0;
+        let found = eventually(Duration::from_secs(5), "the third look", async || {
+            looks += 1;
+            if looks == 3 { Ok(looks) } else { Err(looks) }
+        });
+        assert_eq!(found.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn says_what_it_saw_last() {
+        let limit = Duration::from_millis(50);
+        let failure = eventually(limit, "rain", async || Err::<(), _>("sunshine")).await.unwrap_err().to_string();
+        assert!(failure.contains("rain") && failure.contains("sunshine"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn does_not_wait_for_a_probe_that_hangs() {
+        let hanging = eventually(Duration::from_millis(50), "an answer", async || {
+            std::future::pending::<Result<(), String>>().await
+        });
+        assert!(hanging.await.is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! The daemon killed, taken over and stopped, at random moments and at chosen ones, while events keep coming.
+
+use anyhow::{Result, anyhow, ensure};
+use bindery_tests::{Daemon, Database, Servers, eventually};
+use fastrand::Rng;
+use redis::AsyncCommands;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::load::{Load, seed};
+use crate::oracle::Oracle;
+use crate::produce::Producer;
+use crate::support::{
+    SOON, applied_up_to, book_in, book_row, cursor, cursor_when, daemon_blocked_by, entries, pid, until_gone,
+};
+
+/// Small batches, so that there are many moments to be killed at, and a lease that is soon over.
+const ARGS: [&str; 6] = ["--outbox", "", "--max-batch", "60", "--lease", "200ms"];
+
+/// Once everything is applied: what the events in the stream say, no more and no less.
+async fn check(servers: &Servers, database: &Database<'_>, client: &Client) -> Result<Oracle> {
+    let entries = entries(&mut servers.redis().await?, database.stream()).await?;
+    let events = i64::try_from(entries.len())?;
+    let last = entries.last().map(|(id, _)| id.clone()).unwrap_or_default();
+    let cursor = applied_up_to(client, database.stream(), &last).await?;
+    let oracle = Oracle::of(client, entries.into_iter().map(|(_, entry)| entry)).await?;
+    ensure!(cursor.counts == oracle.counts, "counted {:?}, the events say {:?}", cursor.counts, oracle.counts);
+    ensure!(cursor.counts.all() == events, "{events} events were added, {:?} counted", cursor.counts);
+    oracle.check(client).await?;
+    Ok(oracle)
+}
+
+#[tokio::test]
+async fn killed_ten_times_under_load() -> Result<()> {
+    let seed = seed("killed_ten_times_under_load");
+    let mut rng = Rng::with_seed(seed);
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let stream = database.stream();
+    let mut daemon = database.daemon_unready(&ARGS)?;
+    let producer = Producer::start(servers, stream, Load::new(seed)).await?;
+
+    for kill in 1..=10 {
+        let more = rng.i64(1..1_000);
+        let wanted = cursor(&client, stream).await?.counts.all() + more;
+        cursor_when(&client, stream, "more events to be applied", |cursor| cursor.counts.all() >= wanted).await?;
+        if rng.bool() {
+            // In the middle of a batch, as far as can be seen from here.
+            until_applying(&client).await?;
+        }
+        daemon.sigkill().await?;
+        println!("kill {kill} at {:?} of {} events", cursor(&client, stream).await?, producer.added());
+        daemon = database.daemon_unready(&ARGS)?;
+    }
+    let produced = producer.finish().await?;
+
+    assert_eq!(produced.failures, 0, "Redis was not touched");
+    let oracle = check(servers, &database, &client).await?;
+    assert!(oracle.books() > 24, "{} books were made", oracle.books());
+    let epochs = cursor(&client, stream).await?.epoch;
+    assert!(epochs >= 11, "each daemon held the stream: {epochs}");
+    Ok(())
+}
+
+/// Waits until a session of the daemon is inside `apply_events`.
+async fn until_applying(client: &Client) -> Result<()> {
+    eventually(SOON, "the daemon to be applying", async || {
+        let query = "select from pg_stat_activity where datname = current_database() and application_name = 'binderyd'
+            and state = 'active' and query like '%apply_events%'";
+        match client.query(query, &[]).await?.len() {
+            0 => Err(anyhow!("it is not")),
+            _ => Ok(()),
+        }
+    })
+    .await
+}
+
+/// A daemon that waits in the middle of a batch for a book that this session holds.
+struct Stuck<'a> {
+    database: Database<'a>,
+    daemon: Daemon,
+    holder: Client,
+    client: Client,
+    book: Uuid,
+    session: i32,
+}
+
+async fn stuck(servers: &Servers) -> Result<Stuck<'_>> {
+    let database = servers.database().await?;
+    let (client, holder) = (database.connect().await?, database.connect().await?);
+    let book = book_in(&client, &["ANALYZING"]).await?;
+    let daemon = database.daemon(&ARGS).await?;
+    holder.batch_execute("begin").await?;
+    holder.query("select from bindery.book_status where book_id = $1 for update", &[&book]).await?;
+    let mut redis = servers.redis().await?;
+    let id = book.to_string();
+    for substep in ["extract_text", "detect_chapters"] {
+        let fields = [("type", "progress"), ("book_id", id.as_str()), ("substep", substep), ("progress", "100")];
+        database.add(&mut redis, &fields).await?;
+    }
+    database.add(&mut redis, &[("type", "transition"), ("book_id", &id), ("to", "GENERATING_SCENES")]).await?;
+    let session = daemon_blocked_by(&client, pid(&holder).await?).await?;
+    Ok(Stuck { database, daemon, holder, client, book, session })
+}
+
+impl Stuck<'_> {
+    /// A new daemon applies whatever is not applied, and everything has taken effect once.
+    async fn recovers(self) -> Result<()> {
+        let Stuck { database, client, book, .. } = self;
+        let _daemon = database.daemon(&ARGS).await?;
+        let counts =
+            cursor_when(&client, database.stream(), "all to be applied", |c| c.counts.all() >= 3).await?.counts;
+        assert_eq!((counts.applied, counts.stale, counts.dead), (3, 0, 0));
+        let row = book_row(&client, book).await?;
+        assert_eq!((&row["status"], &row["overall_progress"]), (&"GENERATING_SCENES".into(), &20.into()), "{row}");
+        let moves = "select count(*) from bindery.book_events where to_status = 'GENERATING_SCENES'";
+        assert_eq!(client.query_one(moves, &[]).await?.get::<_, i64>(0), 1);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn killed_before_it_hears_that_a_batch_is_committed() -> Result<()> {
+    let mut stuck = stuck(Servers::shared().await?).await?;
+    stuck.daemon.sigkill().await?;
+    // The server has not noticed: it goes on, commits, and has nobody to tell.
+    stuck.holder.batch_execute("rollback").await?;
+    let stream = stuck.database.stream();
+    cursor_when(&stuck.client, stream, "the batch to be committed", |cursor| cursor.counts.applied >= 1).await?;
+    stuck.recovers().await
+}
+
+#[tokio::test]
+async fn killed_together_with_its_session_in_the_middle_of_a_batch() -> Result<()> {
+    let mut stuck = stuck(Servers::shared().await?).await?;
+    stuck.daemon.sigkill().await?;
+    stuck.client.query("select pg_terminate_backend($1)", &[&stuck.session]).await?;
+    until_gone(&stuck.client, stuck.session).await?;
+    stuck.holder.batch_execute("rollback").await?;
+    assert_eq!(cursor(&stuck.client, stuck.database.stream()).await?.counts.all(), 0, "nothing was committed");
+    stuck.recovers().await
+}
+
+#[tokio::test]
+async fn its_session_ended_in_the_middle_of_a_batch_it_goes_on_by_itself() -> Result<()> {
+    let stuck = stuck(Servers::shared().await?).await?;
+    stuck.client.query("select pg_terminate_backend($1)", &[&stuck.session]).await?;
+    stuck.holder.batch_execute("rollback").await?;
+    let stream = stuck.database.stream();
+    let counts = cursor_when(&stuck.client, stream, "all to be applied", |c| c.counts.all() >= 3).await?.counts;
+    assert_eq!(counts.applied, 3);
+    stuck.recovers().await
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_from_a_daemon_that_was_killed() -> Result<()> {
+    let seed = seed("a_standby_takes_over");
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let stream = database.stream();
+    let mut first = database.daemon(&ARGS).await?;
+    let held = cursor(&client, stream).await?;
+    let standby = database.daemon(&ARGS).await?;
+    assert_eq!(cursor(&client, stream).await?.holder, held.holder, "the second daemon is ready and only stands by");
+    assert!(standby.get("/readyz").await?.body.contains("standing_by"), "{}", standby.get("/readyz").await?.body);
+    let producer = Producer::start(servers, stream, Load::new(seed)).await?;
+    cursor_when(&client, stream, "events to be applied", |cursor| cursor.counts.all() >= 500).await?;
+
+    first.sigkill().await?;
+
+    let taken = cursor_when(&client, stream, "the standby to hold the stream", |c| c.epoch > held.epoch).await?;
+    assert_ne!(taken.holder, held.holder);
+    let more = taken.counts.all() + 500;
+    cursor_when(&client, stream, "the standby to apply events", |cursor| cursor.counts.all() >= more).await?;
+    producer.finish().await?;
+    check(servers, &database, &client).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_under_load_finishes_what_is_in_flight_and_releases_the_stream() -> Result<()> {
+    let seed = seed("sigterm_under_load");
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let stream = database.stream();
+    // A lease that would keep the next daemon waiting for longer than the test waits for anything.
+    let args = ["--outbox", "", "--max-batch", "60", "--lease", "10m"];
+    let mut daemon = database.daemon(&args).await?;
+    let producer = Producer::start(servers, stream, Load::new(seed)).await?;
+    for stop in 1..=3 {
+        let wanted = cursor(&client, stream).await?.counts.all() + 500;
+        cursor_when(&client, stream, "events to be applied", |cursor| cursor.counts.all() >= wanted).await?;
+        let ended = daemon.sigterm().await?;
+        let cursor = cursor(&client, stream).await?;
+        assert_eq!((ended.code(), &cursor.holder), (Some(0), &None), "stop {stop}: {}", daemon.log());
+        let later: Vec<redis::Value> =
+            servers.redis().await?.xrange_count(stream, format!("({}", cursor.position), "+", 1).await?;
+        assert!(!later.is_empty(), "it was stopped under load");
+        daemon = database.daemon(&args).await?;
+    }
+    producer.finish().await?;
+    check(servers, &database, &client).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_waits_for_the_batch_that_is_being_applied() -> Result<()> {
+    let mut stuck = stuck(Servers::shared().await?).await?;
+    stuck.daemon.signal("TERM").await?;
+    eventually(SOON, "the daemon to have heard the signal", async || match stuck.daemon.get("/healthz").await {
+        Ok(answer) => Err(format!("{answer:?}")),
+        Err(_) => Ok(()),
+    })
+    .await?;
+    ensure!(stuck.daemon.is_running()?, "it ended in the middle of a batch:\n{}", stuck.daemon.log());
+    stuck.holder.batch_execute("rollback").await?;
+    assert_eq!(stuck.daemon.ended().await?.code(), Some(0));
+    let after = cursor(&stuck.client, stuck.database.stream()).await?;
+    assert!(after.counts.applied >= 1 && after.holder.is_none(), "{after:?}");
+    stuck.recovers().await
+}

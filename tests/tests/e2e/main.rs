@@ -1,0 +1,29 @@
+//! The whole of Bindery against private servers: the real daemon, a real Postgres, a real Redis, and what can befall them.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `pipeline` | a whole book by events only |
+//! | `illegal` | every change of status that the pipeline forbids, by every way in |
+//! | `concurrency` | many sessions at once: nothing lost, nothing stuck |
+//! | `malformed` | bad events among good ones |
+//! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
+//! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `fencing` | one relay a stream, each batch once |
+//! | `migrate` | installing the schema, and the command line |
+//! | `watch` | the books as lines |
+//!
+//! `support` asks the database, `load` makes up events, `produce` adds them, and `oracle` knows what must have become of them.
+
+mod concurrency;
+mod crash;
+mod fencing;
+mod illegal;
+mod load;
+mod malformed;
+mod migrate;
+mod oracle;
+mod outage;
+mod pipeline;
+mod produce;
+mod support;
+mod watch;

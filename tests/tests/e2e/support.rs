@@ -1,0 +1,189 @@
+//! What the tests ask the database again and again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use bindery_core::definition::compile;
+use bindery_core::machine::Machine;
+use bindery_tests::eventually;
+use redis::aio::MultiplexedConnection;
+use serde_json::Value;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row};
+use uuid::Uuid;
+
+/// Longer than anything takes that comes true at all.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A stream entry's fields.
+pub type Entry = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What `relay_cursors` says of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub position: String,
+    pub epoch: i64,
+    pub holder: Option<String>,
+    pub counts: Counts,
+}
+
+/// What became of a stream's events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub applied: i64,
+    pub stale: i64,
+    pub dead: i64,
+}
+
+impl Counts {
+    pub fn all(self) -> i64 {
+        self.applied + self.stale + self.dead
+    }
+}
+
+/// The cursor as it is now, one of nothing where the stream was never acquired.
+pub async fn cursor(client: &Client, stream: &str) -> Result<Cursor> {
+    let query = "select position, epoch, holder, applied, stale, dead from bindery.relay_cursors where stream = $1";
+    Ok(match client.query_opt(query, &[&stream]).await? {
+        None => Cursor { position: "0-0".to_owned(), epoch: 0, holder: None, counts: Counts::default() },
+        Some(row) => Cursor {
+            position: row.get(0),
+            epoch: row.get(1),
+            holder: row.get(2),
+            counts: Counts { applied: row.get(3), stale: row.get(4), dead: row.get(5) },
+        },
+    })
+}
+
+/// Waits for a cursor that is as wanted.
+pub async fn cursor_when(client: &Client, stream: &str, what: &str, is: impl Fn(&Cursor) -> bool) -> Result<Cursor> {
+    eventually(SOON, what, async || {
+        let cursor = cursor(client, stream).await?;
+        if is(&cursor) { Ok(cursor) } else { Err(anyhow!("{cursor:?}")) }
+    })
+    .await
+}
+
+/// Waits until the stream is applied up to this entry.
+pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cursor> {
+    cursor_when(client, stream, &format!("the position to be {id}"), |cursor| cursor.position == id).await
+}
+
+/// The pipeline `comic`, compiled here from the definition that the database holds.
+pub async fn comic(client: &Client) -> Result<Machine> {
+    let query = "select definition, machine from bindery.pipelines where name = 'comic' and version = 1";
+    let row = client.query_one(query, &[]).await?;
+    let machine = compile(&row.get(0)).map_err(|faults| anyhow!("{faults:?}"))?;
+    assert_eq!(machine, Machine::from_json(&row.get(1))?, "the machine in the database is that of the definition");
+    Ok(machine)
+}
+
+/// The book's whole row.
+pub async fn book_row(client: &Client, book: Uuid) -> Result<Value> {
+    json(client, "select to_jsonb(b) from bindery.book_status b where b.book_id = $1", &[&book]).await
+}
+
+/// All there is of a book, as text: its row, progress, history and outbox; equal where nothing at all has changed.
+pub async fn all_of(client: &Client, book: Uuid) -> Result<String> {
+    let query = "select concat_ws(E'\\n',
+        (select to_jsonb(b)::text from bindery.book_status b where b.book_id = $1),
+        (select jsonb_agg(to_jsonb(g) order by g.stage, g.substep)::text from bindery.book_progress g where g.book_id = $1),
+        (select jsonb_agg(to_jsonb(e) order by e.id)::text from bindery.book_events e where e.book_id = $1),
+        (select jsonb_agg(to_jsonb(o) order by o.id)::text from bindery.outbox o where o.book_id = $1))";
+    Ok(client.query_one(query, &[&book]).await?.try_get(0)?)
+}
+
+/// The one JSON value that a query gives.
+pub async fn json(client: &Client, query: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Value> {
+    Ok(client.query_one(query, params).await.with_context(|| query.to_owned())?.try_get(0)?)
+}
+
+/// Registers a book and takes it through these statuses by `transition_book`.
+pub async fn book_in(client: &Client, way: &[&str]) -> Result<Uuid> {
+    let book = Uuid::new_v4();
+    client.query("select from bindery.register_book($1)", &[&book]).await?;
+    for to in way {
+        transition(client, book, to).await.with_context(|| format!("to {to}"))?;
+    }
+    Ok(book)
+}
+
+/// `transition_book`, as one statement.
+pub async fn transition(client: &Client, book: Uuid, to: &str) -> Result<Row, Error> {
+    client.query_one("select status, revision from bindery.transition_book($1, $2)", &[&book, &to]).await
+}
+
+/// What an error of Bindery's says to programs: its SQLSTATE and its JSON detail.
+pub fn refusal(error: &Error) -> (String, Value) {
+    let Some(error) = error.as_db_error() else { return (error.to_string(), Value::Null) };
+    let detail = error.detail().and_then(|detail| serde_json::from_str(detail).ok());
+    (error.code().code().to_owned(), detail.unwrap_or(Value::Null))
+}
+
+/// The SQLSTATE and the code of the error that a call must have given.
+pub fn refused<T>(outcome: Result<T, Error>) -> Result<(String, String)> {
+    let Err(error) = outcome else { return Err(anyhow!("it was not refused")) };
+    let (state, detail) = refusal(&error);
+    Ok((state, detail["code"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// This session's process in the server.
+pub async fn pid(client: &Client) -> Result<i32> {
+    Ok(client.query_one("select pg_backend_pid()", &[]).await?.get(0))
+}
+
+/// Waits until one session waits for a lock that the other holds, or for one that stands before it in the queue.
+pub async fn until_blocked(watcher: &Client, waiting: i32, holding: i32) -> Result<()> {
+    eventually(SOON, "one session to wait for the other", async || {
+        let row = watcher.query_one("select pg_blocking_pids($1)", &[&waiting]).await?;
+        let blocking: Vec<i32> = row.get(0);
+        if blocking.contains(&holding) {
+            Ok(())
+        } else {
+            Err(anyhow!("{waiting} waits for {blocking:?}, not {holding}"))
+        }
+    })
+    .await
+}
+
+/// Waits until a session of the daemon waits for a lock that this one holds; its process in the server.
+pub async fn daemon_blocked_by(watcher: &Client, holding: i32) -> Result<i32> {
+    eventually(SOON, "the daemon to wait for a lock", async || {
+        let query = "select pid from pg_stat_activity where datname = current_database()
+            and application_name = 'binderyd' and $1 = any (pg_blocking_pids(pid))";
+        let row = watcher.query_opt(query, &[&holding]).await?;
+        row.map(|row| row.get(0)).ok_or_else(|| anyhow!("it does not"))
+    })
+    .await
+}
+
+/// Adds an entry to a stream, and gives its id.
+pub async fn add(redis: &mut MultiplexedConnection, stream: &str, entry: &Entry) -> Result<String, redis::RedisError> {
+    let mut command = redis::cmd("XADD");
+    command.arg(stream).arg("*");
+    for (name, value) in entry {
+        command.arg(name.as_slice()).arg(value.as_slice());
+    }
+    command.query_async(redis).await
+}
+
+/// Everything that a stream holds.
+pub async fn entries(redis: &mut MultiplexedConnection, stream: &str) -> Result<Vec<(String, Entry)>> {
+    Ok(redis::cmd("XRANGE").arg(stream).arg("-").arg("+").query_async(redis).await?)
+}
+
+/// An entry of these fields.
+pub fn entry<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Entry {
+    fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Waits until a session is no more.
+pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
+    eventually(SOON, "the session to end", async || {
+        match watcher.query_opt("select state from pg_stat_activity where pid = $1", &[&session]).await? {
+            None => Ok(()),
+            Some(row) => Err(anyhow!("it is {:?}", row.get::<_, Option<String>>(0))),
+        }
+    })
+    .await
+}
