@@ -33,7 +33,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Relay events from Redis streams into Postgres, until stopped by SIGTERM or SIGINT.
-    Run(RunOptions),
+    Run(Box<RunOptions>),
     /// Install or upgrade the schema.
     Migrate(DatabaseOptions),
     /// Print the schema as one SQL file, for supabase/migrations/.

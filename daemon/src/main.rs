@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Run(options) => run::run(options).await,
+            Command::Run(options) => run::run(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
             Command::Migration => migrate::print(),
             Command::Watch(options) => watch::watch(&options).await,

@@ -18,6 +18,9 @@ const HISTORY: &str = "bindery_internal.schema_history";
 /// Two migrations at once would both find nothing done. The number is arbitrary and ours.
 const LOCK: i64 = 0x0062_696e_6465_7279;
 
+const NOT_CHANGED: &str = "the schema was not changed (a database that was made from other sources of the same version cannot \
+    be upgraded; a private one of `make dev` goes with `make clean`)";
+
 /// The kernel comes first: the schema's functions stand on it.
 const KERNEL: &str = "create extension if not exists bindery";
 
@@ -30,7 +33,7 @@ pub async fn migrate(options: &DatabaseOptions) -> anyhow::Result<()> {
         .set_migration_table_name(HISTORY)
         .run_async(&mut client)
         .await
-        .map_err(|error| anyhow::Error::new(error).context("the schema was not changed"))?;
+        .map_err(|error| anyhow::Error::new(error).context(NOT_CHANGED))?;
     match report.applied_migrations().as_slice() {
         [] => info!("the schema is up to date"),
         applied => applied.iter().for_each(|migration| info!(%migration, "applied")),
