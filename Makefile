@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test lint bench clean
+.PHONY: help setup build demo dev dev-stop env test lint load bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,9 @@ test: build lint ## every test: unit, property, end to end, pgTAP
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+load: build ## many books at once, every row checked at the end (BOOKS=200 CONNECTIONS=16)
+	cargo run --release -p bindery-tests --bin load
 
 bench: build ## the benchmarks: a table, and one JSON line a figure
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
