@@ -7,7 +7,12 @@ declare
 begin
   foreach wanted in array array['anon', 'authenticated', 'service_role', 'bindery_relay'] loop
     if to_regrole(wanted) is null then
-      execute format('create role %I nologin noinherit', wanted);
+      begin
+        execute format('create role %I nologin noinherit', wanted);
+      exception when duplicate_object or unique_violation then
+        -- Roles are the server's: another of its databases is being migrated at this moment.
+        null;
+      end;
     end if;
   end loop;
 end

@@ -4,6 +4,9 @@
 create function bindery_internal.announce() returns trigger
 language plpgsql security definer
 set search_path = ''
+-- Transition tables have no index and no statistics: a nested loop over a batch of 1,000 books looks at a million pairs.
+set enable_nestloop = off
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then

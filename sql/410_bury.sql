@@ -9,7 +9,7 @@ as $$
     insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason, message, payload, truncated, at)
     select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'),
       -- Burying must not fail, or the batch would never pass: what is no number or boolean counts as left out.
-      case when i.item ->> 'count' ~ '^[1-9][0-9]{0,17}$' then (i.item ->> 'count')::bigint else 1 end,
+      case when i.item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (i.item ->> 'count')::bigint else 1 end,
       case when i.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (i.item ->> 'book_id')::uuid end,
       coalesce(i.item ->> 'reason', 'unknown'), coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
       coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']),

@@ -30,7 +30,7 @@ begin
     union all
     select heartbeats -> (h.ord - 1)::integer, h.verdict from bindery_internal.do_heartbeats(heartbeats) h where heartbeats is not null
   ), counted as (
-    select j.item, j.verdict, coalesce((j.item ->> 'count')::bigint, 1) as count from judged j
+    select j.item, j.verdict, coalesce((j.item ->> 'count')::integer, 1) as count from judged j
   )
   select coalesce(sum(c.count) filter (where c.verdict = 'accept'), 0),
     coalesce(sum(c.count) filter (where c.verdict = 'stale'), 0),
@@ -44,7 +44,7 @@ begin
   dead := bindery_internal.bury(stream, bad || refused);
 
   for item in select i.item from jsonb_array_elements(lifecycle) as i(item) loop
-    count := coalesce((item ->> 'count')::bigint, 1);
+    count := coalesce((item ->> 'count')::integer, 1);
     outcome := bindery_internal.apply_item(item);
     if outcome is null then
       applied := applied + count;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::database::DatabaseUrl;
@@ -18,6 +19,15 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// clap repeats a value that it cannot take; a URL's may hold a password.
+pub fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let of_url = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains("-url"));
+    if of_url {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
+    }
+    error
 }
 
 /// How log lines look.
@@ -131,5 +141,9 @@ mod tests {
             "redis://u:hush@h/",
         ]);
         assert!(!format!("{cli:?}").contains("hush"));
+        for url in ["--database-url=postgresql://u:hush@[h", "--redis-url=http://u:hush@h/"] {
+            let said = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err()).to_string();
+            assert!(!said.contains("hush") && said.contains("give "), "{said}");
+        }
     }
 }

@@ -34,6 +34,8 @@ pub async fn migrate(options: &DatabaseOptions) -> anyhow::Result<()> {
         .run_async(&mut client)
         .await
         .map_err(|error| anyhow::Error::new(error).context(NOT_CHANGED))?;
+    // Like every table: what nobody was granted, nobody reads.
+    client.batch_execute(&format!("alter table {HISTORY} enable row level security")).await?;
     match report.applied_migrations().as_slice() {
         [] => info!("the schema is up to date"),
         applied => applied.iter().for_each(|migration| info!(%migration, "applied")),

@@ -9,10 +9,11 @@ mod trim;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use session::SessionError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::database::{DatabaseError, DatabaseUrl, Policy};
+use crate::database::{DatabaseUrl, Policy};
 use crate::metrics;
 use crate::source::RedisUrl;
 use crate::state::{Phase, State};
@@ -65,9 +66,12 @@ impl Relay {
     }
 
     /// Says what ended a session, and how long to pause.
-    fn tell(&self, error: &DatabaseError, pause: Option<Duration>) -> Duration {
+    fn tell(&self, error: &SessionError, pause: Option<Duration>) -> Duration {
         let stream = &self.stream;
-        let policy = error.policy();
+        let (policy, remedy, side) = match error {
+            SessionError::Database(error) => (error.policy(), error.remedy(), "postgres"),
+            SessionError::Feed => (Policy::Retry, None, "redis"),
+        };
         if policy == Policy::StandBy {
             self.state.update(stream, |state| {
                 if state.phase != Phase::StandingBy {
@@ -77,13 +81,13 @@ impl Relay {
             });
             return self.lease / STANDBY_PART;
         }
-        ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => "postgres").increment(1);
+        ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => side).increment(1);
         self.state.update(stream, |state| {
             state.phase = Phase::Connecting;
-            state.problem = Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned));
+            state.problem = Some(remedy.map_or_else(|| error.to_string(), str::to_owned));
         });
         let pause = pause.unwrap_or(MAX_PAUSE);
-        warn!(stream, error = %error, remedy = error.remedy(), ?pause, "the relay starts over; nothing is lost");
+        warn!(stream, error = %error, remedy, ?pause, "the relay starts over; nothing is lost");
         pause
     }
 }

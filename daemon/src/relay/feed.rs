@@ -27,13 +27,9 @@ impl Feed {
         Self { chunks, _task: task }
     }
 
-    /// The next chunk. Waits for ever where there is none.
-    pub async fn next(&mut self) -> Chunk {
-        match self.chunks.recv().await {
-            Some(chunk) => chunk,
-            // The task never ends by itself; were it to panic, the relay would go on with what it has.
-            None => std::future::pending().await,
-        }
+    /// The next chunk; `None` where the reading task has ended, which only a panic in it can bring about.
+    pub async fn next(&mut self) -> Option<Chunk> {
+        self.chunks.recv().await
     }
 }
 

@@ -30,8 +30,19 @@ const RENEWALS: u32 = 3;
 
 type Applying<'a> = Pin<Box<dyn Future<Output = (StreamId, Result<Applied, DatabaseError>)> + Send + 'a>>;
 
-/// Relays until `stop` (then `Ok`) or until the database fails or refuses. `applied` is set once a batch took effect.
-pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) -> Result<(), DatabaseError> {
+/// What ends a session before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Postgres failed, or refused.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The reading task panicked.
+    #[error("reading from Redis ended")]
+    Feed,
+}
+
+/// Relays until `stop` (then `Ok`) or until something fails. `applied` is set once a batch took effect.
+pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) -> Result<(), SessionError> {
     let client = database::connect(&relay.database).await?;
     let lease = Lease::acquire(&client, &relay.stream, &relay.holder, relay.lease).await?;
     info!(stream = relay.stream, epoch = lease.epoch, position = %lease.position, "holding the stream");
@@ -75,7 +86,10 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
                 applying = None;
                 *applied |= count(relay, position, outcome?);
             }
-            chunk = feed.next(), if !full && !stopping => (rest, behind) = (chunk.entries.into_iter(), chunk.more),
+            chunk = feed.next(), if !full && !stopping => {
+                let chunk = chunk.ok_or(SessionError::Feed)?;
+                (rest, behind) = (chunk.entries.into_iter(), chunk.more);
+            }
             () = sleep_until(due.unwrap_or_else(Deadline::now)), if lingering && applying.is_none() => (),
             _ = renewal.tick() => if applying.is_none() { lease.renew(&client).await? },
             () = stop.cancelled(), if !stopping => (),

@@ -12,7 +12,9 @@ use super::RedisUrl;
 /// What one `XREAD` should bring: large enough that the round trip does not count, small enough to hold two or three of.
 const CHUNK_BYTES: usize = 512 * 1024;
 /// The most entries asked for at once.
-const MAX_COUNT: usize = 5_000;
+const MAX_COUNT: usize = 2_000;
+/// The first guess, before any entry's size is known.
+const FIRST_COUNT: usize = 16;
 /// How long Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
 const BLOCK: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,7 @@ impl Reader {
     /// Connects, to read what comes after `position`.
     pub async fn connect(url: &RedisUrl, stream: &str, position: StreamId) -> Result<Self, RedisError> {
         let connection = url.connect(BLOCK + Duration::from_secs(5)).await?;
-        Ok(Self { connection, stream: stream.to_owned(), position, count: 256 })
+        Ok(Self { connection, stream: stream.to_owned(), position, count: FIRST_COUNT })
     }
 
     /// The next entries.
@@ -145,6 +147,6 @@ mod tests {
     fn large_entries_make_small_chunks() {
         assert_eq!(next_count(256, 256, 256 * 1024 * 1024), 1);
         assert_eq!(next_count(256, 256, 256 * 100), 1024, "it grows by steps");
-        assert_eq!(next_count(5_000, 5_000, 500_000), 5_000, "and to a limit");
+        assert_eq!(next_count(2_000, 2_000, 200_000), 2_000, "and to a limit");
     }
 }
