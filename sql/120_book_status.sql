@@ -33,9 +33,10 @@ create table bindery.book_status (
   constraint title_is_short check (length(title) <= 1024),
   constraint message_is_short check (length(message) <= 8192),
   constraint error_is_an_object check (jsonb_typeof(error) = 'object'),
+  constraint error_while_failed_only check ((error is not null) = (status = 'FAILED')),
   constraint metadata_is_an_object check (jsonb_typeof(metadata) = 'object'),
-  constraint error_is_small check (pg_column_size(error) <= 131072),
-  constraint metadata_is_small check (pg_column_size(metadata) <= 131072)
+  constraint error_is_small check (pg_column_size(error) <= 1048576),
+  constraint metadata_is_small check (pg_column_size(metadata) <= 1048576)
 -- Room on each page, so that progress updates stay heap-only.
 ) with (fillfactor = 70);
 

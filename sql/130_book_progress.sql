@@ -23,7 +23,7 @@ create table bindery.book_progress (
   constraint done_is_part_of_total check (done between 0 and total and total > 0 and total <= 1e15),
   constraint unit_is_short check (length(unit) <= 63),
   constraint message_is_short check (length(message) <= 8192),
-  constraint checkpoint_is_small check (pg_column_size(checkpoint) <= 131072)
+  constraint checkpoint_is_small check (pg_column_size(checkpoint) <= 1048576)
 ) with (fillfactor = 70);
 
 alter table bindery.book_progress enable row level security;

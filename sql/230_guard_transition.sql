@@ -42,6 +42,9 @@ declare
   resuming constant boolean := old.status = 'FAILED';
   summary jsonb;
 begin
+  if new.status is null then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
+  end if;
   perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status));
 
   new.revision := old.revision + 1;
@@ -51,8 +54,8 @@ begin
   new.estimated_completion_at := null;
   new.current_stage := old.current_stage;
   new.attempt := old.attempt;
-  -- A message or an error belongs to the change that brought it.
-  if new.message is not distinct from old.message then
+  -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
+  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes' then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then

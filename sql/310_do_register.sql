@@ -17,7 +17,7 @@ begin
     return bindery_internal.bad_input('title', 'is longer than 1,024 characters', 'Shorten it.');
   elsif jsonb_typeof(do_register.metadata) <> 'object' then
     return bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.');
-  elsif pg_column_size(do_register.metadata) > 131072 then
+  elsif octet_length(do_register.metadata::text) > 131072 then
     return bindery_internal.bad_input('metadata', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
   elsif not exists (select from bindery.pipelines p where p.name = coalesce(do_register.pipeline, 'comic')) then
     return bindery_internal.unknown_pipeline(do_register.pipeline, null);

@@ -19,7 +19,7 @@ begin
     return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
   elsif jsonb_typeof(do_transition.error) <> 'object' then
     return bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.');
-  elsif pg_column_size(do_transition.error) > 131072 then
+  elsif octet_length(do_transition.error::text) > 131072 then
     return bindery_internal.bad_input('error', 'is larger than 128 KiB', 'Keep long logs elsewhere and store a reference.');
   end if;
 
@@ -41,9 +41,12 @@ begin
   if refusal is not null then
     return refusal;
   end if;
+  -- Else guard_transition takes the same words as last time for none.
+  perform set_config('bindery.message_is_new', 'yes', true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
+  perform set_config('bindery.message_is_new', '', true);
   return null;
 end
 $$;

@@ -27,7 +27,7 @@ begin
     return bindery_internal.bad_input('unit', 'is longer than 63 characters', 'Name what is counted in a word.');
   elsif report ->> 'substep' !~ '^[a-z][a-z0-9_]{0,62}$' then
     return bindery_internal.bad_input('substep', 'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.');
-  elsif pg_column_size(report -> 'checkpoint') > 131072 then
+  elsif octet_length((report -> 'checkpoint')::text) > 131072 then
     return bindery_internal.bad_input('checkpoint', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
   end if;
 

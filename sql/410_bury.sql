@@ -25,8 +25,8 @@ create function bindery_internal.is_transient(sqlstate text) returns boolean
 language sql immutable parallel safe
 set search_path = ''
 as $$
-  -- Connection, rollback (deadlock), resources, not in prerequisite state (lock), operator, system, internal corruption.
-  select left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') or sqlstate in ('XX001', 'XX002');
+  -- Connection, rollback (deadlock), resources, operator, system; a lock, an object in use, corruption.
+  select left(sqlstate, 2) in ('08', '40', '53', '57', '58') or sqlstate in ('55P03', '55006', 'XX001', 'XX002');
 $$;
 
 comment on function bindery_internal.bury(text, jsonb) is

@@ -37,7 +37,7 @@ begin
   stale := 0;
   dead := 0;
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = apply_events.stream for no key update;
-  if not found or cursor_row.epoch is distinct from apply_events.epoch then
+  if not found or cursor_row.epoch is distinct from apply_events.epoch or cursor_row.holder is null then
     perform bindery_internal.raise_error(bindery_internal.fenced(apply_events.stream, apply_events.epoch));
   elsif coalesce(apply_events."position", '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give the last entry''s id, such as 1700000000000-0.'));

@@ -19,6 +19,3 @@ create policy service_reads_history on bindery.book_events for select to service
 create policy service_reads_outbox on bindery.outbox for select to service_role using (true);
 create policy service_reads_cursors on bindery.relay_cursors for select to service_role using (true);
 create policy service_reads_dead_letters on bindery.dead_letters for select to service_role using (true);
-
--- Where `binderyd migrate` installs this, its own list of what it has applied is there already.
-alter table if exists bindery_internal.schema_history enable row level security;

@@ -32,6 +32,8 @@ pub const MAX_TITLE_CHARS: usize = 1024;
 pub const MAX_NAME_CHARS: usize = crate::name::MAX_NAME;
 /// The most characters `at` may have.
 pub const MAX_AT_CHARS: usize = 64;
+/// The highest `total` of a report: beyond it, not every whole number is one.
+pub const MAX_TOTAL: f64 = 1e15;
 /// The highest weight of a planned substep.
 pub const MAX_WEIGHT: f64 = crate::definition::MAX_WEIGHT;
 

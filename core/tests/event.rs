@@ -229,8 +229,11 @@ fn progress_is_a_percent_or_parts() {
         let expected = ("out_of_range", "progress is out of range; expected a number from 0 to 100".to_owned());
         assert_eq!(fault(&[("progress", progress)]), expected, "{progress}");
     }
-    for (done, total) in [("1", "0"), ("0", "0"), ("1", "-1")] {
-        assert_eq!(fault(&[("done", done), ("total", total)]).1, "total is out of range; expected a number above 0");
+    for (done, total) in [("1", "0"), ("0", "0"), ("1", "-1"), ("1", "1e16")] {
+        assert_eq!(
+            fault(&[("done", done), ("total", total)]).1,
+            "total is out of range; expected a number above 0, up to 1e15"
+        );
     }
     for (done, total) in [("3", "2"), ("-1", "2")] {
         assert_eq!(

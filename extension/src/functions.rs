@@ -15,10 +15,13 @@ use crate::machines::machine;
 /// `{"machine": …}`, or `{"faults": [{"path", "problem"}]}` with every fault of the definition.
 #[pg_extern(immutable, parallel_safe)]
 fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, ErrorReport> {
-    let definition: Value = required(definition, "definition")?.read("definition")?;
-    JsonbResult::write(&match definition::compile(&definition) {
-        Ok(machine) => json!({ "machine": machine }),
-        Err(faults) => json!({ "faults": faults }),
+    JsonbResult::write(&match required(definition, "definition")?.try_read::<Value>() {
+        Ok(definition) => match definition::compile(&definition) {
+            Ok(machine) => json!({ "machine": machine }),
+            Err(faults) => json!({ "faults": faults }),
+        },
+        // A number beyond any float, or too deep a nesting.
+        Err(error) => json!({ "faults": [{ "path": "$", "problem": format!("cannot be read: {error}") }] }),
     })
 }
 

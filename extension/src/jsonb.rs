@@ -31,10 +31,15 @@ impl JsonbArg<'_> {
 
     /// Reads the value into its type; `name` is the argument's, for the error.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, ErrorReport> {
-        // SAFETY: the datum is a detoasted jsonb (FromDatum below), which is what jsonb_out takes.
-        let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.datum)]) }
-            .ok_or_else(|| invalid(name, "it has no text"))?;
-        serde_json::from_slice(text.to_bytes()).map_err(|error| invalid(name, error))
+        self.try_read().map_err(|error| invalid(name, error))
+    }
+
+    /// Reads the value into its type.
+    pub fn try_read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        // SAFETY: the datum is a detoasted jsonb (FromDatum below), which is what jsonb_out takes; it gives a C string that
+        // lives as long as the call.
+        let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.datum)]) };
+        serde_json::from_slice(text.map_or(b"", CStr::to_bytes))
     }
 }
 

@@ -1,6 +1,6 @@
 begin;
 \ir helpers.psql
-select plan(36);
+select plan(37);
 select tap.clock('2030-01-01 12:00+00');
 
 create temp table registered as select * from bindery.register_book(tap.id(1), tap.id(900), 'comic', 'Moby Dick', '{"pages": 320}');

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields::{Field, Fields, Raw, number_in};
 use super::{
     Event, EventError, EventKind, Fail, Heartbeat, MAX_AT_CHARS, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_TITLE_CHARS,
-    MAX_WEIGHT, Plan, PlannedSubstep, Progress, Register, Transition,
+    MAX_TOTAL, MAX_WEIGHT, Plan, PlannedSubstep, Progress, Register, Transition,
 };
 use crate::name::is_substep_name;
 use crate::progress::{SubstepProgress, percent_of};
@@ -19,7 +19,7 @@ const A_SUBSTEP: &str = "the name of a substep";
 const A_PERCENT: &str = "a number from 0 to 100";
 const AN_ATTEMPT: &str = "a whole number from 1 to 2147483647";
 const A_DONE: &str = "a number from 0 to total";
-const A_TOTAL: &str = "a number above 0";
+const A_TOTAL: &str = "a number above 0, up to 1e15";
 const A_WEIGHT: &str = "a number above 0, up to 1000000000";
 const AN_OBJECT: &str = "a JSON object";
 const SUBSTEPS: &str = "a JSON array of substeps, such as [{\"name\": \"chapter_1\", \"weight\": 2}]";
@@ -65,7 +65,7 @@ fn progress(fields: &mut Fields) -> Result<EventKind, EventError> {
             in_range(progress, (0.0..=100.0).contains(&progress), Field::Progress, A_PERCENT)?
         }
         (None, Some(done), Some(total)) => {
-            in_range(total, total > 0.0, Field::Total, A_TOTAL)?;
+            in_range(total, total > 0.0 && total <= MAX_TOTAL, Field::Total, A_TOTAL)?;
             percent_of(in_range(done, (0.0..=total).contains(&done), Field::Done, A_DONE)?, total)
         }
         (Some(_), _, _) => {

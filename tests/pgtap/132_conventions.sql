@@ -1,0 +1,40 @@
+begin;
+\ir helpers.psql
+select plan(18);
+create temp view functions as
+  select p.*, n.nspname, p.oid::regprocedure::text as function, l.lanname from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
+  where n.nspname in ('bindery', 'bindery_internal', 'bindery_core');
+create temp view tables as select c.* from pg_class c where c.relnamespace = 'bindery'::regnamespace and c.relkind in ('r', 'p');
+
+select is_empty($$select function from functions where lanname in ('sql', 'plpgsql') and not coalesce('search_path=""' = any (proconfig), false)$$, 'every function pins its search_path to nothing');
+select is_empty($$select function from functions where prosecdef and nspname <> 'bindery_internal'$$, 'only bindery_internal has SECURITY DEFINER functions');
+select is_empty($$select function from functions where nspname = 'bindery' and obj_description(oid, 'pg_proc') is null$$, 'every function of bindery has a comment');
+select is_empty($$select relname from tables where obj_description(oid, 'pg_class') is null$$, 'every table has a comment');
+select is_empty($$select relname, attname from tables t join pg_attribute a on a.attrelid = t.oid where attnum > 0 and not attisdropped and col_description(t.oid, attnum) is null$$, 'every column has a comment');
+select is_empty($$select nspname from pg_namespace where nspname in ('bindery', 'bindery_internal') and obj_description(oid, 'pg_namespace') is null$$, 'the schemas have comments');
+select is_empty($$select proname from functions where nspname = 'bindery' group by proname having count(*) > 1$$, 'no function of bindery is overloaded, so PostgREST always knows which is meant');
+select is_empty($$select function from functions where nspname = 'bindery' and pronargs > 0 and (proargnames is null or '' = any (proargnames))$$, 'every argument has a name: they are the keys of the JSON');
+select is_empty($$select function from functions where nspname = 'bindery' and provariadic <> 0$$, 'none is variadic');
+select set_eq($$select proname::text, pronargs - pronargdefaults from functions where nspname = 'bindery'$$,
+  $$values ('define_pipeline', 2), ('register_book', 1), ('transition_book', 2), ('report_progress', 1), ('plan_substeps', 3), ('heartbeat', 1), ('fail_book', 1), ('resume_book', 1),
+    ('get_book_status', 1), ('get_resume_point', 1), ('list_books', 0), ('acquire_stream', 2), ('renew_stream', 2), ('release_stream', 2), ('apply_events', 4), ('take_outbox', 0)$$,
+  'these are the functions of the API, each with the number of arguments it cannot do without');
+select set_eq($$select relname::text from tables$$, array['pipelines', 'book_status', 'book_progress', 'book_events', 'outbox', 'relay_cursors', 'dead_letters'], 'these are the tables');
+select is_empty($$select function from functions where nspname = 'bindery_core' and (provolatile = 'v' or proparallel <> 's')$$, 'the kernel is immutable or stable, and parallel safe');
+select set_eq($$select proname::text from functions where nspname = 'bindery_core'$$, array['compile_pipeline', 'transition_error', 'next_statuses', 'report_verdict', 'summarize'], 'these are the functions of the kernel');
+select is_empty($$select c.relname from pg_depend d join pg_class c on c.oid = d.objid and d.classid = 'pg_class'::regclass join pg_extension e on e.oid = d.refobjid where e.extname = 'bindery' and d.deptype = 'e'$$,
+  'the extension owns no table');
+
+-- No foreign key without an index to check it by, since books are deleted too.
+select is_empty($$select conname from pg_constraint f where f.contype = 'f' and f.connamespace = 'bindery'::regnamespace
+  and not exists (select from pg_index i where i.indrelid = f.conrelid and (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey)$$, 'every foreign key has its index');
+select is_empty($$select conname from pg_constraint where connamespace = 'bindery'::regnamespace and not convalidated$$, 'every constraint is validated');
+
+-- The clock.
+select tap.clock('2030-01-01 12:00+00');
+select is(bindery_internal.now(), '2030-01-01 12:00+00', 'bindery.now sets the clock');
+select tap.clock('');
+select ok(abs(extract(epoch from bindery_internal.now() - clock_timestamp())) < 60, 'without it the clock is the wall''s');
+
+select * from finish();
+rollback;
