@@ -7,7 +7,9 @@
 //! | `jsonb` | jsonb in and out without a detour over a generic value |
 //! | `failure` | errors with their SQLSTATE |
 //!
-//! The extension owns functions and no table; the schema `bindery` stands on it, or on its PL/pgSQL twin.
+//! The extension owns functions and no table; the schema `bindery` stands on it.
+
+#![allow(clippy::result_large_err, reason = "pgrx raises an ErrorReport by value, and only a caller's mistake makes one")]
 
 mod failure;
 mod functions;
