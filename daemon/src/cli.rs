@@ -99,7 +99,7 @@ pub struct WatchOptions {
     /// The most books to show, the newest first.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub max_books: i32,
-    /// End once a book was seen and every book seen is completed or cancelled.
+    /// End once every book shown is completed or cancelled.
     #[arg(long)]
     pub until_done: bool,
 }

@@ -1,6 +1,6 @@
 //! `binderyd watch`: the books live in the terminal, as bars; plain lines where there is no terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -35,15 +35,15 @@ pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     let client = database::connect(&options.database.database_url).await?;
     let mut view: Box<dyn View> =
         if std::io::stdout().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) };
-    let mut seen: BTreeMap<Uuid, bool> = BTreeMap::new();
+    let mut seen: BTreeSet<Uuid> = BTreeSet::new();
     loop {
         let mut books = books(&client, options.max_books).await?;
         // What was over before anyone looked is not news.
-        books.retain(|book| !book.over || seen.contains_key(&book.id));
+        books.retain(|book| !book.over || seen.contains(&book.id));
         books.reverse();
-        seen.extend(books.iter().map(|book| (book.id, book.over)));
+        seen.extend(books.iter().map(|book| book.id));
         view.show(&books);
-        if options.until_done && !seen.is_empty() && seen.values().all(|over| *over) {
+        if options.until_done && !books.is_empty() && books.iter().all(|book| book.over) {
             return Ok(());
         }
         tokio::select! {

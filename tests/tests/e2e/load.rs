@@ -53,11 +53,6 @@ impl Load {
         }
         None
     }
-
-    /// The next events, so many.
-    pub fn take(&mut self, count: usize) -> Vec<Entry> {
-        std::iter::from_fn(|| self.next()).take(count).collect()
-    }
 }
 
 /// All events of one book.
@@ -87,15 +82,24 @@ impl Script<'_> {
         }
         self.stage("GENERATING_SCENES", &["split_scenes", "write_prompts"]);
         let chapters = self.rng.u32(1..4);
+        if self.rng.bool() {
+            // A plan that is made anew: what it does not weigh keeps its weight.
+            let early = r#"[{"name": "chapter_1", "weight": 2}, {"name": "cover", "weight": 0.5}]"#;
+            self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", early)]);
+        }
         let names: Vec<String> = (1..=chapters).map(|chapter| format!("chapter_{chapter}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let plan: Vec<Value> = names.iter().map(|name| json!({"name": name, "weight": self.rng.u32(1..5)})).collect();
+        let plan: Vec<Value> = names.iter().map(|name| self.planned(name)).collect();
         let plan = Value::Array(plan).to_string();
         self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", &plan)]);
         self.to("CREATING_ARTWORK");
         self.stage("CREATING_ARTWORK", &names);
         self.to("COMPLETED");
         self.nonsense();
+    }
+
+    fn planned(&mut self, name: &str) -> Value {
+        if self.rng.bool() { json!({"name": name}) } else { json!({"name": name, "weight": self.rng.u32(1..5)}) }
     }
 
     /// Works through a stage, which may fail in the middle and be resumed.
@@ -115,8 +119,13 @@ impl Script<'_> {
                 self.nonsense();
                 self.to(stage);
                 self.attempt += 1;
+                if self.rng.bool() {
+                    // Nobody comes back to it, so that what the resume has kept of it can be seen in the end.
+                    continue;
+                }
             }
-            self.reports(stage, substep, 1, total, total);
+            let reached = if self.rng.u32(..4) == 0 { self.rng.u32(1..=total) } else { total };
+            self.reports(stage, substep, 1, reached, total);
             if self.rng.u32(..4) == 0 {
                 self.nonsense();
             }
@@ -130,6 +139,10 @@ impl Script<'_> {
             self.report(stage, substep, done, total);
         }
         self.report(stage, substep, to, total);
+        if self.rng.bool() {
+            let earlier = self.rng.u32(..=to);
+            self.report(stage, substep, earlier, total);
+        }
     }
 
     fn report(&mut self, stage: &str, substep: &str, done: u32, total: u32) {
@@ -163,8 +176,18 @@ impl Script<'_> {
     /// What changes nothing: out of date, forbidden, or no event at all.
     fn nonsense(&mut self) {
         let late = [("type", "progress"), ("stage", "UPLOADED"), ("progress", "50")];
-        let choices: [&[(&str, &str)]; 8] = [
+        let choices: [&[(&str, &str)]; 18] = [
             &[("type", "heartbeat")],
+            &[("type", "heartbeat"), ("stage", "UPLOADED"), ("message", "still there")],
+            &[("type", "heartbeat"), ("stage", "CREATING_ARTWORK")],
+            &[("type", "heartbeat"), ("attempt", "1")],
+            &[("type", "heartbeat"), ("attempt", "77")],
+            &[("type", "fail"), ("stage", "UPLOADED"), ("message", "too late")],
+            &[("type", "fail"), ("stage", "PRINTING")],
+            &[("type", "fail"), ("attempt", "50")],
+            &[("type", "plan"), ("stage", "UPLOADED"), ("substeps", r#"[{"name": "wait"}]"#)],
+            &[("type", "plan"), ("stage", "PRINTING"), ("substeps", r#"[{"name": "wait"}]"#)],
+            &[("type", "register"), ("title", "A Made-up Book")],
             &late,
             &[("type", "transition"), ("to", "UPLOADED")],
             &[("type", "transition"), ("to", "PRINTED")],

@@ -18,6 +18,7 @@ pub struct Oracle {
     machine: Machine,
     books: BTreeMap<Uuid, Tracked>,
     pub counts: Counts,
+    reasons: BTreeMap<String, i64>,
 }
 
 struct Tracked {
@@ -28,7 +29,8 @@ struct Tracked {
 impl Oracle {
     /// No books yet.
     pub async fn new(client: &Client) -> Result<Oracle> {
-        Ok(Oracle { machine: comic(client).await?, books: BTreeMap::new(), counts: Counts::default() })
+        let (books, reasons) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Oracle { machine: comic(client).await?, books, counts: Counts::default(), reasons })
     }
 
     /// What becomes of these events.
@@ -47,7 +49,10 @@ impl Oracle {
         match outcome {
             Outcome::Applied => self.counts.applied += 1,
             Outcome::Stale => self.counts.stale += 1,
-            Outcome::Rejected(_) => self.counts.dead += 1,
+            Outcome::Rejected(reason) => {
+                self.counts.dead += 1;
+                *self.reasons.entry(reason).or_default() += 1;
+            }
         }
     }
 
@@ -85,6 +90,7 @@ impl Oracle {
 
     /// Compares everything that the database says of books with what the events say.
     pub async fn check(&self, client: &Client) -> Result<()> {
+        self.check_dead_letters(client).await?;
         let stored: i64 = client.query_one("select count(*) from bindery.book_status", &[]).await?.get(0);
         ensure!(usize::try_from(stored)? == self.books.len(), "{stored} books are stored, not {}", self.books.len());
         let statuses = client.query("select b.book_id, to_jsonb(b) from bindery.book_status b", &[]).await?;
@@ -95,6 +101,16 @@ impl Oracle {
         }
         self.check_progress(client).await?;
         self.check_history(client).await
+    }
+
+    async fn check_dead_letters(&self, client: &Client) -> Result<()> {
+        let query = "select reason, sum(count)::bigint, min(message || ' ' || payload::text) from bindery.dead_letters group by 1";
+        let rows = client.query(query, &[]).await?;
+        let stored: BTreeMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let examples: Vec<String> = rows.iter().map(|row| row.get(2)).collect();
+        let expected = &self.reasons;
+        ensure!(stored == *expected, "dead letters by reason:\n  {stored:?}\nexpected:\n  {expected:?}\n{examples:#?}");
+        Ok(())
     }
 
     fn standing(&self, book: &Book) -> Result<Value> {
@@ -176,7 +192,7 @@ fn same(what: &str, stored: &Value, expected: &Value) -> Result<()> {
 }
 
 /// The same value with every number as a float: the database writes 1 where Rust writes 1.0.
-fn plain(value: &Value) -> Value {
+pub fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
         Value::Array(items) => items.iter().map(plain).collect(),

@@ -1,15 +1,19 @@
-//! A service that adds events as fast as Redis takes them, one by one, and tries again until each is acknowledged.
+//! A service that adds events at a steady rate, one by one, and tries again until each is acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bindery_tests::{Servers, eventually};
-use redis::aio::MultiplexedConnection;
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::load::Load;
 use crate::support::{Entry, SOON, add};
+
+/// Events a millisecond: a load that a daemon with small batches is always a little behind of.
+const A_MILLISECOND: usize = 2;
 
 /// A running producer.
 pub struct Producer {
@@ -20,7 +24,6 @@ pub struct Producer {
 #[derive(Default)]
 struct Shared {
     finishing: AtomicBool,
-    failures: AtomicUsize,
     added: AtomicUsize,
 }
 
@@ -28,23 +31,20 @@ struct Shared {
 pub struct Produced {
     /// Every event that Redis acknowledged, in order.
     pub acknowledged: Vec<(String, Entry)>,
-    /// How often Redis did not answer; whether the event was added then, nobody knows.
-    pub failures: usize,
+    /// When Redis did not answer, by how many were acknowledged before. Whether the next was added then, nobody knows.
+    pub failures: Vec<usize>,
 }
 
 impl Producer {
     /// Starts to add a load's events to a stream.
-    pub async fn start(servers: &Servers, stream: &str, load: Load) -> Result<Producer> {
+    pub fn start(servers: &Servers, stream: &str, load: Load) -> Result<Producer> {
         let shared = Arc::new(Shared::default());
-        let redis = servers.redis().await?;
         let client = redis::Client::open(servers.redis_url())?;
-        let task = tokio::spawn(produce(client, redis, stream.to_owned(), load, Arc::clone(&shared)));
+        let (stream, for_task) = (stream.to_owned(), Arc::clone(&shared));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // A thread of its own, so that it keeps adding whatever the test waits for.
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(produce(client, stream, load, for_task)));
         Ok(Producer { shared, task })
-    }
-
-    /// How often Redis did not answer so far.
-    pub fn failures(&self) -> usize {
-        self.shared.failures.load(Ordering::Relaxed)
     }
 
     /// How many events were acknowledged so far.
@@ -59,15 +59,15 @@ impl Producer {
     }
 }
 
-async fn produce(
-    client: redis::Client,
-    mut redis: MultiplexedConnection,
-    stream: String,
-    mut load: Load,
-    shared: Arc<Shared>,
-) -> Result<Produced> {
-    let mut acknowledged = Vec::new();
+async fn produce(client: redis::Client, stream: String, mut load: Load, shared: Arc<Shared>) -> Result<Produced> {
+    let mut redis = client.get_multiplexed_async_connection().await?;
+    let (mut acknowledged, mut failures) = (Vec::new(), Vec::new());
+    let mut pace = interval(Duration::from_millis(1));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        if shared.added.load(Ordering::Relaxed).is_multiple_of(A_MILLISECOND) {
+            pace.tick().await;
+        }
         if shared.finishing.load(Ordering::Relaxed) {
             load.finish();
         }
@@ -75,7 +75,7 @@ async fn produce(
         let id = match add(&mut redis, &stream, &event).await {
             Ok(id) => id,
             Err(_) => {
-                shared.failures.fetch_add(1, Ordering::Relaxed);
+                failures.push(acknowledged.len());
                 eventually(SOON, "Redis to take an event again", async || {
                     redis = client.get_multiplexed_async_connection().await?;
                     add(&mut redis, &stream, &event).await
@@ -87,5 +87,5 @@ async fn produce(
         acknowledged.push((id, event));
         shared.added.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(Produced { acknowledged, failures: shared.failures.load(Ordering::Relaxed) })
+    Ok(Produced { acknowledged, failures })
 }

@@ -146,17 +146,6 @@ pub async fn until_blocked(watcher: &Client, waiting: i32, holding: i32) -> Resu
     .await
 }
 
-/// Waits until a session of the daemon waits for a lock that this one holds; its process in the server.
-pub async fn daemon_blocked_by(watcher: &Client, holding: i32) -> Result<i32> {
-    eventually(SOON, "the daemon to wait for a lock", async || {
-        let query = "select pid from pg_stat_activity where datname = current_database()
-            and application_name = 'binderyd' and $1 = any (pg_blocking_pids(pid))";
-        let row = watcher.query_opt(query, &[&holding]).await?;
-        row.map(|row| row.get(0)).ok_or_else(|| anyhow!("it does not"))
-    })
-    .await
-}
-
 /// Adds an entry to a stream, and gives its id.
 pub async fn add(redis: &mut MultiplexedConnection, stream: &str, entry: &Entry) -> Result<String, redis::RedisError> {
     let mut command = redis::cmd("XADD");
@@ -184,6 +173,16 @@ pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
             None => Ok(()),
             Some(row) => Err(anyhow!("it is {:?}", row.get::<_, Option<String>>(0))),
         }
+    })
+    .await
+}
+
+/// Waits until some session waits for a lock that this one holds; that session.
+pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result<i32> {
+    eventually(SOON, "a session to wait for this one", async || {
+        let query = "select pid from pg_stat_activity where datname = current_database() and $1 = any (pg_blocking_pids(pid)) limit 1";
+        let row = watcher.query_opt(query, &[&holding]).await?;
+        row.map(|row| row.get(0)).ok_or_else(|| anyhow!("nobody waits for {holding}"))
     })
     .await
 }
