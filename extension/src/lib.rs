@@ -9,7 +9,10 @@
 //!
 //! The extension owns functions and no table; the schema `bindery` stands on it.
 
-#![allow(clippy::result_large_err, reason = "pgrx raises an ErrorReport by value, and only a caller's mistake makes one")]
+#![allow(
+    clippy::result_large_err,
+    reason = "pgrx raises an ErrorReport by value, and only a caller's mistake makes one"
+)]
 
 mod failure;
 mod functions;
