@@ -16,6 +16,7 @@ grant update (owner_id, title, status, message, error, metadata) on bindery.book
 -- Reading, and what reading stands on.
 grant execute on function
   bindery.get_book_status(uuid), bindery.get_resume_point(uuid), bindery.list_books(integer),
+  bindery.status_at(uuid, timestamptz),
   bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
   bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.substep_rows(uuid, text, boolean),
   bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
@@ -33,8 +34,9 @@ grant execute on function
   bindery.plan_substeps(uuid, text, jsonb), bindery_internal.do_plan(uuid, text, jsonb),
   bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
   bindery_internal.refused_report(text, uuid, text, text, integer),
-  bindery.fail_book(uuid, jsonb, text),
-  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint)
+  bindery.fail_book(uuid, jsonb, text), bindery.cancel_book(uuid, text, bigint),
+  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint),
+  bindery.prune_events(timestamptz, integer), bindery_internal.prune_events(timestamptz, integer)
 to service_role;
 
 -- Relaying.

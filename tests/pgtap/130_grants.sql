@@ -9,6 +9,7 @@ create temp table may_call (function text, letters text);
 insert into may_call values
   -- reading: users and the service
   ('bindery.get_book_status(uuid)', 'as'), ('bindery.get_resume_point(uuid)', 'as'), ('bindery.list_books(integer)', 'as'),
+  ('bindery.status_at(uuid,timestamp with time zone)', 'as'),
   -- what reading stands on
   ('bindery_core.summarize(jsonb,text,text,jsonb)', 'as'), ('bindery_internal.error(text,text,text,text,jsonb)', 'as'),
   ('bindery_internal.health(bindery.book_status,jsonb,timestamp with time zone)', 'as'), ('bindery_internal.kept(boolean,bindery.book_progress)', 'as'),
@@ -16,7 +17,8 @@ insert into may_call values
   ('bindery_internal.substep_rows(uuid,text,boolean)', 'as'), ('bindery_internal.unknown_book(uuid)', 'as'), ('bindery_internal.user_id()', 'as'),
   -- writing: the service
   ('bindery.define_pipeline(text,jsonb)', 's'), ('bindery_internal.define_pipeline(text,jsonb)', 's'),
-  ('bindery.fail_book(uuid,jsonb,text)', 's'),
+  ('bindery.fail_book(uuid,jsonb,text)', 's'), ('bindery.cancel_book(uuid,text,bigint)', 's'),
+  ('bindery.prune_events(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_events(timestamp with time zone,integer)', 's'),
   ('bindery.heartbeat(uuid,integer)', 's'), ('bindery_internal.do_heartbeats(jsonb)', 's'),
   ('bindery.plan_substeps(uuid,text,jsonb)', 's'), ('bindery_internal.do_plan(uuid,text,jsonb)', 's'),
   ('bindery.register_book(uuid,uuid,text,text,jsonb)', 's'), ('bindery_internal.do_register(uuid,uuid,text,text,jsonb)', 's'),

@@ -1,0 +1,39 @@
+-- prune_events: deletes old history, in small batches that block nobody.
+-- Invariants: each book keeps its newest row, so that where it stands can always be told from the history.
+-- Locks: skips rows that somebody else is deleting.
+create function bindery_internal.prune_events(before timestamptz, batch integer) returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  pruned integer;
+begin
+  if prune_events.before is null then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('before', 'is missing', 'Give the moment before which history goes.'));
+  elsif prune_events.batch is null or prune_events.batch not between 1 and 100000 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('batch', 'is not between 1 and 100,000', 'Give how many rows a call may delete.'));
+  end if;
+  delete from bindery.book_events e
+  where e.id in (
+    select c.id from bindery.book_events c
+    where c.at < prune_events.before
+      and exists (select from bindery.book_events n where n.book_id = c.book_id and n.revision > c.revision)
+    order by c.id limit prune_events.batch
+    for update skip locked);
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+
+create function bindery.prune_events(before timestamptz, batch integer default 1000) returns integer
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return bindery_internal.prune_events(prune_events.before, prune_events.batch);
+end
+$$;
+
+comment on function bindery.prune_events(timestamptz, integer) is
+  'Deletes up to batch (1 to 100,000) rows of history older than a moment, and gives how many; call it until it gives 0.
+Each book keeps its newest row. PT422 bad_input.';
