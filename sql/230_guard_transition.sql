@@ -54,6 +54,10 @@ begin
   new.estimated_completion_at := null;
   new.current_stage := old.current_stage;
   new.attempt := old.attempt;
+  new.overall_progress := old.overall_progress;
+  new.stage_progress := old.stage_progress;
+  new.substeps := old.substeps;
+  new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
   if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes' then
     new.message := null;

@@ -1,13 +1,13 @@
 -- guard_columns: BEFORE UPDATE on book_status where something that only follows from other things is set by hand.
 -- touch: the same for what may be changed by hand; it counts as a visible change.
--- Invariants: identity, pipeline, stage and attempt change with status only; revision never falls. Locks: the row being updated.
+-- Invariants: identity and pipeline never change; stage, attempt and percentages only follow; revision never falls. Locks: the row being updated.
 create function bindery_internal.guard_columns() returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
   perform bindery_internal.raise_error(bindery_internal.error('PT422', 'column_is_derived',
-    format('Of book %s, book_id, pipeline, pipeline_version, created_at, current_stage and attempt are not set by hand, and revision never falls.', old.book_id),
+    format('Of book %s only owner_id, title, message, metadata, status and error are set by hand.', old.book_id),
     'Change the status, or report progress; these columns follow.', jsonb_build_object('book_id', old.book_id)));
   return null;
 end
@@ -17,7 +17,11 @@ create trigger guard_columns before update on bindery.book_status
 for each row when (
   old.book_id <> new.book_id or old.pipeline <> new.pipeline or old.pipeline_version <> new.pipeline_version
   or old.created_at <> new.created_at or new.revision < old.revision
-  or (old.status = new.status and (old.current_stage <> new.current_stage or old.attempt <> new.attempt)))
+  or (old.status = new.status and (old.current_stage <> new.current_stage or old.attempt <> new.attempt))
+  -- Depth 0 is a statement of somebody's own; roll_up's stands inside a trigger.
+  or (pg_trigger_depth() = 0 and old.status = new.status
+    and (old.overall_progress, old.stage_progress, old.substeps, old.completed_at, old.revision)
+      is distinct from (new.overall_progress, new.stage_progress, new.substeps, new.completed_at, new.revision)))
 execute function bindery_internal.guard_columns();
 
 create function bindery_internal.touch() returns trigger

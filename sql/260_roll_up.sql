@@ -10,6 +10,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   moment constant timestamptz := bindery_internal.now();
+  anew constant boolean := tg_op = 'DELETE' or coalesce(current_setting('bindery.planning', true), '') = 'yes';
 begin
   -- Fires for statements that touched no row, too.
   if not exists (select from changed) then
@@ -30,9 +31,13 @@ begin
     where b.book_id in (select c.book_id from changed c) and b.status = b.current_stage
     group by b.book_id, p.name, p.version
   ), valued as (
-    select s.book_id, (s.summary ->> 'overall')::double precision as overall,
-      (s.summary ->> 'stage_progress')::double precision as stage_progress, s.summary -> 'substeps' as substeps
-    from summed s
+    -- A substep that nobody declared makes the stage longer when it is first heard of; the percentage waits then, it does not
+    -- go back. Only a plan, a deletion, or entering a stage (guard_transition) works it out anew.
+    select s.book_id,
+      greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
+      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
+      s.summary -> 'substeps' as substeps
+    from summed s join bindery.book_status b using (book_id)
   )
   update bindery.book_status b
   set overall_progress = v.overall,

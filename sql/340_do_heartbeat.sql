@@ -20,14 +20,16 @@ begin
   return query
   with judged as materialized (
     select h.ord, h.book_id,
-      case when b.book_id is null then 'unknown_book'
-        else replace(bindery_core.report_verdict(p.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true),
+      case when b.status is null then 'unknown_book'
+        else replace(bindery_core.report_verdict(b.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true),
           -- A sign of life from a stage moves no book there.
           'advance', 'stage_not_reached') end as verdict
     from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, stage text, attempt integer)) with ordinality
       as h(book_id, stage, attempt, ord)
-    left join bindery.book_status b using (book_id)
-    left join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
+    left join lateral (
+      select s.status, s.current_stage, s.attempt, p.machine
+      from bindery.book_status s join bindery.pipelines p on p.name = s.pipeline and p.version = s.pipeline_version
+      where s.book_id = h.book_id limit 1) b on true
   ), beaten as (
     update bindery.book_status b set heartbeat_at = moment
     where b.book_id in (select j.book_id from judged j where j.verdict = 'accept')

@@ -36,12 +36,16 @@ begin
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
 
+  -- A plan says anew how long the current stage is, so the percentage may fall (roll_up).
+  perform set_config('bindery.planning', case when b.current_stage = do_plan.stage then 'yes' else '' end, true)
+  from bindery.book_status b where b.book_id = do_plan.book_id;
   insert into bindery.book_progress as g (book_id, stage, substep, weight, attempt, updated_at)
   select b.book_id, do_plan.stage, s.item ->> 'name', (s.item ->> 'weight')::double precision,
     b.attempt, bindery_internal.now()
   from bindery.book_status b, jsonb_array_elements(do_plan.substeps) as s(item)
   where b.book_id = do_plan.book_id
   on conflict (book_id, stage, substep) do update set weight = coalesce(excluded.weight, g.weight), updated_at = excluded.updated_at;
+  perform set_config('bindery.planning', '', true);
   return null;
 end
 $$;

@@ -19,21 +19,28 @@ begin
   order by b.book_id for no key update;
 
   return query
-  with judged as materialized (
-    select r.*, coalesce(r.stage, b.current_stage) as at_stage, coalesce(r.substep, 'all') as at_substep, b.attempt as current_attempt,
-      case when b.book_id is null then 'unknown_book'
-        else bindery_core.report_verdict(p.machine, b.status, b.current_stage, b.attempt, r.stage, r.substep, r.attempt,
-          g.book_id is not null)
-      end as verdict
+  -- Book by book and row by row through the primary keys: on tables that were never analyzed, joins would be planned otherwise.
+  with placed as materialized (
+    select r.*, b.status, b.current_stage, b.attempt as current_attempt, b.machine,
+      coalesce(r.stage, b.current_stage) as at_stage, coalesce(r.substep, 'all') as at_substep
     from rows from (jsonb_to_recordset(reports) as (
         book_id uuid, stage text, substep text, progress double precision, done double precision, total double precision,
         unit text, message text, checkpoint jsonb, attempt integer)) with ordinality
       as r(book_id, stage, substep, progress, done, total, unit, message, checkpoint, attempt, ord)
-    left join bindery.book_status b using (book_id)
-    left join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
-    -- A substep that has a row was planned, or accepted before.
-    left join bindery.book_progress g on g.book_id = b.book_id
-      and g.stage = coalesce(r.stage, b.current_stage) and g.substep = coalesce(r.substep, 'all')
+    left join lateral (
+      select s.status, s.current_stage, s.attempt, p.machine
+      from bindery.book_status s join bindery.pipelines p on p.name = s.pipeline and p.version = s.pipeline_version
+      where s.book_id = r.book_id limit 1) b on true
+  ), judged as materialized (
+    select q.*,
+      case when q.status is null then 'unknown_book'
+        -- A substep that has a row was planned, or accepted before.
+        else bindery_core.report_verdict(q.machine, q.status, q.current_stage, q.current_attempt, q.stage, q.substep, q.attempt,
+          g.there is not null) end as verdict
+    from placed q
+    left join lateral (
+      select true as there from bindery.book_progress g
+      where g.book_id = q.book_id and g.stage = q.at_stage and g.substep = q.at_substep limit 1) g on true
   ), written as (
     insert into bindery.book_progress as g
       (book_id, stage, substep, progress, done, total, unit, message, checkpoint, attempt, started_at, updated_at)

@@ -25,11 +25,12 @@ create function bindery_internal.is_transient(sqlstate text) returns boolean
 language sql immutable parallel safe
 set search_path = ''
 as $$
-  -- Connection, rollback (deadlock), resources, operator, system; a lock, an object in use, corruption.
-  select left(sqlstate, 2) in ('08', '40', '53', '57', '58') or sqlstate in ('55P03', '55006', 'XX001', 'XX002');
+  -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and a panic in the kernel. A missing
+  -- function, a lost grant, a full disk, a deadlock is the server's, and will be mended there.
+  select not (left(sqlstate, 2) in ('21', '22', '23', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
 $$;
 
 comment on function bindery_internal.bury(text, jsonb) is
   'Writes items to dead_letters, [{id, first_id?, count?, book_id?, reason, refusal or message, payload?, …}]; gives how many events they stand for.';
 comment on function bindery_internal.is_transient(text) is
-  'Whether the same call may succeed later: then the whole batch is tried again, and nothing is buried.';
+  'Whether the fault is the server''s rather than the event''s: then the whole batch is tried again, and nothing is buried.';

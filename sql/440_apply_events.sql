@@ -25,6 +25,8 @@ create function bindery_internal.apply_events(
 )
 language plpgsql security definer
 set search_path = ''
+-- A book's row that somebody holds for long is told (55P03, and the relay tries again) rather than waited for in silence.
+set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare

@@ -21,7 +21,7 @@ begin
       format('The definition of %s has %s: %s', define_pipeline.name,
         case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
         (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
-      'Mend what the detail lists by path; docs/pipelines.md shows a definition.',
+      'Mend what the detail lists by path; docs/api.md shows a definition.',
       jsonb_build_object('faults', compiled -> 'faults')));
   end if;
 

@@ -33,8 +33,11 @@ begin
   end if;
   machine := bindery_internal.machine(book.pipeline, book.pipeline_version);
   return to_jsonb(book) || jsonb_build_object(
-    'stages', bindery_core.summarize(machine, book.status, book.current_stage,
-      bindery_internal.substep_rows(book.book_id, book.current_stage)) -> 'stages',
+    'stages', (
+      select jsonb_agg(case when s.stage ->> 'name' = book.current_stage and book.completed_at is null
+        then s.stage || jsonb_build_object('progress', book.stage_progress) else s.stage end order by s.ord)
+      from jsonb_array_elements(bindery_core.summarize(machine, book.status, book.current_stage, '[]') -> 'stages')
+        with ordinality as s(stage, ord)),
     'health', bindery_internal.health(book, machine, bindery_internal.now()));
 end
 $$;

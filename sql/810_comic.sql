@@ -1,5 +1,5 @@
 -- The pipeline comic, version 1: from a novel to a comic.
--- Invariants: the one of docs/state_machine.md; a change to it is a new version.
+-- Invariants: the one of README.md; a change to it is a new version.
 -- Locks: as define_pipeline.
 select bindery.define_pipeline('comic', '{
   "states": [

@@ -46,13 +46,15 @@ pub struct Book {
     stage: String,
     attempt: i32,
     rows: BTreeMap<String, BTreeMap<String, BookSubstep>>,
+    /// What was shown of the whole and of the stage: no report takes them back.
+    shown: (f64, f64),
 }
 
 impl Book {
     /// A new book, in the pipeline's initial state and in its first attempt at it.
     pub fn register(machine: &Machine) -> Self {
         let initial = &machine.initial().name;
-        Self { status: initial.clone(), stage: initial.clone(), attempt: 1, rows: BTreeMap::new() }
+        Self { status: initial.clone(), stage: initial.clone(), attempt: 1, rows: BTreeMap::new(), shown: (0.0, 0.0) }
     }
 
     /// Its status: a state of its pipeline, `FAILED` or `CANCELLED`.
@@ -99,9 +101,28 @@ impl Book {
 
     /// Where the book stands.
     ///
+    /// A substep that nobody declared makes an open stage longer when it is first heard of; the percentage waits then, it does not
+    /// go back. So it depends on what came together: reports that are merged into one batch are shown once, after all of them.
+    ///
     /// # Errors
     /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
     pub fn summary<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
+        let mut summary = self.summary_of_rows(machine)?;
+        if self.status != machine.final_state().name {
+            summary.overall = summary.overall.max(self.shown.0);
+            summary.stage_progress = summary.stage_progress.max(self.shown.1);
+            if let Some(stage) = summary.stages.iter_mut().find(|stage| stage.name == self.stage) {
+                stage.progress = summary.stage_progress;
+            }
+        }
+        Ok(summary)
+    }
+
+    /// What its substeps alone come to, whatever was shown before: the least that [`Book::summary`] can say.
+    ///
+    /// # Errors
+    /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
+    pub fn summary_of_rows<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
         let rows = self.rows.get(&self.stage).into_iter().flatten();
         let rows = rows.map(|(substep, BookSubstep { weight, progress })| Row {
             substep,
@@ -113,6 +134,15 @@ impl Book {
             message: progress.message.as_deref(),
         });
         summarize_rows(machine, &self.status, Some(&self.stage), rows.collect())
+    }
+
+    /// Shows what the rows come to: no less than before, or, where the work itself was laid out anew, whatever it is.
+    fn show(&mut self, machine: &Machine, anew: bool) {
+        if anew {
+            self.shown = (0.0, 0.0);
+        }
+        // A machine that is not the book's own shows nothing, and `summary` says so.
+        self.shown = self.summary(machine).map_or(self.shown, |summary| (summary.overall, summary.stage_progress));
     }
 
     /// What its guards are asked with.
@@ -141,6 +171,7 @@ impl Book {
         target.clone_into(&mut self.status);
         if !machine.is_over(target) {
             self.enter(target, is_resume);
+            self.show(machine, true);
         }
         Outcome::Applied
     }
@@ -178,6 +209,7 @@ impl Book {
         }
         let row = self.rows.entry(stage).or_default().entry(substep.to_owned()).or_default();
         row.progress.merge(event.report.clone());
+        self.show(machine, false);
         Outcome::Applied
     }
 
@@ -193,6 +225,7 @@ impl Book {
             let row = rows.entry(substep.name.clone()).or_default();
             row.weight = substep.weight.or(row.weight);
         }
+        self.show(machine, plan.stage == self.stage);
         Outcome::Applied
     }
 

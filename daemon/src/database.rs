@@ -6,7 +6,7 @@ mod url;
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use error::{DatabaseError, Policy};
@@ -28,8 +28,8 @@ pub fn tls() -> MakeRustlsConnect {
     }
 }
 
-/// A connection of one's own. It ends when the client is dropped.
-pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
+/// What the URL says, and what every connection of ours does besides.
+pub fn config(url: &DatabaseUrl) -> Config {
     let mut config = url.config().clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
@@ -40,7 +40,12 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
     if config.get_application_name().is_none() {
         config.application_name("binderyd");
     }
-    let (client, connection) = config.connect(tls()).await?;
+    config
+}
+
+/// A connection of one's own. It ends when the client is dropped.
+pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
+    let (client, connection) = config(url).connect(tls()).await?;
     tokio::spawn(async move {
         // Whoever uses the client sees the same error from its call, and tells it.
         if let Err(error) = connection.await {

@@ -11,7 +11,6 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::database::DatabaseUrl;
@@ -37,10 +36,9 @@ pub fn router(
     Ok(router.merge(api::router(database)?))
 }
 
-/// Serves until `stop`.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
-    if let Err(error) = served {
+/// Serves until it is dropped.
+pub async fn serve(listener: TcpListener, router: Router) {
+    if let Err(error) = axum::serve(listener, router).await {
         error!(error = %error, "the HTTP port ended");
     }
 }

@@ -1,5 +1,7 @@
 //! The metrics' names, described once.
 
+use std::time::Duration;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -21,6 +23,9 @@ pub const PUBLISHED: &str = "bindery_outbox_published_total";
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const ITEMS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
 
+/// The exporter's own recommendation.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Starts collecting; the handle renders what was collected.
 pub fn install() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
@@ -35,4 +40,12 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     describe_counter!(FAILURES, "Failures that ended a connection or a lease, by side: postgres or redis.");
     describe_counter!(PUBLISHED, "Messages published from the outbox.");
     Ok(handle)
+}
+
+/// Keeps what was collected small, also where nobody ever asks for it; ends when it is dropped.
+pub async fn upkeep(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        handle.run_upkeep();
+    }
 }

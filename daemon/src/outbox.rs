@@ -37,10 +37,23 @@ pub struct Publisher {
 enum PublishError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Postgres(#[from] tokio_postgres::Error),
     #[error("Redis: {0}")]
     Redis(#[from] redis::RedisError),
+}
+
+impl From<tokio_postgres::Error> for PublishError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl PublishError {
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(error) => error.remedy(),
+            Self::Redis(_) => None,
+        }
+    }
 }
 
 impl Publisher {
@@ -50,7 +63,7 @@ impl Publisher {
         while !stop.is_cancelled() {
             let Err(error) = self.publish_on(&stop, &mut well).await else { break };
             if well {
-                warn!(stream = self.stream, error = %error, "the outbox waits; it is published when both sides answer");
+                warn!(stream = self.stream, error = %error, remedy = error.remedy(), "the outbox waits; it is published when both sides answer");
             }
             well = false;
             tokio::select! {

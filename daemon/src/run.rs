@@ -53,8 +53,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         };
         tasks.spawn(publisher.run(stop.clone()));
     }
-    let api = http::router(&options.database.database_url, state, metrics, address)?;
-    tasks.spawn(http::serve(listener, api, stop.clone()));
+    let api = http::router(&options.database.database_url, state, metrics.clone(), address)?;
+    // Apart from the others: who keeps a connection open must not hold up the stop. They end with this.
+    let mut aside = JoinSet::new();
+    aside.spawn(http::serve(listener, api));
+    aside.spawn(metrics::upkeep(metrics));
     info!(http = %address, streams = options.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");
 
     let mut terminate = signal(SignalKind::terminate())?;

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::cli::WatchOptions;
-use crate::database;
+use crate::database::{self, DatabaseError};
 
 /// Smooth to the eye, and nothing to Postgres.
 const EVERY: Duration = Duration::from_millis(150);
@@ -30,21 +30,41 @@ struct Book {
     over: bool,
 }
 
-/// Shows the books until interrupted, or until all are done where that is asked for.
+/// Shows the books until interrupted, or until all are done where that is asked for. Postgres may come and go meanwhile.
 pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
-    let client = database::connect(&options.database.database_url).await?;
+    // A database that is not there at the start is more likely a wrong address than an outage.
+    let mut client = database::connect(&options.database.database_url).await?;
     let mut view: Box<dyn View> =
         if std::io::stdout().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) };
     let mut seen: BTreeSet<Uuid> = BTreeSet::new();
+    let mut away = false;
     loop {
-        let mut books = books(&client, options.max_books).await?;
-        // What was over before anyone looked is not news.
-        books.retain(|book| !book.over || seen.contains(&book.id));
-        books.reverse();
-        seen.extend(books.iter().map(|book| book.id));
-        view.show(&books);
-        if options.until_done && !books.is_empty() && books.iter().all(|book| book.over) {
-            return Ok(());
+        match books(&client, options.max_books).await {
+            Ok(mut books) => {
+                // What was over before anyone looked is not news.
+                books.retain(|book| !book.over || seen.contains(&book.id));
+                books.reverse();
+                seen.extend(books.iter().map(|book| book.id));
+                view.show(&books);
+                if options.until_done && !books.is_empty() && books.iter().all(|book| book.over) {
+                    return Ok(());
+                }
+            }
+            Err(error) if client.is_closed() => {
+                if !away {
+                    view.say(&format!("reconnecting ({error})"));
+                }
+                away = true;
+                if let Ok(again) = database::connect(&options.database.database_url).await {
+                    client = again;
+                    away = false;
+                    view.say("connected again");
+                }
+            }
+            Err(error) => {
+                let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                anyhow::bail!("{error}{remedy}");
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => (),
@@ -53,15 +73,14 @@ pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     }
 }
 
-async fn books(client: &Client, most: i32) -> anyhow::Result<Vec<Book>> {
+async fn books(client: &Client, most: i32) -> Result<Vec<Book>, DatabaseError> {
     let rows = client
         .query_typed(
             "select book_id, title, status, overall_progress, attempt, substeps, revision, \
              completed_at is not null or status = 'CANCELLED' from bindery.list_books($1)",
             &[(&most, postgres_types::Type::INT4)],
         )
-        .await
-        .map_err(database::DatabaseError::from)?;
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Book {
@@ -104,6 +123,7 @@ impl Book {
 
 trait View {
     fn show(&mut self, books: &[Book]);
+    fn say(&mut self, words: &str);
 }
 
 /// One bar a book.
@@ -132,6 +152,11 @@ impl View for Bars {
             }
         }
     }
+
+    fn say(&mut self, words: &str) {
+        // A terminal that is gone hears nothing, and the bars go with it.
+        let _ = self.all.println(words);
+    }
 }
 
 /// One line a change.
@@ -147,6 +172,10 @@ impl View for Lines {
                 println!("{}  {:6.2} %  {}", book.name(), book.overall, book.standing());
             }
         }
+    }
+
+    fn say(&mut self, words: &str) {
+        println!("{words}");
     }
 }
 

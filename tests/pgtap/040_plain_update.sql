@@ -17,7 +17,7 @@ from tap.error(format('update bindery.book_status set attempt = 9 where book_id 
 select is(tap.outcome(format('update bindery.book_status set %s where book_id = %L', change, tap.id(1))), code, format('%s is refused', why))
 from (values ('title = repeat(''x'', 1025)', '23514', 'a title that is too long'), ('message = repeat(''x'', 8193)', '23514', 'a message that is too long'),
   ('metadata = ''[]''', '23514', 'metadata that is no object'), ('metadata = null', '23502', 'metadata that is null'), ('error = ''"x"''', '23514', 'an error that is no object'),
-  ('overall_progress = 100.01', '23514', 'more than 100 percent'), ('overall_progress = ''NaN''', '23514', 'a percentage that is no number'),
+  ('overall_progress = 50', 'PT422 column_is_derived', 'a percentage by hand'), ('completed_at = now()', 'PT422 column_is_derived', 'a completion by hand'),
   ('status = null', 'PT422 bad_input', 'a status that is null')) v(change, code, why);
 
 -- What may be changed by hand is a visible change.

@@ -10,7 +10,7 @@ from pg_proc p
 join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
 left join lateral (select t.tgrelid, t.tgoldtable, t.tgnewtable from pg_trigger t where t.tgfoid = p.oid order by t.tgoldtable is null, t.tgnewtable is null limit 1) t on true
 left join lateral tap.plpgsql_check_function_tb(p.oid, coalesce(t.tgrelid, 0), oldtable => t.tgoldtable, newtable => t.tgnewtable, security_warnings => true) c on true
-where p.pronamespace in ('bindery'::regnamespace, 'bindery_internal'::regnamespace);
+where p.pronamespace in ('bindery'::regnamespace, 'bindery_internal'::regnamespace, 'bindery_core'::regnamespace);
 select plan(count(distinct function)::integer + 1) from checked;
 select is(string_agg(format('line %s: %s', lineno, message), '; ') filter (where level in ('error', 'security')), null, format('%s has no error', function)) from checked group by function order by function;
 select ok((select count(distinct function) > 20 from checked), 'all functions were looked at');

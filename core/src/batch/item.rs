@@ -81,7 +81,9 @@ impl Item {
                 (EventKind::Progress(own), EventKind::Progress(new)) => {
                     own.attempt == new.attempt && own.stage == new.stage && substep(own) == substep(new)
                 }
-                (EventKind::Heartbeat(own), EventKind::Heartbeat(new)) => own.attempt == new.attempt,
+                (EventKind::Heartbeat(own), EventKind::Heartbeat(new)) => {
+                    own.attempt == new.attempt && own.stage == new.stage
+                }
                 _ => false,
             }
     }
@@ -101,7 +103,6 @@ impl Item {
                 own.report.merge(new.report);
             }
             (EventKind::Heartbeat(own), EventKind::Heartbeat(new)) => {
-                own.stage = new.stage.or(own.stage.take());
                 own.message = new.message.or(own.message.take());
             }
             _ => {}

@@ -5,7 +5,14 @@ use tokio_postgres::error::{DbError, SqlState};
 /// A call to Postgres failed.
 #[derive(Debug, thiserror::Error)]
 #[error("Postgres: {}", describe(.0))]
-pub struct DatabaseError(#[from] tokio_postgres::Error);
+pub struct DatabaseError(tokio_postgres::Error);
+
+// Not its source: `describe` has said already all that it says.
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+}
 
 /// What to do after a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +51,15 @@ impl DatabaseError {
         let state = self.db_error()?.code();
         if [&SqlState::UNDEFINED_FUNCTION, &SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE].contains(&state)
         {
-            Some("the schema is not there or older than this daemon: run binderyd migrate")
+            Some("the schema or its extension is not there, or older than this daemon: run binderyd migrate")
         } else if *state == SqlState::INSUFFICIENT_PRIVILEGE {
             Some("the daemon's role may not call the relay's functions: grant it bindery_relay")
+        } else if *state == SqlState::LOCK_NOT_AVAILABLE {
+            Some(
+                "another session keeps a book's row locked: see pg_stat_activity for one idle in transaction, and end it",
+            )
+        } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION {
+            Some("the database is read-only: point --database-url at the primary")
         } else if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(&state) {
             Some("the login is refused: check --database-url")
         } else {

@@ -1,11 +1,15 @@
 //! `GET /api/books/{id}/status`: the same answer as `bindery.get_book_status`, the same errors as PostgREST.
 
-use axum::extract::{Path, State};
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use postgres_types::Type;
 use serde_json::{Value, json};
 use tokio_postgres::error::DbError;
@@ -15,13 +19,47 @@ use crate::database::{self, DatabaseUrl};
 
 /// Connections for requests; the relays have their own.
 const CONNECTIONS: usize = 4;
+/// A request that takes longer has lost its asker; it must not keep the others waiting.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The routes below `/api`.
 pub fn router(url: &DatabaseUrl) -> anyhow::Result<Router> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(url.config().clone(), database::tls(), recycling);
-    let pool = Pool::builder(manager).max_size(CONNECTIONS).build()?;
-    Ok(Router::new().route("/api/books/{id}/status", get(status)).with_state(pool))
+    let mut config = database::config(url);
+    let options = config.get_options().unwrap_or_default();
+    let options = format!("{options} -c statement_timeout={}", ANSWER_WITHIN.as_millis());
+    config.options(options.trim_start());
+    let manager = Manager::from_config(config, database::tls(), recycling);
+    let patience = Some(ANSWER_WITHIN);
+    let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
+    let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).timeouts(timeouts).build()?;
+    let routes = Router::new().route("/api/books/{id}/status", get(status)).with_state(pool);
+    Ok(routes.layer(middleware::from_fn(local_only)))
+}
+
+/// A page of another site can make its own name lead here, and its reader's browser ask; the name is still in `Host`.
+async fn local_only(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if is_local(host) {
+        return next.run(request).await;
+    }
+    answer(
+        StatusCode::FORBIDDEN,
+        "42501",
+        "/api answers to this machine's own names only",
+        None,
+        Some("Ask 127.0.0.1 or localhost."),
+    )
+}
+
+/// Whether a `Host` header, with or without a port, names this machine.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 async fn status(State(pool): State<Pool>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
@@ -67,13 +105,14 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// PostgREST's rule: `PTnnn` is the HTTP status nnn.
+/// PostgREST's rule: `PTnnn` is the HTTP status nnn, and what the role may not do is 403.
 fn refused(error: &DbError) -> Response {
     let code = error.code().code();
     let status = code
         .strip_prefix("PT")
         .and_then(|status| status.parse().ok())
         .and_then(|status| StatusCode::from_u16(status).ok())
+        .or_else(|| (code == "42501").then_some(StatusCode::FORBIDDEN))
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer(status, code, error.message(), error.detail(), error.hint())
 }
@@ -84,4 +123,26 @@ fn unavailable() -> Response {
 
 fn answer(status: StatusCode, code: &str, message: &str, details: Option<&str>, hint: Option<&str>) -> Response {
     (status, Json(json!({ "code": code, "message": message, "details": details, "hint": hint }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_this_machines_names_are_local() {
+        for host in ["localhost", "LOCALHOST:7890", "127.0.0.1:7890", "127.0.0.1", "[::1]:7890", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:7890",
+            "localhost.evil.example",
+            "10.0.0.1:7890",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
 }

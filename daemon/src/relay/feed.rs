@@ -47,7 +47,7 @@ async fn read_on(relay: Relay, mut position: StreamId, chunks: mpsc::Sender<Chun
                 };
                 relay.state.update(stream, |state| {
                     if !state.redis {
-                        info!(stream, "Redis answers again");
+                        info!(stream, "reading from Redis goes on");
                         (state.redis, state.problem) = (true, None);
                     }
                 });
@@ -62,7 +62,7 @@ async fn read_on(relay: Relay, mut position: StreamId, chunks: mpsc::Sender<Chun
         ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
         relay.state.update(stream, |state| {
             if state.redis {
-                warn!(stream, error = %failure, "Redis does not answer; reading goes on when it does");
+                warn!(stream, error = %failure, "reading from Redis failed; it goes on as soon as it can");
             }
             (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
         });

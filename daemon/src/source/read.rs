@@ -11,8 +11,8 @@ use super::RedisUrl;
 
 /// What one `XREAD` should bring: large enough that the round trip does not count, small enough to hold two or three of.
 const CHUNK_BYTES: usize = 512 * 1024;
-/// The most entries asked for at once.
-const MAX_COUNT: usize = 2_000;
+/// The most entries asked for at once: XREAD knows no limit in bytes, so this bounds what a sudden run of large entries takes.
+const MAX_COUNT: usize = 500;
 /// The first guess, before any entry's size is known.
 const FIRST_COUNT: usize = 16;
 /// How long Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
@@ -147,6 +147,6 @@ mod tests {
     fn large_entries_make_small_chunks() {
         assert_eq!(next_count(256, 256, 256 * 1024 * 1024), 1);
         assert_eq!(next_count(256, 256, 256 * 100), 1024, "it grows by steps");
-        assert_eq!(next_count(2_000, 2_000, 200_000), 2_000, "and to a limit");
+        assert_eq!(next_count(500, 500, 50_000), 500, "and to a limit");
     }
 }

@@ -97,7 +97,7 @@ impl Oracle {
         for row in statuses {
             let (id, row): (Uuid, Value) = (row.get(0), row.get(1));
             let Tracked { book, .. } = self.books.get(&id).with_context(|| format!("{id} was never registered"))?;
-            same(&format!("book {id}"), &part(&row), &self.standing(book)?)?;
+            same(&format!("book {id}"), &part(&row), &self.standing(book, &row)?)?;
         }
         self.check_progress(client).await?;
         self.check_history(client).await
@@ -113,11 +113,18 @@ impl Oracle {
         Ok(())
     }
 
-    fn standing(&self, book: &Book) -> Result<Value> {
-        let summary = book.summary(&self.machine)?;
+    /// How the book should stand. The percentages of an open stage depend on what was shown between the reports, and so on the
+    /// batches: there whatever the database has will do, from what the substeps come to, to the most that one by one shows.
+    fn standing(&self, book: &Book, stored: &Value) -> Result<Value> {
+        let (least, most) = (book.summary_of_rows(&self.machine)?, book.summary(&self.machine)?);
+        let within = |name: &str, least: f64, most: f64| match stored[name].as_f64() {
+            Some(stored) if (least..=most).contains(&stored) => stored,
+            _ => most,
+        };
         Ok(json!({
-            "status": book.status(), "current_stage": book.stage(), "attempt": book.attempt(),
-            "overall_progress": summary.overall, "stage_progress": summary.stage_progress, "substeps": summary.substeps,
+            "status": book.status(), "current_stage": book.stage(), "attempt": book.attempt(), "substeps": most.substeps,
+            "overall_progress": within("overall_progress", least.overall, most.overall),
+            "stage_progress": within("stage_progress", least.stage_progress, most.stage_progress),
         }))
     }
 
