@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::database::DatabaseUrl;
@@ -36,9 +37,10 @@ pub fn router(
     Ok(router.merge(api::router(database)?))
 }
 
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
-    if let Err(error) = axum::serve(listener, router).await {
+/// Serves until `stop`, and after it those who are still connected, until it is dropped.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    if let Err(error) = served {
         error!(error = %error, "the HTTP port ended");
     }
 }

@@ -56,7 +56,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let api = http::router(&options.database.database_url, state, metrics.clone(), address)?;
     // Apart from the others: who keeps a connection open must not hold up the stop. They end with this.
     let mut aside = JoinSet::new();
-    aside.spawn(http::serve(listener, api));
+    aside.spawn(http::serve(listener, api, stop.clone()));
     aside.spawn(metrics::upkeep(metrics));
     info!(http = %address, streams = options.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");
 

@@ -17,6 +17,9 @@ async fn main() -> Result<()> {
     if wanted("drain") {
         relay::drain(&servers, &mut figures).await?;
     }
+    if wanted("wide") {
+        relay::wide(&servers, &mut figures).await?;
+    }
     if wanted("latency") {
         relay::latency(&servers, &mut figures).await?;
     }
