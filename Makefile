@@ -28,9 +28,10 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property, end to end, pgTAP
+test: build lint ## every test: unit, property, end to end, pgTAP on both kernels
 	cargo test --workspace --exclude bindery
-	scripts/pgtap.sh
+	scripts/pgtap.sh --kernel native
+	scripts/pgtap.sh --kernel portable
 
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check

@@ -2,7 +2,7 @@
 -- Invariants: writes go through functions; of plain writes the service has those that the triggers check.
 -- Locks: none of ours.
 revoke all on all tables in schema bindery from public, anon, authenticated, service_role, bindery_relay;
-revoke all on all functions in schema bindery, bindery_internal, bindery_core from public, anon, authenticated, service_role, bindery_relay;
+revoke all on all functions in schema bindery, bindery_internal from public, anon, authenticated, service_role, bindery_relay;
 
 grant usage on schema bindery, bindery_internal, bindery_core to authenticated, service_role;
 grant usage on schema bindery, bindery_internal to bindery_relay;
@@ -20,8 +20,7 @@ grant execute on function
   bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
   bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.substep_rows(uuid, text, boolean),
   bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
-  bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb),
-  bindery_core.summarize(jsonb, text, text, jsonb)
+  bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb)
 to authenticated, service_role;
 
 -- Writing.

@@ -77,10 +77,41 @@ fn describe(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) if text.chars().count() > 40 => {
-            format!("{:?} and more", text.chars().take(40).collect::<String>())
+            format!("{} and more", quoted(&text.chars().take(40).collect::<String>()))
         }
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => quoted(text),
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// A text as JSON writes it, with what nobody sees (further controls, directions, joiners) escaped as well. The portable
+/// kernel writes the same.
+fn quoted(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    let mut quoted = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_shows_what_nobody_sees() {
+        assert_eq!(quoted("a \"b\" \\ \n ü"), r#""a \"b\" \\ \n ü""#);
+        assert_eq!(quoted("\u{202e}x\u{7f}\u{feff}"), r#""\u202ex\u007f\ufeff""#);
     }
 }

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::database::DatabaseUrl;
+use crate::kernel::Kernel;
 use crate::source::RedisUrl;
 
 /// Keeps the status and progress of books in Postgres true to what services say in Redis.
@@ -45,9 +46,9 @@ pub enum Command {
     /// Relay events from Redis streams into Postgres, until stopped by SIGTERM or SIGINT.
     Run(Box<RunOptions>),
     /// Install or upgrade the schema.
-    Migrate(DatabaseOptions),
+    Migrate(MigrateOptions),
     /// Print the schema as one SQL file, for supabase/migrations/.
-    Migration,
+    Migration(MigrationOptions),
     /// Show the books live in the terminal; plain lines where there is none.
     Watch(WatchOptions),
 }
@@ -60,6 +61,25 @@ pub struct DatabaseOptions {
     pub database_url: DatabaseUrl,
 }
 
+/// Options of `migrate`.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateOptions {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// The rules' implementation; a database that has the other one changes over, with its books. Without it: the one that is
+    /// there, else native where the server offers the extension.
+    #[arg(long, env = "BINDERY_KERNEL", value_enum)]
+    pub kernel: Option<Kernel>,
+}
+
+/// Options of `migration`.
+#[derive(Debug, Clone, Args)]
+pub struct MigrationOptions {
+    /// The rules' implementation.
+    #[arg(long, env = "BINDERY_KERNEL", value_enum, default_value_t = Kernel::Native)]
+    pub kernel: Kernel,
+}
+
 /// Options of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunOptions {
@@ -69,7 +89,7 @@ pub struct RunOptions {
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
     /// A stream to relay; may be given again.
-    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events")]
+    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = stream)]
     pub streams: Vec<String>,
     /// Where to answer /healthz, /readyz, /metrics and, on loopback only, /api.
     #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
@@ -104,6 +124,16 @@ pub struct WatchOptions {
     pub until_done: bool,
 }
 
+/// The names that `bindery.acquire_stream` takes.
+fn stream(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if (1..=512).contains(&name.chars().count()) {
+        Ok(name.to_owned())
+    } else {
+        Err("must be a name of 1 to 512 characters".to_owned())
+    }
+}
+
 /// The range that `bindery.acquire_stream` takes.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
@@ -128,6 +158,12 @@ mod tests {
     fn a_lease_out_of_range_is_refused() {
         assert!(lease("50ms").is_err());
         assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_stream_without_a_name_is_wrong_usage() {
+        assert!(stream(" ").is_err());
+        assert_eq!(stream(" a ").as_deref(), Ok("a"));
     }
 
     #[test]

@@ -8,12 +8,13 @@
 //! | `outbox` | `bindery.outbox` -> Redis stream |
 //! | `http` | health, metrics, a book's status |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
-//! | `migrate` | installing the schema |
+//! | `migrate`, `kernel` | installing the schema, and what it stands on |
 //! | `watch` | live bars in the terminal |
 
 mod cli;
 mod database;
 mod http;
+mod kernel;
 mod logging;
 mod metrics;
 mod migrate;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
-            Command::Migration => migrate::print(),
+            Command::Migration(options) => migrate::print(options.kernel),
             Command::Watch(options) => watch::watch(&options).await,
         }
     });

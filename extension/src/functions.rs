@@ -20,8 +20,11 @@ fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, Err
             Ok(machine) => json!({ "machine": machine }),
             Err(faults) => json!({ "faults": faults }),
         },
-        // A number beyond any float, or too deep a nesting.
-        Err(error) => json!({ "faults": [{ "path": "$", "problem": format!("cannot be read: {error}") }] }),
+        // What the parser adds, a column of the stored text, says nothing about the text that was written.
+        Err(_) => json!({ "faults": [{
+            "path": "$",
+            "problem": "cannot be read: a number is beyond any double, or values are nested more than 127 deep",
+        }] }),
     })
 }
 

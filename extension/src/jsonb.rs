@@ -90,9 +90,9 @@ struct PlainNumbers;
 
 impl Formatter for PlainNumbers {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        /// Every whole number up to here is exact.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        if value.fract() == 0.0 && value.abs() <= EXACT {
+        /// From here on numbers are written with an exponent, which has no fraction either.
+        const LONG: f64 = 1e16;
+        if value.fract() == 0.0 && value.abs() < LONG {
             // As an integer, -0 is 0, too.
             #[allow(clippy::cast_possible_truncation, reason = "whole, and within i64 by far")]
             return self.write_i64(writer, value as i64);

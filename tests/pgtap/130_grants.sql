@@ -37,7 +37,7 @@ insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
 where p.pronamespace = 'bindery_core'::regnamespace and not exists (select from pg_extension where extname = 'bindery')
   and p.proname in ('refuse_null', 'refuse', 'as_double', 'product', 'quotient', 'total', 'label_of', 'is_machine', 'state_named',
-    'current_state', 'states_before', 'is_rows', 'number_of', 'shown', 'mean_of_giants');
+    'current_state', 'states_before', 'is_rows', 'shown', 'mean_of_giants');
 create temp view functions as
   select p.oid, p.proname, n.nspname, p.oid::regprocedure::text as function, p.proacl from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where n.nspname in ('bindery', 'bindery_internal', 'bindery_core');

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Faults, MAX_DAYS, MAX_LABEL, MAX_WEIGHT};
+use super::{Faults, MAX_DAYS, MAX_LABEL, MAX_WEIGHT, quoted};
 use crate::name::{is_state_name, label_of};
 
 pub(super) fn state_name<'a>(name: Option<&'a Value>, path: &str, faults: &mut Faults) -> Option<&'a str> {
@@ -147,7 +147,7 @@ pub(super) fn present<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a
 pub(super) fn unknown_keys(keys: &Map<String, Value>, known: &[&str], path: &str, faults: &mut Faults) {
     for key in keys.keys().filter(|key| !known.contains(&key.as_str())) {
         let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let path = if plain { format!("{path}.{key}") } else { format!("{path}[{key:?}]") };
+        let path = if plain { format!("{path}.{key}") } else { format!("{path}[{}]", quoted(key)) };
         faults.add(path, format!("is no key that is known here; known are {}", known.join(", ")));
     }
 }

@@ -9,6 +9,7 @@
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `fencing` | one relay a stream, each batch once |
+//! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
 //! | `watch` | the books as lines |
 //!
@@ -18,6 +19,7 @@ mod concurrency;
 mod crash;
 mod fencing;
 mod illegal;
+mod kernels;
 mod load;
 mod malformed;
 mod migrate;

@@ -1,0 +1,26 @@
+-- The portable kernel: the extension's functions in PL/pgSQL, for hosts that load no native code. Here: what they raise.
+-- Invariants: texts and numbers as in core/src, compared by tests/tests/e2e/kernels.rs. Nothing here catches an exception: that
+-- takes a subtransaction, which parallel workers refuse. Locks: none; no table is read.
+create schema if not exists bindery_core;
+
+-- Every function checks its arguments itself: a STRICT one would answer null, which reads as "allowed".
+-- Stable, where all else is immutable: nobody is to work these out before they are reached.
+create function bindery_core.refuse_null(argument text) returns void
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  raise exception using errcode = '22004', message = argument || ' must not be null',
+    hint = 'Pass the value; null does not stand for a default here.';
+end
+$$;
+
+create function bindery_core.refuse(argument text, problem text) returns void
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  raise exception using errcode = '22023', message = argument || ': ' || problem,
+    hint = 'Pass a machine as bindery_core.compile_pipeline gives it, and rows as docs/architecture.md shows them.';
+end
+$$;

@@ -1,0 +1,41 @@
+-- What may follow a status, guards aside.
+-- Invariant: forward, back, then FAILED and CANCELLED; core/src/transition.rs in SQL.
+-- Locks: none.
+create function bindery_core.following(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+declare
+  state jsonb;
+begin
+  if status = 'FAILED' then
+    -- Where the stage is no state of this pipeline there is nothing to resume to.
+    return array_remove(array[bindery_core.current_state(machine, status, stage) ->> 'name', 'CANCELLED'], null);
+  end if;
+  state := bindery_core.state_named(machine, status);
+  if (state ->> 'final')::boolean is not false then
+    return '{}';
+  end if;
+  return array(select jsonb_array_elements_text(jsonb_path_query_array(state, '$.next[*].to') || (state -> 'rework')))
+    || array['FAILED', 'CANCELLED'];
+end
+$$;
+
+create function bindery_core.next_statuses(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  if machine is null then
+    perform bindery_core.refuse_null('machine');
+  elsif not bindery_core.is_machine(machine) then
+    perform bindery_core.refuse('machine', 'this is not a compiled pipeline');
+  elsif status is null then
+    perform bindery_core.refuse_null('status');
+  end if;
+  return bindery_core.following(machine, status, stage);
+end
+$$;
+
+comment on function bindery_core.next_statuses(jsonb, text, text) is
+  'What is allowed from here, guards aside.';

@@ -1,0 +1,72 @@
+-- What becomes of a progress report: accept, stale, advance, or the code of the error.
+-- Invariant: core/src/report.rs in SQL, question by question.
+-- Locks: none.
+create function bindery_core.takes_substep(state jsonb, substep text) returns boolean
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return (state ->> 'open_substeps')::boolean
+    or state -> 'substeps' = '[]' and substep = 'all'
+    or jsonb_path_exists(state, '$.substeps[*] ? (@.name == $name)', jsonb_build_object('name', substep));
+end
+$$;
+
+create function bindery_core.report_verdict(
+  machine jsonb, status text, stage text, attempt integer, report_stage text, substep text, report_attempt integer, planned boolean)
+returns text
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+declare
+  is_over boolean;
+  current jsonb;
+  reported jsonb;
+  verdict text := 'accept';
+begin
+  if machine is null then
+    perform bindery_core.refuse_null('machine');
+  elsif not bindery_core.is_machine(machine) then
+    perform bindery_core.refuse('machine', 'this is not a compiled pipeline');
+  elsif planned is null then
+    perform bindery_core.refuse_null('planned');
+  elsif status is null then
+    perform bindery_core.refuse_null('status');
+  elsif attempt is null then
+    perform bindery_core.refuse_null('attempt');
+  end if;
+
+  is_over := status in ('FAILED', 'CANCELLED') or status = machine #>> '{states,-1,name}';
+  current := bindery_core.current_state(machine, status, stage);
+  if current is null and stage is null and is_over then
+    -- A complete book whose last stage is not told was last in any of them; the report is stale wherever that was.
+    current := machine #> '{states,0}';
+  end if;
+  reported := case when report_stage is null then current else bindery_core.state_named(machine, report_stage) end;
+  if current is null or reported is null or (reported ->> 'final')::boolean and report_stage is not null then
+    return 'unknown_stage';
+  end if;
+
+  if is_over or reported -> 'name' = current -> 'name' then
+    if report_attempt > attempt then
+      return 'attempt_ahead';
+    elsif is_over or report_attempt < attempt then
+      return 'stale';
+    end if;
+  elsif bindery_core.reaches(machine, reported ->> 'name', current ->> 'name') then
+    return 'stale';
+  elsif not (machine ->> 'auto_advance')::boolean or not jsonb_path_exists(current,
+      '$.next[*] ? (@.to == $to && (!exists(@.guard) || @.guard == null))', jsonb_build_object('to', reported -> 'name')) then
+    return 'stage_not_reached';
+  elsif report_attempt > 1 then
+    -- The book would be in its first attempt there.
+    return 'attempt_ahead';
+  else
+    verdict := 'advance';
+  end if;
+  return case when planned or bindery_core.takes_substep(reported, coalesce(substep, 'all')) then verdict else 'unknown_substep' end;
+end
+$$;
+
+comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean) is
+  'What becomes of a progress report: accept, stale, advance, or the code of the error.';
