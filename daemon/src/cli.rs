@@ -24,9 +24,17 @@ pub struct Cli {
 
 /// clap repeats a value that it cannot take; a URL's may hold a password.
 pub fn without_secrets(mut error: clap::Error) -> clap::Error {
-    let of_url = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains("-url"));
-    if of_url {
-        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
+    let hidden = || ContextValue::String("(not shown)".to_owned());
+    let says = |error: &clap::Error, kind, what| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(what));
+    if says(&error, ContextKind::InvalidArg, "-url") {
+        error.insert(ContextKind::InvalidValue, hidden());
+    }
+    // A URL where none belongs.
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if says(&error, kind, "://") {
+            error.insert(kind, hidden());
+            error.remove(ContextKind::Suggested);
+        }
     }
     error
 }
@@ -180,6 +188,15 @@ mod tests {
         for url in ["--database-url=postgresql://u:hush@[h", "--redis-url=http://u:hush@h/"] {
             let said = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err()).to_string();
             assert!(!said.contains("hush") && said.contains("give "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_url_where_none_belongs_is_not_shown() {
+        let url = "postgresql://u:hush@h/d";
+        for args in [vec!["binderyd", url], vec!["binderyd", "run", url], vec!["binderyd", "run", "--linger", url]] {
+            let said = without_secrets(Cli::try_parse_from(args).unwrap_err()).to_string();
+            assert!(!said.contains("hush"), "{said}");
         }
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn large_entries_make_small_chunks() {
         assert_eq!(next_count(256, 256, 256 * 1024 * 1024), 1);
-        assert_eq!(next_count(256, 256, 256 * 100), 1024, "it grows by steps");
+        assert_eq!(next_count(64, 64, 64 * 100), 256, "it grows by steps");
         assert_eq!(next_count(500, 500, 50_000), 500, "and to a limit");
     }
 }
