@@ -1,7 +1,7 @@
 -- The one clock: wall time, or what the session set in bindery.now so that tests need no sleep.
 -- Invariant: everything in bindery that asks for the time asks here.
 -- Locks: none.
-create function bindery_internal.now() returns timestamptz
+create or replace function bindery_internal.now() returns timestamptz
 language plpgsql volatile parallel safe
 set search_path = ''
 as $$

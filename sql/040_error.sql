@@ -1,7 +1,7 @@
 -- Errors are values until they are raised: a relay turns the same value into a dead letter that an API call raises.
 -- Invariant: every refusal of ours has a SQLSTATE, a message for people, a JSON detail with a code, and a hint.
 -- Locks: none.
-create function bindery_internal.error(
+create or replace function bindery_internal.error(
   sqlstate text, code text, message text, hint text, detail jsonb default '{}'
 ) returns jsonb
 language sql immutable parallel safe
@@ -12,7 +12,7 @@ as $$
     'detail', jsonb_build_object('code', code) || detail);
 $$;
 
-create function bindery_internal.raise_error(error jsonb) returns void
+create or replace function bindery_internal.raise_error(error jsonb) returns void
 language plpgsql
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- The errors that more than one function gives, each worded once.
 -- Invariant: PT404 unknown, PT409 conflict, PT422 bad input (PostgREST answers with that HTTP status).
 -- Locks: none.
-create function bindery_internal.unknown_book(book_id uuid) returns jsonb
+create or replace function bindery_internal.unknown_book(book_id uuid) returns jsonb
 language sql immutable parallel safe
 set search_path = ''
 as $$
@@ -11,7 +11,7 @@ as $$
     jsonb_build_object('book_id', book_id));
 $$;
 
-create function bindery_internal.bad_input(argument text, problem text, hint text) returns jsonb
+create or replace function bindery_internal.bad_input(argument text, problem text, hint text) returns jsonb
 language sql immutable parallel safe
 set search_path = ''
 as $$
@@ -19,7 +19,7 @@ as $$
     jsonb_build_object('argument', argument));
 $$;
 
-create function bindery_internal.illegal_transition(
+create or replace function bindery_internal.illegal_transition(
   machine jsonb, from_status text, stage text, to_status text, reason text
 ) returns jsonb
 language sql stable parallel safe
@@ -32,7 +32,7 @@ as $$
   from (select coalesce(bindery_core.next_statuses(machine, from_status, stage), '{}') as allowed) as a;
 $$;
 
-create function bindery_internal.refused_report(
+create or replace function bindery_internal.refused_report(
   verdict text, book_id uuid, stage text, substep text, attempt integer
 ) returns jsonb
 language sql immutable parallel safe

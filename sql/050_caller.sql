@@ -1,7 +1,7 @@
 -- Who is asking: the user of the token (for policies) and the name that goes into the history.
 -- Invariant: works with and without PostgREST, and inside definer functions (the setting role outlives them).
 -- Locks: none.
-create function bindery_internal.user_id() returns uuid
+create or replace function bindery_internal.user_id() returns uuid
 language sql stable parallel safe
 set search_path = ''
 as $$
@@ -9,7 +9,7 @@ as $$
   from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub') as c(sub);
 $$;
 
-create function bindery_internal.actor() returns text
+create or replace function bindery_internal.actor() returns text
 language plpgsql stable parallel safe
 set search_path = ''
 as $$

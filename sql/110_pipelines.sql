@@ -24,7 +24,7 @@ comment on column bindery.pipelines.definition is 'What was given to define_pipe
 comment on column bindery.pipelines.machine is 'The definition compiled by the kernel.';
 comment on column bindery.pipelines.created_at is 'When this version was defined.';
 
-create function bindery_internal.machine(pipeline text, pipeline_version integer) returns jsonb
+create or replace function bindery_internal.machine(pipeline text, pipeline_version integer) returns jsonb
 language plpgsql stable parallel safe security definer
 set search_path = ''
 as $$
@@ -33,7 +33,7 @@ begin
 end
 $$;
 
-create function bindery_internal.refuse_pipeline_change() returns trigger
+create or replace function bindery_internal.refuse_pipeline_change() returns trigger
 language plpgsql
 set search_path = ''
 as $$
@@ -46,5 +46,5 @@ begin
 end
 $$;
 
-create trigger pipeline_is_immutable before update on bindery.pipelines
+create or replace trigger pipeline_is_immutable before update on bindery.pipelines
 for each row execute function bindery_internal.refuse_pipeline_change();

@@ -22,7 +22,7 @@ create table bindery.book_events (
 
 alter table bindery.book_events enable row level security;
 
-create function bindery_internal.refuse_history_change() returns trigger
+create or replace function bindery_internal.refuse_history_change() returns trigger
 language plpgsql
 set search_path = ''
 as $$
@@ -33,7 +33,7 @@ begin
 end
 $$;
 
-create trigger history_is_append_only before update on bindery.book_events
+create or replace trigger history_is_append_only before update on bindery.book_events
 for each row execute function bindery_internal.refuse_history_change();
 
 comment on table bindery.book_events is 'The history: one row for every change of a book''s status, never updated.';

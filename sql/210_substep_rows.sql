@@ -1,7 +1,7 @@
 -- What the kernel needs of a stage's progress rows, and which of them a change of status keeps.
 -- Invariant: the one place that says what a resume keeps; guard_transition foresees with it, record_transition acts by it.
 -- Locks: reads only. (In PL/pgSQL, like all that runs once a call: it keeps its plans, where a function in SQL is planned anew.)
-create function bindery_internal.kept(resuming boolean, g bindery.book_progress) returns boolean
+create or replace function bindery_internal.kept(resuming boolean, g bindery.book_progress) returns boolean
 language plpgsql immutable parallel safe
 set search_path = ''
 as $$
@@ -11,7 +11,7 @@ end
 $$;
 
 -- resuming: null reads the rows as they are; else as they will be once the stage is entered (true: by a resume).
-create function bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean default null) returns jsonb
+create or replace function bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean default null) returns jsonb
 language plpgsql stable parallel safe
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- start_book: BEFORE INSERT on book_status, whoever inserts.
 -- Invariants: a book begins in its pipeline's first state, at revision 1 and 0 percent, on a version that exists.
 -- Locks: none beyond the new row.
-create function bindery_internal.start_book() returns trigger
+create or replace function bindery_internal.start_book() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -46,7 +46,7 @@ begin
 end
 $$;
 
-create function bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) returns jsonb
+create or replace function bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) returns jsonb
 language sql immutable parallel safe
 set search_path = ''
 as $$
@@ -56,5 +56,5 @@ as $$
     jsonb_build_object('pipeline', pipeline, 'version', pipeline_version));
 $$;
 
-create trigger start_book before insert on bindery.book_status
+create or replace trigger start_book before insert on bindery.book_status
 for each row execute function bindery_internal.start_book();

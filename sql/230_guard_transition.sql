@@ -1,7 +1,7 @@
 -- guard_transition: BEFORE UPDATE on book_status where status changes, whoever changes it.
 -- Invariants: nothing the kernel refuses is stored; what follows from the change (stage, attempt, percent, revision) is worked out here.
 -- Locks: the row being updated; reads book_progress.
-create function bindery_internal.facts(book bindery.book_status, machine jsonb) returns jsonb
+create or replace function bindery_internal.facts(book bindery.book_status, machine jsonb) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = ''
 as $$
@@ -15,7 +15,7 @@ begin
 end
 $$;
 
-create function bindery_internal.refused_transition(book bindery.book_status, to_status text) returns jsonb
+create or replace function bindery_internal.refused_transition(book bindery.book_status, to_status text) returns jsonb
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -31,7 +31,7 @@ begin
 end
 $$;
 
-create function bindery_internal.guard_transition() returns trigger
+create or replace function bindery_internal.guard_transition() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -88,7 +88,7 @@ begin
 end
 $$;
 
-create trigger guard_transition before update on bindery.book_status
+create or replace trigger guard_transition before update on bindery.book_status
 for each row when (old.status is distinct from new.status)
 execute function bindery_internal.guard_transition();
 

@@ -1,7 +1,7 @@
 -- guard_columns: BEFORE UPDATE on book_status where something that only follows from other things is set by hand.
 -- touch: the same for what may be changed by hand; it counts as a visible change.
 -- Invariants: identity and pipeline never change; stage, attempt and percentages only follow; revision never falls. Locks: the row being updated.
-create function bindery_internal.guard_columns() returns trigger
+create or replace function bindery_internal.guard_columns() returns trigger
 language plpgsql
 set search_path = ''
 as $$
@@ -13,7 +13,7 @@ begin
 end
 $$;
 
-create trigger guard_columns before update on bindery.book_status
+create or replace trigger guard_columns before update on bindery.book_status
 for each row when (
   old.book_id <> new.book_id or old.pipeline <> new.pipeline or old.pipeline_version <> new.pipeline_version
   or old.created_at <> new.created_at or new.revision < old.revision
@@ -24,7 +24,7 @@ for each row when (
       is distinct from (new.overall_progress, new.stage_progress, new.substeps, new.completed_at, new.revision)))
 execute function bindery_internal.guard_columns();
 
-create function bindery_internal.touch() returns trigger
+create or replace function bindery_internal.touch() returns trigger
 language plpgsql
 set search_path = ''
 as $$
@@ -35,7 +35,7 @@ begin
 end
 $$;
 
-create trigger touch before update on bindery.book_status
+create or replace trigger touch before update on bindery.book_status
 for each row when (
   old.status = new.status and old.revision = new.revision
   and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)

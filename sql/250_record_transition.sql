@@ -1,7 +1,7 @@
 -- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
 -- Invariants: history, outbox and the restarted progress rows stand in the change's transaction, under its revision.
 -- Locks: the book's row is held; then book_progress, then the append-only tables.
-create function bindery_internal.record_transition() returns trigger
+create or replace function bindery_internal.record_transition() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -35,9 +35,9 @@ begin
 end
 $$;
 
-create trigger record_start after insert on bindery.book_status
+create or replace trigger record_start after insert on bindery.book_status
 for each row execute function bindery_internal.record_transition();
 
-create trigger record_transition after update on bindery.book_status
+create or replace trigger record_transition after update on bindery.book_status
 for each row when (old.status is distinct from new.status)
 execute function bindery_internal.record_transition();

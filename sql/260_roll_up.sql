@@ -1,7 +1,7 @@
 -- roll_up: statement trigger on book_progress that turns its rows into the book's percent, substeps and revision.
 -- Invariants: set-based, once a statement; a book whose visible values stay the same keeps its revision; every report is a heartbeat.
 -- Locks: the books' rows in order of book_id (callers of ours hold them already).
-create function bindery_internal.roll_up() returns trigger
+create or replace function bindery_internal.roll_up() returns trigger
 language plpgsql security definer
 set search_path = ''
 -- Found by index and planned once, however small the tables were when that was.
@@ -55,11 +55,11 @@ begin
 end
 $$;
 
-create trigger roll_up_inserted after insert on bindery.book_progress
+create or replace trigger roll_up_inserted after insert on bindery.book_progress
 referencing new table as changed for each statement execute function bindery_internal.roll_up();
 
-create trigger roll_up_updated after update on bindery.book_progress
+create or replace trigger roll_up_updated after update on bindery.book_progress
 referencing new table as changed for each statement execute function bindery_internal.roll_up();
 
-create trigger roll_up_deleted after delete on bindery.book_progress
+create or replace trigger roll_up_deleted after delete on bindery.book_progress
 referencing old table as changed for each statement execute function bindery_internal.roll_up();

@@ -1,7 +1,7 @@
 -- announce: tells listeners on plain Postgres which books changed, at commit.
 -- Invariants: a hint only, rows and revisions are the truth; silent where Supabase Realtime is there to do it (NOTIFY makes
 -- the commits of a whole cluster queue up behind each other). Locks: none of ours.
-create function bindery_internal.announce() returns trigger
+create or replace function bindery_internal.announce() returns trigger
 language plpgsql security definer
 set search_path = ''
 -- Transition tables have no index and no statistics: a nested loop over a batch of 1,000 books looks at a million pairs.
@@ -22,8 +22,8 @@ begin
 end
 $$;
 
-create trigger announce_start after insert on bindery.book_status
+create or replace trigger announce_start after insert on bindery.book_status
 referencing new table as new_books for each statement execute function bindery_internal.announce();
 
-create trigger announce_change after update on bindery.book_status
+create or replace trigger announce_change after update on bindery.book_status
 referencing old table as old_books new table as new_books for each statement execute function bindery_internal.announce();

@@ -1,7 +1,7 @@
 -- judge: what becomes of a word about a book as a whole, from a service in this stage and attempt (null: the current ones).
 -- Invariants: gives unknown_book, or a verdict of bindery_core.report_verdict; changes nothing.
 -- Locks: the book's row.
-create function bindery_internal.judge(book_id uuid, stage text, attempt integer) returns text
+create or replace function bindery_internal.judge(book_id uuid, stage text, attempt integer) returns text
 language plpgsql security definer
 set search_path = ''
 as $$

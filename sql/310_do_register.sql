@@ -1,7 +1,7 @@
 -- do_register: puts a book at the start of a pipeline; the same call again finds it there.
 -- Invariants: returns null when the book stands as asked, else the error; changes nothing then.
 -- Locks: the new row.
-create function bindery_internal.do_register(
+create or replace function bindery_internal.do_register(
   book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb
 ) returns jsonb
 language plpgsql security definer

@@ -1,7 +1,7 @@
 -- do_transition: one change of status, asked of the kernel before the row is touched.
 -- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
 -- Locks: the book's row.
-create function bindery_internal.do_transition(
+create or replace function bindery_internal.do_transition(
   book_id uuid, to_status text, message text default null, expected_revision bigint default null,
   attempt integer default null, error jsonb default null
 ) returns jsonb

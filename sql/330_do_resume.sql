@@ -1,7 +1,7 @@
 -- do_resume: a FAILED book goes on at the stage it failed in.
 -- Invariants: returns null when done, else the error; changes nothing then. Which progress is kept: bindery_internal.kept.
 -- Locks: the book's row.
-create function bindery_internal.do_resume(book_id uuid, expected_revision bigint default null) returns jsonb
+create or replace function bindery_internal.do_resume(book_id uuid, expected_revision bigint default null) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$

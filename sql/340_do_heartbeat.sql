@@ -1,7 +1,7 @@
 -- do_heartbeats: "still alive" for many books at once; one statement, no new revision.
 -- Invariants: gives each heartbeat's verdict; a halted book or an earlier attempt is stale.
 -- Locks: the books' rows in order of book_id.
-create function bindery_internal.do_heartbeats(heartbeats jsonb)
+create or replace function bindery_internal.do_heartbeats(heartbeats jsonb)
 returns table (ord bigint, verdict text)
 language plpgsql security definer
 set search_path = ''

@@ -1,7 +1,7 @@
 -- do_plan: a book's own substeps of a stage and their weights.
 -- Invariants: returns null when done, else the error; changes nothing then. Planning again changes weights, never progress.
 -- Locks: the book's row, then its progress rows.
-create function bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) returns jsonb
+create or replace function bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$

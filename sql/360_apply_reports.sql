@@ -1,7 +1,7 @@
 -- apply_reports: progress reports, one or ten thousand, in one set-based statement; the only writer of progress.
 -- Invariants: gives each report's verdict (bindery_core.report_verdict, or unknown_book) and writes the accepted ones; within an
 -- attempt the higher progress stays, with its own done and total. Locks: the books' rows in order of book_id, then progress rows.
-create function bindery_internal.apply_reports(reports jsonb)
+create or replace function bindery_internal.apply_reports(reports jsonb)
 returns table (ord bigint, verdict text)
 language plpgsql security definer
 set search_path = ''

@@ -1,7 +1,7 @@
 -- do_report: one progress report, checked; makes the transition first where the pipeline says auto_advance.
 -- Invariants: returns null when done, {"stale": true}, or the error; changes nothing then.
 -- Locks: as apply_reports.
-create function bindery_internal.do_report(report jsonb) returns jsonb
+create or replace function bindery_internal.do_report(report jsonb) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$

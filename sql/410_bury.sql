@@ -1,7 +1,7 @@
 -- bury: writes events to dead_letters; transient: which errors are not the event's fault.
 -- Invariants: an event is buried in the transaction that moves the position past it.
 -- Locks: appends only.
-create function bindery_internal.bury(stream text, items jsonb) returns bigint
+create or replace function bindery_internal.bury(stream text, items jsonb) returns bigint
 language sql volatile security definer
 set search_path = ''
 as $$
@@ -21,7 +21,7 @@ as $$
   select coalesce(sum(b.count), 0)::bigint from buried b;
 $$;
 
-create function bindery_internal.is_transient(sqlstate text) returns boolean
+create or replace function bindery_internal.is_transient(sqlstate text) returns boolean
 language sql immutable parallel safe
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- apply_item: one lifecycle event of a batch, handed to the function that does it.
 -- Invariants: returns null when done, {"stale": true}, or the error; changes nothing then.
 -- Locks: the book's row.
-create function bindery_internal.apply_item(item jsonb) returns jsonb
+create or replace function bindery_internal.apply_item(item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- apply_segment: the items of one segment of a batch: reports and heartbeats set-based, lifecycle events one by one.
 -- Invariants: every item ends applied, stale or buried; whatever raises here is not an ordinary refusal (see apply_events).
 -- Locks: the batch's books are locked already, in order of book_id.
-create function bindery_internal.apply_segment(
+create or replace function bindery_internal.apply_segment(
   stream text, items jsonb, out applied bigint, out stale bigint, out dead bigint
 )
 language plpgsql security definer

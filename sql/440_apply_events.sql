@@ -1,7 +1,7 @@
 -- apply_events: a batch of events takes effect and the position moves, in one transaction.
 -- Invariants: only the newest epoch applies anything; no position is passed twice; an item that raises is buried alone, and a
 -- failure that may pass (is_transient) undoes the whole call. Locks: relay_cursors, then all books of the batch in order of book_id.
-create function bindery_internal.is_after(a text, b text) returns boolean
+create or replace function bindery_internal.is_after(a text, b text) returns boolean
 language sql immutable parallel safe
 set search_path = ''
 as $$
@@ -9,7 +9,7 @@ as $$
   select (split_part(a, '-', 1)::numeric, split_part(a, '-', 2)::numeric) > (split_part(b, '-', 1)::numeric, split_part(b, '-', 2)::numeric);
 $$;
 
-create function bindery_internal.fenced(stream text, epoch bigint) returns jsonb
+create or replace function bindery_internal.fenced(stream text, epoch bigint) returns jsonb
 language sql stable security definer
 set search_path = ''
 as $$
@@ -20,7 +20,7 @@ as $$
   from (select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
 $$;
 
-create function bindery_internal.apply_events(
+create or replace function bindery_internal.apply_events(
   stream text, epoch bigint, "position" text, events jsonb, out applied bigint, out stale bigint, out dead bigint
 )
 language plpgsql security definer

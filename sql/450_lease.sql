@@ -1,7 +1,7 @@
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this database's clock.
 -- Invariants: two holders never have the same epoch; an unexpired lease of another holder is not taken.
 -- Locks: the stream's row in relay_cursors.
-create function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
+create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
 returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
 language plpgsql security definer
 set search_path = ''
@@ -38,7 +38,7 @@ begin
 end
 $$;
 
-create function bindery_internal.renew_stream(stream text, epoch bigint) returns timestamptz
+create or replace function bindery_internal.renew_stream(stream text, epoch bigint) returns timestamptz
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -56,7 +56,7 @@ begin
 end
 $$;
 
-create function bindery_internal.release_stream(stream text, epoch bigint) returns void
+create or replace function bindery_internal.release_stream(stream text, epoch bigint) returns void
 language plpgsql security definer
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- define_pipeline: stores the next version of a pipeline, compiled.
 -- Invariants: a definition with a fault is refused with all its faults; the same definition again is the version it was.
 -- Locks: an advisory lock on the name.
-create function bindery_internal.define_pipeline(name text, definition jsonb) returns integer
+create or replace function bindery_internal.define_pipeline(name text, definition jsonb) returns integer
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -36,7 +36,7 @@ begin
 end
 $$;
 
-create function bindery.define_pipeline(name text, definition jsonb) returns integer
+create or replace function bindery.define_pipeline(name text, definition jsonb) returns integer
 language sql volatile
 set search_path = ''
 as $$

@@ -1,7 +1,7 @@
 -- The functions that change a book. Each hands over to its definer in bindery_internal, raises its error, and gives the row.
 -- Invariants: SECURITY INVOKER; a call that fails changes nothing; the row given is what the caller may read.
 -- Locks: as the definer behind it.
-create function bindery.register_book(
+create or replace function bindery.register_book(
   book_id uuid, owner_id uuid default null, pipeline text default null, title text default null, metadata jsonb default null
 ) returns setof bindery.book_status rows 1
 language plpgsql
@@ -15,7 +15,7 @@ begin
 end
 $$;
 
-create function bindery.transition_book(
+create or replace function bindery.transition_book(
   book_id uuid, to_status text, message text default null, expected_revision bigint default null
 ) returns setof bindery.book_status rows 1
 language plpgsql
@@ -29,7 +29,7 @@ begin
 end
 $$;
 
-create function bindery.report_progress(
+create or replace function bindery.report_progress(
   book_id uuid, substep text default null, progress double precision default null,
   done double precision default null, total double precision default null, unit text default null, message text default null,
   checkpoint jsonb default null, stage text default null, attempt integer default null
@@ -48,7 +48,7 @@ begin
 end
 $$;
 
-create function bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) returns setof bindery.book_status rows 1
+create or replace function bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = ''
 as $$
@@ -59,7 +59,7 @@ begin
 end
 $$;
 
-create function bindery.heartbeat(book_id uuid, attempt integer default null) returns void
+create or replace function bindery.heartbeat(book_id uuid, attempt integer default null) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -70,7 +70,7 @@ begin
 end
 $$;
 
-create function bindery.fail_book(book_id uuid, error jsonb default null, message text default null)
+create or replace function bindery.fail_book(book_id uuid, error jsonb default null, message text default null)
 returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = ''
@@ -83,7 +83,7 @@ begin
 end
 $$;
 
-create function bindery.resume_book(book_id uuid, expected_revision bigint default null)
+create or replace function bindery.resume_book(book_id uuid, expected_revision bigint default null)
 returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = ''

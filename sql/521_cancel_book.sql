@@ -1,7 +1,7 @@
 -- cancel_book: stops a book for good.
 -- Invariants: SECURITY INVOKER; CANCELLED is final and keeps its percentage.
 -- Locks: as bindery_internal.do_transition.
-create function bindery.cancel_book(book_id uuid, message text default null, expected_revision bigint default null)
+create or replace function bindery.cancel_book(book_id uuid, message text default null, expected_revision bigint default null)
 returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = ''

@@ -1,7 +1,7 @@
 -- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the caller sees.
 -- Invariants: a book that the caller may not read is unknown to it.
 -- Locks: none.
-create function bindery_internal.health(book bindery.book_status, machine jsonb, moment timestamptz) returns text
+create or replace function bindery_internal.health(book bindery.book_status, machine jsonb, moment timestamptz) returns text
 language sql immutable parallel safe
 set search_path = ''
 as $$
@@ -18,7 +18,7 @@ as $$
   ) as s(stall_after);
 $$;
 
-create function bindery.get_book_status(book_id uuid) returns jsonb
+create or replace function bindery.get_book_status(book_id uuid) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
@@ -42,7 +42,7 @@ begin
 end
 $$;
 
-create function bindery.get_resume_point(book_id uuid) returns jsonb
+create or replace function bindery.get_resume_point(book_id uuid) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
@@ -67,7 +67,7 @@ begin
 end
 $$;
 
-create function bindery.list_books(max_books integer default 100) returns setof bindery.book_status
+create or replace function bindery.list_books(max_books integer default 100) returns setof bindery.book_status
 language sql stable
 set search_path = ''
 as $$

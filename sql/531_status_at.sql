@@ -1,7 +1,7 @@
 -- status_at: the status as the history has it at a moment.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
 -- Locks: none.
-create function bindery.status_at(book_id uuid, at timestamptz) returns jsonb
+create or replace function bindery.status_at(book_id uuid, at timestamptz) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$

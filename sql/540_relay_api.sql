@@ -1,7 +1,7 @@
 -- The functions of the relay. The role bindery_relay may call these and nothing else.
 -- Invariants: SECURITY INVOKER over definers in bindery_internal, since the relay has no right to any table.
 -- Locks: relay_cursors first, then books in order of book_id.
-create function bindery.acquire_stream(stream text, holder text, ttl interval default '10 seconds')
+create or replace function bindery.acquire_stream(stream text, holder text, ttl interval default '10 seconds')
 returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
 language sql volatile
 set search_path = ''
@@ -9,21 +9,21 @@ as $$
   select a.epoch, a.position, a.lease_expires_at from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
-create function bindery.renew_stream(stream text, epoch bigint) returns timestamptz
+create or replace function bindery.renew_stream(stream text, epoch bigint) returns timestamptz
 language sql volatile
 set search_path = ''
 as $$
   select bindery_internal.renew_stream(stream, epoch);
 $$;
 
-create function bindery.release_stream(stream text, epoch bigint) returns void
+create or replace function bindery.release_stream(stream text, epoch bigint) returns void
 language sql volatile
 set search_path = ''
 as $$
   select bindery_internal.release_stream(stream, epoch);
 $$;
 
-create function bindery.apply_events(stream text, epoch bigint, "position" text, events jsonb)
+create or replace function bindery.apply_events(stream text, epoch bigint, "position" text, events jsonb)
 returns table (applied bigint, stale bigint, dead bigint)
 language sql volatile
 set search_path = ''

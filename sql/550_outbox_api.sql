@@ -1,7 +1,7 @@
 -- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
 -- Invariants: the caller commits once it has published them, so each is published at least once; one publisher at a time, so a
 -- book's messages keep their order. Locks: an advisory lock until the transaction ends; without it nothing is taken.
-create function bindery_internal.take_outbox(max_rows integer) returns setof bindery.outbox
+create or replace function bindery_internal.take_outbox(max_rows integer) returns setof bindery.outbox
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -19,7 +19,7 @@ begin
 end
 $$;
 
-create function bindery.take_outbox(max_rows integer default 500) returns setof bindery.outbox
+create or replace function bindery.take_outbox(max_rows integer default 500) returns setof bindery.outbox
 language sql volatile
 set search_path = ''
 as $$

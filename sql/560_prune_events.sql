@@ -1,7 +1,7 @@
 -- prune_events: deletes old history, in small batches that block nobody.
 -- Invariants: each book keeps its newest row, so that where it stands can always be told from the history.
 -- Locks: skips rows that somebody else is deleting.
-create function bindery_internal.prune_events(before timestamptz, batch integer) returns integer
+create or replace function bindery_internal.prune_events(before timestamptz, batch integer) returns integer
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -25,7 +25,7 @@ begin
 end
 $$;
 
-create function bindery.prune_events(before timestamptz, batch integer default 1000) returns integer
+create or replace function bindery.prune_events(before timestamptz, batch integer default 1000) returns integer
 language plpgsql
 set search_path = ''
 as $$
