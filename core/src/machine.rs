@@ -4,7 +4,8 @@
 //! database keeps. Either way it holds what the other modules rely on: names are unique, edges lead to states that exist and
 //! form no cycle, and the last state alone is final.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The status of a book that stopped because something went wrong; it may be resumed. Every pipeline has it.
@@ -63,7 +64,7 @@ pub struct State {
     #[serde(default)]
     pub stall_after: Option<f64>,
     /// How many attempts it may take without a person's doing; `None`: any number.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub max_attempts: Option<i32>,
     /// Seconds until the first resume that happens by itself; `None`: none does.
     #[serde(default)]
@@ -238,6 +239,16 @@ impl Machine {
         }
         Ok(machine)
     }
+}
+
+/// A whole number however it is written: 3.0 is 3, in the database as here.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "what does not fit is refused by the comparison")]
+    let whole = number as i32;
+    if f64::from(whole) == number { Ok(Some(whole)) } else { Err(D::Error::custom("expected a whole number")) }
 }
 
 /// Whether a book of this status was stopped before it was complete.
