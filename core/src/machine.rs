@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::object::{Object, objects};
+
 /// The status of a book that stopped because something went wrong; it may be resumed. Every pipeline has it.
 pub const FAILED: &str = "FAILED";
 /// The status of a book that was stopped for good. Every pipeline has it.
@@ -53,10 +55,12 @@ pub struct State {
     #[serde(rename = "final")]
     pub is_final: bool,
     /// The states that may follow.
+    #[serde(deserialize_with = "objects")]
     pub next: Vec<Edge>,
     /// The earlier states it may go back to.
     pub rework: Vec<String>,
     /// Its declared substeps, in order.
+    #[serde(deserialize_with = "objects")]
     pub substeps: Vec<Substep>,
     /// Whether substeps are accepted that were not declared.
     pub open_substeps: bool,
@@ -91,7 +95,7 @@ impl State {
 
 /// A compiled pipeline. Immutable: a version of a pipeline never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "Object<Stored>")]
 pub struct Machine {
     states: Vec<State>,
     total_weight: f64,
@@ -116,15 +120,16 @@ pub enum MachineError {
 /// A machine as JSON has it, before its promises are checked.
 #[derive(Deserialize)]
 struct Stored {
+    #[serde(deserialize_with = "objects")]
     states: Vec<State>,
     total_weight: f64,
     auto_advance: bool,
 }
 
-impl TryFrom<Stored> for Machine {
+impl TryFrom<Object<Stored>> for Machine {
     type Error = MachineError;
 
-    fn try_from(stored: Stored) -> Result<Self, MachineError> {
+    fn try_from(Object(stored): Object<Stored>) -> Result<Self, MachineError> {
         Self::build(stored.states, stored.total_weight, stored.auto_advance)
     }
 }
@@ -135,7 +140,7 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] where the JSON is not what [`crate::definition::compile`] gives, an uncompiled definition, say.
     pub fn from_json(json: &Value) -> Result<Self, MachineError> {
-        Stored::deserialize(json)?.try_into()
+        Object::<Stored>::deserialize(json)?.try_into()
     }
 
     /// The states in the pipeline's order: the first is initial, the last is final.

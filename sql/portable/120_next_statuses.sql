@@ -1,5 +1,5 @@
--- What may follow a status, guards aside.
--- Invariant: forward, back, then FAILED and CANCELLED; core/src/transition.rs in SQL.
+-- What may follow a status, guards aside; and where a rewind may go.
+-- Invariant: forward, back, then FAILED and CANCELLED; what lies before, then where it failed; core/src/transition.rs in SQL.
 -- Locks: none.
 create function bindery_core.following(machine jsonb, status text, stage text) returns text[]
 language plpgsql immutable parallel safe
@@ -39,3 +39,36 @@ $$;
 
 comment on function bindery_core.next_statuses(jsonb, text, text) is
   'What is allowed from here, guards aside.';
+
+create function bindery_core.earlier(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+declare
+  failed constant boolean := status = 'FAILED';
+  state constant jsonb := case when failed then bindery_core.current_state(machine, status, stage)
+    else bindery_core.state_named(machine, status) end;
+begin
+  if (state ->> 'final')::boolean is not false then
+    return '{}';
+  end if;
+  return array(select jsonb_array_elements_text(bindery_core.states_before(machine, state ->> 'name')))
+    || case when failed then array[state ->> 'name'] end;
+end
+$$;
+
+create function bindery_core.rewind_targets(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  if machine is null then
+    perform bindery_core.refuse_null('machine');
+  elsif not bindery_core.is_machine(machine) then
+    perform bindery_core.refuse('machine', 'this is not a compiled pipeline');
+  elsif status is null then
+    perform bindery_core.refuse_null('status');
+  end if;
+  return bindery_core.earlier(machine, status, stage);
+end
+$$;

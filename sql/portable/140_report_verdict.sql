@@ -13,7 +13,8 @@ end
 $$;
 
 create function bindery_core.report_verdict(
-  machine jsonb, status text, stage text, attempt integer, report_stage text, substep text, report_attempt integer, planned boolean)
+  machine jsonb, status text, stage text, attempt integer, report_stage text, substep text, report_attempt integer, planned boolean,
+  last_attempt integer default null)
 returns text
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -55,11 +56,13 @@ begin
     end if;
   elsif bindery_core.reaches(machine, reported ->> 'name', current ->> 'name') then
     return 'stale';
+  elsif report_attempt <= coalesce(last_attempt, 0) then
+    -- A straggler from an earlier visit: the book's next attempt there is one more than its last.
+    return 'stale';
   elsif not (machine ->> 'auto_advance')::boolean or not jsonb_path_exists(current,
       '$.next[*] ? (@.to == $to && (!exists(@.guard) || @.guard == null))', jsonb_build_object('to', reported -> 'name')) then
     return 'stage_not_reached';
-  elsif report_attempt > 1 then
-    -- The book would be in its first attempt there.
+  elsif report_attempt > coalesce(last_attempt, 0)::bigint + 1 then
     return 'attempt_ahead';
   else
     verdict := 'advance';
@@ -68,5 +71,5 @@ begin
 end
 $$;
 
-comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean) is
+comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean, integer) is
   'What becomes of a progress report: accept, stale, advance, or the code of the error.';
