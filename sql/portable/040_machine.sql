@@ -118,3 +118,14 @@ begin
   return before;
 end
 $$;
+
+comment on function bindery_core.is_machine(jsonb) is
+  'Whether this is a compiled pipeline: its form, its names, where its edges lead, and that they form no circle. No errors.';
+comment on function bindery_core.state_named(jsonb, text) is
+  'The state of this name in a machine; null where there is none. No errors.';
+comment on function bindery_core.current_state(jsonb, text, text) is
+  'The state of a machine that a book of this status is in or, once halted or complete, was last in (stage; null: see status); null where that is none that work is done in. No errors.';
+comment on function bindery_core.reaches(jsonb, text, text) is
+  'Whether forward edges of a machine lead from one state to the other. No errors.';
+comment on function bindery_core.states_before(jsonb, text) is
+  'The names of the states of a machine from which this one is reached, in its order, as a JSON array. No errors.';

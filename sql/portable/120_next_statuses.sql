@@ -37,9 +37,6 @@ begin
 end
 $$;
 
-comment on function bindery_core.next_statuses(jsonb, text, text) is
-  'What is allowed from here, guards aside.';
-
 create function bindery_core.earlier(machine jsonb, status text, stage text) returns text[]
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -72,3 +69,12 @@ begin
   return bindery_core.earlier(machine, status, stage);
 end
 $$;
+
+comment on function bindery_core.following(jsonb, text, text) is
+  'next_statuses, of arguments that were looked at. No errors.';
+comment on function bindery_core.next_statuses(jsonb, text, text) is
+  'The statuses that may follow, guards aside: forward, back by rework, then FAILED and CANCELLED; empty where the book is at its end. machine, status, stage: as for transition_error. Errors: 22004 for a null machine or status, 22023 for what is no machine.';
+comment on function bindery_core.earlier(jsonb, text, text) is
+  'rewind_targets, of arguments that were looked at. No errors.';
+comment on function bindery_core.rewind_targets(jsonb, text, text) is
+  'The states that an operator may take a book back to: those before its own, in the pipeline''s order, then for a FAILED book the one it failed in; empty where there is none or the book is at its end. machine, status, stage: as for transition_error. Errors: 22004 for a null machine or status, 22023 for what is no machine.';

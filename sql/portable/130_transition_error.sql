@@ -95,5 +95,11 @@ begin
 end
 $$;
 
+comment on function bindery_core.unmet_guard(text, jsonb, jsonb) is
+  'Why the guard of an edge from this status does not hold, by these facts; null where it does, or there is none. No errors.';
+comment on function bindery_core.is_facts(jsonb) is
+  'Whether this is what transition_error takes as facts; null for null. No errors.';
+comment on function bindery_core.rewind_error(text, text, text[], text[]) is
+  'Why a book of this status may not be rewound to target; null where it may. states: all of the pipeline; allowed: as rewind_targets gives them. No errors.';
 comment on function bindery_core.transition_error(jsonb, text, text, text, jsonb) is
-  'Null where the transition is allowed, else the reason, naming what would be allowed.';
+  'Why a book may not change its status; null where it may. machine: as compile_pipeline gives it; status, stage: the book''s (stage: the state a halted book was last in; null: the initial one); target: the status it is to have; facts: {"substeps_complete", "attempts_left", "guards": {NAME: boolean}}, where what is missing does not hold, and "rewind": true for an operator''s step back, which goes by rewind_targets and asks no guard; null: no facts. Gives a sentence that names what would be allowed. Errors: 22004 for a null machine, status or target, 22023 for a machine or facts of another form.';

@@ -71,5 +71,7 @@ begin
 end
 $$;
 
+comment on function bindery_core.takes_substep(jsonb, text) is
+  'Whether a state takes reports on this substep without a book having planned it. No errors.';
 comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean, integer) is
-  'What becomes of a progress report: accept, stale, advance, or the code of the error.';
+  'What becomes of a progress report: accept, stale (too late: without effect), advance (it takes the book to its stage first), or the code of its refusal: unknown_stage, stage_not_reached, unknown_substep, attempt_ahead. machine, status, stage: as for transition_error; attempt: the book''s; report_stage, substep, report_attempt: the report''s, null where it names none; planned: whether the book itself knows the substep; last_attempt: the highest attempt the book ever had at report_stage, null where it never was there or is there now. Errors: 22004 for a null machine, status, attempt or planned, 22023 for what is no machine.';
