@@ -22,7 +22,7 @@ has_libclang() {
   [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null ||
     compgen -G '/usr/lib*/libclang.so' >/dev/null
 }
-has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18)'; }
+has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
 pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 
 find_missing() {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { createActor, createMachine } from 'xstate';
+import { createMachine } from 'xstate';
 import { connect, disconnect, value } from './database.js';
+import { bookActor, choices } from './frontend.js';
 import { odd, single } from './pipelines.js';
 import { Walk } from './walk.js';
 
@@ -41,19 +42,35 @@ for (const [name, paths, shut] of pipelines) {
   });
 }
 
-test('an actor goes on where the row of a book says', async () => {
-  const machine = createMachine(await config('comic'));
-  for (const [value, event, next] of /** @type {const} */ ([
-    ['ANALYZING', 'GENERATING_SCENES', 'GENERATING_SCENES'],
-    [{ FAILED: 'CREATING_ARTWORK' }, 'CREATING_ARTWORK', 'CREATING_ARTWORK'],
-    [{ FAILED: 'CREATING_ARTWORK' }, 'ANALYZING', { FAILED: 'CREATING_ARTWORK' }],
-    ['COMPLETED', 'FAILED', 'COMPLETED'],
+test('an actor begins where the row of a book says, and goes on from there', async () => {
+  const comic = await config('comic');
+  for (const [status, current_stage, event, next] of /** @type {const} */ ([
+    ['ANALYZING', 'ANALYZING', 'GENERATING_SCENES', 'GENERATING_SCENES'],
+    ['ANALYZING', 'ANALYZING', 'FAILED', { FAILED: 'ANALYZING' }],
+    ['FAILED', 'CREATING_ARTWORK', 'CREATING_ARTWORK', 'CREATING_ARTWORK'],
+    ['FAILED', 'CREATING_ARTWORK', 'ANALYZING', { FAILED: 'CREATING_ARTWORK' }],
+    ['FAILED', 'CREATING_ARTWORK', 'CANCELLED', 'CANCELLED'],
+    ['COMPLETED', 'CREATING_ARTWORK', 'FAILED', 'COMPLETED'],
   ])) {
-    const actor = createActor(machine, { snapshot: machine.resolveState({ value }) }).start();
+    const actor = bookActor(comic, { status, current_stage, attempt: 1, substeps: [] });
     actor.send({ type: event });
     assert.deepEqual(actor.getSnapshot().value, next);
     assert.equal(actor.getSnapshot().matches('FAILED'), typeof next === 'object');
   }
+});
+
+test('a frontend offers what the guards let pass', async () => {
+  const edition = await config('illustrated_edition');
+  const offered = (/** @type {any} */ book) => choices(bookActor(edition, book));
+  const review = { status: 'ART_REVIEW', current_stage: 'ART_REVIEW', substeps: [] };
+  const always = ['EDITOR_CHECK', 'FAILED', 'CANCELLED'];
+  assert.deepEqual(offered({ ...review, attempt: 1 }), ['SKETCHING', 'PAINTING', 'EDITOR_CHECK', 'LETTERING', 'LAYOUT', 'FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...review, attempt: 2 }), ['SKETCHING', 'PAINTING', ...always]);
+  const sketching = { status: 'SKETCHING', current_stage: 'SKETCHING', attempt: 1 };
+  assert.deepEqual(offered({ ...sketching, substeps: [] }), ['FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...sketching, substeps: [{ state: 'done' }, { state: 'active' }] }), ['FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...sketching, substeps: [{ state: 'done' }] }), ['PAINTING', 'FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...sketching, status: 'FAILED', substeps: [] }), ['SKETCHING', 'CANCELLED']);
 });
 
 test('what a picture needs is in the meta of the states and edges', async () => {
