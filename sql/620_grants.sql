@@ -48,3 +48,9 @@ grant execute on function
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
   bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
+
+-- Pipelines as XState configs.
+grant execute on function
+  bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),
+  bindery_internal.xstate_edge(text, text, text), bindery_internal.unknown_pipeline(text, integer)
+to authenticated, service_role;

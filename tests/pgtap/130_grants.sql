@@ -34,6 +34,11 @@ insert into may_call values
   ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
   ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
+  ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
+-- Pipelines as XState configs.
+insert into may_call values
+  ('bindery.pipeline_xstate(text,integer)', 'as'), ('bindery_internal.latest_version(text)', 'as'), ('bindery_internal.xstate_node(jsonb)', 'as'),
+  ('bindery_internal.xstate_edge(text,text,text)', 'as'), ('bindery_internal.unknown_pipeline(text,integer)', 'as');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
