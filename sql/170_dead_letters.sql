@@ -18,6 +18,7 @@ create table bindery.dead_letters (
 );
 
 create index dead_letters_stream on bindery.dead_letters (stream, id);
+create index dead_letters_at on bindery.dead_letters (at);
 
 alter table bindery.dead_letters enable row level security;
 

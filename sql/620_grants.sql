@@ -46,3 +46,9 @@ grant execute on function
   bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer)
 to service_role, bindery_relay;
+
+-- Retention.
+grant execute on function
+  bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
+to service_role;

@@ -32,6 +32,10 @@ insert into may_call values
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
   ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
+-- retention: the service
+insert into may_call values
+  ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
+  ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
