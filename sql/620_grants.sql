@@ -47,8 +47,10 @@ grant execute on function
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer)
 to service_role, bindery_relay;
 
--- Retention.
+-- Dead letters and retention.
 grant execute on function
+  bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
 to service_role;

@@ -32,8 +32,9 @@ insert into may_call values
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
   ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
--- retention: the service
+-- dead letters and retention: the service
 insert into may_call values
+  ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
   ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
