@@ -1,6 +1,6 @@
 -- stage_visits: how long the newest visits of books to each state took; what the medians in stage_pace are worked out from.
 -- Invariants: written by refresh_pace only, the newest 50 of each state; a visit is counted once, by the event that ended it.
--- Locks: written under the row of pace_refresh; readers take none.
+-- Locks: written under the advisory lock of refresh_pace; readers take none.
 create table bindery_internal.stage_visits (
   pipeline text not null,
   pipeline_version integer not null,

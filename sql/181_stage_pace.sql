@@ -1,6 +1,6 @@
 -- stage_pace: how long a state of a pipeline takes, and what comes after it, by the median of its newest visits.
 -- Invariants: written by refresh_pace only; a row for every state but the final one, once any state of the pipeline was visited.
--- Locks: written under the row of pace_refresh; triggers read it without a lock.
+-- Locks: written under the advisory lock of refresh_pace; triggers read it without one.
 create table bindery_internal.stage_pace (
   pipeline text not null,
   pipeline_version integer not null,

@@ -1,6 +1,6 @@
 -- pace_refresh: one row, how far refresh_pace has read the history and when.
--- Invariants: at most one row; it is the lock under which stage_visits and stage_pace are written.
--- Locks: taken by refresh_pace, who does not wait for it.
+-- Invariants: at most one row, made by the first refresh.
+-- Locks: written under the advisory lock of refresh_pace.
 create table bindery_internal.pace_refresh (
   only_row boolean not null default true,
   through_event bigint not null default 0,

@@ -1,6 +1,6 @@
 -- refresh_pace: keeps stage_pace up with the history, once a minute at most.
 -- Invariants: reads only events newer than the last time (and 1,000 before those: transactions commit out of order), never more
--- than 50,000, by the primary key. Locks: the row of pace_refresh; who finds it taken leaves. Waits for nobody.
+-- than 50,000, by the primary key. Locks: an advisory lock until the transaction ends; who finds it taken leaves.
 create or replace function bindery_internal.pace_of(machine jsonb, medians jsonb)
 returns table (stage text, median_seconds double precision, later_seconds double precision)
 language plpgsql immutable parallel safe
@@ -70,9 +70,12 @@ declare
   through bigint;
   moved record;
 begin
+  if not pg_try_advisory_xact_lock(hashtextextended('bindery.stage_pace', 0)) then
+    return false;
+  end if;
   insert into bindery_internal.pace_refresh default values on conflict (only_row) do nothing;
-  select r.* into reading from bindery_internal.pace_refresh r for update skip locked;
-  if not found or moment - reading.refreshed_at between interval '0' and interval '59.999 seconds' then
+  select r.* into reading from bindery_internal.pace_refresh r;
+  if moment >= reading.refreshed_at and moment < reading.refreshed_at + interval '1 minute' then
     return false;
   end if;
   select max(e.id) into through from bindery.book_events e;
