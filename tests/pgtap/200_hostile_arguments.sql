@@ -1,0 +1,42 @@
+begin;
+\ir helpers.psql
+\ir hostile.psql
+select plan(14);
+-- Every argument of every function, hostile in every way its type allows: refused, or stored to the letter.
+select set_eq('select distinct function from arguments', 'select distinct function from valid', 'every function of bindery that takes arguments has a valid call here');
+select is_empty($$select v.call, a.argument from valid v join arguments a using (function) where not v.args ? a.argument$$, 'which gives every argument');
+select is_empty($$select v.call, k from valid v, jsonb_object_keys(v.args) k where not exists (select from arguments a where a.function = v.function and a.argument = k)$$, 'and none that is not there');
+select is_empty($$select function, argument, type from arguments where type not in (select type from hostile)$$, 'there are hostile values of every type');
+select is_empty($$select v.call, (tap.probe(tap.call(v.call))).outcome from valid v where (tap.probe(tap.call(v.call))).outcome <> 'ok'$$, 'the valid calls succeed');
+
+create temp table before as select tap.world() as world;
+create temp table probes as
+select v.call, v.function, a.argument, a.type, h.label, h.value, p.outcome, p.argument as named, p.after
+from valid v join arguments a using (function) join hostile h using (type)
+cross join lateral tap.probe(tap.call(v.call, a.argument, h.value)) p;
+alter table probes add changed boolean;
+update probes set changed = after <> (select world from before);
+
+select cmp_ok((select count(*)::int from probes), '>', 900, 'many are tried');
+select is_empty($$select call, argument, label, left(outcome, 200) from probes where outcome <> 'ok' and outcome !~ '^PT4\d\d [a-z_]+$'$$, 'each succeeds, or is refused with an error of ours');
+select is_empty($$select call, argument, label, outcome from probes where outcome <> 'ok' and changed$$, 'a call that is refused changes nothing in any table');
+select is_empty($$select call, argument, label, outcome, named from probes where type = 'text' and label like 'U+%' and (outcome, named) is distinct from ('PT422 bad_input', argument)$$,
+  'a control character or a change of direction is refused in every text, and the error names the argument');
+select is_empty($$select call, argument, label, outcome from probes where type in ('text', 'jsonb') and label ~ '10 MB|deep|wide' and label !~ '^64' and outcome !~ '^PT422'
+    and not (function = 'apply_events' and argument = 'events')$$, 'what is too large or too deep is refused as bad input');
+select is_empty($$select call, argument, label from probes where type in ('text', 'jsonb', 'text[]') and outcome = 'ok' and changed and value is not null
+    and not (function = 'apply_events' and argument = 'events' and label in ('array', 'nested'))
+    and not (argument = 'pipeline' and label = 'empty') and not (argument = 'substeps' and label = 'array')
+    and strpos(after, case type when 'jsonb' then value::jsonb::text else to_json(value)::text end) = 0$$, 'a text or JSON that is taken is stored to the letter');
+select set_eq($$select distinct call, argument, label from probes where type not in ('text', 'jsonb') and outcome = 'ok' and changed and label <> 'null'$$,
+  $$values ('report', 'progress', '0')$$, 'of numbers, times and ids these are taken');
+select set_eq($$select distinct call, argument from probes where label = 'null' and outcome = 'ok' and changed$$,
+  $$values ('report', 'unit')$$, 'null stands for "not given" in these, and is refused elsewhere');
+
+-- The one rule, wherever it stands.
+select set_eq($$select conname::text, conrelid::regclass::text from pg_constraint where connamespace = 'bindery'::regnamespace and conname ~ 'plain_text'
+    and strpos(pg_get_constraintdef(oid), substring((select prosrc from pg_proc where oid = 'bindery_internal.refused_text(text,text,integer)'::regprocedure) from '''(\[.*?\])''')) > 0$$,
+  $$values ('title_is_plain_text', 'bindery.book_status'), ('message_is_plain_text', 'bindery.book_status'), ('unit_is_plain_text', 'bindery.book_progress'), ('message_is_plain_text', 'bindery.book_progress')$$,
+  'the tables'' constraints have the expression of bindery_internal.refused_text');
+select * from finish();
+rollback;
