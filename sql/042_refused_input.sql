@@ -37,6 +37,14 @@ begin
 end
 $$;
 
+create or replace function bindery_internal.refused_attempt() returns jsonb
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select bindery_internal.bad_input('attempt', 'is less than 1', 'Attempts count from 1; bindery.get_resume_point gives the current one.');
+$$;
+
+comment on function bindery_internal.refused_attempt() is 'The error for an attempt below 1.';
 comment on function bindery_internal.refused_text(text, text, integer) is
   'The error for a text that is longer than so many characters, or holds control or direction-changing characters; null for any other, and for null.';
 comment on function bindery_internal.refused_json(text, jsonb) is

@@ -18,7 +18,7 @@ begin
   elsif jsonb_typeof(do_transition.error) <> 'object' then
     return bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.');
   elsif do_transition.attempt < 1 then
-    return bindery_internal.bad_input('attempt', 'is less than 1', 'Attempts count from 1; bindery.get_resume_point gives the current one.');
+    return bindery_internal.refused_attempt();
   end if;
   refusal := coalesce(
     bindery_internal.refused_text('to_status', do_transition.to_status, 63),

@@ -22,7 +22,7 @@ begin
   elsif done is not null and not (total > 0 and total <= 1e15 and done between 0 and total) then
     return bindery_internal.bad_input('done', 'and total do not fit', 'Give 0 <= done <= total and 0 < total <= 1e15.');
   elsif (report ->> 'attempt')::integer < 1 then
-    return bindery_internal.bad_input('attempt', 'is less than 1', 'Attempts count from 1; bindery.get_resume_point gives the current one.');
+    return bindery_internal.refused_attempt();
   elsif report ->> 'substep' !~ '^[a-z][a-z0-9_]{0,62}$' then
     return bindery_internal.bad_input('substep', 'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.');
   end if;

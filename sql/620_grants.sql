@@ -32,7 +32,7 @@ grant execute on function
   bindery_internal.do_report(jsonb),
   bindery.plan_substeps(uuid, text, jsonb), bindery_internal.do_plan(uuid, text, jsonb),
   bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
-  bindery_internal.refused_report(text, uuid, text, text, integer),
+  bindery_internal.refused_report(text, uuid, text, text, integer), bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text),
   bindery.fail_book(uuid, jsonb, text), bindery.cancel_book(uuid, text, bigint),
   bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint),
   bindery.prune_events(timestamptz, integer), bindery_internal.prune_events(timestamptz, integer)

@@ -25,7 +25,7 @@ insert into may_call values
   ('bindery.report_progress(uuid,text,double precision,double precision,double precision,text,text,jsonb,text,integer)', 's'), ('bindery_internal.do_report(jsonb)', 's'),
   ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint)', 's'),
   ('bindery.transition_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb)', 's'),
-  ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'),
+  ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'), ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's'),
   -- relaying: the service and the relay
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
   ('bindery.apply_events(text,bigint,text,jsonb)', 'sr'), ('bindery_internal.apply_events(text,bigint,text,jsonb)', 'sr'),
