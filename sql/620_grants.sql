@@ -51,3 +51,16 @@ grant execute on function
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
   bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
+
+-- Pipelines as XState configs.
+grant execute on function
+  bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),
+  bindery_internal.xstate_edge(text, text, text), bindery_internal.unknown_pipeline(text, integer)
+to authenticated, service_role;
+-- Dead letters and retention.
+grant execute on function
+  bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
+to service_role;
