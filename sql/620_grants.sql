@@ -32,9 +32,6 @@ grant execute on function
   bindery_internal.do_report(jsonb),
   bindery.plan_substeps(uuid, text, jsonb, bigint), bindery_internal.do_plan(uuid, text, jsonb, bigint),
   bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
-  bindery_internal.refused_report(text, uuid, text, text, integer), bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text),
-  bindery.fail_book(uuid, jsonb, text), bindery.cancel_book(uuid, text, bigint),
-  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint),
   bindery_internal.refused_report(text, uuid, text, text, integer),
   bindery.fail_book(uuid, jsonb, text, bigint, integer), bindery.cancel_book(uuid, text, bigint),
   bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint, text),
@@ -63,4 +60,8 @@ grant execute on function
   bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
+to service_role;
+-- What is refused before a book is looked at.
+grant execute on function
+  bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text)
 to service_role;

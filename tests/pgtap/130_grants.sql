@@ -23,9 +23,6 @@ insert into may_call values
   ('bindery.plan_substeps(uuid,text,jsonb,bigint)', 's'), ('bindery_internal.do_plan(uuid,text,jsonb,bigint)', 's'),
   ('bindery.register_book(uuid,uuid,text,text,jsonb)', 's'), ('bindery_internal.do_register(uuid,uuid,text,text,jsonb)', 's'),
   ('bindery.report_progress(uuid,text,double precision,double precision,double precision,text,text,jsonb,text,integer)', 's'), ('bindery_internal.do_report(jsonb)', 's'),
-  ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint)', 's'),
-  ('bindery.transition_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb)', 's'),
-  ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'), ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's'),
   ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint,text)', 's'),
   ('bindery.rewind_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_rewind(uuid,text,text,bigint)', 's'),
   ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean)', 's'),
@@ -46,6 +43,7 @@ insert into may_call values
   ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
   ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
+insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
