@@ -34,7 +34,6 @@ insert into may_call values
   ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
   ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
-  ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
 -- Pipelines as XState configs.
 insert into may_call values
   ('bindery.pipeline_xstate(text,integer)', 'as'), ('bindery_internal.latest_version(text)', 'as'), ('bindery_internal.xstate_node(jsonb)', 'as'),
