@@ -1,6 +1,26 @@
--- announce: tells listeners on plain Postgres which books changed, at commit.
--- Invariants: a hint only, rows and revisions are the truth; silent where Supabase Realtime is there to do it (NOTIFY makes
--- the commits of a whole cluster queue up behind each other). Locks: none of ours.
+-- announce: tells the world which books changed: by Supabase Realtime's broadcast where that is there, else by NOTIFY.
+-- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the change; a batch of events is
+-- announced once a book, at its end (apply_events). Locks: none of ours; waits at most 100 ms for somebody else's.
+create or replace function bindery_internal.announce_books(book_ids uuid[]) returns void
+language plpgsql security definer
+set search_path = ''
+-- Found by index and planned once, however small the tables were when that was.
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+    if coalesce(current_setting('bindery.broadcast', true), '') <> 'off' then
+      perform bindery_internal.broadcast(book_ids);
+    end if;
+  else
+    -- Not both: NOTIFY makes the commits of a whole cluster queue up behind each other.
+    perform pg_notify('bindery', json_build_object('book_id', b.book_id, 'revision', b.revision)::text)
+    from bindery.book_status b where b.book_id = any (book_ids) order by b.book_id;
+  end if;
+end
+$$;
+
 create or replace function bindery_internal.announce() returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -8,15 +28,18 @@ set search_path = ''
 set enable_nestloop = off
 set plan_cache_mode = force_generic_plan
 as $$
+declare
+  changed uuid[];
 begin
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+  if coalesce(current_setting('bindery.batching', true), '') = 'yes' then
     return null;
-  end if;
-  if tg_op = 'INSERT' then
-    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text) from new_books n;
+  elsif tg_op = 'INSERT' then
+    changed := array(select n.book_id from new_books n);
   else
-    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text)
-    from new_books n join old_books o using (book_id) where n.revision <> o.revision;
+    changed := array(select n.book_id from new_books n join old_books o using (book_id) where n.revision <> o.revision);
+  end if;
+  if changed <> '{}' then
+    perform bindery_internal.announce_books(changed);
   end if;
   return null;
 end
@@ -27,3 +50,7 @@ referencing new table as new_books for each statement execute function bindery_i
 
 create or replace trigger announce_change after update on bindery.book_status
 referencing old table as old_books new table as new_books for each statement execute function bindery_internal.announce();
+
+comment on function bindery_internal.announce_books(uuid[]) is
+  'Tells listeners that these books changed: broadcasts where realtime.send is there and bindery.broadcast is not off, else NOTIFY bindery.';
+comment on function bindery_internal.announce() is 'Announces the books a statement changed, unless a batch does so at its end.';
