@@ -47,6 +47,8 @@ declare
   segment jsonb;
   item jsonb;
   counts record;
+  named uuid[];
+  revisions jsonb;
 begin
   applied := 0;
   stale := 0;
@@ -68,13 +70,16 @@ begin
       'Read on from the position in relay_cursors; this batch has taken effect already.',
       jsonb_build_object('stream', apply_events.stream, 'position', cursor_row.position)));
   end if;
-  perform set_config('bindery.actor', 'relay:' || apply_events.stream, true);
+  -- announce waits for the end of the batch.
+  perform set_config('bindery.actor', 'relay:' || apply_events.stream, true), set_config('bindery.batching', 'yes', true);
+  named := array(
+    select distinct (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
+    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$');
 
-  perform from bindery.book_status b
-  where b.book_id in (
-    select (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
-    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
-  order by b.book_id for no key update;
+  with locked as (
+    select b.book_id, b.revision from bindery.book_status b where b.book_id = any (named) order by b.book_id for no key update
+  )
+  select coalesce(jsonb_object_agg(l.book_id, l.revision), '{}') into revisions from locked l;
 
   for segment in
     select jsonb_agg(
@@ -112,6 +117,11 @@ begin
       end loop;
     end;
   end loop;
+
+  perform set_config('bindery.batching', '', true);
+  perform bindery_internal.announce_books(array(
+    select b.book_id from bindery.book_status b
+    where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint));
 
   update bindery.relay_cursors c
   set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,
