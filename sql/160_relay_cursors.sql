@@ -1,5 +1,5 @@
 -- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves only with the events it covers, in one transaction; epoch only grows; one holder at a time.
+-- Invariants: position moves only with the events it covers, in one transaction; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -13,6 +13,7 @@ create table bindery.relay_cursors (
   dead bigint not null default 0,
   applied_at timestamptz,
   created_at timestamptz not null default bindery_internal.now(),
+  caught_up_at timestamptz,
   constraint relay_cursors_pkey primary key (stream),
   constraint stream_has_a_name check (length(stream) between 1 and 512),
   constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$')
@@ -32,3 +33,20 @@ comment on column bindery.relay_cursors.stale is 'Events from an earlier attempt
 comment on column bindery.relay_cursors.dead is 'Events that went to dead_letters.';
 comment on column bindery.relay_cursors.applied_at is 'When a batch was last applied.';
 comment on column bindery.relay_cursors.created_at is 'When the stream was first acquired.';
+comment on column bindery.relay_cursors.caught_up_at is
+  'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
+seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
+
+-- Streams that were forgotten, each with its last epoch. One that is acquired again goes on above it: a relay that slept through all
+-- of that must not find its own epoch in force again.
+create table bindery_internal.forgotten_streams (
+  stream text not null,
+  epoch bigint not null,
+  constraint forgotten_streams_pkey primary key (stream)
+);
+
+alter table bindery_internal.forgotten_streams enable row level security;
+
+comment on table bindery_internal.forgotten_streams is 'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
+comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';
