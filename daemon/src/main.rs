@@ -19,6 +19,7 @@ mod logging;
 mod metrics;
 mod migrate;
 mod outbox;
+mod pauses;
 mod relay;
 mod run;
 mod source;

@@ -15,6 +15,8 @@ pub const BATCH_ITEMS: &str = "bindery_relay_batch_items";
 pub const APPLY_SECONDS: &str = "bindery_relay_apply_seconds";
 /// Whether this daemon holds the stream's lease.
 pub const HELD: &str = "bindery_relay_held";
+/// Seconds since everything in the stream was known to be applied, by stream, as of the last renewal.
+pub const LAG: &str = "bindery_relay_lag_seconds";
 /// Failures that ended a connection or a lease, by stream and side (postgres, redis).
 pub const FAILURES: &str = "bindery_relay_failures_total";
 /// Messages published from the outbox.
@@ -37,6 +39,11 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     describe_histogram!(BATCH_ITEMS, "Items (coalesced events) a batch.");
     describe_histogram!(APPLY_SECONDS, Unit::Seconds, "Time that applying a batch took.");
     describe_gauge!(HELD, "1 while this daemon holds the stream's lease, else 0.");
+    describe_gauge!(
+        LAG,
+        Unit::Seconds,
+        "Time since everything in the stream was known to be applied; some seconds where the relay keeps up."
+    );
     describe_counter!(FAILURES, "Failures that ended a connection or a lease, by side: postgres or redis.");
     describe_counter!(PUBLISHED, "Messages published from the outbox.");
     Ok(handle)
