@@ -19,6 +19,12 @@ pub const HELD: &str = "bindery_relay_held";
 pub const LAG: &str = "bindery_relay_lag_seconds";
 /// Failures that ended a connection or a lease, by stream and side (postgres, redis).
 pub const FAILURES: &str = "bindery_relay_failures_total";
+/// Books that a sweep of this daemon changed, by outcome (stalled, resumed).
+pub const SWEPT: &str = "bindery_sweep_books_total";
+/// Sweeps that failed.
+pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
+/// Streams that keep books from being called stalled, as of the last sweep.
+pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
 /// Messages published from the outbox.
 pub const PUBLISHED: &str = "bindery_outbox_published_total";
 
@@ -45,6 +51,9 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         "Time since everything in the stream was known to be applied; some seconds where the relay keeps up."
     );
     describe_counter!(FAILURES, "Failures that ended a connection or a lease, by side: postgres or redis.");
+    describe_counter!(SWEPT, "Books that a sweep changed, by outcome: stalled or resumed.");
+    describe_counter!(SWEEP_FAILURES, "Sweeps that failed.");
+    describe_gauge!(SWEEP_WAITING, "Streams that are behind, so that no book is called stalled.");
     describe_counter!(PUBLISHED, "Messages published from the outbox.");
     Ok(handle)
 }

@@ -52,12 +52,7 @@ impl Feed {
 }
 
 /// Reads until nobody wants it any more; reconnects as often as it takes.
-async fn read_on(
-    relay: Relay,
-    mut position: StreamId,
-    known: watch::Receiver<SystemTime>,
-    reads: mpsc::Sender<Read>,
-) {
+async fn read_on(relay: Relay, mut position: StreamId, known: watch::Receiver<SystemTime>, reads: mpsc::Sender<Read>) {
     let stream = relay.stream.as_str();
     let mut pauses = pauses();
     loop {
