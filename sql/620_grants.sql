@@ -51,3 +51,8 @@ to service_role, bindery_relay;
 
 -- A stream that is no longer read.
 grant execute on function bindery.forget_stream(text), bindery_internal.forget_stream(text) to service_role;
+-- Pipelines as XState configs.
+grant execute on function
+  bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),
+  bindery_internal.xstate_edge(text, text, text), bindery_internal.unknown_pipeline(text, integer)
+to authenticated, service_role;

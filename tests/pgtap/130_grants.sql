@@ -32,12 +32,19 @@ insert into may_call values
   ('bindery.apply_events(text,bigint,text,jsonb)', 'sr'), ('bindery_internal.apply_events(text,bigint,text,jsonb)', 'sr'),
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
   ('bindery.renew_stream(text,bigint,timestamp with time zone)', 'sr'), ('bindery_internal.renew_stream(text,bigint,timestamp with time zone)', 'sr'),
-  ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
--- A stream that is no longer read.
-insert into may_call values ('bindery.forget_stream(text)', 's'), ('bindery_internal.forget_stream(text)', 's');
-  ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
   ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
+-- Pipelines as XState configs.
+insert into may_call values
+  ('bindery.pipeline_xstate(text,integer)', 'as'), ('bindery_internal.latest_version(text)', 'as'), ('bindery_internal.xstate_node(jsonb)', 'as'),
+  ('bindery_internal.xstate_edge(text,text,text)', 'as'), ('bindery_internal.unknown_pipeline(text,integer)', 'as');
+-- dead letters and retention: the service
+insert into may_call values
+  ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
+  ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
+  ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
+-- A stream that is no longer read.
+insert into may_call values ('bindery.forget_stream(text)', 's'), ('bindery_internal.forget_stream(text)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
