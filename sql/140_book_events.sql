@@ -20,6 +20,9 @@ create table bindery.book_events (
   constraint kind_is_known check (kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete', 'rewind'))
 );
 
+-- What prune_events looks through: all but how books ended, which is kept, so that old books cost a call nothing.
+create index book_events_prunable on bindery.book_events (at) where kind not in ('complete', 'cancel');
+
 alter table bindery.book_events enable row level security;
 
 create or replace function bindery_internal.refuse_history_change() returns trigger

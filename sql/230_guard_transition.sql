@@ -120,6 +120,10 @@ begin
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
+  new.estimated_completion_at := case when new.status <> final then (
+    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
   return new;
 end
 $$;

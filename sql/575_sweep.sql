@@ -19,6 +19,7 @@ begin
     return jsonb_build_object('stalled', 0, 'resumed', 0, 'waiting_for', '[]'::jsonb);
   end if;
   perform set_config('bindery.actor', 'sweep', true);
+  perform bindery_internal.refresh_pace();
 
   -- An event that waits in a stream is a sign of life that has not got here yet.
   select least(moment, min(c.caught_up_at)),

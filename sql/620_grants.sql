@@ -56,3 +56,10 @@ grant execute on function
   bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),
   bindery_internal.xstate_edge(text, text, text), bindery_internal.unknown_pipeline(text, integer)
 to authenticated, service_role;
+-- Dead letters and retention.
+grant execute on function
+  bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
+to service_role;

@@ -16,8 +16,33 @@ select is_empty($$select proname from functions where nspname = 'bindery' group 
 select is_empty($$select function from functions where nspname = 'bindery' and pronargs > 0 and (proargnames is null or '' = any (proargnames))$$, 'every argument has a name: they are the keys of the JSON');
 select is_empty($$select function from functions where nspname = 'bindery' and provariadic <> 0$$, 'none is variadic');
 select set_eq($$select proname::text, pronargs - pronargdefaults from functions where nspname = 'bindery'$$,
-  $$values ('define_pipeline', 2), ('register_book', 1), ('transition_book', 2), ('report_progress', 1), ('plan_substeps', 3), ('heartbeat', 1), ('fail_book', 1), ('resume_book', 1), ('cancel_book', 1), ('rewind_book', 2), ('sweep', 0), ('status_at', 2), ('prune_events', 1),
-    ('get_book_status', 1), ('get_resume_point', 1), ('list_books', 0), ('pipeline_xstate', 1), ('acquire_stream', 2), ('renew_stream', 2), ('forget_stream', 1), ('release_stream', 2), ('apply_events', 4), ('take_outbox', 0)$$,
+  $$values
+    ('acquire_stream', 2),
+    ('apply_events', 4),
+    ('cancel_book', 1),
+    ('define_pipeline', 2),
+    ('fail_book', 1),
+    ('forget_stream', 1),
+    ('get_book_status', 1),
+    ('get_resume_point', 1),
+    ('heartbeat', 1),
+    ('list_books', 0),
+    ('pipeline_xstate', 1),
+    ('plan_substeps', 3),
+    ('prune_dead_letters', 1),
+    ('prune_events', 1),
+    ('prune_outbox', 1),
+    ('register_book', 1),
+    ('release_stream', 2),
+    ('renew_stream', 2),
+    ('replay_dead_letters', 0),
+    ('report_progress', 1),
+    ('resume_book', 1),
+    ('rewind_book', 2),
+    ('status_at', 2),
+    ('sweep', 0),
+    ('take_outbox', 0),
+    ('transition_book', 2)$$,
   'these are the functions of the API, each with the number of arguments it cannot do without');
 select set_eq($$select relname::text from tables$$, array['pipelines', 'book_status', 'book_progress', 'book_events', 'outbox', 'relay_cursors', 'dead_letters'], 'these are the tables');
 select is_empty($$select function from functions where nspname = 'bindery_core' and (provolatile = 'v' or proparallel <> 's')$$, 'the kernel is immutable or stable, and parallel safe');
