@@ -45,6 +45,7 @@ insert into may_call values
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
 -- A stream that is no longer read.
 insert into may_call values ('bindery.forget_stream(text)', 's'), ('bindery_internal.forget_stream(text)', 's');
+insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p
