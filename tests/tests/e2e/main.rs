@@ -11,6 +11,7 @@
 //! | `fencing` | one relay a stream, each batch once |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
+//! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
 //!
@@ -30,4 +31,5 @@ mod outage;
 mod pipeline;
 mod produce;
 mod support;
+mod sweep;
 mod watch;
