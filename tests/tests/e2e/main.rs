@@ -9,6 +9,7 @@
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `fencing` | one relay a stream, each batch once |
+//! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
@@ -30,6 +31,7 @@ mod oracle;
 mod outage;
 mod pipeline;
 mod produce;
+mod retention;
 mod support;
 mod sweep;
 mod watch;
