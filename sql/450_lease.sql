@@ -63,6 +63,9 @@ declare
   expires timestamptz;
 begin
   perform bindery_internal.raise_error(bindery_internal.refused_text('stream', renew_stream.stream, 512));
+  if not isfinite(renew_stream.caught_up_at) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('caught_up_at', 'is no moment', 'Give a time, or leave it out.'));
+  end if;
   update bindery.relay_cursors c
   set lease_expires_at = bindery_internal.now() + c.lease_ttl,
       -- Of nulls greatest and least make nothing, so least(null, now) would be now.

@@ -43,7 +43,7 @@ comment on function bindery.acquire_stream(text, text, interval) is
 The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.
-caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
+caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
 comment on function bindery.release_stream(text, bigint) is
   'Gives the lease up, so that another relay need not wait for its end. PT409 fenced where the epoch is not the newest.';
 comment on function bindery.forget_stream(text) is
