@@ -12,11 +12,13 @@
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
 //! | `watch` | the books as lines |
+//! | `docs` | docs/api.md: every function, and examples that run |
 //!
 //! `support` asks the database, `load` makes up events, `produce` adds them, and `oracle` knows what must have become of them.
 
 mod concurrency;
 mod crash;
+mod docs;
 mod fencing;
 mod illegal;
 mod kernels;
