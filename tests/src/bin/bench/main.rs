@@ -3,7 +3,9 @@
 //! Figures compare runs on one machine. What each means, and what was measured where, is in docs/benchmarks.md.
 
 mod figure;
+mod million;
 mod relay;
+mod summarize;
 mod timing;
 mod transition;
 
@@ -27,6 +29,12 @@ async fn main() -> Result<()> {
     }
     if wanted("rules", "transition") {
         transition::transition(&servers, &mut figures).await?;
+    }
+    if wanted("rules", "summarize") {
+        summarize::summarize(&servers, &mut figures).await?;
+    }
+    if wanted("rules", "million") {
+        million::million(&servers, &mut figures).await?;
     }
     figure::print(&figures);
     Ok(())

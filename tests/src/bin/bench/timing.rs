@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 /// What several calls of one kind took.
 #[derive(Default)]
@@ -17,11 +17,11 @@ impl Times {
         client: &Client,
         statement: &Statement,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<()> {
+    ) -> Result<Vec<Row>> {
         let start = Instant::now();
-        client.query(statement, parameters).await?;
+        let rows = client.query(statement, parameters).await?;
         self.0.push(start.elapsed());
-        Ok(())
+        Ok(rows)
     }
 
     /// The median in microseconds.

@@ -71,8 +71,12 @@ async fn walks(client: &Client, setting: &str) -> Result<(Times, Times)> {
     let prepared = (client.prepare(OURS).await?, client.prepare(BARE).await?);
     let steps = rehearse(client, &prepared.0).await?;
     let books: Vec<Uuid> = (0..BOOKS).map(|_| Uuid::new_v4()).collect();
-    client.query("select count(*) from unnest($1::uuid[]) b, bindery.register_book(b, b, title => 'A book')", &[&books]).await?;
-    client.query("insert into twin.book_status select * from bindery.book_status where book_id = any ($1)", &[&books]).await?;
+    client
+        .query("select count(*) from unnest($1::uuid[]) b, bindery.register_book(b, b, title => 'A book')", &[&books])
+        .await?;
+    client
+        .query("insert into twin.book_status select * from bindery.book_status where book_id = any ($1)", &[&books])
+        .await?;
     client.query("insert into twin.book_events overriding user value select * from bindery.book_events where book_id = any ($1)", &[&books]).await?;
     client.batch_execute("vacuum analyze").await?;
 
@@ -138,12 +142,18 @@ async fn same(client: &Client, books: &[Uuid]) -> Result<()> {
         union all
         select count(*), count(*) filter (where to_jsonb(b) - $2::text[] = to_jsonb(t) - $2::text[])
         from bindery.book_events b left join twin.book_events t using (book_id, revision) where b.book_id = any ($1)";
-    let times = ["heartbeat_at", "stage_started_at", "updated_at", "completed_at", "id", "at", "estimated_completion_at"];
+    let times =
+        ["heartbeat_at", "stage_started_at", "updated_at", "completed_at", "id", "at", "estimated_completion_at"];
     let rows = client.query(query, &[&books, &&times[..]]).await?;
     for (row, a_book) in rows.iter().zip([1, 1 + WALK.len()]) {
         let counts: (i64, i64) = (row.get(0), row.get(1));
         let expected = i64::try_from(books.len() * a_book).context("few books")?;
-        ensure!(counts == (expected, expected), "of {expected} rows there are {}, and {} are equal", counts.0, counts.1);
+        ensure!(
+            counts == (expected, expected),
+            "of {expected} rows there are {}, and {} are equal",
+            counts.0,
+            counts.1
+        );
     }
     Ok(())
 }
