@@ -31,10 +31,15 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property, end to end, pgTAP on both kernels, XState
-	cargo test --workspace --exclude bindery
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+	@echo "==> every test in Rust; end to end on the native kernel"
+	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
+	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
+	BINDERY_KERNEL=portable cargo test -p bindery-tests --test e2e -- --skip kernels::
+	@echo "==> pgTAP on both kernels"
 	scripts/pgtap.sh --kernel native
 	scripts/pgtap.sh --kernel portable
+	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
 
 lint: setup ## formatting and clippy, warnings as errors

@@ -32,6 +32,8 @@ create table bindery.book_status (
   constraint attempt_counts_from_one check (attempt >= 1),
   constraint title_is_short check (length(title) <= 1024),
   constraint message_is_short check (length(message) <= 8192),
+  constraint title_is_plain_text check (title !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
+  constraint message_is_plain_text check (message !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
   constraint error_is_an_object check (jsonb_typeof(error) = 'object'),
   constraint error_while_failed_only check ((error is not null) = (status = 'FAILED')),
   constraint metadata_is_an_object check (jsonb_typeof(metadata) = 'object'),

@@ -15,12 +15,17 @@ declare
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
-  elsif length(do_transition.message) > 8192 then
-    return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
   elsif jsonb_typeof(do_transition.error) <> 'object' then
     return bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.');
-  elsif octet_length(do_transition.error::text) > 131072 then
-    return bindery_internal.bad_input('error', 'is larger than 128 KiB', 'Keep long logs elsewhere and store a reference.');
+  elsif do_transition.attempt < 1 then
+    return bindery_internal.refused_attempt();
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('to_status', do_transition.to_status, 63),
+    bindery_internal.refused_text('message', do_transition.message, 8192),
+    bindery_internal.refused_json('error', do_transition.error));
+  if refusal is not null then
+    return refusal;
   end if;
 
   select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;

@@ -13,6 +13,8 @@ declare
 begin
   if do_rewind.to_stage is null then
     return bindery_internal.bad_input('to_stage', 'is missing', 'Name the stage to go back to.');
+  elsif bindery_internal.refused_text('to_stage', do_rewind.to_stage, 63) is not null then
+    return bindery_internal.refused_text('to_stage', do_rewind.to_stage, 63);
   end if;
   select b.* into book from bindery.book_status b where b.book_id = do_rewind.book_id for no key update;
   if not found then

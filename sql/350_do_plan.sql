@@ -13,7 +13,9 @@ declare
   revision bigint;
   verdict text;
 begin
-  if jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
+  if bindery_internal.refused_text('stage', do_plan.stage, 63) is not null then
+    return bindery_internal.refused_text('stage', do_plan.stage, 63);
+  elsif jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
     return bindery_internal.bad_input('substeps', 'is not an array of at most 10,000 substeps', 'Give [{"name": "chapter_1", "weight": 2}, …].');
   end if;
   select p.problem

@@ -15,6 +15,7 @@ begin
   elsif define_pipeline.definition is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('definition', 'is missing', 'Give {"states": […]}.'));
   end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
   if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
     compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));

@@ -68,6 +68,9 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  if heartbeat.attempt < 1 then
+    perform bindery_internal.raise_error(bindery_internal.refused_attempt());
+  end if;
   perform bindery_internal.raise_error(bindery_internal.refused_report(h.verdict, heartbeat.book_id, null, null, heartbeat.attempt))
   from bindery_internal.do_heartbeats(jsonb_build_array(
     jsonb_build_object('book_id', heartbeat.book_id, 'attempt', heartbeat.attempt))) h;

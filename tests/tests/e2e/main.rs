@@ -9,6 +9,7 @@
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `fencing` | one relay a stream, each batch once |
+//! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
 //! | `watch` | the books as lines |
@@ -29,5 +30,6 @@ mod oracle;
 mod outage;
 mod pipeline;
 mod produce;
+mod retention;
 mod support;
 mod watch;
