@@ -1,5 +1,5 @@
 -- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves only with the events it covers, in one transaction; epoch only grows; one holder at a time.
+-- Invariants: position moves only with the events it covers, in one transaction; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -34,4 +34,19 @@ comment on column bindery.relay_cursors.dead is 'Events that went to dead_letter
 comment on column bindery.relay_cursors.applied_at is 'When a batch was last applied.';
 comment on column bindery.relay_cursors.created_at is 'When the stream was first acquired.';
 comment on column bindery.relay_cursors.caught_up_at is
-  'All that was in the stream at this moment, by this database''s clock, has been applied; null: not known yet.';
+  'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
+seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
+
+-- Streams that were forgotten, each with its last epoch. One that is acquired again goes on above it: a relay that slept through all
+-- of that must not find its own epoch in force again.
+create table bindery_internal.forgotten_streams (
+  stream text not null,
+  epoch bigint not null,
+  constraint forgotten_streams_pkey primary key (stream)
+);
+
+alter table bindery_internal.forgotten_streams enable row level security;
+
+comment on table bindery_internal.forgotten_streams is 'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
+comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';

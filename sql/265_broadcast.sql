@@ -28,16 +28,17 @@ set search_path = ''
 set lock_timeout = '100ms'
 as $$
 declare
+  -- By name: neither need be there.
+  messages constant text := 'realtime.messages';
+  send constant text := 'realtime.send';
   message record;
 begin
   -- One block, one subtransaction, however many books: more than 64 of them slow down every other session.
   begin
     -- The table that realtime.send writes to, in one statement for the whole batch.
-    execute $send$
-      insert into realtime.messages (payload, event, topic, private, extension)
-      select t.payload, 'book_status', t.topic, true, 'broadcast'
-      from bindery_internal.broadcast_messages($1) t
-    $send$ using book_ids;
+    execute format('insert into %s (payload, event, topic, private, extension)
+      select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
+    using book_ids;
     return;
   exception when others then
     null;
@@ -45,7 +46,7 @@ begin
   -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
   begin
     for message in select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids) t loop
-      execute 'select realtime.send($1, $2, $3, $4)' using message.payload, 'book_status', message.topic, true;
+      execute format('select %s($1, $2, $3, $4)', send) using message.payload, 'book_status', message.topic, true;
     end loop;
   exception when others then
     raise warning 'Realtime was not told of % changed books: % (SQLSTATE %).', cardinality(book_ids), sqlerrm, sqlstate;

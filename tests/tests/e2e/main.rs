@@ -12,6 +12,7 @@
 //! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
+//! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
 //!
@@ -32,4 +33,5 @@ mod pipeline;
 mod produce;
 mod retention;
 mod support;
+mod sweep;
 mod watch;
