@@ -11,15 +11,20 @@
 //! | `fencing` | one relay a stream, each batch once |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
+//! | `upgrade` | from an older version of the schema, with its books |
+//! | `dump` | the golden file, and a copy in another server |
 //! | `watch` | the books as lines |
 //!
-//! `support` asks the database, `load` makes up events, `produce` adds them, and `oracle` knows what must have become of them.
+//! `support` asks the database, `load` makes up events, `produce` adds them, `live` has books in every kind of status,
+//! and `oracle` knows what must have become of them.
 
 mod concurrency;
 mod crash;
+mod dump;
 mod fencing;
 mod illegal;
 mod kernels;
+mod live;
 mod load;
 mod malformed;
 mod migrate;
@@ -28,4 +33,5 @@ mod outage;
 mod pipeline;
 mod produce;
 mod support;
+mod upgrade;
 mod watch;

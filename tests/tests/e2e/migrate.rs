@@ -1,16 +1,10 @@
 //! Installing the schema, and the manners of the command line.
 
-use std::process::Output;
-
 use anyhow::{Result, ensure};
 use bindery_tests::{Servers, connect, run_binderyd};
 use tokio_postgres::Client;
 
-use crate::support::{pid, until_somebody_is_blocked};
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use crate::support::{pid, text, until_somebody_is_blocked};
 
 /// Everything of the three schemas that a user could tell apart, a line each. Only the table of what was migrated is left out.
 async fn schema(client: &Client) -> Result<Vec<String>> {
