@@ -16,6 +16,9 @@ build: setup ## build the daemon and the demo, build and install the extension
 	@cargo build --release -p binderyd -p bindery-demo
 	@scripts/install-extension.sh
 
+# Only the tests need Node.js.
+demo dev load bench: export WITHOUT_NODE = yes
+
 demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
 	@scripts/demo.sh
 
@@ -28,10 +31,16 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property, end to end, pgTAP on both kernels
-	cargo test --workspace --exclude bindery
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+	@echo "==> every test in Rust; end to end on the native kernel"
+	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
+	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
+	BINDERY_KERNEL=portable cargo test -p bindery-tests --test e2e -- --skip kernels::
+	@echo "==> pgTAP on both kernels"
 	scripts/pgtap.sh --kernel native
 	scripts/pgtap.sh --kernel portable
+	@echo "==> the pipelines, walked by XState"
+	scripts/xstate.sh
 
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check

@@ -22,6 +22,7 @@ has_libclang() {
   [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null ||
     compgen -G '/usr/lib*/libclang.so' >/dev/null
 }
+has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
 pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 
 find_missing() {
@@ -35,6 +36,11 @@ find_missing() {
   need "postgresql-$PG_MAJOR-pgtap" pg_file --sharedir extension/pgtap.control
   need libtap-parser-sourcehandler-pgtap-perl has pg_prove
   need redis-server has redis-server
+  # For the tests alone, and Debian's npm comes in 400 packages: `make demo` and the like do without.
+  if [[ -z ${WITHOUT_NODE:-} ]]; then
+    need nodejs has_node
+    need npm has npm
+  fi
 }
 
 check_rust() {
@@ -61,6 +67,7 @@ error: this system has no apt-get, so set-up cannot install what is missing. Ple
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
+    Node.js 18 or newer with npm (for the tests)
   Missing here, by their Debian names: ${missing[*]}
 TEXT
   exit 1

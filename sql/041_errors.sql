@@ -19,17 +19,26 @@ as $$
     jsonb_build_object('argument', argument));
 $$;
 
+create or replace function bindery_internal.stale_revision(book_id uuid, revision bigint, expected_revision bigint) returns jsonb
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select bindery_internal.error('PT409', 'stale_revision',
+    format('Book %s is at revision %s, not %s.', book_id, revision, expected_revision),
+    'Read its status again, and decide anew.',
+    jsonb_build_object('book_id', book_id, 'revision', revision, 'expected_revision', expected_revision));
+$$;
+
 create or replace function bindery_internal.illegal_transition(
-  machine jsonb, from_status text, stage text, to_status text, reason text
+  from_status text, to_status text, reason text, allowed text[]
 ) returns jsonb
-language sql stable parallel safe
+language sql immutable parallel safe
 set search_path = ''
 as $$
   select bindery_internal.error('PT409', 'illegal_transition', reason,
-    case when cardinality(a.allowed) = 0 then 'The book is at its end; register a new one to start over.'
-         else format('Allowed from %s: %s.', from_status, array_to_string(a.allowed, ', ')) end,
-    jsonb_build_object('from', from_status, 'to', to_status, 'allowed', to_jsonb(a.allowed)))
-  from (select coalesce(bindery_core.next_statuses(machine, from_status, stage), '{}') as allowed) as a;
+    case when cardinality(allowed) = 0 then 'Nothing leads on from here; register a new book to start over.'
+         else format('Allowed from %s: %s.', from_status, array_to_string(allowed, ', ')) end,
+    jsonb_build_object('from', from_status, 'to', to_status, 'allowed', to_jsonb(allowed)));
 $$;
 
 create or replace function bindery_internal.refused_report(
@@ -59,3 +68,8 @@ $$;
 
 comment on function bindery_internal.refused_report(text, uuid, text, text, integer) is
   'The error for a verdict of bindery_core.report_verdict; null for accept, {"stale": true} for stale.';
+comment on function bindery_internal.unknown_book(uuid) is 'The error PT404 unknown_book.';
+comment on function bindery_internal.bad_input(text, text, text) is 'The error PT422 bad_input: an argument, what is wrong with it, and what to give.';
+comment on function bindery_internal.stale_revision(uuid, bigint, bigint) is 'The error PT409 stale_revision.';
+comment on function bindery_internal.illegal_transition(text, text, text, text[]) is
+  'The error PT409 illegal_transition: the kernel''s reason, and what is allowed instead.';

@@ -32,6 +32,8 @@ create table bindery.book_status (
   constraint attempt_counts_from_one check (attempt >= 1),
   constraint title_is_short check (length(title) <= 1024),
   constraint message_is_short check (length(message) <= 8192),
+  constraint title_is_plain_text check (title !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
+  constraint message_is_plain_text check (message !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
   constraint error_is_an_object check (jsonb_typeof(error) = 'object'),
   constraint error_while_failed_only check ((error is not null) = (status = 'FAILED')),
   constraint metadata_is_an_object check (jsonb_typeof(metadata) = 'object'),
@@ -43,6 +45,9 @@ create table bindery.book_status (
 create index book_status_owner on bindery.book_status (owner_id, created_at desc);
 create index book_status_pipeline on bindery.book_status (pipeline, pipeline_version);
 create index book_status_created on bindery.book_status (created_at desc);
+-- For sweep: the books at work, and those to be resumed. Neither holds what a report changes, so reports stay heap-only.
+create index book_status_at_work on bindery.book_status (book_id) where completed_at is null and status not in ('FAILED', 'CANCELLED');
+create index book_status_to_resume on bindery.book_status (resume_at) where resume_at is not null;
 
 alter table bindery.book_status enable row level security;
 
@@ -62,11 +67,11 @@ comment on column bindery.book_status.substeps is
   'The current stage''s substeps: [{name, label, weight, state: done|active|pending, progress, done?, total?, unit?, message?}].';
 comment on column bindery.book_status.message is 'What the last change of status said, up to 8,192 characters.';
 comment on column bindery.book_status.error is 'Why it FAILED: an object with at least code; null otherwise.';
-comment on column bindery.book_status.attempt is 'Which try at the current stage this is: 1, and one more at each resume.';
+comment on column bindery.book_status.attempt is 'Which try at the current stage this is: 1, and one more at each resume and each time the book comes back to the stage.';
 comment on column bindery.book_status.revision is 'Grows by one with every visible change; drop what is older than what you have.';
 comment on column bindery.book_status.heartbeat_at is 'When a service was last heard of about this book.';
 comment on column bindery.book_status.stage_started_at is 'When the current attempt at the current stage began.';
-comment on column bindery.book_status.resume_at is 'When a FAILED book is to be resumed by itself; null: not planned.';
+comment on column bindery.book_status.resume_at is 'When sweep is to resume a FAILED book; null: it waits for a person.';
 comment on column bindery.book_status.estimated_completion_at is 'When it is expected to be complete; null while there is no ground for an estimate.';
 comment on column bindery.book_status.metadata is 'The registrar''s own JSON object; Bindery does not read it.';
 comment on column bindery.book_status.created_at is 'When it was registered.';

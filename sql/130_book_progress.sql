@@ -23,6 +23,9 @@ create table bindery.book_progress (
   constraint done_is_part_of_total check (done between 0 and total and total > 0 and total <= 1e15),
   constraint unit_is_short check (length(unit) <= 63),
   constraint message_is_short check (length(message) <= 8192),
+  constraint unit_is_plain_text check (unit !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
+  constraint message_is_plain_text check (message !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'),
+  constraint checkpoint_is_not_deep check (not jsonb_path_exists(checkpoint, '$.**{65}')),
   constraint checkpoint_is_small check (pg_column_size(checkpoint) <= 1048576)
 ) with (fillfactor = 70);
 

@@ -17,8 +17,11 @@ create table bindery.book_events (
   constraint book_events_pkey primary key (id),
   constraint event_belongs_to_a_book foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
   constraint one_event_a_revision unique (book_id, revision),
-  constraint kind_is_known check (kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete'))
+  constraint kind_is_known check (kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete', 'rewind'))
 );
+
+-- What prune_events looks through: all but how books ended, which is kept, so that old books cost a call nothing.
+create index book_events_prunable on bindery.book_events (at) where kind not in ('complete', 'cancel');
 
 alter table bindery.book_events enable row level security;
 
@@ -26,12 +29,12 @@ comment on table bindery.book_events is 'The history: one row for every change o
 comment on column bindery.book_events.id is 'Grows with time; not without gaps.';
 comment on column bindery.book_events.book_id is 'The book.';
 comment on column bindery.book_events.revision is 'The book''s revision after this change.';
-comment on column bindery.book_events.kind is 'register, transition, fail, resume, cancel or complete.';
+comment on column bindery.book_events.kind is 'register, transition, fail, resume, rewind, cancel or complete.';
 comment on column bindery.book_events.from_status is 'The status before; null at registration.';
 comment on column bindery.book_events.to_status is 'The status after.';
 comment on column bindery.book_events.stage is 'The stage the book was in after the change.';
 comment on column bindery.book_events.attempt is 'The attempt after the change.';
-comment on column bindery.book_events.actor is 'Who made it: a user''s id, a role, or relay:<stream>.';
+comment on column bindery.book_events.actor is 'Who made it: a user''s id, a role, relay:<stream>, or sweep.';
 comment on column bindery.book_events.message is 'What was said with it.';
 comment on column bindery.book_events.data is 'For fail: the error.';
 comment on column bindery.book_events.at is 'When.';

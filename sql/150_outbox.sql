@@ -15,7 +15,7 @@ create table bindery.outbox (
 alter table bindery.outbox enable row level security;
 
 comment on table bindery.outbox is
-  'Messages on their way to the stream bindery:changes: transitions, and resume commands with the resume point.';
+  'Messages on their way to the stream bindery:changes: transitions, and resume commands (after a resume or a rewind) with the resume point.';
 comment on column bindery.outbox.id is 'The order of publication.';
 comment on column bindery.outbox.book_id is 'The book; no foreign key, a message outlives its book.';
 comment on column bindery.outbox.revision is 'The book''s revision; readers drop what they have seen.';

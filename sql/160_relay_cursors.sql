@@ -13,6 +13,7 @@ create table bindery.relay_cursors (
   dead bigint not null default 0,
   applied_at timestamptz,
   created_at timestamptz not null default bindery_internal.now(),
+  caught_up_at timestamptz,
   constraint relay_cursors_pkey primary key (stream),
   constraint stream_has_a_name check (length(stream) between 1 and 512),
   constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$')
@@ -32,3 +33,5 @@ comment on column bindery.relay_cursors.stale is 'Events from an earlier attempt
 comment on column bindery.relay_cursors.dead is 'Events that went to dead_letters.';
 comment on column bindery.relay_cursors.applied_at is 'When a batch was last applied.';
 comment on column bindery.relay_cursors.created_at is 'When the stream was first acquired.';
+comment on column bindery.relay_cursors.caught_up_at is
+  'All that was in the stream at this moment, by this database''s clock, has been applied; null: not known yet.';

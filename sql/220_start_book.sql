@@ -38,7 +38,10 @@ begin
   new.heartbeat_at := moment;
   new.stage_started_at := moment;
   new.resume_at := null;
-  new.estimated_completion_at := null;
+  new.estimated_completion_at := (
+    select bindery_internal.estimate(moment, moment, new.stage_progress, 1, p.median_seconds, p.later_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = initial);
   new.created_at := moment;
   new.updated_at := moment;
   new.completed_at := null;

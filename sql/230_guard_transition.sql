@@ -1,33 +1,64 @@
 -- guard_transition: BEFORE UPDATE on book_status where status changes, whoever changes it.
 -- Invariants: nothing the kernel refuses is stored; what follows from the change (stage, attempt, percent, revision) is worked out here.
 -- Locks: the row being updated; reads book_progress.
-create or replace function bindery_internal.facts(book bindery.book_status, machine jsonb) returns jsonb
-language plpgsql immutable parallel safe
+create or replace function bindery_internal.facts(book bindery.book_status, machine jsonb, to_status text) returns jsonb
+language plpgsql volatile
 set search_path = ''
 as $$
-begin
-  return jsonb_build_object(
+declare
+  state constant jsonb := bindery_internal.state_of(machine, book.current_stage);
+  -- Of the state's edges only the one to be taken is asked about.
+  guard constant text := (select e.edge ->> 'guard' from jsonb_array_elements(state -> 'next') as e(edge)
+    where e.edge ->> 'to' = to_status and book.status = book.current_stage);
+  facts constant jsonb := jsonb_build_object(
     'substeps_complete', jsonb_array_length(book.substeps) > 0
       and not exists (select from jsonb_array_elements(book.substeps) as s(substep) where s.substep ->> 'state' <> 'done'),
-    'attempts_left', coalesce(book.attempt < (
-      select (s.state ->> 'max_attempts')::integer
-      from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = book.current_stage), true));
+    'attempts_left', bindery_internal.attempts_left(state, book.attempt));
+  called regproc;
+  answer boolean;
+begin
+  if guard is null or guard in ('substeps_complete', 'attempts_left') then
+    return facts;
+  end if;
+  called := bindery_internal.guard_function(guard);
+  if called is not null then
+    answer := bindery_internal.ask_guard(called, book);
+  end if;
+  -- No answer is no fact; then the guard does not hold.
+  return facts || jsonb_strip_nulls(jsonb_build_object('guards', jsonb_build_object(guard, answer)));
 end
 $$;
 
-create or replace function bindery_internal.refused_transition(book bindery.book_status, to_status text) returns jsonb
-language plpgsql stable security definer
+create or replace function bindery_internal.refused_transition(
+  book bindery.book_status, to_status text, rewinding boolean default false
+) returns jsonb
+language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
   machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
-  reason constant text := bindery_core.transition_error(
-    machine, book.status, book.current_stage, to_status, bindery_internal.facts(book, machine));
+  reason constant text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+    case when rewinding then '{"rewind": true}' else bindery_internal.facts(book, machine, to_status) end);
+  allowed text[];
 begin
   if reason is null then
     return null;
+  elsif rewinding then
+    allowed := bindery_core.rewind_targets(machine, book.status, book.current_stage);
+  else
+    allowed := bindery_core.next_statuses(machine, book.status, book.current_stage);
   end if;
-  return bindery_internal.illegal_transition(machine, book.status, book.current_stage, to_status, reason);
+  return bindery_internal.illegal_transition(book.status, to_status, reason, coalesce(allowed, '{}'));
+end
+$$;
+
+-- A rewind asks for what no edge allows, so whoever makes it says so, in a setting that only lives as long as its UPDATE.
+create or replace function bindery_internal.is_rewinding() returns boolean
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  return coalesce(current_setting('bindery.rewinding', true), '') = 'yes';
 end
 $$;
 
@@ -39,13 +70,14 @@ declare
   machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
   final constant text := machine #>> '{states,-1,name}';
-  resuming constant boolean := old.status = 'FAILED';
+  rewinding constant boolean := bindery_internal.is_rewinding();
+  resuming constant boolean := old.status = 'FAILED' and not rewinding;
   summary jsonb;
 begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status));
+  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding));
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -67,6 +99,9 @@ begin
   elsif new.error is null or not new.error ? 'code' then
     new.error := coalesce(new.error, '{}') || '{"code": "failed"}';
   end if;
+  if new.status = 'FAILED' then
+    new.resume_at := bindery_internal.resume_at(bindery_internal.state_of(machine, old.current_stage), old.attempt, new.error, moment);
+  end if;
   -- The halted keep the values they halted at.
   if new.status in ('FAILED', 'CANCELLED') then
     return new;
@@ -76,7 +111,8 @@ begin
     new.completed_at := moment;
   else
     new.current_stage := new.status;
-    new.attempt := case when resuming then old.attempt + 1 else 1 end;
+    -- Who comes back to a stage goes on counting: words from the visit before are stale then, not about this one.
+    new.attempt := case when resuming then old.attempt else bindery_internal.last_attempt(new.book_id, new.status) end + 1;
     new.stage_started_at := moment;
   end if;
   summary := bindery_core.summarize(machine, new.status, new.current_stage,
@@ -84,6 +120,10 @@ begin
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
+  new.estimated_completion_at := case when new.status <> final then (
+    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
   return new;
 end
 $$;
@@ -92,5 +132,10 @@ create or replace trigger guard_transition before update on bindery.book_status
 for each row when (old.status is distinct from new.status)
 execute function bindery_internal.guard_transition();
 
-comment on function bindery_internal.refused_transition(bindery.book_status, text) is
-  'The error that forbids this book this status; null where it is allowed.';
+comment on function bindery_internal.facts(bindery.book_status, jsonb, text) is
+  'What the kernel needs to know of a book to judge a change to this status: {substeps_complete, attempts_left, guards?}.';
+comment on function bindery_internal.refused_transition(bindery.book_status, text, boolean) is
+  'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
+comment on function bindery_internal.is_rewinding() is 'Whether the change of status being made is an operator''s step back (do_transition).';
+comment on function bindery_internal.guard_transition() is
+  'Asks the kernel whether the change is allowed, and works out what follows from it: stage, attempt, percent, revision, times.';

@@ -7,7 +7,8 @@ set search_path = ''
 as $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED');
+  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
+  resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
   if tg_op = 'UPDATE' and new.status = new.current_stage then
     -- The stage is entered: guard_transition has already counted these rows as they will be,
@@ -20,16 +21,16 @@ begin
 
   insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
   values (new.book_id, new.revision,
-    case when tg_op = 'INSERT' then 'register' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
+    case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
          when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
     from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
     case when new.status = 'FAILED' then new.error end, new.updated_at);
 
   insert into bindery.outbox (book_id, revision, kind, payload, created_at)
-  values (new.book_id, new.revision, case when resuming then 'resume' else 'transition' end,
+  values (new.book_id, new.revision, case when resuming or rewinding then 'resume' else 'transition' end,
     jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
       'stage', new.current_stage, 'attempt', new.attempt)
-    || case when resuming then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
+    || case when resuming or rewinding then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
     new.updated_at);
   return null;
 end
@@ -41,3 +42,6 @@ for each row execute function bindery_internal.record_transition();
 create or replace trigger record_transition after update on bindery.book_status
 for each row when (old.status is distinct from new.status)
 execute function bindery_internal.record_transition();
+
+comment on function bindery_internal.record_transition() is
+  'Starts the stage''s progress rows over where it is entered, and writes the history and the outbox.';

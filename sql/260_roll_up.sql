@@ -36,8 +36,10 @@ begin
     select s.book_id,
       greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
       greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
-      s.summary -> 'substeps' as substeps
+      s.summary -> 'substeps' as substeps, p.median_seconds, p.later_seconds
     from summed s join bindery.book_status b using (book_id)
+    left join bindery_internal.stage_pace p
+      on p.pipeline = b.pipeline and p.pipeline_version = b.pipeline_version and p.stage = b.current_stage
   )
   update bindery.book_status b
   set overall_progress = v.overall,
@@ -48,6 +50,10 @@ begin
         (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then 0 else 1 end,
       updated_at = case when
         (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then b.updated_at else moment end,
+      -- It moves with what is seen, never by itself.
+      estimated_completion_at = case when
+        (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then b.estimated_completion_at
+        else bindery_internal.estimate(moment, b.stage_started_at, v.stage_progress, b.attempt, v.median_seconds, v.later_seconds) end,
       heartbeat_at = moment
   from valued v
   where v.book_id = b.book_id;

@@ -14,6 +14,7 @@ begin
     return 'unknown_book';
   end if;
   return bindery_core.report_verdict(bindery_internal.machine(book.pipeline, book.pipeline_version),
-    book.status, book.current_stage, book.attempt, judge.stage, 'all', judge.attempt, true);
+    book.status, book.current_stage, book.attempt, judge.stage, 'all', judge.attempt, true,
+    case when judge.stage <> book.current_stage then bindery_internal.last_attempt(book.book_id, judge.stage) end);
 end
 $$;

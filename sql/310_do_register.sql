@@ -10,15 +10,19 @@ as $$
 #variable_conflict use_column
 declare
   book bindery.book_status;
+  refusal jsonb;
 begin
   if do_register.book_id is null then
     return bindery_internal.bad_input('book_id', 'is missing', 'Give the book''s uuid.');
-  elsif length(do_register.title) > 1024 then
-    return bindery_internal.bad_input('title', 'is longer than 1,024 characters', 'Shorten it.');
   elsif jsonb_typeof(do_register.metadata) <> 'object' then
     return bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.');
-  elsif octet_length(do_register.metadata::text) > 131072 then
-    return bindery_internal.bad_input('metadata', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('title', do_register.title, 1024),
+    bindery_internal.refused_text('pipeline', do_register.pipeline, 63),
+    bindery_internal.refused_json('metadata', do_register.metadata));
+  if refusal is not null then
+    return refusal;
   elsif not exists (select from bindery.pipelines p where p.name = coalesce(do_register.pipeline, 'comic')) then
     return bindery_internal.unknown_pipeline(do_register.pipeline, null);
   end if;

@@ -1,7 +1,9 @@
 -- do_resume: a FAILED book goes on at the stage it failed in.
 -- Invariants: returns null when done, else the error; changes nothing then. Which progress is kept: bindery_internal.kept.
 -- Locks: the book's row.
-create or replace function bindery_internal.do_resume(book_id uuid, expected_revision bigint default null) returns jsonb
+create or replace function bindery_internal.do_resume(
+  book_id uuid, expected_revision bigint default null, message text default null
+) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -18,6 +20,8 @@ begin
       'Nothing has to be done: read its status again.',
       jsonb_build_object('book_id', book.book_id, 'status', book.status));
   end if;
-  return bindery_internal.do_transition(do_resume.book_id, book.current_stage, null, do_resume.expected_revision);
+  return bindery_internal.do_transition(do_resume.book_id, book.current_stage, do_resume.message, do_resume.expected_revision);
 end
 $$;
+
+comment on function bindery_internal.do_resume(uuid, bigint, text) is 'Resumes a FAILED book. Null: done; else the error.';

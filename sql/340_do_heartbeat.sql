@@ -21,7 +21,8 @@ begin
   with judged as materialized (
     select h.ord, h.book_id,
       case when b.status is null then 'unknown_book'
-        else replace(bindery_core.report_verdict(b.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true),
+        else replace(bindery_core.report_verdict(b.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true,
+            case when h.stage <> b.current_stage then bindery_internal.last_attempt(h.book_id, h.stage) end),
           -- A sign of life from a stage moves no book there.
           'advance', 'stage_not_reached') end as verdict
     from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, stage text, attempt integer)) with ordinality

@@ -1,16 +1,21 @@
 -- do_plan: a book's own substeps of a stage and their weights.
 -- Invariants: returns null when done, else the error; changes nothing then. Planning again changes weights, never progress.
 -- Locks: the book's row, then its progress rows.
-create or replace function bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) returns jsonb
+create or replace function bindery_internal.do_plan(
+  book_id uuid, stage text, substeps jsonb, expected_revision bigint default null
+) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
   fault text;
+  revision bigint;
   verdict text;
 begin
-  if jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
+  if bindery_internal.refused_text('stage', do_plan.stage, 63) is not null then
+    return bindery_internal.refused_text('stage', do_plan.stage, 63);
+  elsif jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
     return bindery_internal.bad_input('substeps', 'is not an array of at most 10,000 substeps', 'Give [{"name": "chapter_1", "weight": 2}, …].');
   end if;
   select p.problem
@@ -36,6 +41,11 @@ begin
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
 
+  select b.revision into revision from bindery.book_status b where b.book_id = do_plan.book_id;
+  if revision <> do_plan.expected_revision then
+    return bindery_internal.stale_revision(do_plan.book_id, revision, do_plan.expected_revision);
+  end if;
+
   -- A plan says anew how long the current stage is, so the percentage may fall (roll_up).
   perform set_config('bindery.planning', case when b.current_stage = do_plan.stage then 'yes' else '' end, true)
   from bindery.book_status b where b.book_id = do_plan.book_id;
@@ -49,3 +59,5 @@ begin
   return null;
 end
 $$;
+
+comment on function bindery_internal.do_plan(uuid, text, jsonb, bigint) is 'Declares a book''s own substeps of a stage. Null: done; else the error.';

@@ -36,7 +36,8 @@ begin
       case when q.status is null then 'unknown_book'
         -- A substep that has a row was planned, or accepted before.
         else bindery_core.report_verdict(q.machine, q.status, q.current_stage, q.current_attempt, q.stage, q.substep, q.attempt,
-          g.there is not null) end as verdict
+          g.there is not null,
+          case when q.stage <> q.current_stage then bindery_internal.last_attempt(q.book_id, q.stage) end) end as verdict
     from placed q
     left join lateral (
       select true as there from bindery.book_progress g

@@ -21,14 +21,18 @@ begin
     return bindery_internal.bad_input('progress', 'is not between 0 and 100', 'Give a percentage.');
   elsif done is not null and not (total > 0 and total <= 1e15 and done between 0 and total) then
     return bindery_internal.bad_input('done', 'and total do not fit', 'Give 0 <= done <= total and 0 < total <= 1e15.');
-  elsif length(report ->> 'message') > 8192 then
-    return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
-  elsif length(report ->> 'unit') > 63 then
-    return bindery_internal.bad_input('unit', 'is longer than 63 characters', 'Name what is counted in a word.');
+  elsif (report ->> 'attempt')::integer < 1 then
+    return bindery_internal.refused_attempt();
   elsif report ->> 'substep' !~ '^[a-z][a-z0-9_]{0,62}$' then
     return bindery_internal.bad_input('substep', 'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.');
-  elsif octet_length((report -> 'checkpoint')::text) > 131072 then
-    return bindery_internal.bad_input('checkpoint', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('message', report ->> 'message', 8192),
+    bindery_internal.refused_text('unit', report ->> 'unit', 63),
+    bindery_internal.refused_text('stage', report ->> 'stage', 63),
+    bindery_internal.refused_json('checkpoint', report -> 'checkpoint'));
+  if refusal is not null then
+    return refusal;
   end if;
 
   -- In floating numbers 100 * x / x is not always 100, nor is what is less always less.

@@ -7,14 +7,17 @@ set search_path = ''
 as $$
   with buried as (
     insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason, message, payload, truncated, at)
-    select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'),
-      -- Burying must not fail, or the batch would never pass: what is no number or boolean counts as left out.
-      case when i.item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (i.item ->> 'count')::bigint else 1 end,
-      case when i.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (i.item ->> 'book_id')::uuid end,
+    select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'), c.count,
+      case when n.book_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then n.book_id::uuid end,
       coalesce(i.item ->> 'reason', 'unknown'), coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
-      coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']),
+      -- By its count, a number, replay_dead_letters knows what the relay could read.
+      coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated'] || jsonb_build_object('count', c.count)),
       coalesce(i.item -> 'truncated' = 'true', false), bindery_internal.now()
     from jsonb_array_elements(items) with ordinality as i(item, ord)
+    -- Burying must not fail, or the batch would never pass: what is no number or boolean counts as left out.
+    cross join lateral (
+      select case when i.item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (i.item ->> 'count')::bigint else 1 end) as c(count)
+    cross join lateral (select coalesce(i.item ->> 'book_id', i.item #>> '{payload,book_id}')) as n(book_id)
     order by i.ord
     returning count
   )

@@ -9,6 +9,19 @@ as $$
   select (split_part(a, '-', 1)::numeric, split_part(a, '-', 2)::numeric) > (split_part(b, '-', 1)::numeric, split_part(b, '-', 2)::numeric);
 $$;
 
+create or replace function bindery_internal.is_position("position" text) returns boolean
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  -- A position beyond what Redis can count to would be passed by no entry ever.
+  return case when "position" ~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+    greatest(split_part("position", '-', 1)::numeric, split_part("position", '-', 2)::numeric) <= 18446744073709551615 end;
+end
+$$;
+
+comment on function bindery_internal.is_position(text) is 'Whether this is the id of a stream''s entry: two unsigned 64-bit numbers; null where it is not even of the form.';
+
 create or replace function bindery_internal.fenced(stream text, epoch bigint) returns jsonb
 language sql stable security definer
 set search_path = ''
@@ -38,13 +51,17 @@ begin
   applied := 0;
   stale := 0;
   dead := 0;
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', apply_events.stream, 512));
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = apply_events.stream for no key update;
   if not found or cursor_row.epoch is distinct from apply_events.epoch or cursor_row.holder is null then
     perform bindery_internal.raise_error(bindery_internal.fenced(apply_events.stream, apply_events.epoch));
-  elsif coalesce(apply_events."position", '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+  elsif bindery_internal.is_position(apply_events."position") is not true then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give the last entry''s id, such as 1700000000000-0.'));
   elsif jsonb_typeof(apply_events.events) is distinct from 'array' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events', 'is not a JSON array', 'Give an array, empty if need be.'));
+  -- An item's own JSON may be 64 levels deep. What is far deeper can be read, and then neither taken apart nor buried.
+  elsif jsonb_path_exists(apply_events.events, '$.**{68}') then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('events', 'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
   elsif not bindery_internal.is_after(apply_events."position", cursor_row.position) then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'position_passed',
       format('The stream %s is applied up to %s; %s is not after that.', apply_events.stream, cursor_row.position, apply_events."position"),

@@ -10,15 +10,22 @@ as $$
 declare
   cursor_row bindery.relay_cursors;
   moment timestamptz;
+  -- In seconds alone: a month and minus 30 days compare as nothing, and added to a date are something.
+  length_of interval;
 begin
   if acquire_stream.stream is null or length(acquire_stream.stream) not between 1 and 512 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('stream', 'is not a name of 1 to 512 characters', 'Give the key of the Redis stream.'));
   elsif acquire_stream.holder is null or length(acquire_stream.holder) not between 1 and 512 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('holder', 'is not a name of 1 to 512 characters', 'Give a name that no other relay has.'));
-  elsif acquire_stream.ttl is null or acquire_stream.ttl not between '100 milliseconds' and '1 hour' then
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stream', acquire_stream.stream, 512),
+    bindery_internal.refused_text('holder', acquire_stream.holder, 512)));
+  if acquire_stream.ttl is null or acquire_stream.ttl not between '100 milliseconds' and '1 hour' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('ttl', 'is not between 100 milliseconds and 1 hour', 'Give an interval such as 10 seconds.'));
   end if;
 
+  length_of := make_interval(secs => extract(epoch from acquire_stream.ttl)::double precision);
   insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
   -- After the lock: it may have been waited for.
@@ -31,8 +38,7 @@ begin
   end if;
   return query
   update bindery.relay_cursors c
-  set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = acquire_stream.ttl,
-      lease_expires_at = moment + acquire_stream.ttl
+  set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = length_of, lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
   returning c.epoch, c.position, c.lease_expires_at;
 end
@@ -46,6 +52,7 @@ as $$
 declare
   expires timestamptz;
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', renew_stream.stream, 512));
   update bindery.relay_cursors c set lease_expires_at = bindery_internal.now() + c.lease_ttl
   where c.stream = renew_stream.stream and c.epoch = renew_stream.epoch and c.holder is not null
   returning c.lease_expires_at into expires;
@@ -62,6 +69,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', release_stream.stream, 512));
   -- The epoch grows, so that nothing sent before the release can still be applied after it.
   update bindery.relay_cursors c set epoch = c.epoch + 1, holder = null, lease_expires_at = null
   where c.stream = release_stream.stream and c.epoch = release_stream.epoch;

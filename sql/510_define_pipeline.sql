@@ -15,13 +15,17 @@ begin
   elsif define_pipeline.definition is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('definition', 'is missing', 'Give {"states": […]}.'));
   end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
+  if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
+    compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));
+  end if;
   if compiled ? 'faults' then
     perform bindery_internal.raise_error(bindery_internal.error('PT422', 'bad_definition',
       format('The definition of %s has %s: %s', define_pipeline.name,
         case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
         (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
-      'Mend what the detail lists by path; docs/api.md shows a definition.',
+      'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
       jsonb_build_object('faults', compiled -> 'faults')));
   end if;
 
@@ -46,3 +50,4 @@ $$;
 comment on function bindery.define_pipeline(text, jsonb) is
   'Stores the next version of a pipeline and gives its number.
 The same definition as the latest version gives that one. PT422 bad_definition lists every fault by JSON path.';
+comment on function bindery_internal.define_pipeline(text, jsonb) is 'See bindery.define_pipeline.';

@@ -13,8 +13,7 @@ as $$
     when moment - book.heartbeat_at > s.stall_after / 2 then 'quiet'
     else 'live' end
   from (
-    select (select (s.state ->> 'stall_after')::double precision * interval '1 second'
-      from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = book.current_stage)
+    select (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')::double precision * interval '1 second'
   ) as s(stall_after);
 $$;
 

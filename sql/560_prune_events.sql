@@ -1,6 +1,20 @@
 -- prune_events: deletes old history, in small batches that block nobody.
--- Invariants: each book keeps its newest row, so that where it stands can always be told from the history.
--- Locks: skips rows that somebody else is deleting.
+-- Invariants: each book keeps its newest row, and the one that says how it ended, so that where it stands can always be told from
+-- the history. Locks: skips rows that somebody else is deleting.
+create or replace function bindery_internal.check_pruning(before timestamptz, batch integer) returns jsonb
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  if before is null then
+    return bindery_internal.bad_input('before', 'is missing', 'Give the moment; what is older goes.');
+  elsif batch is null or batch not between 1 and 100000 then
+    return bindery_internal.bad_input('batch', 'is not between 1 and 100,000', 'Give how many rows a call may delete.');
+  end if;
+  return null;
+end
+$$;
+
 create or replace function bindery_internal.prune_events(before timestamptz, batch integer) returns integer
 language plpgsql security definer
 set search_path = ''
@@ -8,17 +22,13 @@ as $$
 declare
   pruned integer;
 begin
-  if prune_events.before is null then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('before', 'is missing', 'Give the moment before which history goes.'));
-  elsif prune_events.batch is null or prune_events.batch not between 1 and 100000 then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('batch', 'is not between 1 and 100,000', 'Give how many rows a call may delete.'));
-  end if;
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_events.before, prune_events.batch));
   delete from bindery.book_events e
   where e.id in (
     select c.id from bindery.book_events c
-    where c.at < prune_events.before
+    where c.at < prune_events.before and c.kind not in ('complete', 'cancel')
       and exists (select from bindery.book_events n where n.book_id = c.book_id and n.revision > c.revision)
-    order by c.id limit prune_events.batch
+    order by c.at limit prune_events.batch
     for update skip locked);
   get diagnostics pruned = row_count;
   return pruned;
@@ -34,6 +44,9 @@ begin
 end
 $$;
 
+comment on function bindery_internal.check_pruning(timestamptz, integer) is
+  'What is wrong with the arguments of a prune_ function, as an error; null where nothing is.';
+comment on function bindery_internal.prune_events(timestamptz, integer) is 'See bindery.prune_events.';
 comment on function bindery.prune_events(timestamptz, integer) is
   'Deletes up to batch (1 to 100,000) rows of history older than a moment, and gives how many; call it until it gives 0.
-Each book keeps its newest row. PT422 bad_input.';
+Each book keeps its newest row, and the one that says how it ended. PT422 bad_input.';

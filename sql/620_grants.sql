@@ -18,7 +18,7 @@ grant execute on function
   bindery.get_book_status(uuid), bindery.get_resume_point(uuid), bindery.list_books(integer),
   bindery.status_at(uuid, timestamptz),
   bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
-  bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.substep_rows(uuid, text, boolean),
+  bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.state_of(jsonb, text), bindery_internal.substep_rows(uuid, text, boolean),
   bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
   bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb)
 to authenticated, service_role;
@@ -27,14 +27,15 @@ to authenticated, service_role;
 grant execute on function
   bindery.define_pipeline(text, jsonb), bindery_internal.define_pipeline(text, jsonb),
   bindery.register_book(uuid, uuid, text, text, jsonb), bindery_internal.do_register(uuid, uuid, text, text, jsonb),
-  bindery.transition_book(uuid, text, text, bigint), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb),
+  bindery.transition_book(uuid, text, text, bigint, integer), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb, boolean),
   bindery.report_progress(uuid, text, double precision, double precision, double precision, text, text, jsonb, text, integer),
   bindery_internal.do_report(jsonb),
-  bindery.plan_substeps(uuid, text, jsonb), bindery_internal.do_plan(uuid, text, jsonb),
+  bindery.plan_substeps(uuid, text, jsonb, bigint), bindery_internal.do_plan(uuid, text, jsonb, bigint),
   bindery.heartbeat(uuid, integer), bindery_internal.do_heartbeats(jsonb),
   bindery_internal.refused_report(text, uuid, text, text, integer),
-  bindery.fail_book(uuid, jsonb, text), bindery.cancel_book(uuid, text, bigint),
-  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint),
+  bindery.fail_book(uuid, jsonb, text, bigint, integer), bindery.cancel_book(uuid, text, bigint),
+  bindery.resume_book(uuid, bigint), bindery_internal.do_resume(uuid, bigint, text),
+  bindery.rewind_book(uuid, text, text, bigint), bindery_internal.do_rewind(uuid, text, text, bigint),
   bindery.prune_events(timestamptz, integer), bindery_internal.prune_events(timestamptz, integer)
 to service_role;
 
@@ -44,5 +45,23 @@ grant execute on function
   bindery.renew_stream(text, bigint), bindery_internal.renew_stream(text, bigint),
   bindery.release_stream(text, bigint), bindery_internal.release_stream(text, bigint),
   bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
-  bindery.take_outbox(integer), bindery_internal.take_outbox(integer)
+  bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
+  bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
+
+-- Pipelines as XState configs.
+grant execute on function
+  bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),
+  bindery_internal.xstate_edge(text, text, text), bindery_internal.unknown_pipeline(text, integer)
+to authenticated, service_role;
+-- Dead letters and retention.
+grant execute on function
+  bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
+  bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
+to service_role;
+-- What is refused before a book is looked at.
+grant execute on function
+  bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text)
+to service_role;

@@ -45,6 +45,8 @@ pub struct Book {
     status: String,
     stage: String,
     attempt: i32,
+    /// The highest attempt it ever had at each state that it has been in.
+    attempts: BTreeMap<String, i32>,
     rows: BTreeMap<String, BTreeMap<String, BookSubstep>>,
     /// What was shown of the whole and of the stage: no report takes them back.
     shown: (f64, f64),
@@ -54,7 +56,14 @@ impl Book {
     /// A new book, in the pipeline's initial state and in its first attempt at it.
     pub fn register(machine: &Machine) -> Self {
         let initial = &machine.initial().name;
-        Self { status: initial.clone(), stage: initial.clone(), attempt: 1, rows: BTreeMap::new(), shown: (0.0, 0.0) }
+        Self {
+            status: initial.clone(),
+            stage: initial.clone(),
+            attempt: 1,
+            attempts: [(initial.clone(), 1)].into(),
+            rows: BTreeMap::new(),
+            shown: (0.0, 0.0),
+        }
     }
 
     /// Its status: a state of its pipeline, `FAILED` or `CANCELLED`.
@@ -67,9 +76,16 @@ impl Book {
         &self.stage
     }
 
-    /// Which attempt at its stage this is, from 1.
+    /// Which attempt at its stage this is, from 1. Every entry into a state is one more attempt at it, whether the book comes
+    /// along an edge, resumes or is rewound: a number is never given twice, so whoever still works on an earlier visit is told
+    /// from the one at work now.
     pub fn attempt(&self) -> i32 {
         self.attempt
+    }
+
+    /// The highest attempt it ever had at a state; `None` where it was never in it.
+    pub fn last_attempt(&self, stage: &str) -> Option<i32> {
+        self.attempts.get(stage).copied()
     }
 
     /// What it knows of substeps, by stage and name.
@@ -97,6 +113,13 @@ impl Book {
             }
             EventKind::Plan(plan) => self.plan(machine, plan),
         }
+    }
+
+    /// An operator's step back, to one of [`rewind_targets`](crate::transition::rewind_targets). No guard is asked, and nothing
+    /// is kept of the state it goes to, not even where the book had failed in it.
+    pub fn rewind(&mut self, machine: &Machine, target: &str) -> Outcome {
+        let facts = Facts { rewind: Some(true), ..Facts::default() };
+        self.change(machine, target, &facts, false)
     }
 
     /// Where the book stands.
@@ -159,15 +182,19 @@ impl Book {
             substeps_complete: Some(some && declared_done && rows.into_iter().flatten().all(|(_, row)| is_done(row))),
             attempts_left: Some(state.max_attempts.is_none_or(|max| self.attempt < max)),
             guards: BTreeMap::new(),
+            rewind: None,
         }
     }
 
     fn transition(&mut self, machine: &Machine, target: &str) -> Outcome {
         let facts = self.facts(machine);
-        if transition_error(machine, &self.status, Some(&self.stage), target, &facts).is_some() {
+        self.change(machine, target, &facts, self.status == FAILED)
+    }
+
+    fn change(&mut self, machine: &Machine, target: &str, facts: &Facts, is_resume: bool) -> Outcome {
+        if transition_error(machine, &self.status, Some(&self.stage), target, facts).is_some() {
             return Outcome::rejected(ILLEGAL_TRANSITION);
         }
-        let is_resume = self.status == FAILED;
         target.clone_into(&mut self.status);
         if !machine.is_over(target) {
             self.enter(target, is_resume);
@@ -179,7 +206,9 @@ impl Book {
     /// A resume keeps what is finished or has a checkpoint to go on from; any other way in starts over.
     fn enter(&mut self, stage: &str, is_resume: bool) {
         stage.clone_into(&mut self.stage);
-        self.attempt = if is_resume { self.attempt.saturating_add(1) } else { 1 };
+        let attempt = self.attempts.entry(stage.to_owned()).or_default();
+        *attempt = attempt.saturating_add(1);
+        self.attempt = *attempt;
         for row in self.rows.get_mut(stage).into_iter().flat_map(BTreeMap::values_mut) {
             let kept = is_resume && (row.progress.progress >= 100.0 || row.progress.checkpoint.is_some());
             if !kept {
@@ -196,6 +225,7 @@ impl Book {
             substep: Some(substep),
             attempt: event.attempt,
             planned: self.rows.get(&stage).is_some_and(|rows| rows.contains_key(substep)),
+            last_attempt: self.last_attempt(&stage),
         };
         let verdict = report_verdict(machine, &self.status, Some(&self.stage), self.attempt, &report);
         match verdict {
@@ -234,19 +264,16 @@ impl Book {
     }
 
     /// Why an event on the book as a whole cannot take effect: its work is over, or the event is of another stage or attempt.
+    /// It is judged like a report on everything, only that it moves no book on.
     fn place_fault(&self, machine: &Machine, stage: Option<&str>, attempt: Option<i32>) -> Option<Outcome> {
-        if let Some(stage) = stage {
-            let Some(stage) = self.working_state(machine, stage) else {
-                return Some(Outcome::rejected(Verdict::UnknownStage.code()));
-            };
-            if machine.reaches(&stage.name, &self.stage) {
-                return Some(Outcome::Stale);
-            }
-            if stage.name != self.stage && !machine.is_over(&self.status) {
-                return Some(Outcome::rejected(Verdict::StageNotReached.code()));
-            }
+        let last_attempt = stage.and_then(|stage| self.last_attempt(stage));
+        let report = Report { stage, substep: Some(ALL), attempt, planned: true, last_attempt };
+        match report_verdict(machine, &self.status, Some(&self.stage), self.attempt, &report) {
+            Verdict::Accept => None,
+            Verdict::Stale => Some(Outcome::Stale),
+            Verdict::Advance => Some(Outcome::rejected(Verdict::StageNotReached.code())),
+            refusal => Some(Outcome::rejected(refusal.code())),
         }
-        self.attempt_fault(attempt).or(machine.is_over(&self.status).then_some(Outcome::Stale))
     }
 
     fn attempt_fault(&self, attempt: Option<i32>) -> Option<Outcome> {

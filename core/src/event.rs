@@ -24,6 +24,8 @@ use json::as_text;
 pub const MAX_ENTRY_BYTES: usize = 256 * 1024;
 /// The most bytes of JSON a checkpoint, an error, metadata or substeps may have.
 pub const MAX_JSON_BYTES: usize = 64 * 1024;
+/// How deep JSON may be nested: how many arrays and objects a value may lie in.
+pub const MAX_JSON_DEPTH: usize = 64;
 /// The most characters a message may have.
 pub const MAX_MESSAGE_CHARS: usize = 8192;
 /// The most characters a title may have.

@@ -9,6 +9,7 @@
 //! | [`machine`] | the compiled pipeline: states, edges, weights, and which state leads to which |
 //! | [`transition`] | which status may follow, and why another may not |
 //! | [`report`] | whether a progress report counts, is stale, or is refused |
+//! | [`object`] | JSON objects, and nothing else |
 //! | [`progress`] | percent of a stage and of the whole; how two reports of one substep merge |
 //! | [`stream_id`] | positions in a Redis stream |
 //! | [`event`] | one message from a service, checked |
@@ -47,6 +48,7 @@ pub mod book;
 pub mod definition;
 pub mod event;
 pub mod machine;
+pub mod object;
 pub mod progress;
 pub mod report;
 pub mod stream_id;

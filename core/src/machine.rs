@@ -4,8 +4,11 @@
 //! database keeps. Either way it holds what the other modules rely on: names are unique, edges lead to states that exist and
 //! form no cycle, and the last state alone is final.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::object::{Object, objects};
 
 /// The status of a book that stopped because something went wrong; it may be resumed. Every pipeline has it.
 pub const FAILED: &str = "FAILED";
@@ -52,10 +55,12 @@ pub struct State {
     #[serde(rename = "final")]
     pub is_final: bool,
     /// The states that may follow.
+    #[serde(deserialize_with = "objects")]
     pub next: Vec<Edge>,
     /// The earlier states it may go back to.
     pub rework: Vec<String>,
     /// Its declared substeps, in order.
+    #[serde(deserialize_with = "objects")]
     pub substeps: Vec<Substep>,
     /// Whether substeps are accepted that were not declared.
     pub open_substeps: bool,
@@ -63,7 +68,7 @@ pub struct State {
     #[serde(default)]
     pub stall_after: Option<f64>,
     /// How many attempts it may take without a person's doing; `None`: any number.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub max_attempts: Option<i32>,
     /// Seconds until the first resume that happens by itself; `None`: none does.
     #[serde(default)]
@@ -90,7 +95,7 @@ impl State {
 
 /// A compiled pipeline. Immutable: a version of a pipeline never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "Object<Stored>")]
 pub struct Machine {
     states: Vec<State>,
     total_weight: f64,
@@ -115,15 +120,16 @@ pub enum MachineError {
 /// A machine as JSON has it, before its promises are checked.
 #[derive(Deserialize)]
 struct Stored {
+    #[serde(deserialize_with = "objects")]
     states: Vec<State>,
     total_weight: f64,
     auto_advance: bool,
 }
 
-impl TryFrom<Stored> for Machine {
+impl TryFrom<Object<Stored>> for Machine {
     type Error = MachineError;
 
-    fn try_from(stored: Stored) -> Result<Self, MachineError> {
+    fn try_from(Object(stored): Object<Stored>) -> Result<Self, MachineError> {
         Self::build(stored.states, stored.total_weight, stored.auto_advance)
     }
 }
@@ -134,7 +140,7 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] where the JSON is not what [`crate::definition::compile`] gives, an uncompiled definition, say.
     pub fn from_json(json: &Value) -> Result<Self, MachineError> {
-        Stored::deserialize(json)?.try_into()
+        Object::<Stored>::deserialize(json)?.try_into()
     }
 
     /// The states in the pipeline's order: the first is initial, the last is final.
@@ -238,6 +244,16 @@ impl Machine {
         }
         Ok(machine)
     }
+}
+
+/// A whole number however it is written: 3.0 is 3, in the database as here.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "what does not fit is refused by the comparison")]
+    let whole = number as i32;
+    if f64::from(whole) == number { Ok(Some(whole)) } else { Err(D::Error::custom("expected a whole number")) }
 }
 
 /// Whether a book of this status was stopped before it was complete.

@@ -17,6 +17,9 @@ pub struct Report<'a> {
     pub attempt: Option<i32>,
     /// Whether the book itself has planned this substep, so that it counts though the pipeline does not declare it.
     pub planned: bool,
+    /// The highest attempt that the book ever had at the state the report is about; absent, it was never there. Asked for only
+    /// where that is another state than the book's.
+    pub last_attempt: Option<i32>,
 }
 
 /// What becomes of a progress report.
@@ -97,12 +100,16 @@ pub fn report_verdict(
     if machine.reaches(&reported.name, &current.name) {
         return Verdict::Stale;
     }
+    // A straggler from an earlier visit: the book's next attempt there is one more than its last.
+    let last = i64::from(report.last_attempt.unwrap_or(0));
+    if report.attempt.is_some_and(|attempt| i64::from(attempt) <= last) {
+        return Verdict::Stale;
+    }
     let leads_there = current.next.iter().any(|edge| edge.to == reported.name && edge.guard.is_none());
     if !(machine.auto_advance() && leads_there) {
         return Verdict::StageNotReached;
     }
-    // The book would be in its first attempt there.
-    if report.attempt.is_some_and(|attempt| attempt > 1) {
+    if report.attempt.is_some_and(|attempt| i64::from(attempt) > last + 1) {
         return Verdict::AttemptAhead;
     }
     substep_or(Verdict::Advance, reported, report)

@@ -1,7 +1,8 @@
 //! Which status may follow which, and why another may not.
 //!
 //! A book in a state goes forward along `next`, back along `rework`, or halts. `FAILED` resumes to the stage that failed, or
-//! is cancelled. The final state and `CANCELLED` are followed by nothing.
+//! is cancelled. The final state and `CANCELLED` are followed by nothing. A rewind is an operator's step back: to any state
+//! that lies before the book's own, whatever the edges and guards say.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,6 +27,9 @@ pub struct Facts {
     /// What the guards that are SQL functions said, by name.
     #[serde(deserialize_with = "null_is_none")]
     pub guards: BTreeMap<String, bool>,
+    /// Whether this is an operator's step back, which [`rewind_targets`] allows and no guard forbids, and not an ordinary
+    /// change. Absent: it is none.
+    pub rewind: Option<bool>,
 }
 
 impl Facts {
@@ -47,7 +51,17 @@ pub fn next_statuses(machine: &Machine, status: &str, stage: Option<&str>) -> Ve
     following(machine, status, stage).into_iter().map(str::to_owned).collect()
 }
 
-/// Why a book may not change from `status` to `target`, for people; `None` where it may.
+/// The states that an operator may take a book back to: all from which forward edges lead to the one it is in, in the
+/// pipeline's order, then for a `FAILED` book the one it failed in.
+///
+/// `stage` is as for [`next_statuses`]. From the final state, from `CANCELLED` and from a status that the pipeline does not have
+/// nothing leads back.
+pub fn rewind_targets(machine: &Machine, status: &str, stage: Option<&str>) -> Vec<String> {
+    earlier(machine, status, stage).into_iter().map(str::to_owned).collect()
+}
+
+/// Why a book may not change from `status` to `target`, for people; `None` where it may. With [`Facts::rewind`] the change is
+/// judged as a step back, else as an ordinary one.
 pub fn transition_error(
     machine: &Machine,
     status: &str,
@@ -60,10 +74,13 @@ pub fn transition_error(
         let all: Vec<&str> = states.chain([FAILED, CANCELLED]).collect();
         return Some(format!("This pipeline has no state {status}; its states are {}.", list(&all, "and")));
     }
-    let allowed = following(machine, status, stage);
-    if allowed.is_empty() {
+    if status == CANCELLED || status == machine.final_state().name {
         return Some(format!("{status} is final; nothing follows it."));
     }
+    if facts.rewind == Some(true) {
+        return rewind_error(machine, status, stage, target);
+    }
+    let allowed = following(machine, status, stage);
     if allowed.contains(&target) {
         let edge = machine.state(status).and_then(|state| state.next.iter().find(|edge| edge.to == target));
         return edge.and_then(|edge| unmet_guard(status, edge, facts));
@@ -76,6 +93,34 @@ pub fn transition_error(
         format!("This pipeline has no state {target}")
     };
     Some(format!("{problem}; from {status} it may go to {}.", list(&allowed, "or")))
+}
+
+fn rewind_error(machine: &Machine, status: &str, stage: Option<&str>, target: &str) -> Option<String> {
+    let allowed = earlier(machine, status, stage);
+    if allowed.is_empty() {
+        return Some(format!("A book in {status} cannot be rewound; there is no earlier state."));
+    }
+    if allowed.contains(&target) {
+        return None;
+    }
+    let problem = if target == status {
+        format!("A book in {status} is already in {status}; it")
+    } else if machine.has_status(target) {
+        format!("A book in {status} cannot be rewound to {target}; it")
+    } else {
+        format!("This pipeline has no state {target}; a book in {status}")
+    };
+    Some(format!("{problem} may be rewound to {}.", list(&allowed, "or")))
+}
+
+fn earlier<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&'a str> {
+    let failed = status == FAILED;
+    let current = if failed { machine.current(status, stage) } else { machine.state(status) };
+    let Some(current) = current.filter(|state| !state.is_final) else {
+        return Vec::new();
+    };
+    let states = machine.states().iter().map(|state| state.name.as_str());
+    states.filter(|name| machine.reaches(name, &current.name)).chain(failed.then_some(current.name.as_str())).collect()
 }
 
 fn following<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&'a str> {

@@ -4,13 +4,16 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use bindery_core::book::{Book, Outcome};
 use bindery_core::event::{Event, EventKind, Progress};
-use bindery_core::machine::{FAILED, Machine};
+use bindery_core::machine::{CANCELLED, FAILED, Machine};
 use bindery_core::report::{Report, Verdict, report_verdict};
-use bindery_core::transition::next_statuses;
+use bindery_core::transition::{next_statuses, rewind_targets};
 use common::{Step, branching, comic, machine, step};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -160,7 +163,79 @@ fn going_back_starts_over() {
     assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 1));
     assert_eq!((life.progress_of("PREVIEW", "all"), life.overall()), (40.0, 12.0));
     assert_eq!(life.go("DRAFT"), Outcome::Applied);
-    assert_eq!((life.place(), life.progress_of("DRAFT", "write")), (("DRAFT", "DRAFT", 1), 0.0));
+    assert_eq!((life.place(), life.progress_of("DRAFT", "write")), (("DRAFT", "DRAFT", 2), 0.0));
+}
+
+#[test]
+fn whoever_still_works_on_an_earlier_visit_is_too_late() {
+    let mut life = Life::of(branching());
+    let straggler = json!({"type": "progress", "stage": "PREVIEW", "progress": 70, "attempt": 1});
+    assert_eq!(life.event(straggler.clone()), Outcome::Applied);
+    assert_eq!(life.go("DRAFT"), Outcome::Applied);
+    // It neither takes the book there again, nor counts when the book has come there again.
+    for kind in ["progress", "fail", "heartbeat"] {
+        let mut late = straggler.clone();
+        late["type"] = kind.into();
+        if kind != "progress" {
+            late.as_object_mut().unwrap().remove("progress");
+        }
+        assert_eq!(life.event(late), Outcome::Stale, "{kind}");
+    }
+    assert_eq!(
+        life.event(json!({"type": "progress", "substep": "write", "progress": 9, "attempt": 1})),
+        Outcome::Stale
+    );
+    let coming = |attempt: i32| json!({"type": "progress", "stage": "PREVIEW", "progress": 20, "attempt": attempt});
+    assert_eq!(life.event(coming(3)), rejected("attempt_ahead"));
+    assert_eq!(life.event(coming(2)), Outcome::Applied);
+    assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 2));
+    assert_eq!(life.event(straggler), Outcome::Stale);
+    assert_eq!(life.progress_of("PREVIEW", "all"), 20.0);
+    // A resume counts on as well, and a stage it never was in begins with its first attempt.
+    life.fail();
+    life.go("PREVIEW");
+    assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 3));
+    life.go("PRINT");
+    assert_eq!(life.place(), ("PRINT", "PRINT", 1));
+}
+
+#[test]
+fn a_rewind_starts_over_and_asks_no_guard() {
+    let mut life = Life::of(branching());
+    life.report("write", 100.0);
+    life.go("PREVIEW");
+    life.go("PRINT");
+    life.report("all", 60.0);
+    assert_eq!(life.overall(), 66.0);
+    assert_eq!(life.book.rewind(&life.machine, "SHIPPED"), rejected("illegal_transition"));
+    assert_eq!(life.book.rewind(&life.machine, "DRAFT"), Outcome::Applied);
+    assert_eq!((life.place(), life.overall()), (("DRAFT", "DRAFT", 2), 0.0));
+    assert_eq!(life.progress_of("DRAFT", "write"), 0.0);
+    assert_eq!(life.book.rewind(&life.machine, "DRAFT"), rejected("illegal_transition"));
+}
+
+#[test]
+fn a_failed_book_starts_over_where_it_failed_by_a_rewind() {
+    let mut life = Life::of(comic());
+    life.go("ANALYZING");
+    life.report("extract_text", 100.0);
+    life.event(json!({"type": "progress", "substep": "detect_chapters", "progress": 30, "checkpoint": 4}));
+    life.fail();
+    assert_eq!(life.book.rewind(&life.machine, "GENERATING_SCENES"), rejected("illegal_transition"));
+    assert_eq!(life.book.rewind(&life.machine, "ANALYZING"), Outcome::Applied);
+    assert_eq!((life.place(), life.overall()), (("ANALYZING", "ANALYZING", 2), 0.0));
+    assert_eq!(life.book.rows()["ANALYZING"]["extract_text"].progress, Default::default());
+    assert_eq!(life.book.rows()["ANALYZING"]["detect_chapters"].progress, Default::default());
+    assert_eq!(life.book.rewind(&life.machine, "UPLOADED"), Outcome::Applied);
+    assert_eq!(life.go("ANALYZING"), Outcome::Applied);
+    assert_eq!(life.place(), ("ANALYZING", "ANALYZING", 3));
+    for to in ["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"] {
+        life.go(to);
+    }
+    assert_eq!(life.book.rewind(&life.machine, "ANALYZING"), rejected("illegal_transition"));
+    life = Life::of(comic());
+    life.go(CANCELLED);
+    assert_eq!(life.book.rewind(&life.machine, "UPLOADED"), rejected("illegal_transition"));
 }
 
 #[test]
@@ -199,7 +274,9 @@ fn verdict(machine: &Machine, book: &Book, event: &Event) -> Option<Verdict> {
     };
     let rows = book.rows().get(stage.as_deref().unwrap_or(book.stage()));
     let planned = rows.is_some_and(|rows| rows.contains_key(substep.as_deref().unwrap_or("all")));
-    let report = Report { stage: stage.as_deref(), substep: substep.as_deref(), attempt: *attempt, planned };
+    let (stage, substep) = (stage.as_deref(), substep.as_deref());
+    let last_attempt = book.last_attempt(stage.unwrap_or(book.stage()));
+    let report = Report { stage, substep, attempt: *attempt, planned, last_attempt };
     Some(report_verdict(machine, book.status(), Some(book.stage()), book.attempt(), &report))
 }
 
@@ -256,6 +333,39 @@ proptest! {
                     book.apply(&machine, &event);
                     prop_assert_eq!(&book, &after);
                 }
+            }
+        }
+    }
+
+    /// Entries are told apart by stage and attempt, so a straggler from any earlier one is never taken for the current one's.
+    #[test]
+    fn no_attempt_at_a_stage_is_given_twice(
+        machine in prop_oneof![3 => machine(), 1 => Just(branching())],
+        steps in prop::collection::vec((step(), prop::option::weighted(0.2, any::<Index>())), 0..60),
+    ) {
+        let mut book = Book::register(&machine);
+        let mut visits = BTreeMap::from([(book.stage().to_owned(), 1)]);
+        let mut enter = |before: &Book, book: &Book| {
+            let entered = book.status() == book.stage() && (before.status(), before.attempt()) != (book.status(), book.attempt());
+            if entered {
+                *visits.entry(book.stage().to_owned()).or_insert(0) += 1;
+            }
+            visits.get(book.stage()) == Some(&book.attempt())
+        };
+        for (step, back) in steps {
+            for event in step.events(&machine, &book, Uuid::nil()) {
+                let before = book.clone();
+                book.apply(&machine, &event);
+                prop_assert!(enter(&before, &book), "{:?}: {:?}", event, book);
+            }
+            let targets = rewind_targets(&machine, book.status(), Some(book.stage()));
+            if let (Some(back), false) = (back, targets.is_empty()) {
+                let (before, target) = (book.clone(), back.get(&targets));
+                prop_assert_eq!(book.rewind(&machine, target), Outcome::Applied);
+                prop_assert!(enter(&before, &book), "{:?}", book);
+                prop_assert_eq!(book.status(), target.as_str());
+                prop_assert!(book.rows().get(target).into_iter().flatten().all(|(_, row)| row.progress == Default::default()));
+                prop_assert!(seen(&machine, &book).0 <= seen(&machine, &before).0);
             }
         }
     }

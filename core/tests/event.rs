@@ -288,8 +288,17 @@ fn texts_are_texts_of_some_length() {
         assert!(fields(&long(limit)).is_ok(), "{field}");
         let expected = ("too_long", format!("{field} is too long; expected up to {limit} characters"));
         assert_eq!(fields(&long(limit + 1)).unwrap_err(), expected);
-        let expected = ("control_character", format!("{field} holds a NUL character, which no text may"));
-        assert_eq!(fields("a\0b").unwrap_err(), expected);
+        let refused = ['\0', '\u{1}', '\u{8}', '\u{B}', '\u{1F}', '\u{7F}', '\u{80}', '\u{9F}', '\u{202A}', '\u{202E}'];
+        for found in refused.into_iter().chain(['\u{2066}', '\u{2069}']) {
+            let message = format!("{field} holds U+{:04X}, which no text may", u32::from(found));
+            assert_eq!(fields(&format!("a{found}b")).unwrap_err(), ("control_character", message));
+        }
+        // Tabs, line ends, marks and joiners, a byte order mark, and neighbours of what is refused.
+        for kept in
+            ["a\tb\r\nc", "a\u{200F}\u{200E}b", "a\u{200D}b", "\u{FEFF}a", "\u{A0}\u{2029}\u{2065}\u{206A}", "بحر ים"]
+        {
+            assert!(fields(kept).is_ok(), "{field} {kept:?}");
+        }
     }
     assert_eq!(
         data_fault(json!({"type": "transition", "to": 5})),
@@ -322,6 +331,17 @@ fn json_fields_are_json() {
     }
     for json in [r#""a\u0000b""#, r#"{"a\u0000": 1}"#, r#"[{"a": ["\u0000"]}]"#] {
         assert_eq!(checkpoint(json).unwrap_err().error.code(), "control_character", "{json}");
+    }
+    // What a checkpoint's texts hold is its worker's affair, but for NUL.
+    assert!(checkpoint(r#"{"a": "\u001b[31m \u202e"}"#).is_ok());
+    for (open, close) in [("[", "]"), (r#"{"a": "#, "}")] {
+        let nested = |levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
+        assert!(checkpoint(&nested(64)).is_ok());
+        let error = checkpoint(&nested(65)).unwrap_err().error;
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("too_deep", "checkpoint is nested too deep; expected up to 64 levels")
+        );
     }
     // A backslash and u0000 are no NUL.
     assert!(checkpoint(r#""\\u0000""#).is_ok());

@@ -9,7 +9,7 @@ use bindery_core::report::{Report, Verdict, report_verdict};
 use common::{branching, comic};
 
 fn report<'a>(stage: Option<&'a str>, substep: Option<&'a str>, attempt: Option<i32>) -> Report<'a> {
-    Report { stage, substep, attempt, planned: false }
+    Report { stage, substep, attempt, planned: false, last_attempt: None }
 }
 
 /// The verdict on a report to a comic in ANALYZING, in its second attempt.
@@ -86,6 +86,28 @@ fn a_report_for_the_next_stage_may_advance() {
     assert_eq!(verdict("DRAFT", report(Some("PRINT"), None, None)), Verdict::StageNotReached);
     assert_eq!(verdict("PREVIEW", report(Some("DISPUTED"), None, None)), Verdict::StageNotReached);
     assert_eq!(verdict("PRINT", report(Some("DRAFT"), None, None)), Verdict::Stale);
+}
+
+#[test]
+fn a_straggler_from_an_earlier_visit_moves_no_book() {
+    let machine = branching();
+    // Sent back from PREVIEW, where it was in its second attempt.
+    let verdict = |to, attempt| {
+        let report = Report { last_attempt: Some(2), ..report(Some(to), None, attempt) };
+        report_verdict(&machine, "DRAFT", Some("DRAFT"), 2, &report)
+    };
+    for attempt in [1, 2] {
+        assert_eq!(verdict("PREVIEW", Some(attempt)), Verdict::Stale);
+        assert_eq!(verdict("DISPUTED", Some(attempt)), Verdict::Stale);
+    }
+    assert_eq!(verdict("PREVIEW", Some(3)), Verdict::Advance);
+    assert_eq!(verdict("PREVIEW", Some(4)), Verdict::AttemptAhead);
+    // Who names no attempt means the coming one.
+    assert_eq!(verdict("PREVIEW", None), Verdict::Advance);
+    assert_eq!(verdict("DISPUTED", None), Verdict::StageNotReached);
+    assert_eq!(verdict("DISPUTED", Some(3)), Verdict::StageNotReached);
+    let most = Report { last_attempt: Some(i32::MAX), ..report(Some("PREVIEW"), None, Some(i32::MAX)) };
+    assert_eq!(report_verdict(&machine, "DRAFT", None, 1, &most), Verdict::Stale);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod common;
 
 use bindery_core::machine::{CANCELLED, FAILED};
-use bindery_core::transition::{Facts, next_statuses, transition_error};
+use bindery_core::transition::{Facts, next_statuses, rewind_targets, transition_error};
 use common::{branching, comic, machine};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -93,7 +93,97 @@ fn a_guard_holds_only_where_it_is_known_to() {
     );
 }
 
+fn rewind(status: &str, stage: Option<&str>, target: &str) -> Option<String> {
+    let facts = Facts { rewind: Some(true), ..Facts::default() };
+    transition_error(&comic(), status, stage, target, &facts)
+}
+
+#[test]
+fn a_rewind_goes_to_any_state_before() {
+    let targets = |status: &str, stage: Option<&str>| rewind_targets(&comic(), status, stage);
+    assert_eq!(targets("CREATING_ARTWORK", None), ["UPLOADED", "ANALYZING", "GENERATING_SCENES"]);
+    assert_eq!(targets("UPLOADED", Some("UPLOADED")), [""; 0]);
+    // What failed may start over where it failed.
+    assert_eq!(targets(FAILED, Some("ANALYZING")), ["UPLOADED", "ANALYZING"]);
+    assert_eq!(targets(FAILED, None), ["UPLOADED"]);
+    assert_eq!(targets(FAILED, Some("NOWHERE")), [""; 0]);
+    for over in ["COMPLETED", CANCELLED, "NOWHERE", ""] {
+        assert_eq!(targets(over, Some("ANALYZING")), [""; 0], "{over}");
+    }
+    assert_eq!(rewind("CREATING_ARTWORK", None, "UPLOADED"), None);
+    assert_eq!(rewind(FAILED, Some("ANALYZING"), "ANALYZING"), None);
+    // Without edges that lead back: branches beside the book's own are not before it.
+    let branches = branching();
+    assert_eq!(rewind_targets(&branches, "DISPUTED", None), ["DRAFT", "PREVIEW", "PRINT"]);
+    assert_eq!(rewind_targets(&branches, FAILED, Some("PREVIEW")), ["DRAFT", "PREVIEW"]);
+}
+
+#[test]
+fn a_refused_rewind_says_where_one_may_go() {
+    let back = "may be rewound to UPLOADED or ANALYZING.";
+    for target in ["CREATING_ARTWORK", "COMPLETED", FAILED, CANCELLED] {
+        assert_eq!(
+            rewind("GENERATING_SCENES", None, target).unwrap(),
+            format!("A book in GENERATING_SCENES cannot be rewound to {target}; it {back}")
+        );
+    }
+    assert_eq!(
+        rewind("GENERATING_SCENES", None, "GENERATING_SCENES").unwrap(),
+        format!("A book in GENERATING_SCENES is already in GENERATING_SCENES; it {back}")
+    );
+    assert_eq!(
+        rewind(FAILED, Some("ANALYZING"), FAILED).unwrap(),
+        format!("A book in FAILED is already in FAILED; it {back}")
+    );
+    assert_eq!(
+        rewind("GENERATING_SCENES", None, "DRAWING").unwrap(),
+        format!("This pipeline has no state DRAWING; a book in GENERATING_SCENES {back}")
+    );
+    for (status, stage) in [("UPLOADED", None), (FAILED, Some("NOWHERE"))] {
+        assert_eq!(
+            rewind(status, stage, "ANALYZING").unwrap(),
+            format!("A book in {status} cannot be rewound; there is no earlier state.")
+        );
+    }
+    for over in ["COMPLETED", CANCELLED] {
+        let refusal = rewind(over, Some("CREATING_ARTWORK"), "ANALYZING").unwrap();
+        assert_eq!(refusal, format!("{over} is final; nothing follows it."));
+    }
+    assert!(rewind("LOST", None, "UPLOADED").unwrap().starts_with("This pipeline has no state LOST; its states are"));
+    // Said to be none, it is an ordinary change.
+    let facts = Facts { rewind: Some(false), ..Facts::default() };
+    assert_eq!(transition_error(&comic(), "ANALYZING", None, "UPLOADED", &facts), error("ANALYZING", None, "UPLOADED"));
+}
+
 proptest! {
+    #[test]
+    fn a_rewind_goes_back_and_nowhere_else(
+        machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>()
+    ) {
+        let states = machine.states().iter().map(|state| state.name.as_str());
+        let all: Vec<&str> = states.chain([FAILED, CANCELLED, "NOWHERE"]).collect();
+        let (status, target) = (*status.get(&all), *target.get(&all));
+        let stage = stage.map(|stage| *stage.get(&all));
+        // No guard holds, and none is asked.
+        let facts = Facts { rewind: Some(true), ..Facts::default() };
+        let targets = rewind_targets(&machine, status, stage);
+        let error = transition_error(&machine, status, stage, target, &facts);
+        prop_assert_eq!(targets.iter().any(|back| back == target), error.is_none(), "{:?}", error);
+        let failed_in = if status == FAILED { machine.current(status, stage) } else { None };
+        let current = failed_in.map_or(status, |state| &state.name);
+        if error.is_none() {
+            let again = failed_in.is_some_and(|state| state.name == target);
+            prop_assert!(machine.reaches(target, current) || again);
+            prop_assert!(!machine.is_over(target));
+        } else {
+            let error = error.unwrap_or_default();
+            prop_assert!(targets.iter().all(|back| error.contains(back.as_str())), "{}", error);
+        }
+        // Whatever lies before is a target, unless the book is at its end.
+        let over = status == machine.final_state().name || status == CANCELLED;
+        prop_assert!(over || !machine.reaches(target, current) || targets.iter().any(|back| back == target));
+    }
+
     #[test]
     fn what_may_follow_is_what_is_not_refused(
         machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>()
@@ -106,6 +196,7 @@ proptest! {
             substeps_complete: Some(true),
             attempts_left: Some(true),
             guards: [("some_function".to_owned(), true)].into(),
+            rewind: None,
         };
         let allowed = next_statuses(&machine, status, stage);
         let error = transition_error(&machine, status, stage, target, &facts);

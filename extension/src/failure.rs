@@ -17,7 +17,8 @@ pub fn required<T>(argument: Option<T>, name: &str) -> Result<T, ErrorReport> {
     })
 }
 
-/// An argument of the wrong shape (SQLSTATE 22023).
+/// An argument of the wrong shape (SQLSTATE 22023). Each problem has one text, the portable kernel's too; what serde would say
+/// of columns and Rust types helps nobody who calls from SQL.
 pub fn invalid(name: &str, problem: impl std::fmt::Display) -> ErrorReport {
     ErrorReport::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("{name}: {problem}"), "bindery_core")
         .set_hint(

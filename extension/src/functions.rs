@@ -1,5 +1,6 @@
 //! The SQL functions: arguments out of Postgres's types, one call into [`bindery_core`], the answer back.
 
+use bindery_core::object::Object;
 use bindery_core::progress::SubstepRow;
 use bindery_core::report::Report;
 use bindery_core::transition::Facts;
@@ -37,7 +38,10 @@ fn transition_error(
     target: Option<&str>,
     facts: Option<JsonbArg<'_>>,
 ) -> Result<Option<String>, ErrorReport> {
-    let facts: Facts = facts.map_or_else(|| Ok(Facts::default()), |facts| facts.read("facts"))?;
+    let Object(facts) = facts.map_or_else(
+        || Ok(Object(Facts::default())),
+        |facts| facts.read("facts", "expected an object of booleans, with guards as another one"),
+    )?;
     Ok(transition::transition_error(
         &*self::machine(&required(machine, "machine")?)?,
         required(status, "status")?,
@@ -58,6 +62,17 @@ fn next_statuses(
     Ok(transition::next_statuses(&machine, required(status, "status")?, stage))
 }
 
+/// The states that a rewind may go to: those before the book's own and, once it failed, the one it failed in.
+#[pg_extern(immutable, parallel_safe)]
+fn rewind_targets(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+) -> Result<Vec<String>, ErrorReport> {
+    let machine = self::machine(&required(machine, "machine")?)?;
+    Ok(transition::rewind_targets(&machine, required(status, "status")?, stage))
+}
+
 /// What becomes of a progress report: `accept`, `stale`, `advance`, or the code of the error.
 #[pg_extern(immutable, parallel_safe)]
 #[allow(clippy::too_many_arguments, reason = "an SQL function's arguments are its interface")]
@@ -70,10 +85,11 @@ fn report_verdict(
     substep: Option<&str>,
     report_attempt: Option<i32>,
     planned: Option<bool>,
+    last_attempt: default!(Option<i32>, "NULL"),
 ) -> Result<&'static str, ErrorReport> {
     let machine = self::machine(&required(machine, "machine")?)?;
-    let report =
-        Report { stage: report_stage, substep, attempt: report_attempt, planned: required(planned, "planned")? };
+    let planned = required(planned, "planned")?;
+    let report = Report { stage: report_stage, substep, attempt: report_attempt, planned, last_attempt };
     let (status, attempt) = (required(status, "status")?, required(attempt, "attempt")?);
     Ok(report::report_verdict(&machine, status, stage, attempt, &report).code())
 }
@@ -87,7 +103,9 @@ fn summarize(
     substeps: Option<JsonbArg<'_>>,
 ) -> Result<JsonbResult, ErrorReport> {
     let machine = self::machine(&required(machine, "machine")?)?;
-    let rows: Vec<SubstepRow> = required(substeps, "substeps")?.read("substeps")?;
+    let rows: Vec<Object<SubstepRow>> =
+        required(substeps, "substeps")?.read("substeps", "expected an array of progress rows")?;
+    let rows: Vec<SubstepRow> = rows.into_iter().map(|Object(row)| row).collect();
     let summary = progress::summarize(&machine, required(status, "status")?, stage, &rows)
         .map_err(|error| invalid("stage", error))?;
     JsonbResult::write(&summary)

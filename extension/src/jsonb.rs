@@ -29,9 +29,9 @@ impl JsonbArg<'_> {
         self.bytes
     }
 
-    /// Reads the value into its type; `name` is the argument's, for the error.
-    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, ErrorReport> {
-        self.try_read().map_err(|error| invalid(name, error))
+    /// Reads the value into its type; `name` is the argument's and `problem` what is wrong with it, for the error.
+    pub fn read<T: DeserializeOwned>(&self, name: &str, problem: &str) -> Result<T, ErrorReport> {
+        self.try_read().map_err(|_| invalid(name, problem))
     }
 
     /// Reads the value into its type.

@@ -6,6 +6,7 @@
 //! | `machines` | compiled machines, kept per backend |
 //! | `jsonb` | jsonb in and out without a detour over a generic value |
 //! | `failure` | errors with their SQLSTATE |
+//! | `comments` | what the catalog says of the functions, and who may call them: nobody yet |
 //!
 //! The extension owns functions and no table; the schema `bindery` stands on it.
 
@@ -14,6 +15,7 @@
     reason = "pgrx raises an ErrorReport by value, and only a caller's mistake makes one"
 )]
 
+mod comments;
 mod failure;
 mod functions;
 mod jsonb;

@@ -22,7 +22,7 @@ pub fn machine(argument: &JsonbArg<'_>) -> Result<Rc<Machine>, ErrorReport> {
     if let Some(known) = MACHINES.with_borrow(|machines| machines.get(argument.bytes()).cloned()) {
         return Ok(known);
     }
-    let machine: Rc<Machine> = Rc::new(argument.read("machine")?);
+    let machine: Rc<Machine> = Rc::new(argument.read("machine", "this is not a compiled pipeline")?);
     MACHINES.with_borrow_mut(|machines| {
         if machines.len() >= CAPACITY {
             machines.clear();

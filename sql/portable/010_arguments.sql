@@ -24,3 +24,8 @@ begin
     hint = 'Pass a machine as bindery_core.compile_pipeline gives it, and rows as docs/architecture.md shows them.';
 end
 $$;
+
+comment on function bindery_core.refuse_null(text) is
+  'Raises 22004 for an argument that must not be null. argument: its name. Gives nothing.';
+comment on function bindery_core.refuse(text, text) is
+  'Raises 22023 for an argument of another form. argument: its name; problem: what is wrong with it. Gives nothing.';

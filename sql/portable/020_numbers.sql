@@ -52,3 +52,12 @@ begin
   return case when a / 2 + b / 2 >= 8.98846567431158e307 then 'Infinity' else a + b end;
 end
 $$;
+
+comment on function bindery_core.as_double(jsonb) is
+  'The double that a JSON number stands for, too small a one 0; null where the value is no number. Errors: 22003 beyond the range of doubles, which callers rule out.';
+comment on function bindery_core.product(double precision, double precision) is
+  'a times b, both 0 or more; 0 or Infinity where Postgres would refuse the result. No errors.';
+comment on function bindery_core.quotient(double precision, double precision) is
+  'a by b, both 0 or more and b above 0; 0 or Infinity where Postgres would refuse the result. No errors.';
+comment on function bindery_core.total(double precision, double precision) is
+  'a plus b, both 0 or more; Infinity where Postgres would refuse the result. No errors.';

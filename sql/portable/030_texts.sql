@@ -95,3 +95,14 @@ begin
     nullif(array_to_string(trim_array(names, 1), ', '), ''), names[cardinality(names)]);
 end
 $$;
+
+comment on function bindery_core.quoted(text) is
+  'A text as JSON writes it, with what nobody sees escaped as well. No errors.';
+comment on function bindery_core.number_text(jsonb) is
+  'A JSON number as Rust writes it: whole ones as they are, others as the shortest double. Errors: 22003 beyond the range of doubles, which callers rule out.';
+comment on function bindery_core.describe(jsonb) is
+  'A JSON value in a few words, for the text of a fault. No errors.';
+comment on function bindery_core.label_of(text) is
+  'A label for people, made of a name: GENERATING_SCENES gives Generating scenes. No errors.';
+comment on function bindery_core.listed(text[], text) is
+  'The names as a list: A, B or C. conjunction: the word before the last. No errors.';

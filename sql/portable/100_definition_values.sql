@@ -124,3 +124,22 @@ begin
   return case when seconds > 0 and seconds <= 3650 * 86400.0 then seconds end;
 end
 $$;
+
+comment on function bindery_core.fault(text, text) is
+  'A fault of a definition: {"path", "problem"}. No errors.';
+comment on function bindery_core.value_faults(boolean, text, text, jsonb) is
+  'The faults of a value that may be left out: none where it is valid, null or absent. No errors.';
+comment on function bindery_core.is_name(jsonb, text) is
+  'Whether a value is a name of this kind: state, substep or guard. No errors.';
+comment on function bindery_core.name_faults(jsonb, text, text) is
+  'The faults of a name of this kind (state, substep, guard) that must be there. No errors.';
+comment on function bindery_core.unknown_key_faults(jsonb, text[], text) is
+  'The faults of an objects keys: one for each that is not known, by name. No errors.';
+comment on function bindery_core.label_value(jsonb) is
+  'A label, 1 to 200 characters; null where the value is none. No errors.';
+comment on function bindery_core.weight_value(jsonb) is
+  'A weight, 0 to 1000000000; null where the value is none. No errors.';
+comment on function bindery_core.attempts_value(jsonb) is
+  'A number of attempts, whole and at least 1; null where the value is none. No errors.';
+comment on function bindery_core.seconds_value(jsonb) is
+  'The seconds of a duration such as "2 minutes"; null where the value is none. No errors.';

@@ -136,3 +136,10 @@ begin
   end if;
 end
 $$;
+
+comment on function bindery_core.read_next(jsonb, text) is
+  'Of a states keys, where it leads to: the edges that are fit for use, and the faults of the others. No errors.';
+comment on function bindery_core.read_rework(jsonb, text) is
+  'Of a states keys, where it leads back to: the names that are fit for use, and the faults of the others. No errors.';
+comment on function bindery_core.read_substeps(jsonb, text) is
+  'Of a states keys, its substeps: those that are fit for use, and the faults of the others. No errors.';

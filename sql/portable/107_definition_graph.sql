@@ -97,3 +97,10 @@ begin
   return faults;
 end
 $$;
+
+comment on function bindery_core.closure(bigint[]) is
+  'From what each state leads to directly, what it leads to at all; one bit a state, one entry a state. No errors.';
+comment on function bindery_core.cycle_through(integer, bigint[]) is
+  'A shortest way along forward edges from a state back to itself, without the return; asked only where there is one. No errors.';
+comment on function bindery_core.graph_faults(jsonb[], bigint[], bigint[]) is
+  'The faults of the graph that these states make: circles, ends, what cannot be reached. direct, reach: as for closure. No errors.';

@@ -202,5 +202,7 @@ begin
 end
 $$;
 
+comment on function bindery_core.read_state(jsonb, text, boolean, text[]) is
+  'A state as it was written: what of it is fit for use, what of that the graph may rely on, and its faults. earlier: the names above it. No errors.';
 comment on function bindery_core.compile_pipeline(jsonb) is
-  '{"machine": …}, or {"faults": [{"path", "problem"}]} with every fault of the definition.';
+  'Compiles the definition of a pipeline. Gives {"machine": …}, or {"faults": [{"path": …, "problem": …}]} with every fault of the definition and its JSON path. Errors: 22004 where the definition is null.';

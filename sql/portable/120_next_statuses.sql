@@ -1,5 +1,5 @@
--- What may follow a status, guards aside.
--- Invariant: forward, back, then FAILED and CANCELLED; core/src/transition.rs in SQL.
+-- What may follow a status, guards aside; and where a rewind may go.
+-- Invariant: forward, back, then FAILED and CANCELLED; what lies before, then where it failed; core/src/transition.rs in SQL.
 -- Locks: none.
 create function bindery_core.following(machine jsonb, status text, stage text) returns text[]
 language plpgsql immutable parallel safe
@@ -37,5 +37,44 @@ begin
 end
 $$;
 
+create function bindery_core.earlier(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+declare
+  failed constant boolean := status = 'FAILED';
+  state constant jsonb := case when failed then bindery_core.current_state(machine, status, stage)
+    else bindery_core.state_named(machine, status) end;
+begin
+  if (state ->> 'final')::boolean is not false then
+    return '{}';
+  end if;
+  return array(select jsonb_array_elements_text(bindery_core.states_before(machine, state ->> 'name')))
+    || case when failed then array[state ->> 'name'] end;
+end
+$$;
+
+create function bindery_core.rewind_targets(machine jsonb, status text, stage text) returns text[]
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  if machine is null then
+    perform bindery_core.refuse_null('machine');
+  elsif not bindery_core.is_machine(machine) then
+    perform bindery_core.refuse('machine', 'this is not a compiled pipeline');
+  elsif status is null then
+    perform bindery_core.refuse_null('status');
+  end if;
+  return bindery_core.earlier(machine, status, stage);
+end
+$$;
+
+comment on function bindery_core.following(jsonb, text, text) is
+  'next_statuses, of arguments that were looked at. No errors.';
 comment on function bindery_core.next_statuses(jsonb, text, text) is
-  'What is allowed from here, guards aside.';
+  'The statuses that may follow, guards aside: forward, back by rework, then FAILED and CANCELLED; empty where the book is at its end. machine, status, stage: as for transition_error. Errors: 22004 for a null machine or status, 22023 for what is no machine.';
+comment on function bindery_core.earlier(jsonb, text, text) is
+  'rewind_targets, of arguments that were looked at. No errors.';
+comment on function bindery_core.rewind_targets(jsonb, text, text) is
+  'The states that an operator may take a book back to: those before its own, in the pipeline''s order, then for a FAILED book the one it failed in; empty where there is none or the book is at its end. machine, status, stage: as for transition_error. Errors: 22004 for a null machine or status, 22023 for what is no machine.';

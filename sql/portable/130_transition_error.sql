@@ -21,6 +21,37 @@ begin
 end
 $$;
 
+create function bindery_core.is_facts(facts jsonb) returns boolean
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  -- In an array of facts the paths below would find facts, too.
+  return jsonb_typeof(facts) = 'object' and not facts @@ 'exists($.substeps_complete.type() ? (@ != "boolean" && @ != "null"))
+    || exists($.attempts_left.type() ? (@ != "boolean" && @ != "null")) || exists($.rewind.type() ? (@ != "boolean" && @ != "null"))
+    || exists($.guards.type() ? (@ != "object" && @ != "null")) || exists($.guards.*.type() ? (@ != "boolean"))';
+end
+$$;
+
+-- The refusal of a step back, where the book is in a state of its pipeline that is not its end.
+create function bindery_core.rewind_error(status text, target text, states text[], allowed text[]) returns text
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  if target = any (allowed) then
+    return null;
+  elsif allowed = '{}' then
+    return format('A book in %s cannot be rewound; there is no earlier state.', status);
+  end if;
+  return format(case
+      when target = status then 'A book in %1$s is already in %1$s; it'
+      when target = any (states) then 'A book in %1$s cannot be rewound to %2$s; it'
+      else 'This pipeline has no state %2$s; a book in %1$s'
+    end || ' may be rewound to %3$s.', status, target, bindery_core.listed(allowed, 'or'));
+end
+$$;
+
 create function bindery_core.transition_error(machine jsonb, status text, stage text, target text, facts jsonb) returns text
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -29,12 +60,7 @@ declare
   states text[];
   allowed text[];
 begin
-  if jsonb_typeof(facts) <> 'object'
-    or jsonb_path_exists(facts, '$.substeps_complete.type() ? (@ != "boolean" && @ != "null")')
-    or jsonb_path_exists(facts, '$.attempts_left.type() ? (@ != "boolean" && @ != "null")')
-    or jsonb_path_exists(facts, '$.guards.type() ? (@ != "object" && @ != "null")')
-    or jsonb_path_exists(facts, '$.guards.*.type() ? (@ != "boolean")')
-  then
+  if not bindery_core.is_facts(facts) then
     perform bindery_core.refuse('facts', 'expected an object of booleans, with guards as another one');
   elsif machine is null then
     perform bindery_core.refuse_null('machine');
@@ -46,16 +72,20 @@ begin
     perform bindery_core.refuse_null('target');
   end if;
 
-  allowed := bindery_core.following(machine, status, stage);
-  if target = any (allowed) then
-    return bindery_core.unmet_guard(status, jsonb_path_query_first(bindery_core.state_named(machine, status),
-      '$.next[*] ? (@.to == $target)', jsonb_build_object('target', target)), facts);
+  if (facts ->> 'rewind')::boolean is not true then
+    allowed := bindery_core.following(machine, status, stage);
+    if target = any (allowed) then
+      return bindery_core.unmet_guard(status, jsonb_path_query_first(bindery_core.state_named(machine, status),
+        '$.next[*] ? (@.to == $target)', jsonb_build_object('target', target)), facts);
+    end if;
   end if;
   states := array(select jsonb_path_query(machine, '$.states[*].name') #>> '{}') || array['FAILED', 'CANCELLED'];
   if status <> all (states) then
     return format('This pipeline has no state %s; its states are %s.', status, bindery_core.listed(states, 'and'));
-  elsif allowed = '{}' then
+  elsif status in ('CANCELLED', machine #>> '{states,-1,name}') then
     return format('%s is final; nothing follows it.', status);
+  elsif allowed is null then
+    return bindery_core.rewind_error(status, target, states, bindery_core.earlier(machine, status, stage));
   end if;
   return format(case
       when target = status then 'A book in %1$s is already in %1$s'
@@ -65,5 +95,11 @@ begin
 end
 $$;
 
+comment on function bindery_core.unmet_guard(text, jsonb, jsonb) is
+  'Why the guard of an edge from this status does not hold, by these facts; null where it does, or there is none. No errors.';
+comment on function bindery_core.is_facts(jsonb) is
+  'Whether this is what transition_error takes as facts; null for null. No errors.';
+comment on function bindery_core.rewind_error(text, text, text[], text[]) is
+  'Why a book of this status may not be rewound to target; null where it may. states: all of the pipeline; allowed: as rewind_targets gives them. No errors.';
 comment on function bindery_core.transition_error(jsonb, text, text, text, jsonb) is
-  'Null where the transition is allowed, else the reason, naming what would be allowed.';
+  'Why a book may not change its status; null where it may. machine: as compile_pipeline gives it; status, stage: the book''s (stage: the state a halted book was last in; null: the initial one); target: the status it is to have; facts: {"substeps_complete", "attempts_left", "guards": {NAME: boolean}}, where what is missing does not hold, and "rewind": true for an operator''s step back, which goes by rewind_targets and asks no guard; null: no facts. Gives a sentence that names what would be allowed. Errors: 22004 for a null machine, status or target, 22023 for a machine or facts of another form.';

@@ -13,7 +13,8 @@ end
 $$;
 
 create function bindery_core.report_verdict(
-  machine jsonb, status text, stage text, attempt integer, report_stage text, substep text, report_attempt integer, planned boolean)
+  machine jsonb, status text, stage text, attempt integer, report_stage text, substep text, report_attempt integer, planned boolean,
+  last_attempt integer default null)
 returns text
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -55,11 +56,13 @@ begin
     end if;
   elsif bindery_core.reaches(machine, reported ->> 'name', current ->> 'name') then
     return 'stale';
+  elsif report_attempt <= coalesce(last_attempt, 0) then
+    -- A straggler from an earlier visit: the book's next attempt there is one more than its last.
+    return 'stale';
   elsif not (machine ->> 'auto_advance')::boolean or not jsonb_path_exists(current,
       '$.next[*] ? (@.to == $to && (!exists(@.guard) || @.guard == null))', jsonb_build_object('to', reported -> 'name')) then
     return 'stage_not_reached';
-  elsif report_attempt > 1 then
-    -- The book would be in its first attempt there.
+  elsif report_attempt > coalesce(last_attempt, 0)::bigint + 1 then
     return 'attempt_ahead';
   else
     verdict := 'advance';
@@ -68,5 +71,7 @@ begin
 end
 $$;
 
-comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean) is
-  'What becomes of a progress report: accept, stale, advance, or the code of the error.';
+comment on function bindery_core.takes_substep(jsonb, text) is
+  'Whether a state takes reports on this substep without a book having planned it. No errors.';
+comment on function bindery_core.report_verdict(jsonb, text, text, integer, text, text, integer, boolean, integer) is
+  'What becomes of a progress report: accept, stale (too late: without effect), advance (it takes the book to its stage first), or the code of its refusal: unknown_stage, stage_not_reached, unknown_substep, attempt_ahead. machine, status, stage: as for transition_error; attempt: the book''s; report_stage, substep, report_attempt: the report''s, null where it names none; planned: whether the book itself knows the substep; last_attempt: the highest attempt the book ever had at report_stage, null where it never was there or is there now. Errors: 22004 for a null machine, status, attempt or planned, 22023 for what is no machine.';

@@ -162,5 +162,11 @@ begin
 end
 $$;
 
+comment on function bindery_core.is_rows(jsonb) is
+  'Whether these are progress rows as summarize takes them. No errors.';
+comment on function bindery_core.shown(double precision) is
+  'A percent as it is shown: two decimals, halves up, below 100 unless it is 100. No errors.';
+comment on function bindery_core.mean_of_giants(double precision[], double precision[]) is
+  'The weighted mean of percents where weights are so big that sums may overflow; 0 where they do. No errors.';
 comment on function bindery_core.summarize(jsonb, text, text, jsonb) is
-  '{overall, stage_progress, substeps, stages} of a book in this state with these progress rows.';
+  'How far a book is: {"overall", "stage_progress"} in percent, two decimals, "substeps" of its stage and "stages" of its pipeline. machine, status, stage: as for transition_error; substeps: the book''s progress rows of that stage, [{"substep", "weight"?, "progress"?, "done"?, "total"?, "unit"?, "message"?}]. Errors: 22004 for a null machine, status or substeps, 22023 for a machine or rows of another form, or a status or stage that the pipeline does not have.';

@@ -15,8 +15,8 @@ select is(tap.snapshot(1), (select s from before), 'the book is as it was after 
 select ok(length(e ->> 'hint') > 10, 'the refusal says what to do instead')
 from tap.error(format('update bindery.book_status set attempt = 9 where book_id = %L', tap.id(1))) e;
 select is(tap.outcome(format('update bindery.book_status set %s where book_id = %L', change, tap.id(1))), code, format('%s is refused', why))
-from (values ('title = repeat(''x'', 1025)', '23514', 'a title that is too long'), ('message = repeat(''x'', 8193)', '23514', 'a message that is too long'),
-  ('metadata = ''[]''', '23514', 'metadata that is no object'), ('metadata = null', '23502', 'metadata that is null'), ('error = ''"x"''', '23514', 'an error that is no object'),
+from (values ('title = repeat(''x'', 1025)', 'PT422 bad_input', 'a title that is too long'), ('message = repeat(''x'', 8193)', 'PT422 bad_input', 'a message that is too long'),
+  ('metadata = ''[]''', 'PT422 bad_input', 'metadata that is no object'), ('metadata = null', 'PT422 bad_input', 'metadata that is null'), ('error = ''"x"''', 'PT422 bad_input', 'an error that is no object'),
   ('overall_progress = 50', 'PT422 column_is_derived', 'a percentage by hand'), ('completed_at = now()', 'PT422 column_is_derived', 'a completion by hand'),
   ('status = null', 'PT422 bad_input', 'a status that is null')) v(change, code, why);
 

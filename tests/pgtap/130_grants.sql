@@ -13,25 +13,37 @@ insert into may_call values
   -- what reading stands on
   ('bindery_core.summarize(jsonb,text,text,jsonb)', 'as'), ('bindery_internal.error(text,text,text,text,jsonb)', 'as'),
   ('bindery_internal.health(bindery.book_status,jsonb,timestamp with time zone)', 'as'), ('bindery_internal.kept(boolean,bindery.book_progress)', 'as'),
-  ('bindery_internal.machine(text,integer)', 'as'), ('bindery_internal.now()', 'as'), ('bindery_internal.raise_error(jsonb)', 'as'),
+  ('bindery_internal.machine(text,integer)', 'as'), ('bindery_internal.state_of(jsonb,text)', 'as'), ('bindery_internal.now()', 'as'), ('bindery_internal.raise_error(jsonb)', 'as'),
   ('bindery_internal.substep_rows(uuid,text,boolean)', 'as'), ('bindery_internal.unknown_book(uuid)', 'as'), ('bindery_internal.user_id()', 'as'),
   -- writing: the service
   ('bindery.define_pipeline(text,jsonb)', 's'), ('bindery_internal.define_pipeline(text,jsonb)', 's'),
-  ('bindery.fail_book(uuid,jsonb,text)', 's'), ('bindery.cancel_book(uuid,text,bigint)', 's'),
+  ('bindery.fail_book(uuid,jsonb,text,bigint,integer)', 's'), ('bindery.cancel_book(uuid,text,bigint)', 's'),
   ('bindery.prune_events(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_events(timestamp with time zone,integer)', 's'),
   ('bindery.heartbeat(uuid,integer)', 's'), ('bindery_internal.do_heartbeats(jsonb)', 's'),
-  ('bindery.plan_substeps(uuid,text,jsonb)', 's'), ('bindery_internal.do_plan(uuid,text,jsonb)', 's'),
+  ('bindery.plan_substeps(uuid,text,jsonb,bigint)', 's'), ('bindery_internal.do_plan(uuid,text,jsonb,bigint)', 's'),
   ('bindery.register_book(uuid,uuid,text,text,jsonb)', 's'), ('bindery_internal.do_register(uuid,uuid,text,text,jsonb)', 's'),
   ('bindery.report_progress(uuid,text,double precision,double precision,double precision,text,text,jsonb,text,integer)', 's'), ('bindery_internal.do_report(jsonb)', 's'),
-  ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint)', 's'),
-  ('bindery.transition_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb)', 's'),
+  ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint,text)', 's'),
+  ('bindery.rewind_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_rewind(uuid,text,text,bigint)', 's'),
+  ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean)', 's'),
   ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'),
   -- relaying: the service and the relay
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
   ('bindery.apply_events(text,bigint,text,jsonb)', 'sr'), ('bindery_internal.apply_events(text,bigint,text,jsonb)', 'sr'),
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
   ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
-  ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr');
+  ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
+  ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
+-- Pipelines as XState configs.
+insert into may_call values
+  ('bindery.pipeline_xstate(text,integer)', 'as'), ('bindery_internal.latest_version(text)', 'as'), ('bindery_internal.xstate_node(jsonb)', 'as'),
+  ('bindery_internal.xstate_edge(text,text,text)', 'as'), ('bindery_internal.unknown_pipeline(text,integer)', 'as');
+-- dead letters and retention: the service
+insert into may_call values
+  ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
+  ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
+  ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
+insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p

@@ -8,7 +8,7 @@ create temp view tables as select c.* from pg_class c where c.relnamespace = 'bi
 
 select is_empty($$select function from functions where lanname in ('sql', 'plpgsql') and not coalesce('search_path=""' = any (proconfig), false)$$, 'every function pins its search_path to nothing');
 select is_empty($$select function from functions where prosecdef and nspname <> 'bindery_internal'$$, 'only bindery_internal has SECURITY DEFINER functions');
-select is_empty($$select function from functions where nspname = 'bindery' and obj_description(oid, 'pg_proc') is null$$, 'every function of bindery has a comment');
+select is_empty($$select function from functions where nspname in ('bindery', 'bindery_core') and obj_description(oid, 'pg_proc') is null$$, 'every function of bindery and of the kernel has a comment');
 select is_empty($$select relname from tables where obj_description(oid, 'pg_class') is null$$, 'every table has a comment');
 select is_empty($$select relname, attname from tables t join pg_attribute a on a.attrelid = t.oid where attnum > 0 and not attisdropped and col_description(t.oid, attnum) is null$$, 'every column has a comment');
 select is_empty($$select nspname from pg_namespace where nspname in ('bindery', 'bindery_internal') and obj_description(oid, 'pg_namespace') is null$$, 'the schemas have comments');
@@ -16,14 +16,38 @@ select is_empty($$select proname from functions where nspname = 'bindery' group 
 select is_empty($$select function from functions where nspname = 'bindery' and pronargs > 0 and (proargnames is null or '' = any (proargnames))$$, 'every argument has a name: they are the keys of the JSON');
 select is_empty($$select function from functions where nspname = 'bindery' and provariadic <> 0$$, 'none is variadic');
 select set_eq($$select proname::text, pronargs - pronargdefaults from functions where nspname = 'bindery'$$,
-  $$values ('define_pipeline', 2), ('register_book', 1), ('transition_book', 2), ('report_progress', 1), ('plan_substeps', 3), ('heartbeat', 1), ('fail_book', 1), ('resume_book', 1), ('cancel_book', 1), ('status_at', 2), ('prune_events', 1),
-    ('get_book_status', 1), ('get_resume_point', 1), ('list_books', 0), ('acquire_stream', 2), ('renew_stream', 2), ('release_stream', 2), ('apply_events', 4), ('take_outbox', 0)$$,
+  $$values
+    ('acquire_stream', 2),
+    ('apply_events', 4),
+    ('cancel_book', 1),
+    ('define_pipeline', 2),
+    ('fail_book', 1),
+    ('get_book_status', 1),
+    ('get_resume_point', 1),
+    ('heartbeat', 1),
+    ('list_books', 0),
+    ('pipeline_xstate', 1),
+    ('plan_substeps', 3),
+    ('prune_dead_letters', 1),
+    ('prune_events', 1),
+    ('prune_outbox', 1),
+    ('register_book', 1),
+    ('release_stream', 2),
+    ('renew_stream', 2),
+    ('replay_dead_letters', 0),
+    ('report_progress', 1),
+    ('resume_book', 1),
+    ('rewind_book', 2),
+    ('status_at', 2),
+    ('sweep', 0),
+    ('take_outbox', 0),
+    ('transition_book', 2)$$,
   'these are the functions of the API, each with the number of arguments it cannot do without');
 select set_eq($$select relname::text from tables$$, array['pipelines', 'book_status', 'book_progress', 'book_events', 'outbox', 'relay_cursors', 'dead_letters'], 'these are the tables');
 select is_empty($$select function from functions where nspname = 'bindery_core' and (provolatile = 'v' or proparallel <> 's')$$, 'the kernel is immutable or stable, and parallel safe');
 create temp table kernel as select exists (select from pg_extension where extname = 'bindery') as native;
-select set_eq($$select proname::text from functions, kernel where nspname = 'bindery_core' and (native or obj_description(oid, 'pg_proc') is not null)$$,
-  array['compile_pipeline', 'transition_error', 'next_statuses', 'report_verdict', 'summarize'], 'these are the functions of the kernel');
+select set_eq($$select proname::text from functions, kernel where nspname = 'bindery_core' and (native or proname ~ '^(compile_pipeline|transition_error|next_statuses|rewind_targets|report_verdict|summarize)$')$$,
+  array['compile_pipeline', 'transition_error', 'next_statuses', 'rewind_targets', 'report_verdict', 'summarize'], 'these are the functions of the kernel');
 select is_empty($$select c.relname from pg_depend d join pg_class c on c.oid = d.objid and d.classid = 'pg_class'::regclass join pg_extension e on e.oid = d.refobjid where e.extname = 'bindery' and d.deptype = 'e'$$,
   'the extension owns no table');
 

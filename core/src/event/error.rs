@@ -98,11 +98,22 @@ pub enum EventError {
         /// The field.
         field: Cow<'static, str>,
     },
-    /// A NUL character, which the database cannot store, in a text or in a text within JSON.
-    #[error("{field} holds a NUL character, which no text may")]
+    /// In a text a control character or one that overrides the direction of text; within JSON NUL, which the database cannot
+    /// store.
+    #[error("{field} holds U+{:04X}, which no text may", u32::from(*.found))]
     ControlCharacter {
         /// The field.
         field: Cow<'static, str>,
+        /// The first such character.
+        found: char,
+    },
+    /// JSON nested too deep.
+    #[error("{field} is nested too deep; expected up to {limit} levels")]
+    TooDeep {
+        /// The field.
+        field: Cow<'static, str>,
+        /// How many levels it may have.
+        limit: usize,
     },
 }
 
@@ -123,6 +134,7 @@ impl EventError {
             Self::TooLarge { .. } => "too_large",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::ControlCharacter { .. } => "control_character",
+            Self::TooDeep { .. } => "too_deep",
         }
     }
 }

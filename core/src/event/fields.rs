@@ -6,8 +6,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::json::{as_text, holds_nul, json_size};
-use super::{EventError, MAX_ENTRY_BYTES, MAX_JSON_BYTES};
+use super::json::{as_text, holds_nul, is_deeper, json_size, refused_character};
+use super::{EventError, MAX_ENTRY_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH};
 
 /// A field that a rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,8 +236,8 @@ impl Fields {
                 return Err(EventError::WrongType { field: field.name().into(), expected });
             }
         };
-        if text.as_bytes().contains(&0) {
-            return Err(EventError::ControlCharacter { field: field.name().into() });
+        if let Some(found) = refused_character(text) {
+            return Err(EventError::ControlCharacter { field: field.name().into(), found });
         }
         // Bytes are quick to count, and there are no fewer of them than characters.
         if text.len() > limit && text.chars().count() > limit {
@@ -279,7 +279,9 @@ impl Fields {
             if !fits(value) {
                 Err(EventError::WrongType { field: field.name().into(), expected })
             } else if holds_nul(value) {
-                Err(EventError::ControlCharacter { field: field.name().into() })
+                Err(EventError::ControlCharacter { field: field.name().into(), found: '\0' })
+            } else if is_deeper(value, MAX_JSON_DEPTH) {
+                Err(EventError::TooDeep { field: field.name().into(), limit: MAX_JSON_DEPTH })
             } else {
                 Ok(())
             }

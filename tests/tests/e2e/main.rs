@@ -14,12 +14,14 @@
 //! | `upgrade` | from an older version of the schema, with its books |
 //! | `dump` | the golden file, and a copy in another server |
 //! | `watch` | the books as lines |
+//! | `docs` | docs/api.md: every function, and examples that run |
 //!
 //! `support` asks the database, `load` makes up events, `produce` adds them, `live` has books in every kind of status,
 //! and `oracle` knows what must have become of them.
 
 mod concurrency;
 mod crash;
+mod docs;
 mod dump;
 mod fencing;
 mod illegal;

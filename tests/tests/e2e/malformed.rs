@@ -35,6 +35,7 @@ fn kinds(book: &str) -> Vec<Bad> {
     let long = "x".repeat(1024 * 1024);
     let wordy = "x".repeat(8193);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let too_deep = format!("{}1{}", "[".repeat(65), "]".repeat(65));
     let name = "a".repeat(64);
     let big = json!({"pixels": "x".repeat(70_000)}).to_string();
     let bad = |name, reason, fields: &[(&str, &str)]| Bad { name, entry: entry(fields.iter().copied()), reason };
@@ -104,7 +105,8 @@ fn kinds(book: &str) -> Vec<Bad> {
         progress("substep with a long name", "too_long", &[("progress", "1"), ("substep", &name)]),
         progress("checkpoint is no JSON", "bad_json", &[("progress", "1"), ("checkpoint", "{\"next\": ")]),
         progress("checkpoint of half a character", "bad_json", &[("progress", "1"), ("checkpoint", r#""\ud800""#)]),
-        progress("checkpoint too deep", "bad_json", &[("progress", "1"), ("checkpoint", &deep)]),
+        progress("checkpoint too deep for any parser", "bad_json", &[("progress", "1"), ("checkpoint", &deep)]),
+        progress("checkpoint too deep", "too_deep", &[("progress", "1"), ("checkpoint", &too_deep)]),
         progress("checkpoint too large", "too_large", &[("progress", "1"), ("checkpoint", &big)]),
         progress(
             "checkpoint with NUL",
@@ -112,6 +114,8 @@ fn kinds(book: &str) -> Vec<Bad> {
             &[("progress", "1"), ("checkpoint", r#"{"a": "\u0000"}"#)],
         ),
         progress("message with NUL", "control_character", &[("progress", "1"), ("message", "a\0b")]),
+        progress("message with an escape", "control_character", &[("progress", "1"), ("message", "\u{1b}[31mred")]),
+        progress("message turned around", "control_character", &[("progress", "1"), ("message", "txt.\u{202e}exe")]),
         progress("long message", "too_long", &[("progress", "1"), ("message", &wordy)]),
         progress("1 MB message", "too_large", &[("progress", "1"), ("message", &long)]),
         progress("the same field twice", "conflicting_fields", &[("progress", "1"), ("progress", "2")]),

@@ -1,0 +1,77 @@
+-- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked as a role that has no rights.
+-- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks; one that is missing, raises, or
+-- answers null does not hold. Locks: none of ours.
+create or replace function bindery_internal.guard_function(guard text) returns regproc
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  parts constant text[] := string_to_array(case when guard ~ '[.]' then guard else 'public.' || guard end, '.');
+begin
+  return (
+    select p.oid::regproc from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = parts[1] and p.proname = parts[2] and p.prokind = 'f' and p.pronargs = 1
+      and p.proargtypes[0] = 'bindery.book_status'::regtype and p.prorettype = 'boolean'::regtype);
+end
+$$;
+
+create or replace function bindery_internal.ask_guard(guard regproc, book bindery.book_status) returns boolean
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  answer boolean;
+begin
+  execute format('select %s($1)', guard) into answer using book;
+  return answer;
+exception when others then
+  -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
+  if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+    raise;
+  end if;
+  raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
+  return null;
+end
+$$;
+
+-- Only the owner's rights count in a definer function, so its owner is the one who has none.
+do $$
+begin
+  if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    execute format('grant bindery_guard to %I', current_user);
+    execute format('grant execute on function bindery_internal.ask_guard(regproc, bindery.book_status) to %I', current_user);
+  end if;
+  grant create on schema bindery_internal to bindery_guard;
+  alter function bindery_internal.ask_guard(regproc, bindery.book_status) owner to bindery_guard;
+  revoke create on schema bindery_internal from bindery_guard;
+end
+$$;
+
+-- Every guard of a machine that is an SQL function and could not be asked, as faults with their JSON paths.
+create or replace function bindery_internal.guard_faults(machine jsonb) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('path', format('$.states[%s].next[%s].guard', s.ord - 1, e.ord - 1), 'problem', p.problem)
+      order by s.ord, e.ord), '[]')
+    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord)
+    cross join jsonb_array_elements(s.state -> 'next') with ordinality as e(edge, ord)
+    cross join lateral (select bindery_internal.guard_function(e.edge ->> 'guard') as called) as f
+    cross join lateral (select case
+        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', e.edge ->> 'guard')
+        when not has_function_privilege('bindery_guard', f.called::oid, 'execute')
+          or not has_schema_privilege('bindery_guard', (select c.pronamespace from pg_catalog.pg_proc c where c.oid = f.called::oid), 'usage')
+          then format('the role bindery_guard, as which guards are asked, may not call %s; grant it usage on the schema and execute on the function',
+            e.edge ->> 'guard') end as problem) as p
+    where e.edge ->> 'guard' not in ('substeps_complete', 'attempts_left') and p.problem is not null);
+end
+$$;
+
+comment on function bindery_internal.guard_function(text) is
+  'The function a guard names, schema.function or a function of schema public; null where there is none with this argument and result.';
+comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
+  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
+comment on function bindery_internal.guard_faults(jsonb) is
+  'The guards of a compiled machine that are no SQL functions bindery_guard may call: [{path, problem}].';

@@ -1,0 +1,35 @@
+-- prune_outbox: deletes old messages that nobody has published, in small batches that block nobody.
+-- Invariants: from the front only, so that of a book's messages no later one goes before an earlier one; a call looks at no more
+-- than a batch. Locks: skips messages that a publisher has taken.
+create or replace function bindery_internal.prune_outbox(before timestamptz, batch integer) returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  pruned integer;
+begin
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_outbox.before, prune_outbox.batch));
+  with front as materialized (
+    select c.id, c.created_at from bindery.outbox c
+    order by c.id limit prune_outbox.batch
+    for update skip locked)
+  delete from bindery.outbox o
+  where o.id in (select f.id from front f where f.created_at < prune_outbox.before);
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+
+create or replace function bindery.prune_outbox(before timestamptz, batch integer default 1000) returns integer
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return bindery_internal.prune_outbox(prune_outbox.before, prune_outbox.batch);
+end
+$$;
+
+comment on function bindery_internal.prune_outbox(timestamptz, integer) is 'See bindery.prune_outbox.';
+comment on function bindery.prune_outbox(timestamptz, integer) is
+  'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, unpublished, and gives how many; call it until it gives 0.
+For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
