@@ -17,6 +17,15 @@ alter table bindery.book_status enable trigger user;
 alter table bindery.book_progress enable trigger user;
 
 -- Functions and triggers that are gone, or whose arguments or result changed.
+drop function bindery.transition_book(uuid, text, text, bigint);
+drop function bindery.plan_substeps(uuid, text, jsonb);
+drop function bindery.fail_book(uuid, jsonb, text);
+drop function bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb);
+drop function bindery_internal.do_plan(uuid, text, jsonb);
+drop function bindery_internal.do_resume(uuid, bigint);
+drop function bindery_internal.facts(bindery.book_status, jsonb);
+drop function bindery_internal.illegal_transition(jsonb, text, text, text, text);
+drop function bindery_internal.refused_transition(bindery.book_status, text);
 
 -- Columns, constraints and indexes; a new column stands last in its table's file, too.
 alter table bindery.book_status

@@ -73,11 +73,13 @@ CREATE TABLE bindery.book_status (
     CONSTRAINT error_is_an_object CHECK ((jsonb_typeof(error) = 'object'::text)),
     CONSTRAINT error_is_small CHECK ((pg_column_size(error) <= 1048576)),
     CONSTRAINT error_while_failed_only CHECK (((error IS NOT NULL) = (status = 'FAILED'::text))),
+    CONSTRAINT message_is_plain_text CHECK ((message !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'::text)),
     CONSTRAINT message_is_short CHECK ((length(message) <= 8192)),
     CONSTRAINT metadata_is_an_object CHECK ((jsonb_typeof(metadata) = 'object'::text)),
     CONSTRAINT metadata_is_small CHECK ((pg_column_size(metadata) <= 1048576)),
     CONSTRAINT overall_progress_is_percent CHECK (((overall_progress >= (0)::double precision) AND (overall_progress <= (100)::double precision))),
     CONSTRAINT stage_progress_is_percent CHECK (((stage_progress >= (0)::double precision) AND (stage_progress <= (100)::double precision))),
+    CONSTRAINT title_is_plain_text CHECK ((title !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'::text)),
     CONSTRAINT title_is_short CHECK ((length(title) <= 1024))
 )
 WITH (fillfactor='70');
@@ -137,7 +139,7 @@ COMMENT ON COLUMN bindery.book_status.error IS 'Why it FAILED: an object with at
 
 -- Name: COLUMN book_status.attempt; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON COLUMN bindery.book_status.attempt IS 'Which try at the current stage this is: 1, and one more at each resume.';
+COMMENT ON COLUMN bindery.book_status.attempt IS 'Which try at the current stage this is: 1, and one more at each resume and each time the book comes back to the stage.';
 
 -- Name: COLUMN book_status.revision; Type: COMMENT; Schema: bindery; Owner: -
 
@@ -153,7 +155,7 @@ COMMENT ON COLUMN bindery.book_status.stage_started_at IS 'When the current atte
 
 -- Name: COLUMN book_status.resume_at; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON COLUMN bindery.book_status.resume_at IS 'When a FAILED book is to be resumed by itself; null: not planned.';
+COMMENT ON COLUMN bindery.book_status.resume_at IS 'When sweep is to resume a FAILED book; null: it waits for a person.';
 
 -- Name: COLUMN book_status.estimated_completion_at; Type: COMMENT; Schema: bindery; Owner: -
 
@@ -207,23 +209,24 @@ $$;
 COMMENT ON FUNCTION bindery.define_pipeline(name text, definition jsonb) IS 'Stores the next version of a pipeline and gives its number.
 The same definition as the latest version gives that one. PT422 bad_definition lists every fault by JSON path.';
 
--- Name: fail_book(uuid, jsonb, text); Type: FUNCTION; Schema: bindery; Owner: -
+-- Name: fail_book(uuid, jsonb, text, bigint, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
-CREATE FUNCTION bindery.fail_book(book_id uuid, error jsonb DEFAULT NULL::jsonb, message text DEFAULT NULL::text) RETURNS SETOF bindery.book_status
+CREATE FUNCTION bindery.fail_book(book_id uuid, error jsonb DEFAULT NULL::jsonb, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer) RETURNS SETOF bindery.book_status
     LANGUAGE plpgsql ROWS 1
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    fail_book.book_id, 'FAILED', fail_book.message, error => coalesce(fail_book.error, '{}')));
+    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt, coalesce(fail_book.error, '{}')));
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;
 
--- Name: FUNCTION fail_book(book_id uuid, error jsonb, message text); Type: COMMENT; Schema: bindery; Owner: -
+-- Name: FUNCTION fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text) IS 'Halts a book as FAILED with an error object ({"code", …}) and a message; gives its row. PT404 unknown_book, PT409 illegal_transition, PT422 bad_input.';
+COMMENT ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) IS 'Halts a book as FAILED with an error object and a message; gives its row.
+The error has a code of yours ({"code": "out_of_memory", …}); with "retry": false the book waits for a person, else sweep resumes it where its stage says retry_after and attempts are left. A worker gives its attempt: from an earlier one than the book''s the call has no effect. PT404 unknown_book, PT409 illegal_transition, stale_revision or attempt_ahead, PT422 bad_input.';
 
 -- Name: get_book_status(uuid); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -295,6 +298,9 @@ CREATE FUNCTION bindery.heartbeat(book_id uuid, attempt integer DEFAULT NULL::in
     SET search_path TO ''
     AS $$
 begin
+  if heartbeat.attempt < 1 then
+    perform bindery_internal.raise_error(bindery_internal.refused_attempt());
+  end if;
   perform bindery_internal.raise_error(bindery_internal.refused_report(h.verdict, heartbeat.book_id, null, null, heartbeat.attempt))
   from bindery_internal.do_heartbeats(jsonb_build_array(
     jsonb_build_object('book_id', heartbeat.book_id, 'attempt', heartbeat.attempt))) h;
@@ -318,23 +324,84 @@ $$;
 
 COMMENT ON FUNCTION bindery.list_books(max_books integer) IS 'The newest books the caller may read, up to 1,000 (100 unless told). For filters and paging read the table book_status.';
 
--- Name: plan_substeps(uuid, text, jsonb); Type: FUNCTION; Schema: bindery; Owner: -
+-- Name: pipeline_xstate(text, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
-CREATE FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) RETURNS SETOF bindery.book_status
+CREATE FUNCTION bindery.pipeline_xstate(name text, version integer DEFAULT NULL::integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  which constant integer := coalesce(pipeline_xstate.version, bindery_internal.latest_version(pipeline_xstate.name));
+  machine constant jsonb := bindery_internal.machine(pipeline_xstate.name, which);
+  id constant text := pipeline_xstate.name;
+  initial constant text := machine #>> '{states,0,name}';
+begin
+  if machine is null then
+    perform bindery_internal.raise_error(bindery_internal.unknown_pipeline(coalesce(id, '(null)'), pipeline_xstate.version));
+  end if;
+  return (
+    select jsonb_build_object(
+      'id', id,
+      'version', which::text,
+      'initial', initial,
+      'meta', jsonb_build_object('pipeline', id, 'version', which, 'total_weight', machine -> 'total_weight',
+        'auto_advance', machine -> 'auto_advance',
+        -- The keys of an object have no order in JSON.
+        'order', jsonb_agg(s.state -> 'name' order by s.ord)),
+      'states', jsonb_object_agg(s.state ->> 'name', bindery_internal.xstate_node(s.state))
+        || jsonb_build_object(
+          'CANCELLED', jsonb_build_object('type', 'final', 'meta', jsonb_build_object('label', 'Cancelled')),
+          'FAILED', jsonb_build_object(
+            'initial', initial,
+            'meta', jsonb_build_object('label', 'Failed'),
+            'on', jsonb_build_object('CANCELLED', bindery_internal.xstate_edge('cancel', 'CANCELLED')),
+            'states', jsonb_object_agg(s.state ->> 'name', jsonb_build_object('on', jsonb_build_object(
+              s.state ->> 'name', bindery_internal.xstate_edge('resume', format('#%s.%s', id, s.state ->> 'name')))))
+              filter (where not (s.state ->> 'final')::boolean))))
+    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord));
+end
+$$;
+
+-- Name: FUNCTION pipeline_xstate(name text, version integer); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.pipeline_xstate(name text, version integer) IS 'A pipeline as a config for XState v5''s createMachine; the latest version unless told.
+An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a child for each state it can resume to: a book that failed in ANALYZING is {"FAILED": "ANALYZING"}. Guards are given by name, weights, labels and limits (seconds) in meta. PT404 unknown_pipeline.';
+
+-- Name: plan_substeps(uuid, text, jsonb, bigint); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint DEFAULT NULL::bigint) RETURNS SETOF bindery.book_status
     LANGUAGE plpgsql ROWS 1
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 begin
-  perform bindery_internal.raise_error(bindery_internal.do_plan(plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps));
+  perform bindery_internal.raise_error(bindery_internal.do_plan(
+    plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps, plan_substeps.expected_revision));
   return query select b.* from bindery.book_status b where b.book_id = plan_substeps.book_id;
 end
 $$;
 
--- Name: FUNCTION plan_substeps(book_id uuid, stage text, substeps jsonb); Type: COMMENT; Schema: bindery; Owner: -
+-- Name: FUNCTION plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) IS 'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 10,000; gives its row.
-Planning again changes weights, never progress. PT404 unknown_book or unknown_stage, PT422 bad_input.';
+COMMENT ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint) IS 'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 10,000; gives its row.
+Planning again changes weights, never progress. PT404 unknown_book or unknown_stage, PT409 stale_revision, PT422 bad_input.';
+
+-- Name: prune_dead_letters(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.prune_dead_letters(before timestamp with time zone, batch integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return bindery_internal.prune_dead_letters(prune_dead_letters.before, prune_dead_letters.batch);
+end
+$$;
+
+-- Name: FUNCTION prune_dead_letters(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.prune_dead_letters(before timestamp with time zone, batch integer) IS 'Deletes up to batch (1 to 100,000) dead letters refused before a moment, and gives how many; call it until it gives 0.
+PT422 bad_input.';
 
 -- Name: prune_events(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -350,7 +417,23 @@ $$;
 -- Name: FUNCTION prune_events(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery; Owner: -
 
 COMMENT ON FUNCTION bindery.prune_events(before timestamp with time zone, batch integer) IS 'Deletes up to batch (1 to 100,000) rows of history older than a moment, and gives how many; call it until it gives 0.
-Each book keeps its newest row. PT422 bad_input.';
+Each book keeps its newest row, and the one that says how it ended. PT422 bad_input.';
+
+-- Name: prune_outbox(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.prune_outbox(before timestamp with time zone, batch integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return bindery_internal.prune_outbox(prune_outbox.before, prune_outbox.batch);
+end
+$$;
+
+-- Name: FUNCTION prune_outbox(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.prune_outbox(before timestamp with time zone, batch integer) IS 'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, unpublished, and gives how many; call it until it gives 0.
+For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
 
 -- Name: register_book(uuid, uuid, text, text, jsonb); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -397,6 +480,20 @@ $$;
 
 COMMENT ON FUNCTION bindery.renew_stream(stream text, epoch bigint) IS 'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.';
 
+-- Name: replay_dead_letters(text, text, uuid, integer, bigint[]); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.replay_dead_letters(stream text DEFAULT NULL::text, reason text DEFAULT NULL::text, book_id uuid DEFAULT NULL::uuid, max_letters integer DEFAULT 100, ids bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(applied bigint, stale bigint, dead bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select r.applied, r.stale, r.dead from bindery_internal.replay_dead_letters(stream, reason, book_id, max_letters, ids) r;
+$$;
+
+-- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]) IS 'Applies dead letters once more, the oldest first, up to max_letters (1 to 10,000), and counts the events: applied, stale, dead.
+All filters given must fit: the stream, the reason, the book, the letters'' ids. What took effect or came too late is deleted; the rest stays with its newest reason. The history names replay as the actor. Truncated letters and entries that the relay could not read stay as they are: send those again. PT409 replay_running, PT422 bad_input.';
+
 -- Name: report_progress(uuid, text, double precision, double precision, double precision, text, text, jsonb, text, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
 CREATE FUNCTION bindery.report_progress(book_id uuid, substep text DEFAULT NULL::text, progress double precision DEFAULT NULL::double precision, done double precision DEFAULT NULL::double precision, total double precision DEFAULT NULL::double precision, unit text DEFAULT NULL::text, message text DEFAULT NULL::text, checkpoint jsonb DEFAULT NULL::jsonb, stage text DEFAULT NULL::text, attempt integer DEFAULT NULL::integer) RETURNS SETOF bindery.book_status
@@ -437,6 +534,25 @@ $$;
 COMMENT ON FUNCTION bindery.resume_book(book_id uuid, expected_revision bigint) IS 'A FAILED book goes on at the stage it failed in, as the next attempt; gives its row.
 Substeps that are finished or have a checkpoint are kept, the others start over. PT404 unknown_book, PT409 not_failed or stale_revision.';
 
+-- Name: rewind_book(uuid, text, text, bigint); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.rewind_book(book_id uuid, to_stage text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint) RETURNS SETOF bindery.book_status
+    LANGUAGE plpgsql ROWS 1
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.do_rewind(
+    rewind_book.book_id, rewind_book.to_stage, rewind_book.message, rewind_book.expected_revision));
+  return query select b.* from bindery.book_status b where b.book_id = rewind_book.book_id;
+end
+$$;
+
+-- Name: FUNCTION rewind_book(book_id uuid, to_stage text, message text, expected_revision bigint); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.rewind_book(book_id uuid, to_stage text, message text, expected_revision bigint) IS 'Takes a book back to an earlier stage, or a FAILED one to the start of the stage it failed in; gives its row.
+The stage starts over with nothing kept, as its next attempt, and workers hear of it as of a resume. A book that is complete or CANCELLED is not rewound. PT404 unknown_book or unknown_stage, PT409 illegal_transition (the detail lists where it may go) or stale_revision, PT422 bad_input.';
+
 -- Name: status_at(uuid, timestamp with time zone); Type: FUNCTION; Schema: bindery; Owner: -
 
 CREATE FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) RETURNS jsonb
@@ -462,6 +578,22 @@ $$;
 COMMENT ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) IS 'What a book''s status was at a moment, from its history, as one JSON object; null before it was registered or pruned away.
 {book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book.';
 
+-- Name: sweep(timestamp with time zone); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.sweep(now timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return bindery_internal.sweep(coalesce(sweep.now, bindery_internal.now()));
+end
+$$;
+
+-- Name: FUNCTION sweep(now timestamp with time zone); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.sweep(now timestamp with time zone) IS 'Fails books that have been silent for longer than their stage''s stall_after, and resumes FAILED ones that are due; up to 500 of each.
+{stalled, resumed, waiting_for}. No book is called stalled while waiting_for names streams: their relay has no lease, or has never caught up; and silence counts only up to the moment to which every relay has caught up. Call it every few seconds (binderyd does); two at once: the second does nothing. now: the moment to judge by, the clock''s unless given. PT422 bad_input.';
+
 -- Name: outbox; Type: TABLE; Schema: bindery; Owner: -
 
 CREATE TABLE bindery.outbox (
@@ -476,7 +608,7 @@ CREATE TABLE bindery.outbox (
 
 -- Name: TABLE outbox; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON TABLE bindery.outbox IS 'Messages on their way to the stream bindery:changes: transitions, and resume commands with the resume point.';
+COMMENT ON TABLE bindery.outbox IS 'Messages on their way to the stream bindery:changes: transitions, and resume commands (after a resume or a rewind) with the resume point.';
 
 -- Name: COLUMN outbox.id; Type: COMMENT; Schema: bindery; Owner: -
 
@@ -516,24 +648,25 @@ $$;
 COMMENT ON FUNCTION bindery.take_outbox(max_rows integer) IS 'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a rollback puts them back.
 Gives none while another transaction has some taken.';
 
--- Name: transition_book(uuid, text, text, bigint); Type: FUNCTION; Schema: bindery; Owner: -
+-- Name: transition_book(uuid, text, text, bigint, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
-CREATE FUNCTION bindery.transition_book(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint) RETURNS SETOF bindery.book_status
+CREATE FUNCTION bindery.transition_book(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer) RETURNS SETOF bindery.book_status
     LANGUAGE plpgsql ROWS 1
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision));
+    transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
+    transition_book.attempt));
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
 
--- Name: FUNCTION transition_book(book_id uuid, to_status text, message text, expected_revision bigint); Type: COMMENT; Schema: bindery; Owner: -
+-- Name: FUNCTION transition_book(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint) IS 'Changes a book''s status where its pipeline allows it, and gives its row.
-To the stage a FAILED book failed in, it is a resume. PT404 unknown_book, PT409 illegal_transition (the detail lists what is allowed) or stale_revision, PT422 bad_input.';
+COMMENT ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer) IS 'Changes a book''s status where its pipeline allows it, and gives its row.
+To the stage a FAILED book failed in, it is a resume. A worker gives its attempt: from an earlier one than the book''s the call has no effect. PT404 unknown_book, PT409 illegal_transition (the detail lists what is allowed), stale_revision or attempt_ahead, PT422 bad_input.';
 
 -- Name: acquire_stream(text, text, interval); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -545,15 +678,22 @@ CREATE FUNCTION bindery_internal.acquire_stream(stream text, holder text, ttl in
 declare
   cursor_row bindery.relay_cursors;
   moment timestamptz;
+  -- In seconds alone: a month and minus 30 days compare as nothing, and added to a date are something.
+  length_of interval;
 begin
   if acquire_stream.stream is null or length(acquire_stream.stream) not between 1 and 512 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('stream', 'is not a name of 1 to 512 characters', 'Give the key of the Redis stream.'));
   elsif acquire_stream.holder is null or length(acquire_stream.holder) not between 1 and 512 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('holder', 'is not a name of 1 to 512 characters', 'Give a name that no other relay has.'));
-  elsif acquire_stream.ttl is null or acquire_stream.ttl not between '100 milliseconds' and '1 hour' then
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stream', acquire_stream.stream, 512),
+    bindery_internal.refused_text('holder', acquire_stream.holder, 512)));
+  if acquire_stream.ttl is null or acquire_stream.ttl not between '100 milliseconds' and '1 hour' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('ttl', 'is not between 100 milliseconds and 1 hour', 'Give an interval such as 10 seconds.'));
   end if;
 
+  length_of := make_interval(secs => extract(epoch from acquire_stream.ttl)::double precision);
   insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
   -- After the lock: it may have been waited for.
@@ -566,8 +706,7 @@ begin
   end if;
   return query
   update bindery.relay_cursors c
-  set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = acquire_stream.ttl,
-      lease_expires_at = moment + acquire_stream.ttl
+  set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = length_of, lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
   returning c.epoch, c.position, c.lease_expires_at;
 end
@@ -635,13 +774,17 @@ begin
   applied := 0;
   stale := 0;
   dead := 0;
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', apply_events.stream, 512));
   select c.* into cursor_row from bindery.relay_cursors c where c.stream = apply_events.stream for no key update;
   if not found or cursor_row.epoch is distinct from apply_events.epoch or cursor_row.holder is null then
     perform bindery_internal.raise_error(bindery_internal.fenced(apply_events.stream, apply_events.epoch));
-  elsif coalesce(apply_events."position", '') !~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+  elsif bindery_internal.is_position(apply_events."position") is not true then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give the last entry''s id, such as 1700000000000-0.'));
   elsif jsonb_typeof(apply_events.events) is distinct from 'array' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events', 'is not a JSON array', 'Give an array, empty if need be.'));
+  -- An item's own JSON may be 64 levels deep. What is far deeper can be read, and then neither taken apart nor buried.
+  elsif jsonb_path_exists(apply_events.events, '$.**{68}') then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('events', 'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
   elsif not bindery_internal.is_after(apply_events."position", cursor_row.position) then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'position_passed',
       format('The stream %s is applied up to %s; %s is not after that.', apply_events.stream, cursor_row.position, apply_events."position"),
@@ -775,7 +918,8 @@ begin
       case when q.status is null then 'unknown_book'
         -- A substep that has a row was planned, or accepted before.
         else bindery_core.report_verdict(q.machine, q.status, q.current_stage, q.current_attempt, q.stage, q.substep, q.attempt,
-          g.there is not null) end as verdict
+          g.there is not null,
+          case when q.stage <> q.current_stage then bindery_internal.last_attempt(q.book_id, q.stage) end) end as verdict
     from placed q
     left join lateral (
       select true as there from bindery.book_progress g
@@ -865,6 +1009,46 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.apply_segment(stream text, items jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint) IS 'Applies items of which no two have the same book, stage, substep and attempt; counts the events they stand for.';
 
+-- Name: ask_guard(regproc, bindery.book_status); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_status) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  answer boolean;
+begin
+  execute format('select %s($1)', guard) into answer using book;
+  return answer;
+exception when others then
+  -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
+  if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+    raise;
+  end if;
+  raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
+  return null;
+end
+$_$;
+
+-- Name: FUNCTION ask_guard(guard regproc, book bindery.book_status); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_status) IS 'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
+
+-- Name: attempts_left(jsonb, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.attempts_left(state jsonb, attempt integer) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(attempt < (state ->> 'max_attempts')::integer, true);
+end
+$$;
+
+-- Name: FUNCTION attempts_left(state jsonb, attempt integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.attempts_left(state jsonb, attempt integer) IS 'Whether an attempt at a state is not yet its last by max_attempts.';
+
 -- Name: bad_input(text, text, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) RETURNS jsonb
@@ -875,6 +1059,10 @@ CREATE FUNCTION bindery_internal.bad_input(argument text, problem text, hint tex
     jsonb_build_object('argument', argument));
 $$;
 
+-- Name: FUNCTION bad_input(argument text, problem text, hint text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) IS 'The error PT422 bad_input: an argument, what is wrong with it, and what to give.';
+
 -- Name: bury(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.bury(stream text, items jsonb) RETURNS bigint
@@ -883,14 +1071,17 @@ CREATE FUNCTION bindery_internal.bury(stream text, items jsonb) RETURNS bigint
     AS $_$
   with buried as (
     insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason, message, payload, truncated, at)
-    select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'),
-      -- Burying must not fail, or the batch would never pass: what is no number or boolean counts as left out.
-      case when i.item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (i.item ->> 'count')::bigint else 1 end,
-      case when i.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (i.item ->> 'book_id')::uuid end,
+    select bury.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'), c.count,
+      case when n.book_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then n.book_id::uuid end,
       coalesce(i.item ->> 'reason', 'unknown'), coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
-      coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']),
+      -- By its count, a number, replay_dead_letters knows what the relay could read.
+      coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated'] || jsonb_build_object('count', c.count)),
       coalesce(i.item -> 'truncated' = 'true', false), bindery_internal.now()
     from jsonb_array_elements(items) with ordinality as i(item, ord)
+    -- Burying must not fail, or the batch would never pass: what is no number or boolean counts as left out.
+    cross join lateral (
+      select case when i.item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (i.item ->> 'count')::bigint else 1 end) as c(count)
+    cross join lateral (select coalesce(i.item ->> 'book_id', i.item #>> '{payload,book_id}')) as n(book_id)
     order by i.ord
     returning count
   )
@@ -900,6 +1091,26 @@ $_$;
 -- Name: FUNCTION bury(stream text, items jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.bury(stream text, items jsonb) IS 'Writes items to dead_letters, [{id, first_id?, count?, book_id?, reason, refusal or message, payload?, …}]; gives how many events they stand for.';
+
+-- Name: check_pruning(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.check_pruning(before timestamp with time zone, batch integer) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  if before is null then
+    return bindery_internal.bad_input('before', 'is missing', 'Give the moment; what is older goes.');
+  elsif batch is null or batch not between 1 and 100000 then
+    return bindery_internal.bad_input('batch', 'is not between 1 and 100,000', 'Give how many rows a call may delete.');
+  end if;
+  return null;
+end
+$$;
+
+-- Name: FUNCTION check_pruning(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.check_pruning(before timestamp with time zone, batch integer) IS 'What is wrong with the arguments of a prune_ function, as an error; null where nothing is.';
 
 -- Name: define_pipeline(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -917,13 +1128,17 @@ begin
   elsif define_pipeline.definition is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('definition', 'is missing', 'Give {"states": […]}.'));
   end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
+  if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
+    compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));
+  end if;
   if compiled ? 'faults' then
     perform bindery_internal.raise_error(bindery_internal.error('PT422', 'bad_definition',
       format('The definition of %s has %s: %s', define_pipeline.name,
         case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
         (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
-      'Mend what the detail lists by path; docs/api.md shows a definition.',
+      'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
       jsonb_build_object('faults', compiled -> 'faults')));
   end if;
 
@@ -937,6 +1152,10 @@ begin
   return coalesce(latest.version, 0) + 1;
 end
 $_$;
+
+-- Name: FUNCTION define_pipeline(name text, definition jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.define_pipeline(name text, definition jsonb) IS 'See bindery.define_pipeline.';
 
 -- Name: do_heartbeats(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -958,7 +1177,8 @@ begin
   with judged as materialized (
     select h.ord, h.book_id,
       case when b.status is null then 'unknown_book'
-        else replace(bindery_core.report_verdict(b.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true),
+        else replace(bindery_core.report_verdict(b.machine, b.status, b.current_stage, b.attempt, h.stage, 'all', h.attempt, true,
+            case when h.stage <> b.current_stage then bindery_internal.last_attempt(h.book_id, h.stage) end),
           -- A sign of life from a stage moves no book there.
           'advance', 'stage_not_reached') end as verdict
     from rows from (jsonb_to_recordset(heartbeats) as (book_id uuid, stage text, attempt integer)) with ordinality
@@ -975,18 +1195,21 @@ begin
 end
 $$;
 
--- Name: do_plan(uuid, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: do_plan(uuid, text, jsonb, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) RETURNS jsonb
+CREATE FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint DEFAULT NULL::bigint) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
 #variable_conflict use_column
 declare
   fault text;
+  revision bigint;
   verdict text;
 begin
-  if jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
+  if bindery_internal.refused_text('stage', do_plan.stage, 63) is not null then
+    return bindery_internal.refused_text('stage', do_plan.stage, 63);
+  elsif jsonb_typeof(do_plan.substeps) is distinct from 'array' or jsonb_array_length(do_plan.substeps) > 10000 then
     return bindery_internal.bad_input('substeps', 'is not an array of at most 10,000 substeps', 'Give [{"name": "chapter_1", "weight": 2}, …].');
   end if;
   select p.problem
@@ -1012,6 +1235,11 @@ begin
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
 
+  select b.revision into revision from bindery.book_status b where b.book_id = do_plan.book_id;
+  if revision <> do_plan.expected_revision then
+    return bindery_internal.stale_revision(do_plan.book_id, revision, do_plan.expected_revision);
+  end if;
+
   -- A plan says anew how long the current stage is, so the percentage may fall (roll_up).
   perform set_config('bindery.planning', case when b.current_stage = do_plan.stage then 'yes' else '' end, true)
   from bindery.book_status b where b.book_id = do_plan.book_id;
@@ -1026,6 +1254,10 @@ begin
 end
 $_$;
 
+-- Name: FUNCTION do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint) IS 'Declares a book''s own substeps of a stage. Null: done; else the error.';
+
 -- Name: do_register(uuid, uuid, text, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.do_register(book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb) RETURNS jsonb
@@ -1035,15 +1267,19 @@ CREATE FUNCTION bindery_internal.do_register(book_id uuid, owner_id uuid, pipeli
 #variable_conflict use_column
 declare
   book bindery.book_status;
+  refusal jsonb;
 begin
   if do_register.book_id is null then
     return bindery_internal.bad_input('book_id', 'is missing', 'Give the book''s uuid.');
-  elsif length(do_register.title) > 1024 then
-    return bindery_internal.bad_input('title', 'is longer than 1,024 characters', 'Shorten it.');
   elsif jsonb_typeof(do_register.metadata) <> 'object' then
     return bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.');
-  elsif octet_length(do_register.metadata::text) > 131072 then
-    return bindery_internal.bad_input('metadata', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('title', do_register.title, 1024),
+    bindery_internal.refused_text('pipeline', do_register.pipeline, 63),
+    bindery_internal.refused_json('metadata', do_register.metadata));
+  if refusal is not null then
+    return refusal;
   elsif not exists (select from bindery.pipelines p where p.name = coalesce(do_register.pipeline, 'comic')) then
     return bindery_internal.unknown_pipeline(do_register.pipeline, null);
   end if;
@@ -1089,14 +1325,18 @@ begin
     return bindery_internal.bad_input('progress', 'is not between 0 and 100', 'Give a percentage.');
   elsif done is not null and not (total > 0 and total <= 1e15 and done between 0 and total) then
     return bindery_internal.bad_input('done', 'and total do not fit', 'Give 0 <= done <= total and 0 < total <= 1e15.');
-  elsif length(report ->> 'message') > 8192 then
-    return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
-  elsif length(report ->> 'unit') > 63 then
-    return bindery_internal.bad_input('unit', 'is longer than 63 characters', 'Name what is counted in a word.');
+  elsif (report ->> 'attempt')::integer < 1 then
+    return bindery_internal.refused_attempt();
   elsif report ->> 'substep' !~ '^[a-z][a-z0-9_]{0,62}$' then
     return bindery_internal.bad_input('substep', 'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.');
-  elsif octet_length((report -> 'checkpoint')::text) > 131072 then
-    return bindery_internal.bad_input('checkpoint', 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('message', report ->> 'message', 8192),
+    bindery_internal.refused_text('unit', report ->> 'unit', 63),
+    bindery_internal.refused_text('stage', report ->> 'stage', 63),
+    bindery_internal.refused_json('checkpoint', report -> 'checkpoint'));
+  if refusal is not null then
+    return refusal;
   end if;
 
   -- In floating numbers 100 * x / x is not always 100, nor is what is less always less.
@@ -1116,9 +1356,9 @@ begin
 end
 $_$;
 
--- Name: do_resume(uuid, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: do_resume(uuid, bigint, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint DEFAULT NULL::bigint) RETURNS jsonb
+CREATE FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint DEFAULT NULL::bigint, message text DEFAULT NULL::text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -1135,13 +1375,47 @@ begin
       'Nothing has to be done: read its status again.',
       jsonb_build_object('book_id', book.book_id, 'status', book.status));
   end if;
-  return bindery_internal.do_transition(do_resume.book_id, book.current_stage, null, do_resume.expected_revision);
+  return bindery_internal.do_transition(do_resume.book_id, book.current_stage, do_resume.message, do_resume.expected_revision);
 end
 $$;
 
--- Name: do_transition(uuid, text, text, bigint, integer, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_resume(book_id uuid, expected_revision bigint, message text); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer, error jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+COMMENT ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint, message text) IS 'Resumes a FAILED book. Null: done; else the error.';
+
+-- Name: do_rewind(uuid, text, text, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+begin
+  if do_rewind.to_stage is null then
+    return bindery_internal.bad_input('to_stage', 'is missing', 'Name the stage to go back to.');
+  elsif bindery_internal.refused_text('to_stage', do_rewind.to_stage, 63) is not null then
+    return bindery_internal.refused_text('to_stage', do_rewind.to_stage, 63);
+  end if;
+  select b.* into book from bindery.book_status b where b.book_id = do_rewind.book_id for no key update;
+  if not found then
+    return bindery_internal.unknown_book(do_rewind.book_id);
+  elsif bindery_internal.state_of(bindery_internal.machine(book.pipeline, book.pipeline_version), do_rewind.to_stage) is null then
+    return bindery_internal.refused_report('unknown_stage', book.book_id, do_rewind.to_stage, null, null);
+  end if;
+  return bindery_internal.do_transition(
+    do_rewind.book_id, do_rewind.to_stage, do_rewind.message, do_rewind.expected_revision, rewinding => true);
+end
+$$;
+
+-- Name: FUNCTION do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) IS 'Takes a book a step back. Null: done; else the error.';
+
+-- Name: do_transition(uuid, text, text, bigint, integer, jsonb, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer, error jsonb DEFAULT NULL::jsonb, rewinding boolean DEFAULT false) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -1152,41 +1426,48 @@ declare
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
-  elsif length(do_transition.message) > 8192 then
-    return bindery_internal.bad_input('message', 'is longer than 8,192 characters', 'Shorten it.');
   elsif jsonb_typeof(do_transition.error) <> 'object' then
     return bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.');
-  elsif octet_length(do_transition.error::text) > 131072 then
-    return bindery_internal.bad_input('error', 'is larger than 128 KiB', 'Keep long logs elsewhere and store a reference.');
+  elsif do_transition.attempt < 1 then
+    return bindery_internal.refused_attempt();
+  end if;
+  refusal := coalesce(
+    bindery_internal.refused_text('to_status', do_transition.to_status, 63),
+    bindery_internal.refused_text('message', do_transition.message, 8192),
+    bindery_internal.refused_json('error', do_transition.error));
+  if refusal is not null then
+    return refusal;
   end if;
 
   select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
   if not found then
     return bindery_internal.unknown_book(do_transition.book_id);
   elsif book.revision <> do_transition.expected_revision then
-    return bindery_internal.error('PT409', 'stale_revision',
-      format('Book %s is at revision %s, not %s.', book.book_id, book.revision, do_transition.expected_revision),
-      'Read its status again, and decide anew.',
-      jsonb_build_object('book_id', book.book_id, 'revision', book.revision, 'expected_revision', do_transition.expected_revision));
+    return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
   elsif do_transition.attempt < book.attempt then
     return '{"stale": true}';
   elsif do_transition.attempt > book.attempt then
     return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
   end if;
 
-  refusal := bindery_internal.refused_transition(book, do_transition.to_status);
+  refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding);
   if refusal is not null then
     return refusal;
   end if;
   -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', 'yes', true);
+  perform set_config('bindery.message_is_new', 'yes', true),
+    set_config('bindery.rewinding', case when do_transition.rewinding then 'yes' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
-  perform set_config('bindery.message_is_new', '', true);
+  perform set_config('bindery.message_is_new', '', true), set_config('bindery.rewinding', '', true);
   return null;
 end
 $$;
+
+-- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) IS 'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: from an earlier attempt; else the error.';
 
 -- Name: error(text, text, text, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1203,21 +1484,64 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.error(sqlstate text, code text, message text, hint text, detail jsonb) IS 'An error as a value: {sqlstate, code, message, hint, detail}.';
 
--- Name: facts(bindery.book_status, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: estimate(timestamp with time zone, timestamp with time zone, double precision, integer, double precision, double precision); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.facts(book bindery.book_status, machine jsonb) RETURNS jsonb
+CREATE FUNCTION bindery_internal.estimate(moment timestamp with time zone, stage_started_at timestamp with time zone, stage_progress double precision, attempt integer, median_seconds double precision, later_seconds double precision) RETURNS timestamp with time zone
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     AS $$
+declare
+  part constant double precision := stage_progress / 100;
+  whole double precision := median_seconds;
 begin
-  return jsonb_build_object(
-    'substeps_complete', jsonb_array_length(book.substeps) > 0
-      and not exists (select from jsonb_array_elements(book.substeps) as s(substep) where s.substep ->> 'state' <> 'done'),
-    'attempts_left', coalesce(book.attempt < (
-      select (s.state ->> 'max_attempts')::integer
-      from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = book.current_stage), true));
+  -- The stage's own pace is elapsed / part. It weighs part squared: at the beginning it says little, in the end nearly all.
+  -- Of a resumed attempt it says nothing, which began with what the one before had done.
+  if attempt = 1 then
+    whole := (1 - part * part) * median_seconds
+      + part * greatest(extract(epoch from moment - stage_started_at)::double precision, 0);
+  end if;
+  return moment + ((1 - part) * whole + later_seconds) * interval '1 second';
 end
 $$;
+
+-- Name: FUNCTION estimate(moment timestamp with time zone, stage_started_at timestamp with time zone, stage_progress double precision, attempt integer, median_seconds double precision, later_seconds double precision); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.estimate(moment timestamp with time zone, stage_started_at timestamp with time zone, stage_progress double precision, attempt integer, median_seconds double precision, later_seconds double precision) IS 'When a book is expected to be complete that has come to stage_progress percent, at moment.
+(1 - p) * ((1 - p^2) * median_seconds + p * elapsed) + later_seconds from now, where p = stage_progress / 100; null where a pace is null.';
+
+-- Name: facts(bindery.book_status, jsonb, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.facts(book bindery.book_status, machine jsonb, to_status text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  state constant jsonb := bindery_internal.state_of(machine, book.current_stage);
+  -- Of the state's edges only the one to be taken is asked about.
+  guard constant text := (select e.edge ->> 'guard' from jsonb_array_elements(state -> 'next') as e(edge)
+    where e.edge ->> 'to' = to_status and book.status = book.current_stage);
+  facts constant jsonb := jsonb_build_object(
+    'substeps_complete', jsonb_array_length(book.substeps) > 0
+      and not exists (select from jsonb_array_elements(book.substeps) as s(substep) where s.substep ->> 'state' <> 'done'),
+    'attempts_left', bindery_internal.attempts_left(state, book.attempt));
+  called regproc;
+  answer boolean;
+begin
+  if guard is null or guard in ('substeps_complete', 'attempts_left') then
+    return facts;
+  end if;
+  called := bindery_internal.guard_function(guard);
+  if called is not null then
+    answer := bindery_internal.ask_guard(called, book);
+  end if;
+  -- No answer is no fact; then the guard does not hold.
+  return facts || jsonb_strip_nulls(jsonb_build_object('guards', jsonb_build_object(guard, answer)));
+end
+$$;
+
+-- Name: FUNCTION facts(book bindery.book_status, machine jsonb, to_status text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.facts(book bindery.book_status, machine jsonb, to_status text) IS 'What the kernel needs to know of a book to judge a change to this status: {substeps_complete, attempts_left, guards?}.';
 
 -- Name: fenced(text, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1246,6 +1570,75 @@ begin
 end
 $$;
 
+-- Name: guard_faults(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.guard_faults(machine jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('path', format('$.states[%s].next[%s].guard', s.ord - 1, e.ord - 1), 'problem', p.problem)
+      order by s.ord, e.ord), '[]')
+    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord)
+    cross join jsonb_array_elements(s.state -> 'next') with ordinality as e(edge, ord)
+    cross join lateral (select bindery_internal.guard_function(e.edge ->> 'guard') as called) as f
+    cross join lateral (select case
+        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', e.edge ->> 'guard')
+        when not has_function_privilege('bindery_guard', f.called::oid, 'execute')
+          or not has_schema_privilege('bindery_guard', (select c.pronamespace from pg_catalog.pg_proc c where c.oid = f.called::oid), 'usage')
+          then format('the role bindery_guard, as which guards are asked, may not call %s; grant it usage on the schema and execute on the function',
+            e.edge ->> 'guard') end as problem) as p
+    where e.edge ->> 'guard' not in ('substeps_complete', 'attempts_left') and p.problem is not null);
+end
+$_$;
+
+-- Name: FUNCTION guard_faults(machine jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.guard_faults(machine jsonb) IS 'The guards of a compiled machine that are no SQL functions bindery_guard may call: [{path, problem}].';
+
+-- Name: guard_function(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.guard_function(guard text) RETURNS regproc
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  parts constant text[] := string_to_array(case when guard ~ '[.]' then guard else 'public.' || guard end, '.');
+begin
+  return (
+    select p.oid::regproc from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = parts[1] and p.proname = parts[2] and p.prokind = 'f' and p.pronargs = 1
+      and p.proargtypes[0] = 'bindery.book_status'::regtype and p.prorettype = 'boolean'::regtype);
+end
+$$;
+
+-- Name: FUNCTION guard_function(guard text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.guard_function(guard text) IS 'The function a guard names, schema.function or a function of schema public; null where there is none with this argument and result.';
+
+-- Name: guard_texts(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.guard_texts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(jsonb_typeof(new.metadata), case tg_op when 'INSERT' then 'object' end) is distinct from 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.'));
+  elsif jsonb_typeof(new.error) <> 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.'));
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('status', new.status, 63),
+    bindery_internal.refused_text('title', new.title, 1024),
+    bindery_internal.refused_text('message', new.message, 8192),
+    bindery_internal.refused_json('error', new.error),
+    bindery_internal.refused_json('metadata', new.metadata)));
+  return new;
+end
+$$;
+
 -- Name: guard_transition(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.guard_transition() RETURNS trigger
@@ -1256,13 +1649,14 @@ declare
   machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
   final constant text := machine #>> '{states,-1,name}';
-  resuming constant boolean := old.status = 'FAILED';
+  rewinding constant boolean := bindery_internal.is_rewinding();
+  resuming constant boolean := old.status = 'FAILED' and not rewinding;
   summary jsonb;
 begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status));
+  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding));
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -1284,6 +1678,9 @@ begin
   elsif new.error is null or not new.error ? 'code' then
     new.error := coalesce(new.error, '{}') || '{"code": "failed"}';
   end if;
+  if new.status = 'FAILED' then
+    new.resume_at := bindery_internal.resume_at(bindery_internal.state_of(machine, old.current_stage), old.attempt, new.error, moment);
+  end if;
   -- The halted keep the values they halted at.
   if new.status in ('FAILED', 'CANCELLED') then
     return new;
@@ -1293,7 +1690,8 @@ begin
     new.completed_at := moment;
   else
     new.current_stage := new.status;
-    new.attempt := case when resuming then old.attempt + 1 else 1 end;
+    -- Who comes back to a stage goes on counting: words from the visit before are stale then, not about this one.
+    new.attempt := case when resuming then old.attempt else bindery_internal.last_attempt(new.book_id, new.status) end + 1;
     new.stage_started_at := moment;
   end if;
   summary := bindery_core.summarize(machine, new.status, new.current_stage,
@@ -1301,9 +1699,17 @@ begin
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
+  new.estimated_completion_at := case when new.status <> final then (
+    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
   return new;
 end
 $$;
+
+-- Name: FUNCTION guard_transition(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.guard_transition() IS 'Asks the kernel whether the change is allowed, and works out what follows from it: stage, attempt, percent, revision, times.';
 
 -- Name: health(bindery.book_status, jsonb, timestamp with time zone); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1319,23 +1725,25 @@ CREATE FUNCTION bindery_internal.health(book bindery.book_status, machine jsonb,
     when moment - book.heartbeat_at > s.stall_after / 2 then 'quiet'
     else 'live' end
   from (
-    select (select (s.state ->> 'stall_after')::double precision * interval '1 second'
-      from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = book.current_stage)
+    select (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')::double precision * interval '1 second'
   ) as s(stall_after);
 $$;
 
--- Name: illegal_transition(jsonb, text, text, text, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: illegal_transition(text, text, text, text[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.illegal_transition(machine jsonb, from_status text, stage text, to_status text, reason text) RETURNS jsonb
-    LANGUAGE sql STABLE PARALLEL SAFE
+CREATE FUNCTION bindery_internal.illegal_transition(from_status text, to_status text, reason text, allowed text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     AS $$
   select bindery_internal.error('PT409', 'illegal_transition', reason,
-    case when cardinality(a.allowed) = 0 then 'The book is at its end; register a new one to start over.'
-         else format('Allowed from %s: %s.', from_status, array_to_string(a.allowed, ', ')) end,
-    jsonb_build_object('from', from_status, 'to', to_status, 'allowed', to_jsonb(a.allowed)))
-  from (select coalesce(bindery_core.next_statuses(machine, from_status, stage), '{}') as allowed) as a;
+    case when cardinality(allowed) = 0 then 'Nothing leads on from here; register a new book to start over.'
+         else format('Allowed from %s: %s.', from_status, array_to_string(allowed, ', ')) end,
+    jsonb_build_object('from', from_status, 'to', to_status, 'allowed', to_jsonb(allowed)));
 $$;
+
+-- Name: FUNCTION illegal_transition(from_status text, to_status text, reason text, allowed text[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.illegal_transition(from_status text, to_status text, reason text, allowed text[]) IS 'The error PT409 illegal_transition: the kernel''s reason, and what is allowed instead.';
 
 -- Name: is_after(text, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1346,6 +1754,38 @@ CREATE FUNCTION bindery_internal.is_after(a text, b text) RETURNS boolean
   -- Both halves of a stream id are unsigned 64-bit numbers.
   select (split_part(a, '-', 1)::numeric, split_part(a, '-', 2)::numeric) > (split_part(b, '-', 1)::numeric, split_part(b, '-', 2)::numeric);
 $$;
+
+-- Name: is_position(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.is_position("position" text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $_$
+begin
+  -- A position beyond what Redis can count to would be passed by no entry ever.
+  return case when "position" ~ '^[0-9]{1,20}-[0-9]{1,20}$' then
+    greatest(split_part("position", '-', 1)::numeric, split_part("position", '-', 2)::numeric) <= 18446744073709551615 end;
+end
+$_$;
+
+-- Name: FUNCTION is_position("position" text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.is_position("position" text) IS 'Whether this is the id of a stream''s entry: two unsigned 64-bit numbers; null where it is not even of the form.';
+
+-- Name: is_rewinding(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.is_rewinding() RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(current_setting('bindery.rewinding', true), '') = 'yes';
+end
+$$;
+
+-- Name: FUNCTION is_rewinding(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.is_rewinding() IS 'Whether the change of status being made is an operator''s step back (do_transition).';
 
 -- Name: is_transient(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1377,7 +1817,8 @@ begin
     return 'unknown_book';
   end if;
   return bindery_core.report_verdict(bindery_internal.machine(book.pipeline, book.pipeline_version),
-    book.status, book.current_stage, book.attempt, judge.stage, 'all', judge.attempt, true);
+    book.status, book.current_stage, book.attempt, judge.stage, 'all', judge.attempt, true,
+    case when judge.stage <> book.current_stage then bindery_internal.last_attempt(book.book_id, judge.stage) end);
 end
 $$;
 
@@ -1397,11 +1838,14 @@ CREATE TABLE bindery.book_progress (
     attempt integer NOT NULL,
     started_at timestamp with time zone,
     updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT checkpoint_is_not_deep CHECK ((NOT jsonb_path_exists(checkpoint, '$.**{65}'::jsonpath))),
     CONSTRAINT checkpoint_is_small CHECK ((pg_column_size(checkpoint) <= 1048576)),
     CONSTRAINT done_is_part_of_total CHECK ((((done >= (0)::double precision) AND (done <= total)) AND (total > (0)::double precision) AND (total <= ('1000000000000000'::numeric)::double precision))),
+    CONSTRAINT message_is_plain_text CHECK ((message !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'::text)),
     CONSTRAINT message_is_short CHECK ((length(message) <= 8192)),
     CONSTRAINT progress_is_percent CHECK (((progress >= (0)::double precision) AND (progress <= (100)::double precision))),
     CONSTRAINT substep_is_lower_snake_case CHECK ((substep ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT unit_is_plain_text CHECK ((unit !~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]'::text)),
     CONSTRAINT unit_is_short CHECK ((length(unit) <= 63)),
     CONSTRAINT weight_is_positive CHECK (((weight > (0)::double precision) AND (weight < 'Infinity'::double precision)))
 )
@@ -1478,6 +1922,37 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.kept(resuming boolean, g bindery.book_progress) IS 'Whether a progress row survives entering its stage: a resume keeps what is finished or has a checkpoint; any other entry keeps nothing.';
 
+-- Name: last_attempt(uuid, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.last_attempt(book_id uuid, stage text) RETURNS integer
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(
+    (select max(e.attempt) from bindery.book_events e where e.book_id = last_attempt.book_id and e.stage = last_attempt.stage), 0);
+end
+$$;
+
+-- Name: FUNCTION last_attempt(book_id uuid, stage text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.last_attempt(book_id uuid, stage text) IS 'The highest attempt a book has had at a stage, as far as its history goes back; 0: it was never there.';
+
+-- Name: latest_version(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.latest_version(pipeline text) RETURNS integer
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select max(p.version) from bindery.pipelines p where p.name = pipeline);
+end
+$$;
+
+-- Name: FUNCTION latest_version(pipeline text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.latest_version(pipeline text) IS 'The newest version of a pipeline; null where there is none of that name.';
+
 -- Name: machine(text, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) RETURNS jsonb
@@ -1508,6 +1983,94 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.now() IS 'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where it is set.';
 
+-- Name: pace_of(jsonb, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.pace_of(machine jsonb, medians jsonb) RETURNS TABLE(stage text, median_seconds double precision, later_seconds double precision)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  n constant integer := jsonb_array_length(machine -> 'states');
+  names text[] := '{}';
+  weights double precision[] := '{}';
+  paces double precision[] := '{}';
+  -- The most weight that can lie between a state and the end, and the state after it on that path.
+  heaviest double precision[] := array_fill(null::double precision, array[n - 1]) || 0::double precision;
+  following integer[] := '{}';
+  most double precision;
+  settled boolean := false;
+  here integer;
+begin
+  for i in 1 .. n loop
+    names := names || (machine #>> array['states', (i - 1)::text, 'name']);
+    weights := weights || (machine #>> array['states', (i - 1)::text, 'weight'])::double precision;
+    paces := paces || coalesce((medians ->> names[i])::double precision, case when weights[i] = 0 then 0 end);
+  end loop;
+  -- States may stand in any order. Their forward edges have no cycle, so this comes to rest.
+  while not settled loop
+    settled := true;
+    for i in reverse n - 1 .. 1 loop
+      select max(weights[t.target] + heaviest[t.target]) into most
+      from jsonb_array_elements(machine #> array['states', (i - 1)::text, 'next']) as e(edge)
+      cross join lateral (select array_position(names, e.edge ->> 'to')) as t(target);
+      if most is distinct from heaviest[i] then
+        heaviest[i] := most;
+        settled := false;
+      end if;
+    end loop;
+  end loop;
+  for i in 1 .. n - 1 loop
+    following := following || (
+      select t.target
+      from jsonb_array_elements(machine #> array['states', (i - 1)::text, 'next']) with ordinality as e(edge, ord)
+      cross join lateral (select array_position(names, e.edge ->> 'to')) as t(target)
+      order by weights[t.target] + heaviest[t.target] desc, e.ord limit 1);
+  end loop;
+  for i in 1 .. n - 1 loop
+    stage := names[i];
+    median_seconds := paces[i];
+    later_seconds := 0;
+    here := following[i];
+    while here < n loop
+      later_seconds := later_seconds + paces[here];
+      here := following[here];
+    end loop;
+    return next;
+  end loop;
+end
+$$;
+
+-- Name: FUNCTION pace_of(machine jsonb, medians jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.pace_of(machine jsonb, medians jsonb) IS 'For every state of a machine but the final one: its median, and the sum of those after it on the heaviest path; from {state: seconds}.
+Of paths of the same weight the one listed first. A state of no weight without a median takes no time; a stage without one makes null.';
+
+-- Name: prune_dead_letters(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.prune_dead_letters(before timestamp with time zone, batch integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  pruned integer;
+begin
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_dead_letters.before, prune_dead_letters.batch));
+  delete from bindery.dead_letters d
+  where d.id in (
+    select c.id from bindery.dead_letters c
+    where c.at < prune_dead_letters.before
+    order by c.at limit prune_dead_letters.batch
+    for update skip locked);
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+
+-- Name: FUNCTION prune_dead_letters(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.prune_dead_letters(before timestamp with time zone, batch integer) IS 'See bindery.prune_dead_letters.';
+
 -- Name: prune_events(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.prune_events(before timestamp with time zone, batch integer) RETURNS integer
@@ -1517,22 +2080,47 @@ CREATE FUNCTION bindery_internal.prune_events(before timestamp with time zone, b
 declare
   pruned integer;
 begin
-  if prune_events.before is null then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('before', 'is missing', 'Give the moment before which history goes.'));
-  elsif prune_events.batch is null or prune_events.batch not between 1 and 100000 then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('batch', 'is not between 1 and 100,000', 'Give how many rows a call may delete.'));
-  end if;
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_events.before, prune_events.batch));
   delete from bindery.book_events e
   where e.id in (
     select c.id from bindery.book_events c
-    where c.at < prune_events.before
+    where c.at < prune_events.before and c.kind not in ('complete', 'cancel')
       and exists (select from bindery.book_events n where n.book_id = c.book_id and n.revision > c.revision)
-    order by c.id limit prune_events.batch
+    order by c.at limit prune_events.batch
     for update skip locked);
   get diagnostics pruned = row_count;
   return pruned;
 end
 $$;
+
+-- Name: FUNCTION prune_events(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.prune_events(before timestamp with time zone, batch integer) IS 'See bindery.prune_events.';
+
+-- Name: prune_outbox(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.prune_outbox(before timestamp with time zone, batch integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  pruned integer;
+begin
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_outbox.before, prune_outbox.batch));
+  with front as materialized (
+    select c.id, c.created_at from bindery.outbox c
+    order by c.id limit prune_outbox.batch
+    for update skip locked)
+  delete from bindery.outbox o
+  where o.id in (select f.id from front f where f.created_at < prune_outbox.before);
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+
+-- Name: FUNCTION prune_outbox(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.prune_outbox(before timestamp with time zone, batch integer) IS 'See bindery.prune_outbox.';
 
 -- Name: raise_error(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1565,7 +2153,8 @@ CREATE FUNCTION bindery_internal.record_transition() RETURNS trigger
     AS $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED');
+  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
+  resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
   if tg_op = 'UPDATE' and new.status = new.current_stage then
     -- The stage is entered: guard_transition has already counted these rows as they will be,
@@ -1578,20 +2167,113 @@ begin
 
   insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
   values (new.book_id, new.revision,
-    case when tg_op = 'INSERT' then 'register' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
+    case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
          when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
     from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
     case when new.status = 'FAILED' then new.error end, new.updated_at);
 
   insert into bindery.outbox (book_id, revision, kind, payload, created_at)
-  values (new.book_id, new.revision, case when resuming then 'resume' else 'transition' end,
+  values (new.book_id, new.revision, case when resuming or rewinding then 'resume' else 'transition' end,
     jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
       'stage', new.current_stage, 'attempt', new.attempt)
-    || case when resuming then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
+    || case when resuming or rewinding then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
     new.updated_at);
   return null;
 end
 $$;
+
+-- Name: FUNCTION record_transition(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.record_transition() IS 'Starts the stage''s progress rows over where it is entered, and writes the history and the outbox.';
+
+-- Name: refresh_pace(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.refresh_pace() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  -- The newest visits of a state that its median is of.
+  newest constant integer := 50;
+  moment constant timestamptz := bindery_internal.now();
+  reading bindery_internal.pace_refresh;
+  through bigint;
+  moved record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('bindery.stage_pace', 0)) then
+    return false;
+  end if;
+  insert into bindery_internal.pace_refresh default values on conflict (only_row) do nothing;
+  select r.* into reading from bindery_internal.pace_refresh r;
+  if moment >= reading.refreshed_at and moment < reading.refreshed_at + interval '1 minute' then
+    return false;
+  end if;
+  select max(e.id) into through from bindery.book_events e;
+
+  for moved in
+    with left_behind as materialized (
+      select e.id, e.book_id, e.revision, e.from_status, e.to_status, e.at, b.pipeline, b.pipeline_version
+      from bindery.book_events e join bindery.book_status b on b.book_id = e.book_id
+      where e.id > greatest(reading.through_event - 1000, through - 50000) and e.id <= through
+        and e.kind in ('transition', 'complete')
+    ), edges as materialized (
+      select p.name, p.version, s.state ->> 'name' as from_status, n.edge ->> 'to' as to_status
+      from bindery.pipelines p, jsonb_array_elements(p.machine -> 'states') as s(state), jsonb_array_elements(s.state -> 'next') as n(edge)
+      where exists (select from left_behind l where l.pipeline = p.name and l.pipeline_version = p.version)
+    ), ranked as (
+      select l.*, row_number() over (partition by l.pipeline, l.pipeline_version, l.from_status order by l.id desc) as place
+      from left_behind l join edges e
+        on (e.name, e.version, e.from_status, e.to_status) = (l.pipeline, l.pipeline_version, l.from_status, l.to_status)
+    ), added as (
+      insert into bindery_internal.stage_visits (pipeline, pipeline_version, stage, event_id, seconds)
+      select r.pipeline, r.pipeline_version, r.from_status, r.id, greatest(extract(epoch from r.at - entered.at)::double precision, 0)
+      from ranked r
+      cross join lateral (
+        select e.at from bindery.book_events e
+        where e.book_id = r.book_id and e.revision < r.revision and e.to_status = r.from_status and e.kind <> 'resume'
+        order by e.revision desc limit 1) as entered
+      where r.place <= newest
+      on conflict do nothing
+      returning stage_visits.pipeline, stage_visits.pipeline_version
+    )
+    select a.pipeline, a.pipeline_version, p.machine
+    from (select distinct d.pipeline, d.pipeline_version from added d) a
+    join bindery.pipelines p on p.name = a.pipeline and p.version = a.pipeline_version
+    order by a.pipeline, a.pipeline_version
+  loop
+    delete from bindery_internal.stage_visits v
+    using (
+      select o.stage, o.event_id, row_number() over (partition by o.stage order by o.event_id desc) as place
+      from bindery_internal.stage_visits o
+      where o.pipeline = moved.pipeline and o.pipeline_version = moved.pipeline_version) as old
+    where v.pipeline = moved.pipeline and v.pipeline_version = moved.pipeline_version
+      and v.stage = old.stage and v.event_id = old.event_id and old.place > newest;
+
+    insert into bindery_internal.stage_pace as p
+      (pipeline, pipeline_version, stage, median_seconds, later_seconds, samples, refreshed_at)
+    with seen as (
+      select v.stage, percentile_cont(0.5) within group (order by v.seconds) as median, count(*)::integer as samples
+      from bindery_internal.stage_visits v
+      where v.pipeline = moved.pipeline and v.pipeline_version = moved.pipeline_version
+      group by v.stage)
+    select moved.pipeline, moved.pipeline_version, o.stage, o.median_seconds, o.later_seconds, coalesce(s.samples, 0), moment
+    from bindery_internal.pace_of(moved.machine, (select jsonb_object_agg(m.stage, m.median) from seen m)) o
+    left join seen s on s.stage = o.stage
+    on conflict (pipeline, pipeline_version, stage) do update
+    set median_seconds = excluded.median_seconds, later_seconds = excluded.later_seconds, samples = excluded.samples,
+        refreshed_at = excluded.refreshed_at;
+  end loop;
+
+  update bindery_internal.pace_refresh r
+  set through_event = coalesce(greatest(through, reading.through_event), 0), refreshed_at = moment;
+  return true;
+end
+$$;
+
+-- Name: FUNCTION refresh_pace(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.refresh_pace() IS 'Reads the visits that ended since the last time, and works out the medians of their pipelines anew: true.
+False where that was done within a minute, or is being done by another. Books take the new pace up at their next change.';
 
 -- Name: refuse_history_change(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1629,6 +2311,42 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.refuse_pipeline_change() IS 'Raises PT409 pipeline_is_immutable: a version of a pipeline is fixed.';
 
+-- Name: refused_attempt(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.refused_attempt() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+  select bindery_internal.bad_input('attempt', 'is less than 1', 'Attempts count from 1; bindery.get_resume_point gives the current one.');
+$$;
+
+-- Name: FUNCTION refused_attempt(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.refused_attempt() IS 'The error for an attempt below 1.';
+
+-- Name: refused_json(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.refused_json(argument text, value jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $_$
+begin
+  if value is null then
+    return null;
+  elsif octet_length(value::text) > 131072 then
+    return bindery_internal.bad_input(argument, 'is larger than 128 KiB', 'Keep large things elsewhere and store a reference.');
+  -- What is too deep for Postgres itself to read (54001) never comes here; neither does half of a surrogate pair (22P02).
+  elsif jsonb_path_exists(value, '$.**{65}') then
+    return bindery_internal.bad_input(argument, 'is nested deeper than 64 levels', 'Make it flatter, or store it as text.');
+  end if;
+  return null;
+end
+$_$;
+
+-- Name: FUNCTION refused_json(argument text, value jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.refused_json(argument text, value jsonb) IS 'The error for JSON that is larger than 128 KiB or nested deeper than 64 levels; null for any other, and for null.';
+
 -- Name: refused_report(text, uuid, text, text, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.refused_report(verdict text, book_id uuid, stage text, substep text, attempt integer) RETURNS jsonb
@@ -1658,27 +2376,57 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.refused_report(verdict text, book_id uuid, stage text, substep text, attempt integer) IS 'The error for a verdict of bindery_core.report_verdict; null for accept, {"stale": true} for stale.';
 
--- Name: refused_transition(bindery.book_status, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: refused_text(text, text, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
+CREATE FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  if value is null then
+    return null;
+  elsif length(value) > longest then
+    return bindery_internal.bad_input(argument, format('is longer than %s characters', to_char(longest, 'FM999,999')), 'Shorten it.');
+  -- Marks and joiners (U+200C to U+200F) stay: scripts that need them are written with them. NUL never comes here: no text of
+  -- Postgres can hold it. The constraints ..._is_plain_text have the same expression.
+  elsif value ~ '[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]' then
+    return bindery_internal.bad_input(argument, 'holds a control character, or one that overrides the direction of text',
+      'Leave it out; tabs and line ends may stay.');
+  end if;
+  return null;
+end
+$$;
+
+-- Name: FUNCTION refused_text(argument text, value text, longest integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) IS 'The error for a text that is longer than so many characters, or holds control or direction-changing characters; null for any other, and for null.';
+
+-- Name: refused_transition(bindery.book_status, text, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean DEFAULT false) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
   machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
-  reason constant text := bindery_core.transition_error(
-    machine, book.status, book.current_stage, to_status, bindery_internal.facts(book, machine));
+  reason constant text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+    case when rewinding then '{"rewind": true}' else bindery_internal.facts(book, machine, to_status) end);
+  allowed text[];
 begin
   if reason is null then
     return null;
+  elsif rewinding then
+    allowed := bindery_core.rewind_targets(machine, book.status, book.current_stage);
+  else
+    allowed := bindery_core.next_statuses(machine, book.status, book.current_stage);
   end if;
-  return bindery_internal.illegal_transition(machine, book.status, book.current_stage, to_status, reason);
+  return bindery_internal.illegal_transition(book.status, to_status, reason, coalesce(allowed, '{}'));
 end
 $$;
 
--- Name: FUNCTION refused_transition(book bindery.book_status, to_status text); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text) IS 'The error that forbids this book this status; null where it is allowed.';
+COMMENT ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean) IS 'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
 
 -- Name: release_stream(text, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1688,6 +2436,7 @@ CREATE FUNCTION bindery_internal.release_stream(stream text, epoch bigint) RETUR
     AS $$
 #variable_conflict use_column
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', release_stream.stream, 512));
   -- The epoch grows, so that nothing sent before the release can still be applied after it.
   update bindery.relay_cursors c set epoch = c.epoch + 1, holder = null, lease_expires_at = null
   where c.stream = release_stream.stream and c.epoch = release_stream.epoch;
@@ -1711,6 +2460,7 @@ CREATE FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) RETURNS
 declare
   expires timestamptz;
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', renew_stream.stream, 512));
   update bindery.relay_cursors c set lease_expires_at = bindery_internal.now() + c.lease_ttl
   where c.stream = renew_stream.stream and c.epoch = renew_stream.epoch and c.holder is not null
   returning c.lease_expires_at into expires;
@@ -1724,6 +2474,183 @@ $$;
 -- Name: FUNCTION renew_stream(stream text, epoch bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) IS 'See bindery.renew_stream.';
+
+-- Name: replay_dead_letters(text, text, uuid, integer, bigint[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '5s'
+    AS $$
+#variable_conflict use_column
+declare
+  actor constant text := coalesce(current_setting('bindery.actor', true), '');
+  chosen bigint[];
+  letter bindery.dead_letters;
+  outcome jsonb;
+begin
+  applied := 0;
+  stale := 0;
+  dead := 0;
+  if replay_dead_letters.max_letters is null or replay_dead_letters.max_letters not between 1 and 10000 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('max_letters', 'is not between 1 and 10,000', 'Give how many letters a call may replay.'));
+  elsif not pg_try_advisory_xact_lock(hashtextextended('bindery.dead_letters', 0)) then
+    perform bindery_internal.raise_error(bindery_internal.error('PT409', 'replay_running', 'Dead letters are being replayed already.',
+      'Try again when that is done: two at a time could apply a book''s events out of order.'));
+  end if;
+
+  chosen := array(
+    select d.id from bindery.dead_letters d
+    where (replay_dead_letters.stream is null or d.stream = replay_dead_letters.stream)
+      and (replay_dead_letters.reason is null or d.reason = replay_dead_letters.reason)
+      and (replay_dead_letters.book_id is null or d.book_id = replay_dead_letters.book_id)
+      and (replay_dead_letters.ids is null or d.id = any (replay_dead_letters.ids))
+      -- What can never be replayed is not in the way of what can; who names it is told that it is dead.
+      and (replay_dead_letters.ids is not null or not d.truncated and jsonb_typeof(d.payload -> 'count') = 'number')
+    order by d.id limit replay_dead_letters.max_letters
+    for update skip locked);
+  perform from bindery.book_status b
+  where b.book_id in (select d.book_id from bindery.dead_letters d where d.id = any (chosen))
+  order by b.book_id for no key update;
+
+  perform set_config('bindery.actor', 'replay', true);
+  for letter in select d.* from bindery.dead_letters d where d.id = any (chosen) order by d.id loop
+    outcome := bindery_internal.replay_letter(letter);
+    if outcome is null or outcome ? 'stale' then
+      delete from bindery.dead_letters d where d.id = letter.id;
+      applied := applied + case when outcome is null then letter.count else 0 end;
+      stale := stale + case when outcome is null then 0 else letter.count end;
+    else
+      update bindery.dead_letters d
+      set reason = outcome ->> 'code', message = outcome ->> 'message', replayed_at = bindery_internal.now()
+      where d.id = letter.id;
+      dead := dead + letter.count;
+    end if;
+  end loop;
+  perform set_config('bindery.actor', actor, true);
+end
+$$;
+
+-- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint) IS 'See bindery.replay_dead_letters.';
+
+-- Name: dead_letters; Type: TABLE; Schema: bindery; Owner: -
+
+CREATE TABLE bindery.dead_letters (
+    id bigint NOT NULL,
+    stream text NOT NULL,
+    event_id text,
+    first_event_id text,
+    count bigint DEFAULT 1 NOT NULL,
+    book_id uuid,
+    reason text NOT NULL,
+    message text NOT NULL,
+    payload jsonb NOT NULL,
+    truncated boolean DEFAULT false NOT NULL,
+    at timestamp with time zone NOT NULL,
+    replayed_at timestamp with time zone,
+    CONSTRAINT count_is_positive CHECK ((count >= 1))
+);
+
+-- Name: TABLE dead_letters; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON TABLE bindery.dead_letters IS 'Events that could not take effect, each with its reason; nothing else was held up by them. See bindery.replay_dead_letters.';
+
+-- Name: COLUMN dead_letters.id; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.id IS 'Grows with time.';
+
+-- Name: COLUMN dead_letters.stream; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.stream IS 'Where it came from.';
+
+-- Name: COLUMN dead_letters.event_id; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.event_id IS 'Its id in the stream; of merged events the last.';
+
+-- Name: COLUMN dead_letters.first_event_id; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.first_event_id IS 'Of merged events the first.';
+
+-- Name: COLUMN dead_letters.count; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.count IS 'How many events of the stream this row stands for.';
+
+-- Name: COLUMN dead_letters.book_id; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.book_id IS 'The book it names, where it names one.';
+
+-- Name: COLUMN dead_letters.reason; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.reason IS 'A code: bad_uuid, unknown_book, illegal_transition, …; of a replay the newest.';
+
+-- Name: COLUMN dead_letters.message; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.message IS 'The reason for people.';
+
+-- Name: COLUMN dead_letters.payload; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.payload IS 'The event as the relay read it, with its count; or, where it could not read it, the entry as it came.';
+
+-- Name: COLUMN dead_letters.truncated; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.truncated IS 'Whether payload was cut because the event was too large to keep.';
+
+-- Name: COLUMN dead_letters.at; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.at IS 'When it was refused first.';
+
+-- Name: COLUMN dead_letters.replayed_at; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.dead_letters.replayed_at IS 'When it was last replayed, and refused again; null: never.';
+
+-- Name: replay_letter(bindery.dead_letters); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.replay_letter(letter bindery.dead_letters) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  -- What was cut, or what the relay could not read in the first place, is no event: nothing can be made of it here that the
+  -- relay would not have made of it.
+  if letter.truncated or jsonb_typeof(letter.payload -> 'count') is distinct from 'number' then
+    return jsonb_build_object('code', letter.reason, 'message', letter.message);
+  end if;
+  return bindery_internal.apply_item(letter.payload);
+exception when others then
+  if bindery_internal.is_transient(sqlstate) then
+    raise;
+  end if;
+  return jsonb_build_object('code', 'refused_by_database', 'message', format('%s (SQLSTATE %s)', sqlerrm, sqlstate));
+end
+$$;
+
+-- Name: FUNCTION replay_letter(letter bindery.dead_letters); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.replay_letter(letter bindery.dead_letters) IS 'Applies a dead letter: null when done, {"stale": true}, or why not as {code, message}; changes nothing then.';
+
+-- Name: resume_at(jsonb, integer, jsonb, timestamp with time zone); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.resume_at(state jsonb, attempt integer, error jsonb, moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+declare
+  seconds constant double precision := (state ->> 'retry_after')::double precision;
+begin
+  if seconds is null or not bindery_internal.attempts_left(state, attempt) or error -> 'retry' = 'false' then
+    return null;
+  end if;
+  -- The bound on the exponent keeps the power finite; the day is long reached then.
+  return moment + greatest(seconds, least(seconds * 2 ^ least(attempt - 1, 40), 86400)) * interval '1 second';
+end
+$$;
+
+-- Name: FUNCTION resume_at(state jsonb, attempt integer, error jsonb, moment timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.resume_at(state jsonb, attempt integer, error jsonb, moment timestamp with time zone) IS 'When a book that fails now in this attempt is to be resumed: after retry_after, doubled for each attempt before, at most a day (or retry_after, where that is longer).
+Null: not by itself, since the stage says no retry_after, has no attempts left, or the error says {"retry": false}.';
 
 -- Name: roll_up(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1761,8 +2688,10 @@ begin
     select s.book_id,
       greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
       greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
-      s.summary -> 'substeps' as substeps
+      s.summary -> 'substeps' as substeps, p.median_seconds, p.later_seconds
     from summed s join bindery.book_status b using (book_id)
+    left join bindery_internal.stage_pace p
+      on p.pipeline = b.pipeline and p.pipeline_version = b.pipeline_version and p.stage = b.current_stage
   )
   update bindery.book_status b
   set overall_progress = v.overall,
@@ -1773,12 +2702,32 @@ begin
         (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then 0 else 1 end,
       updated_at = case when
         (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then b.updated_at else moment end,
+      -- It moves with what is seen, never by itself.
+      estimated_completion_at = case when
+        (v.overall, v.stage_progress, v.substeps) = (b.overall_progress, b.stage_progress, b.substeps) then b.estimated_completion_at
+        else bindery_internal.estimate(moment, b.stage_started_at, v.stage_progress, b.attempt, v.median_seconds, v.later_seconds) end,
       heartbeat_at = moment
   from valued v
   where v.book_id = b.book_id;
   return null;
 end
 $$;
+
+-- Name: stale_revision(uuid, bigint, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.stale_revision(book_id uuid, revision bigint, expected_revision bigint) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+  select bindery_internal.error('PT409', 'stale_revision',
+    format('Book %s is at revision %s, not %s.', book_id, revision, expected_revision),
+    'Read its status again, and decide anew.',
+    jsonb_build_object('book_id', book_id, 'revision', revision, 'expected_revision', expected_revision));
+$$;
+
+-- Name: FUNCTION stale_revision(book_id uuid, revision bigint, expected_revision bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.stale_revision(book_id uuid, revision bigint, expected_revision bigint) IS 'The error PT409 stale_revision.';
 
 -- Name: start_book(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1819,13 +2768,31 @@ begin
   new.heartbeat_at := moment;
   new.stage_started_at := moment;
   new.resume_at := null;
-  new.estimated_completion_at := null;
+  new.estimated_completion_at := (
+    select bindery_internal.estimate(moment, moment, new.stage_progress, 1, p.median_seconds, p.later_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = initial);
   new.created_at := moment;
   new.updated_at := moment;
   new.completed_at := null;
   return new;
 end
 $$;
+
+-- Name: state_of(jsonb, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.state_of(machine jsonb, name text) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select s.state from jsonb_array_elements(machine -> 'states') as s(state) where s.state ->> 'name' = state_of.name);
+end
+$$;
+
+-- Name: FUNCTION state_of(machine jsonb, name text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.state_of(machine jsonb, name text) IS 'A state of a compiled machine by its name; null where it has none such.';
 
 -- Name: substep_rows(uuid, text, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1848,6 +2815,82 @@ $$;
 -- Name: FUNCTION substep_rows(book_id uuid, stage text, resuming boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) IS 'The progress rows of a book''s stage as bindery_core.summarize takes them; with resuming, as they will be after the entry.';
+
+-- Name: sweep(timestamp with time zone); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.sweep(moment timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  waiting_for jsonb;
+  heard_until timestamptz;
+  stalled integer := 0;
+  resumed integer := 0;
+  book record;
+  refusal jsonb;
+begin
+  if not isfinite(moment) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('now', 'is no moment', 'Give a time, or leave it out.'));
+  elsif not pg_try_advisory_xact_lock(hashtextextended('bindery.sweep', 0)) then
+    return jsonb_build_object('stalled', 0, 'resumed', 0, 'waiting_for', '[]'::jsonb);
+  end if;
+  perform set_config('bindery.actor', 'sweep', true);
+  perform bindery_internal.refresh_pace();
+
+  -- An event that waits in a stream is a sign of life that has not got here yet.
+  select least(moment, min(c.caught_up_at)),
+    coalesce(jsonb_agg(c.stream order by c.stream) filter (
+      where c.holder is null or c.lease_expires_at <= bindery_internal.now() or c.caught_up_at is null), '[]')
+  into heard_until, waiting_for
+  from bindery.relay_cursors c;
+
+  for book in
+    select b.book_id, b.status, b.heartbeat_at, s.stall_after
+    from bindery.book_status b
+    join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
+    cross join lateral (
+      select (bindery_internal.state_of(p.machine, b.status) ->> 'stall_after')::double precision as stall_after) s
+    where b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')
+      and heard_until - b.heartbeat_at > s.stall_after * interval '1 second' and waiting_for = '[]'
+    order by b.book_id limit 500
+    for no key update of b skip locked
+  loop
+    -- One that raises (a trigger of somebody's own, say) holds up no other.
+    begin
+      refusal := bindery_internal.do_transition(book.book_id, 'FAILED',
+        format('Nothing was heard of %s for more than %s.', book.status, book.stall_after * interval '1 second'),
+        error => jsonb_build_object(
+          'code', 'stalled', 'stage', book.status, 'stall_after', book.stall_after, 'heartbeat_at', book.heartbeat_at));
+      stalled := stalled + case when refusal is null then 1 else 0 end;
+    exception when others then
+      raise warning 'Book % is silent, but could not be failed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
+    end;
+  end loop;
+
+  for book in
+    select b.book_id, b.attempt, b.current_stage
+    from bindery.book_status b
+    where b.resume_at <= moment and b.status = 'FAILED'
+    order by b.resume_at, b.book_id limit 500
+    for no key update skip locked
+  loop
+    begin
+      refusal := bindery_internal.do_resume(book.book_id,
+        message => format('Attempt %s at %s failed; its retry_after is over.', book.attempt, book.current_stage));
+      resumed := resumed + case when refusal is null then 1 else 0 end;
+    exception when others then
+      raise warning 'Book % is due, but could not be resumed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
+    end;
+  end loop;
+  perform set_config('bindery.actor', '', true);
+  return jsonb_build_object('stalled', stalled, 'resumed', resumed, 'waiting_for', waiting_for);
+end
+$$;
+
+-- Name: FUNCTION sweep(moment timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) IS 'See bindery.sweep.';
 
 -- Name: take_outbox(integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1894,6 +2937,10 @@ CREATE FUNCTION bindery_internal.unknown_book(book_id uuid) RETURNS jsonb
     jsonb_build_object('book_id', book_id));
 $$;
 
+-- Name: FUNCTION unknown_book(book_id uuid); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.unknown_book(book_id uuid) IS 'The error PT404 unknown_book.';
+
 -- Name: unknown_pipeline(text, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) RETURNS jsonb
@@ -1920,6 +2967,41 @@ $_$;
 
 COMMENT ON FUNCTION bindery_internal.user_id() IS 'The sub of the request''s JWT where it is a uuid, else null.';
 
+-- Name: xstate_edge(text, text, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.xstate_edge(kind text, target text, guard text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+  select jsonb_strip_nulls(jsonb_build_object('target', target, 'guard', guard, 'meta', jsonb_build_object('kind', kind)));
+$$;
+
+-- Name: FUNCTION xstate_edge(kind text, target text, guard text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.xstate_edge(kind text, target text, guard text) IS 'A transition of an XState config. Its meta.kind is forward, rework, fail, cancel or resume.';
+
+-- Name: xstate_node(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.xstate_node(state jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object('meta', jsonb_strip_nulls(state - array['name', 'final', 'next', 'rework']))
+    || case when (state ->> 'final')::boolean then '{"type": "final"}'
+       else jsonb_build_object('on',
+         (select jsonb_object_agg(n.edge ->> 'to', bindery_internal.xstate_edge('forward', n.edge ->> 'to', n.edge ->> 'guard'))
+          from jsonb_array_elements(state -> 'next') as n(edge))
+         || coalesce((select jsonb_object_agg(r.target, bindery_internal.xstate_edge('rework', r.target))
+          from jsonb_array_elements_text(state -> 'rework') as r(target)), '{}')
+         || jsonb_build_object(
+           'FAILED', bindery_internal.xstate_edge('fail', 'FAILED.' || (state ->> 'name')),
+           'CANCELLED', bindery_internal.xstate_edge('cancel', 'CANCELLED'))) end;
+$$;
+
+-- Name: FUNCTION xstate_node(state jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.xstate_node(state jsonb) IS 'A state of an XState config, from a state of a compiled machine.';
+
 -- Name: book_events; Type: TABLE; Schema: bindery; Owner: -
 
 CREATE TABLE bindery.book_events (
@@ -1935,7 +3017,7 @@ CREATE TABLE bindery.book_events (
     message text,
     data jsonb,
     at timestamp with time zone NOT NULL,
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['register'::text, 'transition'::text, 'fail'::text, 'resume'::text, 'cancel'::text, 'complete'::text])))
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['register'::text, 'transition'::text, 'fail'::text, 'resume'::text, 'cancel'::text, 'complete'::text, 'rewind'::text])))
 );
 
 -- Name: TABLE book_events; Type: COMMENT; Schema: bindery; Owner: -
@@ -1956,7 +3038,7 @@ COMMENT ON COLUMN bindery.book_events.revision IS 'The book''s revision after th
 
 -- Name: COLUMN book_events.kind; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON COLUMN bindery.book_events.kind IS 'register, transition, fail, resume, cancel or complete.';
+COMMENT ON COLUMN bindery.book_events.kind IS 'register, transition, fail, resume, rewind, cancel or complete.';
 
 -- Name: COLUMN book_events.from_status; Type: COMMENT; Schema: bindery; Owner: -
 
@@ -1976,7 +3058,7 @@ COMMENT ON COLUMN bindery.book_events.attempt IS 'The attempt after the change.'
 
 -- Name: COLUMN book_events.actor; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON COLUMN bindery.book_events.actor IS 'Who made it: a user''s id, a role, or relay:<stream>.';
+COMMENT ON COLUMN bindery.book_events.actor IS 'Who made it: a user''s id, a role, relay:<stream>, or sweep.';
 
 -- Name: COLUMN book_events.message; Type: COMMENT; Schema: bindery; Owner: -
 
@@ -2000,71 +3082,6 @@ ALTER TABLE bindery.book_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
-
--- Name: dead_letters; Type: TABLE; Schema: bindery; Owner: -
-
-CREATE TABLE bindery.dead_letters (
-    id bigint NOT NULL,
-    stream text NOT NULL,
-    event_id text,
-    first_event_id text,
-    count bigint DEFAULT 1 NOT NULL,
-    book_id uuid,
-    reason text NOT NULL,
-    message text NOT NULL,
-    payload jsonb NOT NULL,
-    truncated boolean DEFAULT false NOT NULL,
-    at timestamp with time zone NOT NULL,
-    CONSTRAINT count_is_positive CHECK ((count >= 1))
-);
-
--- Name: TABLE dead_letters; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON TABLE bindery.dead_letters IS 'Events that could not take effect, each with its reason; nothing else was held up by them.';
-
--- Name: COLUMN dead_letters.id; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.id IS 'Grows with time.';
-
--- Name: COLUMN dead_letters.stream; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.stream IS 'Where it came from.';
-
--- Name: COLUMN dead_letters.event_id; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.event_id IS 'Its id in the stream; of merged events the last.';
-
--- Name: COLUMN dead_letters.first_event_id; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.first_event_id IS 'Of merged events the first.';
-
--- Name: COLUMN dead_letters.count; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.count IS 'How many events of the stream this row stands for.';
-
--- Name: COLUMN dead_letters.book_id; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.book_id IS 'The book it names, where it names one.';
-
--- Name: COLUMN dead_letters.reason; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.reason IS 'A code: bad_uuid, unknown_book, illegal_transition, ….';
-
--- Name: COLUMN dead_letters.message; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.message IS 'The reason for people.';
-
--- Name: COLUMN dead_letters.payload; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.payload IS 'The event.';
-
--- Name: COLUMN dead_letters.truncated; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.truncated IS 'Whether payload was cut because the event was too large to keep.';
-
--- Name: COLUMN dead_letters.at; Type: COMMENT; Schema: bindery; Owner: -
-
-COMMENT ON COLUMN bindery.dead_letters.at IS 'When it was refused.';
 
 -- Name: dead_letters_id_seq; Type: SEQUENCE; Schema: bindery; Owner: -
 
@@ -2139,6 +3156,7 @@ CREATE TABLE bindery.relay_cursors (
     dead bigint DEFAULT 0 NOT NULL,
     applied_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT bindery_internal.now() NOT NULL,
+    caught_up_at timestamp with time zone,
     CONSTRAINT position_is_a_stream_id CHECK (("position" ~ '^[0-9]{1,20}-[0-9]{1,20}$'::text)),
     CONSTRAINT stream_has_a_name CHECK (((length(stream) >= 1) AND (length(stream) <= 512)))
 )
@@ -2192,6 +3210,35 @@ COMMENT ON COLUMN bindery.relay_cursors.applied_at IS 'When a batch was last app
 
 COMMENT ON COLUMN bindery.relay_cursors.created_at IS 'When the stream was first acquired.';
 
+-- Name: COLUMN relay_cursors.caught_up_at; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.caught_up_at IS 'All that was in the stream at this moment, by this database''s clock, has been applied; null: not known yet.';
+
+-- Name: pace_refresh; Type: TABLE; Schema: bindery_internal; Owner: -
+
+CREATE TABLE bindery_internal.pace_refresh (
+    only_row boolean DEFAULT true NOT NULL,
+    through_event bigint DEFAULT 0 NOT NULL,
+    refreshed_at timestamp with time zone,
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+-- Name: TABLE pace_refresh; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON TABLE bindery_internal.pace_refresh IS 'One row: how far the history has been read for stage_visits, and when.';
+
+-- Name: COLUMN pace_refresh.only_row; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.pace_refresh.only_row IS 'Always true: there is one row.';
+
+-- Name: COLUMN pace_refresh.through_event; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.pace_refresh.through_event IS 'The newest event of book_events that was read.';
+
+-- Name: COLUMN pace_refresh.refreshed_at; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.pace_refresh.refreshed_at IS 'When; null: never.';
+
 -- Name: schema_history; Type: TABLE; Schema: bindery_internal; Owner: -
 
 CREATE TABLE bindery_internal.schema_history (
@@ -2200,6 +3247,87 @@ CREATE TABLE bindery_internal.schema_history (
     applied_on character varying(255),
     checksum character varying(255)
 );
+
+-- Name: stage_pace; Type: TABLE; Schema: bindery_internal; Owner: -
+
+CREATE TABLE bindery_internal.stage_pace (
+    pipeline text NOT NULL,
+    pipeline_version integer NOT NULL,
+    stage text NOT NULL,
+    median_seconds double precision,
+    later_seconds double precision,
+    samples integer NOT NULL,
+    refreshed_at timestamp with time zone NOT NULL,
+    CONSTRAINT pace_is_not_negative CHECK (((median_seconds >= (0)::double precision) AND (later_seconds >= (0)::double precision))),
+    CONSTRAINT samples_are_not_negative CHECK ((samples >= 0))
+);
+
+-- Name: TABLE stage_pace; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON TABLE bindery_internal.stage_pace IS 'How long each state of a pipeline takes, by the median of its newest visits: the ground of estimated_completion_at.';
+
+-- Name: COLUMN stage_pace.pipeline; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.pipeline IS 'The pipeline.';
+
+-- Name: COLUMN stage_pace.pipeline_version; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.pipeline_version IS 'Its version; each has a pace of its own.';
+
+-- Name: COLUMN stage_pace.stage; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.stage IS 'The state.';
+
+-- Name: COLUMN stage_pace.median_seconds; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.median_seconds IS 'The median of its visits; without any, 0 for a state of no weight (no work is done there) and null for a stage.';
+
+-- Name: COLUMN stage_pace.later_seconds; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.later_seconds IS 'The sum of the medians of the states after it on the heaviest path to the end; null where one of them is null.';
+
+-- Name: COLUMN stage_pace.samples; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.samples IS 'How many visits the median is of, up to 50.';
+
+-- Name: COLUMN stage_pace.refreshed_at; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_pace.refreshed_at IS 'When this row was worked out.';
+
+-- Name: stage_visits; Type: TABLE; Schema: bindery_internal; Owner: -
+
+CREATE TABLE bindery_internal.stage_visits (
+    pipeline text NOT NULL,
+    pipeline_version integer NOT NULL,
+    stage text NOT NULL,
+    event_id bigint NOT NULL,
+    seconds double precision NOT NULL,
+    CONSTRAINT visit_takes_no_negative_time CHECK ((seconds >= (0)::double precision))
+);
+
+-- Name: TABLE stage_visits; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON TABLE bindery_internal.stage_visits IS 'How long the newest visits to each state took, up to 50 a state; kept here so that no look back into the history is needed.';
+
+-- Name: COLUMN stage_visits.pipeline; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_visits.pipeline IS 'The pipeline of the book that was there.';
+
+-- Name: COLUMN stage_visits.pipeline_version; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_visits.pipeline_version IS 'The version of that pipeline.';
+
+-- Name: COLUMN stage_visits.stage; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_visits.stage IS 'The state that was visited.';
+
+-- Name: COLUMN stage_visits.event_id; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_visits.event_id IS 'The event of book_events that ended the visit; no foreign key, a visit outlives pruned history.';
+
+-- Name: COLUMN stage_visits.seconds; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.stage_visits.seconds IS 'From entering the state to leaving it forward, halts in between included.';
 
 -- Name: book_events book_events_pkey; Type: CONSTRAINT; Schema: bindery; Owner: -
 
@@ -2241,10 +3369,33 @@ ALTER TABLE ONLY bindery.pipelines
 ALTER TABLE ONLY bindery.relay_cursors
     ADD CONSTRAINT relay_cursors_pkey PRIMARY KEY (stream);
 
+-- Name: pace_refresh pace_refresh_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.pace_refresh
+    ADD CONSTRAINT pace_refresh_pkey PRIMARY KEY (only_row);
+
 -- Name: schema_history schema_history_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
 
 ALTER TABLE ONLY bindery_internal.schema_history
     ADD CONSTRAINT schema_history_pkey PRIMARY KEY (version);
+
+-- Name: stage_pace stage_pace_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.stage_pace
+    ADD CONSTRAINT stage_pace_pkey PRIMARY KEY (pipeline, pipeline_version, stage);
+
+-- Name: stage_visits stage_visits_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.stage_visits
+    ADD CONSTRAINT stage_visits_pkey PRIMARY KEY (pipeline, pipeline_version, stage, event_id);
+
+-- Name: book_events_prunable; Type: INDEX; Schema: bindery; Owner: -
+
+CREATE INDEX book_events_prunable ON bindery.book_events USING btree (at) WHERE (kind <> ALL (ARRAY['complete'::text, 'cancel'::text]));
+
+-- Name: book_status_at_work; Type: INDEX; Schema: bindery; Owner: -
+
+CREATE INDEX book_status_at_work ON bindery.book_status USING btree (book_id) WHERE ((completed_at IS NULL) AND (status <> ALL (ARRAY['FAILED'::text, 'CANCELLED'::text])));
 
 -- Name: book_status_created; Type: INDEX; Schema: bindery; Owner: -
 
@@ -2257,6 +3408,14 @@ CREATE INDEX book_status_owner ON bindery.book_status USING btree (owner_id, cre
 -- Name: book_status_pipeline; Type: INDEX; Schema: bindery; Owner: -
 
 CREATE INDEX book_status_pipeline ON bindery.book_status USING btree (pipeline, pipeline_version);
+
+-- Name: book_status_to_resume; Type: INDEX; Schema: bindery; Owner: -
+
+CREATE INDEX book_status_to_resume ON bindery.book_status USING btree (resume_at) WHERE (resume_at IS NOT NULL);
+
+-- Name: dead_letters_at; Type: INDEX; Schema: bindery; Owner: -
+
+CREATE INDEX dead_letters_at ON bindery.dead_letters USING btree (at);
 
 -- Name: dead_letters_stream; Type: INDEX; Schema: bindery; Owner: -
 
@@ -2273,6 +3432,14 @@ CREATE TRIGGER announce_start AFTER INSERT ON bindery.book_status REFERENCING NE
 -- Name: book_status guard_columns; Type: TRIGGER; Schema: bindery; Owner: -
 
 CREATE TRIGGER guard_columns BEFORE UPDATE ON bindery.book_status FOR EACH ROW WHEN (((old.book_id <> new.book_id) OR (old.pipeline <> new.pipeline) OR (old.pipeline_version <> new.pipeline_version) OR (old.created_at <> new.created_at) OR (new.revision < old.revision) OR ((old.status = new.status) AND ((old.current_stage <> new.current_stage) OR (old.attempt <> new.attempt))) OR ((pg_trigger_depth() = 0) AND (old.status = new.status) AND (((((old.overall_progress IS DISTINCT FROM new.overall_progress) OR (old.stage_progress IS DISTINCT FROM new.stage_progress)) OR (old.substeps IS DISTINCT FROM new.substeps)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.revision IS DISTINCT FROM new.revision))))) EXECUTE FUNCTION bindery_internal.guard_columns();
+
+-- Name: book_status guard_texts; Type: TRIGGER; Schema: bindery; Owner: -
+
+CREATE TRIGGER guard_texts BEFORE UPDATE OF status, title, message, error, metadata ON bindery.book_status FOR EACH ROW WHEN (((COALESCE(current_setting('bindery.message_is_new'::text, true), ''::text) <> 'yes'::text) AND (((((old.status IS DISTINCT FROM new.status) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)))) EXECUTE FUNCTION bindery_internal.guard_texts();
+
+-- Name: book_status guard_texts_of_new; Type: TRIGGER; Schema: bindery; Owner: -
+
+CREATE TRIGGER guard_texts_of_new BEFORE INSERT ON bindery.book_status FOR EACH ROW EXECUTE FUNCTION bindery_internal.guard_texts();
 
 -- Name: book_status guard_transition; Type: TRIGGER; Schema: bindery; Owner: -
 
@@ -2328,6 +3495,16 @@ ALTER TABLE ONLY bindery.book_events
 
 ALTER TABLE ONLY bindery.book_progress
     ADD CONSTRAINT progress_belongs_to_a_book FOREIGN KEY (book_id) REFERENCES bindery.book_status(book_id) ON DELETE CASCADE;
+
+-- Name: stage_pace pace_belongs_to_a_pipeline; Type: FK CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.stage_pace
+    ADD CONSTRAINT pace_belongs_to_a_pipeline FOREIGN KEY (pipeline, pipeline_version) REFERENCES bindery.pipelines(name, version) ON DELETE CASCADE;
+
+-- Name: stage_visits visit_follows_a_pipeline; Type: FK CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.stage_visits
+    ADD CONSTRAINT visit_follows_a_pipeline FOREIGN KEY (pipeline, pipeline_version) REFERENCES bindery.pipelines(name, version) ON DELETE CASCADE;
 
 -- Name: book_events; Type: ROW SECURITY; Schema: bindery; Owner: -
 
@@ -2409,9 +3586,21 @@ CREATE POLICY service_reads_progress ON bindery.book_progress FOR SELECT TO serv
 
 CREATE POLICY service_updates_books ON bindery.book_status FOR UPDATE TO service_role USING (true) WITH CHECK (true);
 
+-- Name: pace_refresh; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
+
+ALTER TABLE bindery_internal.pace_refresh ENABLE ROW LEVEL SECURITY;
+
 -- Name: schema_history; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
 ALTER TABLE bindery_internal.schema_history ENABLE ROW LEVEL SECURITY;
+
+-- Name: stage_pace; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
+
+ALTER TABLE bindery_internal.stage_pace ENABLE ROW LEVEL SECURITY;
+
+-- Name: stage_visits; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
+
+ALTER TABLE bindery_internal.stage_visits ENABLE ROW LEVEL SECURITY;
 
 -- Name: SCHEMA bindery; Type: ACL; Schema: -; Owner: -
 
@@ -2489,10 +3678,10 @@ GRANT ALL ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_r
 REVOKE ALL ON FUNCTION bindery.define_pipeline(name text, definition jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.define_pipeline(name text, definition jsonb) TO service_role;
 
--- Name: FUNCTION fail_book(book_id uuid, error jsonb, message text); Type: ACL; Schema: bindery; Owner: -
+-- Name: FUNCTION fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer); Type: ACL; Schema: bindery; Owner: -
 
-REVOKE ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text) TO service_role;
+REVOKE ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) TO service_role;
 
 -- Name: FUNCTION get_book_status(book_id uuid); Type: ACL; Schema: bindery; Owner: -
 
@@ -2517,15 +3706,31 @@ REVOKE ALL ON FUNCTION bindery.list_books(max_books integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.list_books(max_books integer) TO authenticated;
 GRANT ALL ON FUNCTION bindery.list_books(max_books integer) TO service_role;
 
--- Name: FUNCTION plan_substeps(book_id uuid, stage text, substeps jsonb); Type: ACL; Schema: bindery; Owner: -
+-- Name: FUNCTION pipeline_xstate(name text, version integer); Type: ACL; Schema: bindery; Owner: -
 
-REVOKE ALL ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb) TO service_role;
+REVOKE ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) TO authenticated;
+GRANT ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) TO service_role;
+
+-- Name: FUNCTION plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint) TO service_role;
+
+-- Name: FUNCTION prune_dead_letters(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.prune_dead_letters(before timestamp with time zone, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.prune_dead_letters(before timestamp with time zone, batch integer) TO service_role;
 
 -- Name: FUNCTION prune_events(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.prune_events(before timestamp with time zone, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.prune_events(before timestamp with time zone, batch integer) TO service_role;
+
+-- Name: FUNCTION prune_outbox(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.prune_outbox(before timestamp with time zone, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.prune_outbox(before timestamp with time zone, batch integer) TO service_role;
 
 -- Name: FUNCTION register_book(book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb); Type: ACL; Schema: bindery; Owner: -
 
@@ -2544,6 +3749,11 @@ REVOKE ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) FROM PUBL
 GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) TO service_role;
 GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) TO bindery_relay;
 
+-- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]) TO service_role;
+
 -- Name: FUNCTION report_progress(book_id uuid, substep text, progress double precision, done double precision, total double precision, unit text, message text, checkpoint jsonb, stage text, attempt integer); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.report_progress(book_id uuid, substep text, progress double precision, done double precision, total double precision, unit text, message text, checkpoint jsonb, stage text, attempt integer) FROM PUBLIC;
@@ -2554,11 +3764,22 @@ GRANT ALL ON FUNCTION bindery.report_progress(book_id uuid, substep text, progre
 REVOKE ALL ON FUNCTION bindery.resume_book(book_id uuid, expected_revision bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.resume_book(book_id uuid, expected_revision bigint) TO service_role;
 
+-- Name: FUNCTION rewind_book(book_id uuid, to_stage text, message text, expected_revision bigint); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.rewind_book(book_id uuid, to_stage text, message text, expected_revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.rewind_book(book_id uuid, to_stage text, message text, expected_revision bigint) TO service_role;
+
 -- Name: FUNCTION status_at(book_id uuid, at timestamp with time zone); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) TO service_role;
+
+-- Name: FUNCTION sweep(now timestamp with time zone); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.sweep(now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.sweep(now timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION bindery.sweep(now timestamp with time zone) TO bindery_relay;
 
 -- Name: TABLE outbox; Type: ACL; Schema: bindery; Owner: -
 
@@ -2570,10 +3791,10 @@ REVOKE ALL ON FUNCTION bindery.take_outbox(max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.take_outbox(max_rows integer) TO service_role;
 GRANT ALL ON FUNCTION bindery.take_outbox(max_rows integer) TO bindery_relay;
 
--- Name: FUNCTION transition_book(book_id uuid, to_status text, message text, expected_revision bigint); Type: ACL; Schema: bindery; Owner: -
+-- Name: FUNCTION transition_book(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer); Type: ACL; Schema: bindery; Owner: -
 
-REVOKE ALL ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint) TO service_role;
+REVOKE ALL ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.transition_book(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer) TO service_role;
 
 -- Name: FUNCTION acquire_stream(stream text, holder text, ttl interval); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2607,13 +3828,26 @@ REVOKE ALL ON FUNCTION bindery_internal.apply_reports(reports jsonb) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION bindery_internal.apply_segment(stream text, items jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint) FROM PUBLIC;
 
+-- Name: FUNCTION ask_guard(guard regproc, book bindery.book_status); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_status) FROM PUBLIC;
+
+-- Name: FUNCTION attempts_left(state jsonb, attempt integer); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.attempts_left(state jsonb, attempt integer) FROM PUBLIC;
+
 -- Name: FUNCTION bad_input(argument text, problem text, hint text); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) TO service_role;
 
 -- Name: FUNCTION bury(stream text, items jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.bury(stream text, items jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_pruning(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.check_pruning(before timestamp with time zone, batch integer) FROM PUBLIC;
 
 -- Name: FUNCTION define_pipeline(name text, definition jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2625,10 +3859,10 @@ GRANT ALL ON FUNCTION bindery_internal.define_pipeline(name text, definition jso
 REVOKE ALL ON FUNCTION bindery_internal.do_heartbeats(heartbeats jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.do_heartbeats(heartbeats jsonb) TO service_role;
 
--- Name: FUNCTION do_plan(book_id uuid, stage text, substeps jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb) TO service_role;
+REVOKE ALL ON FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.do_plan(book_id uuid, stage text, substeps jsonb, expected_revision bigint) TO service_role;
 
 -- Name: FUNCTION do_register(book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2640,15 +3874,20 @@ GRANT ALL ON FUNCTION bindery_internal.do_register(book_id uuid, owner_id uuid, 
 REVOKE ALL ON FUNCTION bindery_internal.do_report(report jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.do_report(report jsonb) TO service_role;
 
--- Name: FUNCTION do_resume(book_id uuid, expected_revision bigint); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_resume(book_id uuid, expected_revision bigint, message text); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint) TO service_role;
+REVOKE ALL ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint, message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision bigint, message text) TO service_role;
 
--- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb) TO service_role;
+REVOKE ALL ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) TO service_role;
+
+-- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) TO service_role;
 
 -- Name: FUNCTION error(sqlstate text, code text, message text, hint text, detail jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2656,9 +3895,13 @@ REVOKE ALL ON FUNCTION bindery_internal.error(sqlstate text, code text, message 
 GRANT ALL ON FUNCTION bindery_internal.error(sqlstate text, code text, message text, hint text, detail jsonb) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.error(sqlstate text, code text, message text, hint text, detail jsonb) TO service_role;
 
--- Name: FUNCTION facts(book bindery.book_status, machine jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION estimate(moment timestamp with time zone, stage_started_at timestamp with time zone, stage_progress double precision, attempt integer, median_seconds double precision, later_seconds double precision); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.facts(book bindery.book_status, machine jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.estimate(moment timestamp with time zone, stage_started_at timestamp with time zone, stage_progress double precision, attempt integer, median_seconds double precision, later_seconds double precision) FROM PUBLIC;
+
+-- Name: FUNCTION facts(book bindery.book_status, machine jsonb, to_status text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.facts(book bindery.book_status, machine jsonb, to_status text) FROM PUBLIC;
 
 -- Name: FUNCTION fenced(stream text, epoch bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2667,6 +3910,18 @@ REVOKE ALL ON FUNCTION bindery_internal.fenced(stream text, epoch bigint) FROM P
 -- Name: FUNCTION guard_columns(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.guard_columns() FROM PUBLIC;
+
+-- Name: FUNCTION guard_faults(machine jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.guard_faults(machine jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION guard_function(guard text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.guard_function(guard text) FROM PUBLIC;
+
+-- Name: FUNCTION guard_texts(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.guard_texts() FROM PUBLIC;
 
 -- Name: FUNCTION guard_transition(); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2678,13 +3933,21 @@ REVOKE ALL ON FUNCTION bindery_internal.health(book bindery.book_status, machine
 GRANT ALL ON FUNCTION bindery_internal.health(book bindery.book_status, machine jsonb, moment timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.health(book bindery.book_status, machine jsonb, moment timestamp with time zone) TO service_role;
 
--- Name: FUNCTION illegal_transition(machine jsonb, from_status text, stage text, to_status text, reason text); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION illegal_transition(from_status text, to_status text, reason text, allowed text[]); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.illegal_transition(machine jsonb, from_status text, stage text, to_status text, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.illegal_transition(from_status text, to_status text, reason text, allowed text[]) FROM PUBLIC;
 
 -- Name: FUNCTION is_after(a text, b text); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.is_after(a text, b text) FROM PUBLIC;
+
+-- Name: FUNCTION is_position("position" text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.is_position("position" text) FROM PUBLIC;
+
+-- Name: FUNCTION is_rewinding(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.is_rewinding() FROM PUBLIC;
 
 -- Name: FUNCTION is_transient(sqlstate text); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2705,6 +3968,16 @@ REVOKE ALL ON FUNCTION bindery_internal.kept(resuming boolean, g bindery.book_pr
 GRANT ALL ON FUNCTION bindery_internal.kept(resuming boolean, g bindery.book_progress) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.kept(resuming boolean, g bindery.book_progress) TO service_role;
 
+-- Name: FUNCTION last_attempt(book_id uuid, stage text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.last_attempt(book_id uuid, stage text) FROM PUBLIC;
+
+-- Name: FUNCTION latest_version(pipeline text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.latest_version(pipeline text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.latest_version(pipeline text) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.latest_version(pipeline text) TO service_role;
+
 -- Name: FUNCTION machine(pipeline text, pipeline_version integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) FROM PUBLIC;
@@ -2717,10 +3990,24 @@ REVOKE ALL ON FUNCTION bindery_internal.now() FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.now() TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.now() TO service_role;
 
+-- Name: FUNCTION pace_of(machine jsonb, medians jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.pace_of(machine jsonb, medians jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION prune_dead_letters(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.prune_dead_letters(before timestamp with time zone, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.prune_dead_letters(before timestamp with time zone, batch integer) TO service_role;
+
 -- Name: FUNCTION prune_events(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.prune_events(before timestamp with time zone, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.prune_events(before timestamp with time zone, batch integer) TO service_role;
+
+-- Name: FUNCTION prune_outbox(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.prune_outbox(before timestamp with time zone, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.prune_outbox(before timestamp with time zone, batch integer) TO service_role;
 
 -- Name: FUNCTION raise_error(error jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2732,6 +4019,10 @@ GRANT ALL ON FUNCTION bindery_internal.raise_error(error jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION bindery_internal.record_transition() FROM PUBLIC;
 
+-- Name: FUNCTION refresh_pace(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.refresh_pace() FROM PUBLIC;
+
 -- Name: FUNCTION refuse_history_change(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.refuse_history_change() FROM PUBLIC;
@@ -2740,14 +4031,27 @@ REVOKE ALL ON FUNCTION bindery_internal.refuse_history_change() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION bindery_internal.refuse_pipeline_change() FROM PUBLIC;
 
+-- Name: FUNCTION refused_attempt(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.refused_attempt() FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.refused_attempt() TO service_role;
+
+-- Name: FUNCTION refused_json(argument text, value jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.refused_json(argument text, value jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION refused_report(verdict text, book_id uuid, stage text, substep text, attempt integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.refused_report(verdict text, book_id uuid, stage text, substep text, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.refused_report(verdict text, book_id uuid, stage text, substep text, attempt integer) TO service_role;
 
--- Name: FUNCTION refused_transition(book bindery.book_status, to_status text); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION refused_text(argument text, value text, longest integer); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) FROM PUBLIC;
+
+-- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean) FROM PUBLIC;
 
 -- Name: FUNCTION release_stream(stream text, epoch bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2761,19 +4065,52 @@ REVOKE ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) 
 GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) TO service_role;
 GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) TO bindery_relay;
 
+-- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint) TO service_role;
+
+-- Name: TABLE dead_letters; Type: ACL; Schema: bindery; Owner: -
+
+GRANT SELECT ON TABLE bindery.dead_letters TO service_role;
+
+-- Name: FUNCTION replay_letter(letter bindery.dead_letters); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.replay_letter(letter bindery.dead_letters) FROM PUBLIC;
+
+-- Name: FUNCTION resume_at(state jsonb, attempt integer, error jsonb, moment timestamp with time zone); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.resume_at(state jsonb, attempt integer, error jsonb, moment timestamp with time zone) FROM PUBLIC;
+
 -- Name: FUNCTION roll_up(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.roll_up() FROM PUBLIC;
 
+-- Name: FUNCTION stale_revision(book_id uuid, revision bigint, expected_revision bigint); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.stale_revision(book_id uuid, revision bigint, expected_revision bigint) FROM PUBLIC;
+
 -- Name: FUNCTION start_book(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.start_book() FROM PUBLIC;
+
+-- Name: FUNCTION state_of(machine jsonb, name text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.state_of(machine jsonb, name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.state_of(machine jsonb, name text) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.state_of(machine jsonb, name text) TO service_role;
 
 -- Name: FUNCTION substep_rows(book_id uuid, stage text, resuming boolean); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) TO service_role;
+
+-- Name: FUNCTION sweep(moment timestamp with time zone); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) TO bindery_relay;
 
 -- Name: FUNCTION take_outbox(max_rows integer); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2794,6 +4131,8 @@ GRANT ALL ON FUNCTION bindery_internal.unknown_book(book_id uuid) TO service_rol
 -- Name: FUNCTION unknown_pipeline(pipeline text, pipeline_version integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) TO service_role;
 
 -- Name: FUNCTION user_id(); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -2801,14 +4140,22 @@ REVOKE ALL ON FUNCTION bindery_internal.user_id() FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.user_id() TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.user_id() TO service_role;
 
+-- Name: FUNCTION xstate_edge(kind text, target text, guard text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.xstate_edge(kind text, target text, guard text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.xstate_edge(kind text, target text, guard text) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.xstate_edge(kind text, target text, guard text) TO service_role;
+
+-- Name: FUNCTION xstate_node(state jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.xstate_node(state jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.xstate_node(state jsonb) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.xstate_node(state jsonb) TO service_role;
+
 -- Name: TABLE book_events; Type: ACL; Schema: bindery; Owner: -
 
 GRANT SELECT ON TABLE bindery.book_events TO authenticated;
 GRANT SELECT ON TABLE bindery.book_events TO service_role;
-
--- Name: TABLE dead_letters; Type: ACL; Schema: bindery; Owner: -
-
-GRANT SELECT ON TABLE bindery.dead_letters TO service_role;
 
 -- Name: TABLE pipelines; Type: ACL; Schema: bindery; Owner: -
 

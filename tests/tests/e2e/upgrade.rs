@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, connect, run_binderyd};
+use serde_json::json;
 use tokio_postgres::Client;
 
 use crate::live::{fill, go_on, rows, tables};
-use crate::support::{same_schema, text};
+use crate::support::{json, same_schema, text};
 
 const LACKS: &str = "the upgraded schema (+) is not the fresh one (-): sql/upgrades/ lacks something, or a new column does not \
     stand last in its table's file";
@@ -77,6 +78,31 @@ async fn books_of_the_first_version_go_on_in_the_newest() -> Result<()> {
     same_schema(servers, &fresh, &url, |dump| dump).await.context(LACKS)?;
     assert_eq!(pipelines(&connect(&fresh).await?).await?, pipelines(&client).await?);
     go_on(&client).await
+}
+
+/// The first version took control characters and any depth; a row that has them could not be changed any more.
+#[tokio::test]
+async fn what_the_newest_would_refuse_is_mended_and_nothing_else_moves() -> Result<()> {
+    let url = Servers::shared().await?.blank_database().await?;
+    migrate(&url, &["--to", "1"]).await?;
+    let client = connect(&url).await?;
+    let book = "00000000-0000-4000-8000-000000000001";
+    let calls = format!(
+        "select bindery.register_book('{book}', title => e'a\\u202Eb\\nc'); select bindery.transition_book('{book}', 'ANALYZING', e'd\\u0001e');
+        select bindery.report_progress('{book}', 'extract_text', 10, message => e'f\\u0085g', checkpoint => (repeat('[', 70) || repeat(']', 70))::jsonb);
+        select bindery.report_progress('{book}', 'detect_chapters', done => 1, total => 2, unit => e'\\u0007', checkpoint => '[[1]]')"
+    );
+    client.batch_execute(&calls).await?;
+    let others = "select to_jsonb(b) - 'title' - 'message' from bindery.book_status b";
+    let before = json(&client, others, &[]).await?;
+    migrate(&url, &[]).await?;
+    assert_eq!(json(&client, others, &[]).await?, before);
+    let found = "select jsonb_build_array(b.title, b.message, (select jsonb_agg(jsonb_build_array(g.message, g.unit, g.checkpoint)
+        order by g.substep) from bindery.book_progress g)) from bindery.book_status b";
+    let mended = json!(["a\u{FFFD}b\nc", "d\u{FFFD}e", [[null, "\u{FFFD}", [[1]]], ["f\u{FFFD}g", null, null]]]);
+    assert_eq!(json(&client, found, &[]).await?, mended);
+    client.batch_execute(&format!("select bindery.report_progress('{book}', 'extract_text', 100)")).await?;
+    Ok(())
 }
 
 /// Printed for those who let another tool run their migrations.

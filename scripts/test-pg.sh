@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The tests that depend on PostgreSQL, on one of its major versions: the extension is built for it; pgTAP and the end-to-end
+# tests run on both kernels. The server is found or made by postgres.sh. One line of timings at the end.
+#
+#   test-pg.sh MAJOR
+# shellcheck source-path=SCRIPTDIR
+given=${PG_CONFIG:-}
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+[[ $# -eq 1 && $1 =~ ^[0-9]+$ ]] || die "which PostgreSQL? make test-pg PG=17 (15 to 18)"
+export PG_MAJOR=$1
+PG_CONFIG=$(PG_CONFIG=$given scripts/postgres.sh "$PG_MAJOR") || exit 1
+export PG_CONFIG
+timings=
+
+timed() { # NAME COMMAND...
+  local name=$1 began=$SECONDS
+  shift
+  echo "==> PostgreSQL $PG_MAJOR: $name"
+  "$@"
+  timings+="  $name $((SECONDS - began)) s"
+}
+
+build() {
+  WITHOUT_NODE=yes scripts/setup.sh
+  if [[ -z ${BINDERYD:-} ]]; then cargo build --release -p binderyd; fi
+  cargo test -p bindery-tests --test e2e --no-run
+  scripts/install-extension.sh
+}
+
+end_to_end() { # KERNEL SKIP...
+  local kernel=$1 skip=() name
+  shift
+  # Each major's pg_dump writes differently; the golden file is PostgreSQL 15's.
+  if [[ $PG_MAJOR != 15 ]]; then set -- golden "$@"; fi
+  for name in "$@"; do skip+=(--skip "$name"); done
+  BINDERY_KERNEL=$kernel cargo test -p bindery-tests --test e2e -- "${skip[@]}"
+}
+
+"$PG_CONFIG" --version
+timed build build
+timed pgtap-native scripts/pgtap.sh --kernel native
+timed pgtap-portable scripts/pgtap.sh --kernel portable
+timed end-to-end-native end_to_end native
+timed end-to-end-portable end_to_end portable kernels::
+echo "==> PostgreSQL $PG_MAJOR passed:$timings"
