@@ -42,7 +42,7 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
 
-test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18)
+test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)
 
 golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
