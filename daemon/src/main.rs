@@ -3,8 +3,9 @@
 //! | module | subject |
 //! |---|---|
 //! | `cli` | commands, flags and their environment variables |
-//! | `run` | the daemon: one relay a stream, the outbox, the HTTP port, a clean stop |
+//! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
+//! | `sweep` | calls `bindery.sweep` now and then |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
 //! | `http` | health, metrics, a book's status |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
@@ -19,11 +20,13 @@ mod logging;
 mod metrics;
 mod migrate;
 mod outbox;
+mod pauses;
 mod relay;
 mod run;
 mod schema;
 mod source;
 mod state;
+mod sweep;
 mod watch;
 
 use std::process::ExitCode;

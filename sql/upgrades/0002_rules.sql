@@ -46,6 +46,7 @@ alter table bindery.dead_letters add column replayed_at timestamptz;
 create index dead_letters_at on bindery.dead_letters (at);
 
 -- New tables, each by its file.
+\ir ../165_forgotten_streams.sql
 \ir ../180_stage_visits.sql
 \ir ../181_stage_pace.sql
 \ir ../182_pace_refresh.sql

@@ -20,6 +20,7 @@ after(() => disconnect(client));
 /** @param {string} name */
 const config = (name) => value(client, 'select bindery.pipeline_xstate($1)', [name]);
 
+// The numbers of paths were counted by other code, from the definitions alone.
 /** @type {[name: string, paths: number, shut: string[]][]} */
 const pipelines = [
   ['comic', 1, []],

@@ -9,10 +9,12 @@
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `fencing` | one relay a stream, each batch once |
+//! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `migrate` | installing the schema, and the command line |
 //! | `upgrade` | from an older version of the schema, with its books |
 //! | `dump` | the golden file, and a copy in another server |
+//! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
 //!
@@ -34,6 +36,8 @@ mod oracle;
 mod outage;
 mod pipeline;
 mod produce;
+mod retention;
 mod support;
+mod sweep;
 mod upgrade;
 mod watch;

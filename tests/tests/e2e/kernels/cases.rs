@@ -332,7 +332,8 @@ impl Maker {
 
     /// Breaks one of a machine's promises, or leaves it as good as it was.
     fn bend(&mut self, machine: &mut Value) {
-        let Some(states) = machine["states"].as_array_mut().filter(|states| states.len() > 1) else {
+        let states = machine.get_mut("states").and_then(Value::as_array_mut);
+        let Some(states) = states.filter(|states| states.len() > 1 && states.iter().all(Value::is_object)) else {
             return;
         };
         let (one, other) = (self.0.usize(0..states.len()), self.0.usize(0..states.len()));
