@@ -10,6 +10,7 @@
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `fencing` | one relay a stream, each batch once |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
+//! | `model` | many sessions doing anything at all, and the rules doing it again |
 //! | `migrate` | installing the schema, and the command line |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
@@ -25,6 +26,7 @@ mod kernels;
 mod load;
 mod malformed;
 mod migrate;
+mod model;
 mod oracle;
 mod outage;
 mod pipeline;
