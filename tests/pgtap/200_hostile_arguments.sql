@@ -37,7 +37,9 @@ select is_empty($$select call, argument, label, outcome from probes where type i
 select set_eq($$select distinct call, argument, label from probes where type not in ('text', 'jsonb', 'uuid') and outcome = 'ok' and changed and label <> 'null'$$,
   $$values ('report', 'progress', '0'), ('report', 'progress', '-0'), ('report', 'progress', '5e-324'), ('report of units', 'done', '0'), ('report of units', 'done', '-0'), ('report of units', 'done', '5e-324'),
     ('report of units', 'total', '100.0000001'), ('report of units', 'total', '101'), ('report of units', 'total', '1e15'), ('take', 'max_rows', '2147483647'),
-    ('prune events', 'before', 'infinity'), ('prune events', 'before', '294276-12-31 23:59:59+00'),
+    ('prune events', 'before', 'infinity'), ('prune events', 'before', '294276-12-31 23:59:59+00'), ('prune letters', 'before', 'infinity'),
+    ('prune letters', 'before', '294276-12-31 23:59:59+00'), ('prune outbox', 'before', 'infinity'), ('prune outbox', 'before', '294276-12-31 23:59:59+00'),
+    ('sweep', 'now', '294276-12-31 23:59:59+00'),
     ('acquire', 'ttl', '1 month -30 days 10 seconds'), ('acquire', 'ttl', '-1 day 24 hours 10 seconds')$$,
   'of numbers and times these are taken, and change something');
 select is_empty($$select call, argument, label from probes where type = 'double precision' and outcome = 'ok' and after ~ '-0[,.}\s]|NaN|Infinity'$$, 'minus zero is stored as zero');

@@ -8,6 +8,7 @@
 //! | `malformed` | bad events among good ones |
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `errors` | every error of the API, provoked |
 //! | `fencing` | one relay a stream, each batch once |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `model` | many sessions doing anything at all, and the rules doing it again |
@@ -20,6 +21,7 @@
 mod concurrency;
 mod crash;
 mod docs;
+mod errors;
 mod fencing;
 mod illegal;
 mod kernels;
