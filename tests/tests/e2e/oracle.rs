@@ -114,6 +114,12 @@ impl Oracle {
         outcome
     }
 
+    /// The status of the book that an event is about.
+    pub fn status(&self, event: &Value) -> Result<Value> {
+        let id: Uuid = event["book_id"].as_str().context("a book's id")?.parse()?;
+        Ok(json!(self.books.get(&id).with_context(|| format!("{id} was never registered"))?.book.status()))
+    }
+
     /// A book's row, as far as the rules decide it.
     pub fn row(&self, book: Uuid) -> Result<Value> {
         let Tracked { book, .. } = self.books.get(&book).with_context(|| format!("{book} was never registered"))?;

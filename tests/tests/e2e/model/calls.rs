@@ -203,6 +203,7 @@ impl Call {
         match self.name {
             "fail" => event["to"] = json!("FAILED"),
             "cancel" => event["to"] = json!("CANCELLED"),
+            "update" => event["plain"] = json!(true),
             "resume" => event["to"] = row["current_stage"].clone(),
             _ => {}
         }
