@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test lint load bench clean
+.PHONY: help setup build demo dev dev-stop env test test-pg golden lint load bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,11 +31,22 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property, end to end, pgTAP on both kernels, XState
-	cargo test --workspace --exclude bindery
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+	@echo "==> every test in Rust; end to end on the native kernel"
+	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
+	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
+	BINDERY_KERNEL=portable cargo test -p bindery-tests --test e2e -- --skip kernels::
+	@echo "==> pgTAP on both kernels"
 	scripts/pgtap.sh --kernel native
 	scripts/pgtap.sh --kernel portable
+	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+
+test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
+	@scripts/test-pg.sh $(PG)
+
+golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
+	BINDERY_GOLDEN=renew cargo test -p bindery-tests --test e2e golden
 
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check

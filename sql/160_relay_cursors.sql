@@ -1,5 +1,5 @@
 -- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves only with the events it covers, in one transaction; epoch only grows; one holder at a time.
+-- Invariants: position moves only with the events it covers, in one transaction; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -34,4 +34,5 @@ comment on column bindery.relay_cursors.dead is 'Events that went to dead_letter
 comment on column bindery.relay_cursors.applied_at is 'When a batch was last applied.';
 comment on column bindery.relay_cursors.created_at is 'When the stream was first acquired.';
 comment on column bindery.relay_cursors.caught_up_at is
-  'All that was in the stream at this moment, by this database''s clock, has been applied; null: not known yet.';
+  'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
+seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';

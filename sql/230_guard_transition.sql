@@ -37,10 +37,15 @@ set search_path = ''
 as $$
 declare
   machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
-  reason constant text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
-    case when rewinding then '{"rewind": true}' else bindery_internal.facts(book, machine, to_status) end);
+  -- Facts can only allow more: what is allowed without any need not have them worked out.
+  reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+    case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
   allowed text[];
 begin
+  if reason is not null and not rewinding then
+    reason := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+      bindery_internal.facts(book, machine, to_status));
+  end if;
   if reason is null then
     return null;
   elsif rewinding then

@@ -10,7 +10,10 @@ declare
   rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
-  if tg_op = 'UPDATE' and new.status = new.current_stage then
+  -- Where there is nothing to start over, not even the statement's own triggers run.
+  if tg_op = 'UPDATE' and new.status = new.current_stage
+    and exists (select from bindery.book_progress g where g.book_id = new.book_id and g.stage = new.current_stage)
+  then
     -- The stage is entered: guard_transition has already counted these rows as they will be,
     -- so roll_up finds nothing to change.
     update bindery.book_progress g

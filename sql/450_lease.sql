@@ -1,5 +1,6 @@
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this database's clock.
--- Invariants: two holders never have the same epoch; an unexpired lease of another holder is not taken.
+-- Invariants: two holders never have the same epoch, also where the stream was forgotten between them; an unexpired lease of another
+-- holder is not taken; caught_up_at never goes back, nor past the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
 returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
@@ -26,8 +27,12 @@ begin
   end if;
 
   length_of := make_interval(secs => extract(epoch from acquire_stream.ttl)::double precision);
-  insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
-  select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
+  loop
+    insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
+    select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
+    -- Not there: it was forgotten while this waited for its lock.
+    exit when found;
+  end loop;
   -- After the lock: it may have been waited for.
   moment := bindery_internal.now();
   if cursor_row.holder <> acquire_stream.holder and cursor_row.lease_expires_at > moment then
@@ -35,6 +40,11 @@ begin
       format('The stream %s is held by %s.', acquire_stream.stream, cursor_row.holder),
       'Stand by and try again when the lease runs out.',
       jsonb_build_object('stream', acquire_stream.stream, 'holder', cursor_row.holder, 'lease_expires_at', cursor_row.lease_expires_at)));
+  end if;
+  if cursor_row.epoch = 0 then
+    -- Its epochs go on where it was forgotten; which the insert above may have waited for.
+    with remembered as (delete from bindery_internal.forgotten_streams f where f.stream = acquire_stream.stream returning f.epoch)
+    update bindery.relay_cursors c set epoch = r.epoch from remembered r where c.stream = acquire_stream.stream;
   end if;
   return query
   update bindery.relay_cursors c
@@ -44,7 +54,7 @@ begin
 end
 $$;
 
-create or replace function bindery_internal.renew_stream(stream text, epoch bigint) returns timestamptz
+create or replace function bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamptz) returns timestamptz
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -53,7 +63,14 @@ declare
   expires timestamptz;
 begin
   perform bindery_internal.raise_error(bindery_internal.refused_text('stream', renew_stream.stream, 512));
-  update bindery.relay_cursors c set lease_expires_at = bindery_internal.now() + c.lease_ttl
+  if not isfinite(renew_stream.caught_up_at) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('caught_up_at', 'is no moment', 'Give a time, or leave it out.'));
+  end if;
+  update bindery.relay_cursors c
+  set lease_expires_at = bindery_internal.now() + c.lease_ttl,
+      -- Of nulls greatest and least make nothing, so least(null, now) would be now.
+      caught_up_at = case when renew_stream.caught_up_at is null then c.caught_up_at
+                          else greatest(c.caught_up_at, least(renew_stream.caught_up_at, bindery_internal.now())) end
   where c.stream = renew_stream.stream and c.epoch = renew_stream.epoch and c.holder is not null
   returning c.lease_expires_at into expires;
   if not found then
@@ -79,6 +96,34 @@ begin
 end
 $$;
 
+create or replace function bindery_internal.forget_stream(stream text) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  cursor_row bindery.relay_cursors;
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', forget_stream.stream, 512));
+  select c.* into cursor_row from bindery.relay_cursors c where c.stream = forget_stream.stream for update;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.error('PT404', 'unknown_stream',
+      format('There is no stream %s.', coalesce(forget_stream.stream, '(null)')),
+      'bindery.relay_cursors lists the streams that were ever read.',
+      jsonb_build_object('stream', forget_stream.stream)));
+  elsif cursor_row.lease_expires_at > bindery_internal.now() then
+    perform bindery_internal.raise_error(bindery_internal.error('PT409', 'lease_held',
+      format('The stream %s is held by %s.', cursor_row.stream, cursor_row.holder),
+      'Stop the relay that reads it first, or wait until its lease runs out.',
+      jsonb_build_object('stream', cursor_row.stream, 'holder', cursor_row.holder, 'lease_expires_at', cursor_row.lease_expires_at)));
+  end if;
+  insert into bindery_internal.forgotten_streams (stream, epoch) values (cursor_row.stream, cursor_row.epoch)
+  on conflict (stream) do update set epoch = greatest(forgotten_streams.epoch, excluded.epoch);
+  delete from bindery.relay_cursors c where c.stream = forget_stream.stream;
+end
+$$;
+
 comment on function bindery_internal.acquire_stream(text, text, interval) is 'See bindery.acquire_stream.';
-comment on function bindery_internal.renew_stream(text, bigint) is 'See bindery.renew_stream.';
+comment on function bindery_internal.renew_stream(text, bigint, timestamptz) is 'See bindery.renew_stream.';
 comment on function bindery_internal.release_stream(text, bigint) is 'See bindery.release_stream.';
+comment on function bindery_internal.forget_stream(text) is 'See bindery.forget_stream.';

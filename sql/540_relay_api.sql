@@ -1,4 +1,4 @@
--- The functions of the relay. The role bindery_relay may call these and nothing else.
+-- The functions of the relay, and forget_stream for the operator. Of these the role bindery_relay may call all but that one.
 -- Invariants: SECURITY INVOKER over definers in bindery_internal, since the relay has no right to any table.
 -- Locks: relay_cursors first, then books in order of book_id.
 create or replace function bindery.acquire_stream(stream text, holder text, ttl interval default '10 seconds')
@@ -9,11 +9,11 @@ as $$
   select a.epoch, a.position, a.lease_expires_at from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
-create or replace function bindery.renew_stream(stream text, epoch bigint) returns timestamptz
+create or replace function bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamptz default null) returns timestamptz
 language sql volatile
 set search_path = ''
 as $$
-  select bindery_internal.renew_stream(stream, epoch);
+  select bindery_internal.renew_stream(stream, epoch, caught_up_at);
 $$;
 
 create or replace function bindery.release_stream(stream text, epoch bigint) returns void
@@ -21,6 +21,13 @@ language sql volatile
 set search_path = ''
 as $$
   select bindery_internal.release_stream(stream, epoch);
+$$;
+
+create or replace function bindery.forget_stream(stream text) returns void
+language sql volatile
+set search_path = ''
+as $$
+  select bindery_internal.forget_stream(stream);
 $$;
 
 create or replace function bindery.apply_events(stream text, epoch bigint, "position" text, events jsonb)
@@ -34,10 +41,14 @@ $$;
 comment on function bindery.acquire_stream(text, text, interval) is
   'Takes the lease on a stream: gives a new epoch, the position applied so far, and when the lease ends unless renewed.
 The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
-comment on function bindery.renew_stream(text, bigint) is
-  'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.';
+comment on function bindery.renew_stream(text, bigint, timestamptz) is
+  'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.
+caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
 comment on function bindery.release_stream(text, bigint) is
   'Gives the lease up, so that another relay need not wait for its end. PT409 fenced where the epoch is not the newest.';
+comment on function bindery.forget_stream(text) is
+  'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead letters stay.
+Without it a stream whose relay is gone for good would hold the detection of stalled books up for ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 lease_held while its lease lasts.';
 comment on function bindery.apply_events(text, bigint, text, jsonb) is
   'Applies a batch of events and moves the stream''s position, in one transaction; counts what was applied, stale, dead.
 Items are events as docs/events.md has them, with id, count (how many events it stands for) and segment: items of a segment must have distinct keys, segments are applied in order; without a segment each item is one. PT409 fenced or position_passed, PT422 bad_input.';

@@ -1,20 +1,19 @@
 -- prune_outbox: deletes old messages that nobody has published, in small batches that block nobody.
 -- Invariants: from the front only, so that of a book's messages no later one goes before an earlier one; a call looks at no more
--- than a batch. Locks: skips messages that a publisher has taken.
+-- than a batch. Locks: the advisory lock of take_outbox, for which it waits; publishers do not wait, they take nothing meanwhile.
 create or replace function bindery_internal.prune_outbox(before timestamptz, batch integer) returns integer
 language plpgsql security definer
 set search_path = ''
+set lock_timeout = '5s'
 as $$
 declare
   pruned integer;
 begin
   perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_outbox.before, prune_outbox.batch));
-  with front as materialized (
-    select c.id, c.created_at from bindery.outbox c
-    order by c.id limit prune_outbox.batch
-    for update skip locked)
+  perform pg_advisory_xact_lock(hashtextextended('bindery.outbox', 0));
   delete from bindery.outbox o
-  where o.id in (select f.id from front f where f.created_at < prune_outbox.before);
+  where o.created_at < prune_outbox.before
+    and o.id in (select c.id from bindery.outbox c order by c.id limit prune_outbox.batch);
   get diagnostics pruned = row_count;
   return pruned;
 end

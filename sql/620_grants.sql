@@ -42,13 +42,15 @@ to service_role;
 -- Relaying.
 grant execute on function
   bindery.acquire_stream(text, text, interval), bindery_internal.acquire_stream(text, text, interval),
-  bindery.renew_stream(text, bigint), bindery_internal.renew_stream(text, bigint),
+  bindery.renew_stream(text, bigint, timestamptz), bindery_internal.renew_stream(text, bigint, timestamptz),
   bindery.release_stream(text, bigint), bindery_internal.release_stream(text, bigint),
   bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
   bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
 
+-- A stream that is no longer read.
+grant execute on function bindery.forget_stream(text), bindery_internal.forget_stream(text) to service_role;
 -- Pipelines as XState configs.
 grant execute on function
   bindery.pipeline_xstate(text, integer), bindery_internal.latest_version(text), bindery_internal.xstate_node(jsonb),

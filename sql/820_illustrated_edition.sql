@@ -14,7 +14,7 @@ select bindery.define_pipeline('illustrated_edition', '{
      "stall_after": "10 minutes", "max_attempts": 3, "retry_after": "1 minute", "open_substeps": true,
      "next": [{"to": "ART_REVIEW", "guard": "substeps_complete"}]},
     {"name": "ART_REVIEW", "label": "Reviewing the plates", "weight": 5,
-     "stall_after": "5 minutes", "max_attempts": 2, "retry_after": "1 minute",
+     "stall_after": "5 minutes", "max_attempts": 3, "retry_after": "1 minute",
      "substeps": [{"name": "likeness", "label": "Are they the same people on every plate?"}, {"name": "style"}],
      "next": [{"to": "LETTERING", "guard": "attempts_left"}, {"to": "LAYOUT", "guard": "attempts_left"}, "EDITOR_CHECK"],
      "rework": ["PAINTING", "SKETCHING"]},

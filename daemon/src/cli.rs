@@ -55,7 +55,7 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Install or upgrade the schema.
     Migrate(MigrateOptions),
-    /// Print the schema as one SQL file, for supabase/migrations/.
+    /// Print the schema, or an upgrade of it, as one SQL file, for supabase/migrations/.
     Migration(MigrationOptions),
     /// Show the books live in the terminal; plain lines where there is none.
     Watch(WatchOptions),
@@ -78,6 +78,9 @@ pub struct MigrateOptions {
     /// there, else native where the server offers the extension.
     #[arg(long, env = "BINDERY_KERNEL", value_enum)]
     pub kernel: Option<Kernel>,
+    /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest. There is no way back.
+    #[arg(long, value_parser = version)]
+    pub to: Option<i32>,
 }
 
 /// Options of `migration`.
@@ -86,6 +89,9 @@ pub struct MigrationOptions {
     /// The rules' implementation.
     #[arg(long, env = "BINDERY_KERNEL", value_enum, default_value_t = Kernel::Native)]
     pub kernel: Kernel,
+    /// Print only what a schema of this version lacks, the kernel included.
+    #[arg(long, value_parser = older_version)]
+    pub from: Option<i32>,
 }
 
 /// Options of `run`.
@@ -117,6 +123,9 @@ pub struct RunOptions {
     /// The stream that the outbox is published to; empty: nowhere.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     pub outbox: String,
+    /// How often silent books are failed and due ones resumed: seconds, or a duration such as 500ms; 0: never.
+    #[arg(long, env = "BINDERY_SWEEP", value_name = "SECONDS", default_value = "5", value_parser = sweep)]
+    pub sweep: Duration,
 }
 
 /// Options of `watch`.
@@ -130,6 +139,20 @@ pub struct WatchOptions {
     /// End once every book shown is completed or cancelled.
     #[arg(long)]
     pub until_done: bool,
+}
+
+/// A version of the schema.
+fn version(text: &str) -> Result<i32, String> {
+    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
+    let version = text.parse().ok().filter(|version| (1..=newest).contains(version));
+    version.ok_or_else(|| format!("the versions are 1 to {newest}"))
+}
+
+/// One that something can be upgraded from.
+fn older_version(text: &str) -> Result<i32, String> {
+    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
+    let version = version(text)?;
+    if version < newest { Ok(version) } else { Err(format!("{newest} is the newest version")) }
 }
 
 /// The names that `bindery.acquire_stream` takes.
@@ -152,6 +175,19 @@ fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Seconds, or a duration with its unit; zero switches the sweeper off.
+fn sweep(text: &str) -> Result<Duration, String> {
+    let every = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if every.is_zero() || (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&every) {
+        Ok(every)
+    } else {
+        Err("must be 0, or between 10ms and 1h".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +202,17 @@ mod tests {
     fn a_lease_out_of_range_is_refused() {
         assert!(lease("50ms").is_err());
         assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_sweep_is_given_in_seconds_or_as_a_duration() {
+        assert_eq!(sweep("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(sweep("50ms"), Ok(Duration::from_millis(50)));
+        assert_eq!(sweep("0").as_ref().map(Duration::is_zero), Ok(true));
+        assert_eq!(sweep("0s").as_ref().map(Duration::is_zero), Ok(true));
+        for wrong in ["", "-1", "1ms", "2h", "99999999999999999999"] {
+            assert!(sweep(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

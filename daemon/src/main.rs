@@ -3,12 +3,13 @@
 //! | module | subject |
 //! |---|---|
 //! | `cli` | commands, flags and their environment variables |
-//! | `run` | the daemon: one relay a stream, the outbox, the HTTP port, a clean stop |
+//! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
+//! | `sweep` | calls `bindery.sweep` now and then |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
 //! | `http` | health, metrics, a book's status |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
-//! | `migrate`, `kernel` | installing the schema, and what it stands on |
+//! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
 //! | `watch` | live bars in the terminal |
 
 mod cli;
@@ -19,10 +20,13 @@ mod logging;
 mod metrics;
 mod migrate;
 mod outbox;
+mod pauses;
 mod relay;
 mod run;
+mod schema;
 mod source;
 mod state;
+mod sweep;
 mod watch;
 
 use std::process::ExitCode;
@@ -42,7 +46,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
-            Command::Migration(options) => migrate::print(options.kernel),
+            Command::Migration(options) => migrate::print(&options),
             Command::Watch(options) => watch::watch(&options).await,
         }
     });

@@ -15,8 +15,16 @@ pub const BATCH_ITEMS: &str = "bindery_relay_batch_items";
 pub const APPLY_SECONDS: &str = "bindery_relay_apply_seconds";
 /// Whether this daemon holds the stream's lease.
 pub const HELD: &str = "bindery_relay_held";
+/// Seconds since everything in the stream was known to be applied, by stream, as of the last renewal.
+pub const LAG: &str = "bindery_relay_lag_seconds";
 /// Failures that ended a connection or a lease, by stream and side (postgres, redis).
 pub const FAILURES: &str = "bindery_relay_failures_total";
+/// Books that a sweep of this daemon changed, by outcome (stalled, resumed).
+pub const SWEPT: &str = "bindery_sweep_books_total";
+/// Sweeps that failed.
+pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
+/// Streams that keep books from being called stalled, as of the last sweep.
+pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
 /// Messages published from the outbox.
 pub const PUBLISHED: &str = "bindery_outbox_published_total";
 
@@ -37,7 +45,15 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     describe_histogram!(BATCH_ITEMS, "Items (coalesced events) a batch.");
     describe_histogram!(APPLY_SECONDS, Unit::Seconds, "Time that applying a batch took.");
     describe_gauge!(HELD, "1 while this daemon holds the stream's lease, else 0.");
+    describe_gauge!(
+        LAG,
+        Unit::Seconds,
+        "Time since everything in the stream was known to be applied; some seconds where the relay keeps up."
+    );
     describe_counter!(FAILURES, "Failures that ended a connection or a lease, by side: postgres or redis.");
+    describe_counter!(SWEPT, "Books that a sweep changed, by outcome: stalled or resumed.");
+    describe_counter!(SWEEP_FAILURES, "Sweeps that failed.");
+    describe_gauge!(SWEEP_WAITING, "Streams that are behind, so that no book is called stalled.");
     describe_counter!(PUBLISHED, "Messages published from the outbox.");
     Ok(handle)
 }

@@ -2,24 +2,27 @@
 //!
 //! Everything in memory may be lost at any moment: the stream has the events, Postgres the position.
 
+mod caught_up;
 mod feed;
 mod session;
 mod trim;
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use session::SessionError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{DatabaseUrl, Policy};
 use crate::metrics;
+use crate::pauses::{MAX_PAUSE, pauses};
 use crate::source::RedisUrl;
 use crate::state::{Phase, State};
 
 /// How often a daemon that stands by asks for the lease, as a part of the lease.
 const STANDBY_PART: u32 = 4;
+/// The lease is renewed this often within its time.
+const RENEWALS: u32 = 3;
 
 /// One stream's relay.
 #[derive(Debug, Clone)]
@@ -45,6 +48,11 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// How often the lease is renewed.
+    fn renewal(&self) -> Duration {
+        self.lease / RENEWALS
+    }
+
     /// Relays until `stop`; then what is in memory is applied and the lease released.
     pub async fn run(self, stop: CancellationToken) {
         self.state.update(&self.stream, |_| ());
@@ -55,7 +63,7 @@ impl Relay {
             ::metrics::gauge!(metrics::HELD, "stream" => self.stream.clone()).set(0.0);
             let Err(error) = outcome else { break };
             if applied_something {
-                pauses = self::pauses();
+                pauses = crate::pauses::pauses();
             }
             let pause = self.tell(&error, pauses.next());
             tokio::select! {
@@ -77,7 +85,7 @@ impl Relay {
                 if state.phase != Phase::StandingBy {
                     info!(stream, reason = %error, "standing by");
                 }
-                (state.phase, state.redis, state.problem) = (Phase::StandingBy, true, None);
+                (state.phase, state.redis, state.problem, state.lag) = (Phase::StandingBy, true, None, None);
             });
             return self.lease / STANDBY_PART;
         }
@@ -90,16 +98,4 @@ impl Relay {
         warn!(stream, error = %error, remedy, ?pause, "the relay starts over; nothing is lost");
         pause
     }
-}
-
-const MAX_PAUSE: Duration = Duration::from_secs(5);
-
-/// Pauses between tries: doubling, with jitter, for ever.
-fn pauses() -> impl Iterator<Item = Duration> + Send {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(MAX_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

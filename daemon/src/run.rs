@@ -1,4 +1,4 @@
-//! The daemon: one relay a stream, the outbox's publisher, the HTTP port; and a clean stop.
+//! The daemon: one relay a stream, the outbox's publisher, the sweeper, the HTTP port; and a clean stop.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::cli::RunOptions;
 use crate::outbox::Publisher;
 use crate::relay::Relay;
 use crate::state::State;
+use crate::sweep::Sweeper;
 use crate::{http, metrics};
 
 /// How long a stop may take: what is in flight is finished and the leases released, or given up with a word.
@@ -53,6 +54,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             redis: options.redis_url.clone(),
         };
         tasks.spawn(publisher.run(stop.clone()));
+    }
+    if !options.sweep.is_zero() {
+        let sweeper = Sweeper { every: options.sweep, database: options.database.database_url.clone() };
+        tasks.spawn(sweeper.run(stop.clone()));
     }
     let api = http::router(&options.database.database_url, state, metrics.clone(), address)?;
     // Apart from the others: who keeps a connection open must not hold up the stop. They end with this.

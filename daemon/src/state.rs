@@ -28,6 +28,9 @@ pub struct StreamState {
     /// The last entry applied by this daemon or found applied.
     #[serde(skip)]
     pub position: StreamId,
+    /// Seconds since everything in the stream was known to be applied: set by each renewal, unset while standing by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<f64>,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -52,6 +55,7 @@ impl State {
             phase: Phase::Connecting,
             redis: true,
             position: StreamId::default(),
+            lag: None,
             problem: None,
         });
         change(state);

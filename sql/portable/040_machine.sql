@@ -23,7 +23,8 @@ begin
         && @.next.type() == "array" && @.rework.type() == "array" && @.substeps.type() == "array"
         && !exists(@.stall_after.type() ? (@ != "number" && @ != "null")) && !exists(@.retry_after.type() ? (@ != "number" && @ != "null"))
         && !exists(@.max_attempts.type() ? (@ != "number" && @ != "null")))
-        || @.max_attempts < -2147483648 || @.max_attempts > 2147483647 || exists(@.max_attempts ? (@ != null && @.floor() != @))
+        || @.max_attempts < -2147483648 || @.max_attempts > 2147483647 || exists(@.max_attempts ? (@ != null && @.floor() != @
+          && (@ > 2.4703282292062327e-324 || @ <= -2.4703282292062327e-324)))
         || @.stall_after >= 1.7976931348623158079372897140530341507993e308 || @.stall_after <= -1.7976931348623158079372897140530341507993e308
         || @.retry_after >= 1.7976931348623158079372897140530341507993e308 || @.retry_after <= -1.7976931348623158079372897140530341507993e308))
       && !exists($.states[*].rework[*].type() ? (@ != "string"))

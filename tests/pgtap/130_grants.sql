@@ -31,7 +31,7 @@ insert into may_call values
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
   ('bindery.apply_events(text,bigint,text,jsonb)', 'sr'), ('bindery_internal.apply_events(text,bigint,text,jsonb)', 'sr'),
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
-  ('bindery.renew_stream(text,bigint)', 'sr'), ('bindery_internal.renew_stream(text,bigint)', 'sr'),
+  ('bindery.renew_stream(text,bigint,timestamp with time zone)', 'sr'), ('bindery_internal.renew_stream(text,bigint,timestamp with time zone)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
   ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
 -- Pipelines as XState configs.
@@ -45,6 +45,9 @@ insert into may_call values
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
 insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 'as'),
   ('bindery_internal.refused_text(text,text,integer)', 'as');
+-- A stream that is no longer read.
+insert into may_call values ('bindery.forget_stream(text)', 's'), ('bindery_internal.forget_stream(text)', 's');
+insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's');
 -- What the portable kernel's summarize calls runs with its caller's rights, too.
 insert into may_call
 select p.oid::regprocedure::text, 'as' from pg_proc p

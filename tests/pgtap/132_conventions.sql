@@ -22,6 +22,7 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions 
     ('cancel_book', 1),
     ('define_pipeline', 2),
     ('fail_book', 1),
+    ('forget_stream', 1),
     ('get_book_status', 1),
     ('get_resume_point', 1),
     ('heartbeat', 1),

@@ -53,7 +53,7 @@ insert into may values
   ('get_book_status', 'r'), ('get_resume_point', 'r'), ('list_books', 'r'), ('status_at', 'r'), ('pipeline_xstate', 'r'),
   ('define_pipeline', 'w'), ('register_book', 'w'), ('transition_book', 'w'), ('report_progress', 'w'), ('plan_substeps', 'w'), ('heartbeat', 'w'), ('fail_book', 'w'), ('resume_book', 'w'),
   ('cancel_book', 'w'), ('rewind_book', 'w'), ('prune_events', 'w'), ('prune_dead_letters', 'w'), ('prune_outbox', 'w'), ('replay_dead_letters', 'w'),
-  ('acquire_stream', 'l'), ('renew_stream', 'l'), ('release_stream', 'l'), ('apply_events', 'l'), ('take_outbox', 'l'), ('sweep', 'l');
+  ('acquire_stream', 'l'), ('renew_stream', 'l'), ('release_stream', 'l'), ('apply_events', 'l'), ('take_outbox', 'l'), ('sweep', 'l'), ('forget_stream', 'w');
 create temp table called as
 select a.actor, v.function, m.letter, tap.act(a.role, a.sub, tap.call(v.call)) as outcome from actors a, valid v left join may m using (function);
 select set_eq($$select proname::text from pg_proc where pronamespace = 'bindery'::regnamespace and prokind in ('f', 'p') and pronargs > 0$$, 'select function from may', 'these are the functions that take arguments');

@@ -1,7 +1,7 @@
 -- The shipped pipeline illustrated_edition: every way through it, its rework, and its guards when they refuse.
 begin;
 \ir helpers.psql
-select plan(49);
+select plan(53);
 
 -- Goes on to a state, with all work of the current one done first; from a state without work that is just the transition.
 create function tap.on_to(n integer, target text) returns text language plpgsql as $$
@@ -62,7 +62,7 @@ select is(tap.on_to(100, 'ART_REVIEW'), 'ok', 'and the review comes');
 -- Rework starts over.
 select is((tap.row(100)).overall_progress, 70::float8, 'the review starts at 70 percent');
 select is(tap.try(100, 'SKETCHING'), 'ok', 'a review that found fault sends the sketches back');
-select is(row((tap.row(100)).overall_progress, (tap.row(100)).stage_progress, (tap.row(100)).attempt), row(10::float8, 0::float8, 1), 'the percentage goes back with them, and the attempts begin anew');
+select is(row((tap.row(100)).overall_progress, (tap.row(100)).stage_progress, (tap.row(100)).attempt), row(10::float8, 0::float8, 2), 'the percentage goes back with them, and the attempts count on');
 select is((select string_agg(s ->> 'name' || ' ' || (s ->> 'state'), ', ') from jsonb_array_elements((tap.row(100)).substeps) s), 'plate_1 pending, plate_2 pending', 'the plan stays, its work is to be done again');
 select is(tap.try(100, 'PAINTING'), 'PT409 illegal_transition', 'so the guard asks again');
 select is(tap.on_to(100, 'PAINTING'), 'ok', 'and is answered');
@@ -73,7 +73,7 @@ select is(tap.on_to(100, 'ART_REVIEW'), 'ok', 'it goes to the review');
 select bindery.fail_book(tap.id(100), '{"code": "model_unavailable"}');
 select is(tap.try(100, 'LETTERING'), 'PT409 illegal_transition', 'a review that failed passes nothing');
 select bindery.resume_book(tap.id(100));
-select is((tap.row(100)).attempt, 2, 'on its last attempt');
+select is((tap.row(100)).attempt, 3, 'on its last attempt, two visits and a failure taken together');
 select is(tap.try(100, 'LETTERING'), 'PT409 illegal_transition', 'it no longer passes a book to lettering');
 select is(tap.try(100, 'LAYOUT'), 'PT409 illegal_transition', 'nor past it');
 select is(tap.error(format('select bindery.transition_book(%L, %L)', tap.id(100), 'LAYOUT')) ->> 'message',
@@ -81,11 +81,24 @@ select is(tap.error(format('select bindery.transition_book(%L, %L)', tap.id(100)
 select is(tap.try(100, 'PUBLISHED'), 'PT409 illegal_transition', 'there is no short cut');
 select is(tap.try(100, 'EDITOR_CHECK'), 'ok', 'the editor takes over');
 select is((tap.row(100)).overall_progress, 75::float8, 'at 75 percent');
-select is(tap.try(100, 'LETTERING'), 'ok', 'and passes it, in the first attempt of that stage');
+select is(tap.try(100, 'LETTERING'), 'ok', 'and passes it');
 select is(tap.try(100, 'LAYOUT'), 'PT409 illegal_transition', 'lettering has to be done');
 select is(tap.on_to(100, 'LAYOUT'), 'ok', 'once it is, the pages are laid out');
 select is(tap.try(100, 'PUBLISHED'), 'ok', 'and the book is published');
 select is(tap.try(100, 'SKETCHING'), 'PT409 illegal_transition', 'what is published is not sent back');
+
+-- Sent back twice, a book comes to the review for the last time; the editor decides then.
+select is(tap.walk(101, '{READING,SKETCHING,PAINTING,ART_REVIEW,PAINTING,ART_REVIEW,SKETCHING,PAINTING,ART_REVIEW,LAYOUT}'), 'LAYOUT: PT409 illegal_transition', 'a review passes nothing that it sent back twice');
+select is(tap.walk(102, '{READING,SKETCHING,PAINTING,ART_REVIEW,PAINTING,ART_REVIEW,SKETCHING,PAINTING,ART_REVIEW,EDITOR_CHECK,LAYOUT,PUBLISHED}'),
+  'RECEIVED READING SKETCHING PAINTING ART_REVIEW PAINTING ART_REVIEW SKETCHING PAINTING ART_REVIEW EDITOR_CHECK LAYOUT PUBLISHED', 'the editor does');
+
+-- A failure waits, and longer each time.
+select tap.clock('2030-01-01 12:00+00');
+select tap.walk(103, '{READING}');
+select bindery.fail_book(tap.id(103));
+select is((tap.row(103)).resume_at, '2030-01-01 12:00:30+00', 'reading is tried again after half a minute');
+select bindery.resume_book(tap.id(103)), bindery.fail_book(tap.id(103));
+select is((tap.row(103)).resume_at, '2030-01-01 12:01+00', 'then after a whole one');
 
 select * from finish();
 rollback;

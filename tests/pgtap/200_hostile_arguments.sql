@@ -40,6 +40,8 @@ select set_eq($$select distinct call, argument, label from probes where type not
     ('prune events', 'before', 'infinity'), ('prune events', 'before', '294276-12-31 23:59:59+00'), ('prune letters', 'before', 'infinity'),
     ('prune letters', 'before', '294276-12-31 23:59:59+00'), ('prune outbox', 'before', 'infinity'), ('prune outbox', 'before', '294276-12-31 23:59:59+00'),
     ('sweep', 'now', '294276-12-31 23:59:59+00'),
+    ('renew', 'caught_up_at', '4713-01-01 00:00 BC'), ('renew', 'caught_up_at', 'epoch'), ('renew', 'caught_up_at', '2030-01-01 12:00+00'),
+    ('renew', 'caught_up_at', '294276-12-31 23:59:59+00'),
     ('acquire', 'ttl', '1 month -30 days 10 seconds'), ('acquire', 'ttl', '-1 day 24 hours 10 seconds')$$,
   'of numbers and times these are taken, and change something');
 select is_empty($$select call, argument, label from probes where type = 'double precision' and outcome = 'ok' and after ~ '-0[,.}\s]|NaN|Infinity'$$, 'minus zero is stored as zero');

@@ -42,7 +42,7 @@ impl<'a> Database<'a> {
     }
 
     /// Starts a daemon that relays this stream into this database, with more arguments of `binderyd run`, and waits
-    /// until it is ready.
+    /// until it is ready. It sweeps only where the arguments say so: nothing but a test's own acts moves its books.
     pub async fn daemon(&self, args: &[&str]) -> Result<Daemon> {
         let daemon = self.daemon_unready(args)?;
         daemon.ready().await?;
@@ -53,6 +53,9 @@ impl<'a> Database<'a> {
     pub fn daemon_unready(&self, args: &[&str]) -> Result<Daemon> {
         let mut all = vec!["--stream", &self.stream];
         all.extend_from_slice(args);
+        if !args.contains(&"--sweep") {
+            all.extend(["--sweep", "0"]);
+        }
         Daemon::spawn(self.servers, &self.url, &all)
     }
 

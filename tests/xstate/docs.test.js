@@ -58,7 +58,7 @@ test('the SQL of the page does what the page says', async () => {
       assert.equal(got?.sqlstate, undefined, `line ${line}: ${got?.message}`);
     }
   }
-  assert.ok(shown >= 8, `only ${shown} answers are compared`);
+  assert.ok(shown >= 12, `only ${shown} answers are compared`);
 });
 
 test('the pictures of the page show all edges of the pipelines they are of', async () => {

@@ -11,7 +11,7 @@ export const odd = {
       substeps: [{ name: 'x' }, { name: 'y', weight: 3 }],
       next: [{ to: 'L', guard: 'substeps_complete' }, { to: 'R_2', guard: 'attempts_left' }, 'Z'],
     },
-    { name: 'L', weight: 2, next: ['M'], rework: ['S'] },
+    { name: 'L', weight: 2, next: [{ to: 'M', guard: 'public.may_leave' }], rework: ['S'] },
     { name: 'M', next: ['R_2', { to: 'N', guard: 'attempts_left' }] },
     { name: 'R_2', weight: 0.5, open_substeps: true, next: [{ to: 'N', guard: 'substeps_complete' }] },
     {
@@ -25,5 +25,10 @@ export const odd = {
     { name: 'Z' },
   ],
 };
+
+/** The SQL function that guards an edge of `odd`: the answer stands in the book's own metadata. */
+export const mayLeave = `
+create function public.may_leave(book bindery.book_status) returns boolean language sql stable as
+$$ select (book.metadata ->> 'may_leave')::boolean $$`;
 
 export const single = { states: [{ name: 'ONLY', weight: 1 }, { name: 'DONE' }] };

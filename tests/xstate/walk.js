@@ -5,7 +5,7 @@ import { andBack, value } from './database.js';
 
 /** @typedef {import('pg').Client} Client */
 /** @typedef {import('xstate').AnyMachineSnapshot} Snapshot */
-/** @typedef {{ status: string, current_stage: string, attempt: number, substeps: { name: string, state: string }[] }} Book */
+/** @typedef {{ status: string, current_stage: string, attempt: number, substeps: { name: string, state: string }[], metadata: { may_leave?: boolean } }} Book */
 /** @typedef {{ snapshot: Snapshot, book: Book }} Place */
 
 /** What SQL really takes from here, guards included: each is tried, and taken back. */
@@ -42,11 +42,12 @@ export class Walk {
     this.config = config;
     this.bookId = bookId;
     /** What the guards say; a frontend works it out of the book's row. */
-    this.facts = { substeps_complete: false, attempts_left: false };
+    this.facts = { substeps_complete: false, attempts_left: false, may_leave: false };
     this.machine = createMachine(config).provide({
       guards: {
         substeps_complete: () => this.facts.substeps_complete,
         attempts_left: () => this.facts.attempts_left,
+        'public.may_leave': () => this.facts.may_leave,
       },
     });
     this.names = [...config.meta.order, 'FAILED', 'CANCELLED', 'NOPE', '', config.initial.toLowerCase()];
@@ -80,6 +81,7 @@ export class Walk {
     this.facts = {
       substeps_complete: book.substeps.length > 0 && book.substeps.every((substep) => substep.state === 'done'),
       attempts_left: limit === undefined || book.attempt < limit,
+      may_leave: book.metadata.may_leave === true,
     };
   }
 
@@ -97,7 +99,7 @@ export class Walk {
     const expected = book.status === 'FAILED' ? { FAILED: book.current_stage } : book.status;
     assert.deepEqual(snapshot.value, expected);
 
-    this.facts = { substeps_complete: true, attempts_left: true };
+    this.facts = { substeps_complete: true, attempts_left: true, may_leave: true };
     const allowed = await value(
       this.client,
       `select coalesce(bindery_core.next_statuses(p.machine, $3, $4), '{}') from bindery.pipelines p where (p.name, p.version) = ($1, $2)`,
@@ -137,7 +139,7 @@ export class Walk {
   }
 
   /**
-   * The work of the current stage gets done.
+   * The work of the current stage gets done, and whoever is asked says yes.
    * @param {Place} place
    * @returns {Promise<Place>}
    */
@@ -147,6 +149,7 @@ export class Walk {
     for (const name of names) {
       await this.client.query('select from bindery.report_progress($1, $2, 100)', [this.bookId, name]);
     }
+    await this.client.query(`update bindery.book_status set metadata = '{"may_leave": true}' where book_id = $1`, [this.bookId]);
     const place = { snapshot, book: await this.read() };
     await this.check(place, 'work');
     return place;
@@ -193,7 +196,7 @@ export class Walk {
       const back = edge.meta.kind === 'rework';
       if (!['forward', 'rework'].includes(edge.meta.kind) || reworked.includes(name)) continue;
       this.know(here.book);
-      // Work fulfils substeps_complete; an edge that only attempts could open stays shut, and check() has seen that it is.
+      // Work opens all edges but those for want of attempts; these stay shut, and check() has seen that it is.
       if (!here.snapshot.can({ type: to })) continue;
       this.edges.add(name);
       await andBack(this.client, async () => {

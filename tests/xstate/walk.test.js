@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { createMachine } from 'xstate';
 import { connect, disconnect, value } from './database.js';
 import { bookActor, choices } from './frontend.js';
-import { odd, single } from './pipelines.js';
+import { mayLeave, odd, single } from './pipelines.js';
 import { Walk } from './walk.js';
 
 /** @type {import('pg').Client} */
@@ -12,6 +12,7 @@ let client;
 
 before(async () => {
   client = await connect();
+  await client.query(mayLeave);
   await client.query('select bindery.define_pipeline($1, $2), bindery.define_pipeline($3, $4)', ['odd', odd, 'single', single]);
 });
 after(() => disconnect(client));
@@ -19,12 +20,13 @@ after(() => disconnect(client));
 /** @param {string} name */
 const config = (name) => value(client, 'select bindery.pipeline_xstate($1)', [name]);
 
+// The numbers of paths were counted by other code, from the definitions alone.
 /** @type {[name: string, paths: number, shut: string[]][]} */
 const pipelines = [
   ['comic', 1, []],
-  ['illustrated_edition', 260, []],
+  ['illustrated_edition', 140, []],
   // N takes one attempt only, so nothing of it is ever left.
-  ['odd', 278, ['N -> Z']],
+  ['odd', 218, ['N -> Z']],
   ['single', 1, []],
 ];
 for (const [name, paths, shut] of pipelines) {
@@ -64,8 +66,8 @@ test('a frontend offers what the guards let pass', async () => {
   const offered = (/** @type {any} */ book) => choices(bookActor(edition, book));
   const review = { status: 'ART_REVIEW', current_stage: 'ART_REVIEW', substeps: [] };
   const always = ['EDITOR_CHECK', 'FAILED', 'CANCELLED'];
-  assert.deepEqual(offered({ ...review, attempt: 1 }), ['SKETCHING', 'PAINTING', 'EDITOR_CHECK', 'LETTERING', 'LAYOUT', 'FAILED', 'CANCELLED']);
-  assert.deepEqual(offered({ ...review, attempt: 2 }), ['SKETCHING', 'PAINTING', ...always]);
+  assert.deepEqual(offered({ ...review, attempt: 2 }), ['SKETCHING', 'PAINTING', 'EDITOR_CHECK', 'LETTERING', 'LAYOUT', 'FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...review, attempt: 3 }), ['SKETCHING', 'PAINTING', ...always]);
   const sketching = { status: 'SKETCHING', current_stage: 'SKETCHING', attempt: 1 };
   assert.deepEqual(offered({ ...sketching, substeps: [] }), ['FAILED', 'CANCELLED']);
   assert.deepEqual(offered({ ...sketching, substeps: [{ state: 'done' }, { state: 'active' }] }), ['FAILED', 'CANCELLED']);
@@ -77,7 +79,7 @@ test('what a picture needs is in the meta of the states and edges', async () => 
   const machine = createMachine(await config('illustrated_edition'));
   const review = machine.states['ART_REVIEW'];
   assert.equal(review?.meta.label, 'Reviewing the plates');
-  assert.equal(review?.meta.max_attempts, 2);
+  assert.equal(review?.meta.max_attempts, 3);
   assert.equal(review?.meta.retry_after, 60);
   assert.deepEqual(
     [...(review?.transitions.entries() ?? [])].map(([type, [edge]]) => [type, edge?.meta.kind, edge?.guard ?? null]).sort(),

@@ -53,7 +53,7 @@ impl DatabaseError {
         {
             Some("the schema or its extension is not there, or older than this daemon: run binderyd migrate")
         } else if *state == SqlState::INSUFFICIENT_PRIVILEGE {
-            Some("the daemon's role may not call the relay's functions: grant it bindery_relay")
+            Some("the daemon's role may not call the daemon's functions: grant it bindery_relay")
         } else if *state == SqlState::LOCK_NOT_AVAILABLE {
             Some(
                 "another session keeps a book's row locked: see pg_stat_activity for one idle in transaction, and end it",

@@ -3,7 +3,7 @@
 //! Parameters are sent with their types, so that no statement has to be prepared first: that would be a second round trip, and
 //! would not survive a pooler in transaction mode.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bindery_core::batch::Batch;
 use bindery_core::stream_id::StreamId;
@@ -21,6 +21,9 @@ pub struct Lease {
     pub epoch: i64,
     /// The last entry whose effect is in the database.
     pub position: StreamId,
+    /// When it was taken, by the database's clock.
+    pub since: SystemTime,
+    ttl: Duration,
 }
 
 /// What became of a batch's events.
@@ -37,28 +40,31 @@ pub struct Applied {
 impl Lease {
     /// Takes the lease on a stream, with a new epoch.
     pub async fn acquire(client: &Client, stream: &str, holder: &str, ttl: Duration) -> Result<Self, DatabaseError> {
-        let ttl = format!("{} milliseconds", ttl.as_millis());
+        let millis = format!("{} milliseconds", ttl.as_millis());
         let row = client
             .query_typed_one(
-                "select epoch, position from bindery.acquire_stream($1, $2, $3::text::interval)",
-                &[(&stream, Type::TEXT), (&holder, Type::TEXT), (&ttl, Type::TEXT)],
+                "select epoch, position, lease_expires_at from bindery.acquire_stream($1, $2, $3::text::interval)",
+                &[(&stream, Type::TEXT), (&holder, Type::TEXT), (&millis, Type::TEXT)],
             )
             .await?;
         let position: String = row.try_get(1)?;
         // The column's check lets only stream ids in; a number past 64 bits is further than any stream.
         let position = position.parse().unwrap_or(StreamId { ms: u64::MAX, seq: u64::MAX });
-        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position })
+        let expires: SystemTime = row.try_get(2)?;
+        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position, since: expires - ttl, ttl })
     }
 
-    /// Says that this relay is alive though nothing is to be applied.
-    pub async fn renew(&self, client: &Client) -> Result<(), DatabaseError> {
-        client
-            .query_typed(
-                "select bindery.renew_stream($1, $2)",
-                &[(&self.stream, Type::TEXT), (&self.epoch, Type::INT8)],
+    /// Says that this relay is alive, and up to which moment of the database's clock it is known to have applied everything.
+    /// Gives a moment of that clock: after this was called, before it is answered.
+    pub async fn renew(&self, client: &Client, caught_up: Option<SystemTime>) -> Result<SystemTime, DatabaseError> {
+        let row = client
+            .query_typed_one(
+                "select bindery.renew_stream($1, $2, $3)",
+                &[(&self.stream, Type::TEXT), (&self.epoch, Type::INT8), (&caught_up, Type::TIMESTAMPTZ)],
             )
             .await?;
-        Ok(())
+        let expires: SystemTime = row.try_get(0)?;
+        Ok(expires - self.ttl)
     }
 
     /// Gives the stream up at once.

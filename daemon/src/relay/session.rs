@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::vec::IntoIter;
 
 use bindery_core::batch::Batch;
@@ -11,7 +11,8 @@ use tokio::time::{Instant as Deadline, MissedTickBehavior, interval, sleep_until
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::feed::Feed;
+use super::caught_up::CaughtUp;
+use super::feed::{Feed, Read};
 use super::{Relay, trim};
 use crate::database::{self, Applied, DatabaseError, Lease};
 use crate::metrics;
@@ -25,8 +26,6 @@ const MAX_SEGMENTS: u32 = 32;
 /// How long a batch may grow while the stream has more: the more events are coalesced, the less Postgres has to do, and an
 /// event that waits in a backlog does not notice.
 const CATCH_UP: Duration = Duration::from_millis(250);
-/// The lease is renewed this often within its time.
-const RENEWALS: u32 = 3;
 
 type Applying<'a> = Pin<Box<dyn Future<Output = (StreamId, Result<Applied, DatabaseError>)> + Send + 'a>>;
 
@@ -51,9 +50,9 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
         (state.phase, state.position, state.problem) = (Phase::Holding, lease.position, None);
     });
 
-    let mut feed = Feed::start(relay, lease.position);
+    let mut feed = Feed::start(relay, lease.position, lease.since);
     let _trimming = trim::start(relay);
-    let mut renewal = interval(relay.lease / RENEWALS);
+    let mut renewal = interval(relay.renewal());
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Batch::new();
     // What of a chunk did not fit into the batch.
@@ -62,10 +61,30 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
     let mut since: Option<Deadline> = None;
     let mut behind = false;
     let mut applying: Option<Applying<'_>> = None;
+    let mut caught_up = CaughtUp::default();
+    // The latest moment that it has said so of; before that the lag is counted from the lease's beginning.
+    let mut caught_up_at = lease.since;
+    let mut renewal_due = false;
 
     loop {
         let stopping = stop.is_cancelled();
         let full = fill(relay, &mut batch, &mut rest);
+        if rest.as_slice().is_empty() {
+            caught_up.batched();
+        }
+        if applying.is_none() {
+            if batch.is_empty() {
+                caught_up.idle();
+            }
+            // Also where one batch follows the other: only so does Postgres hear how far this has caught up.
+            if std::mem::take(&mut renewal_due) {
+                let proven = caught_up.take();
+                let moment = lease.renew(&client, proven).await?;
+                feed.tell(moment);
+                caught_up_at = proven.unwrap_or(caught_up_at);
+                tell_lag(relay, moment, caught_up_at);
+            }
+        }
         if since.is_none() && !batch.is_empty() {
             since = Some(Deadline::now());
         }
@@ -74,6 +93,7 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
         if applying.is_none() && !lingering {
             if let Some(position) = batch.last_id() {
                 applying = Some(apply(relay, &client, &lease, std::mem::take(&mut batch), position));
+                caught_up.sent();
                 since = None;
                 continue;
             }
@@ -85,13 +105,15 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
             (position, outcome) = finished(&mut applying) => {
                 applying = None;
                 *applied |= count(relay, position, outcome?);
+                caught_up.applied();
             }
-            chunk = feed.next(), if !full && !stopping => {
-                let chunk = chunk.ok_or(SessionError::Feed)?;
+            read = feed.next(), if !full && !stopping => {
+                let Read { chunk, moment } = read.ok_or(SessionError::Feed)?;
+                caught_up.read(moment, chunk.more);
                 (rest, behind) = (chunk.entries.into_iter(), chunk.more);
             }
             () = sleep_until(due.unwrap_or_else(Deadline::now)), if lingering && applying.is_none() => (),
-            _ = renewal.tick() => if applying.is_none() { lease.renew(&client).await? },
+            _ = renewal.tick() => renewal_due = true,
             () = stop.cancelled(), if !stopping => (),
         }
     }
@@ -134,6 +156,13 @@ fn apply<'a>(
         ::metrics::histogram!(metrics::BATCH_ITEMS, "stream" => relay.stream.clone()).record(batch.items() as f64);
         (position, outcome)
     })
+}
+
+/// Tells how far this is behind the stream.
+fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: SystemTime) {
+    let lag = moment.duration_since(caught_up_at).unwrap_or_default().as_secs_f64();
+    ::metrics::gauge!(metrics::LAG, "stream" => relay.stream.clone()).set(lag);
+    relay.state.update(&relay.stream, |state| state.lag = Some(lag));
 }
 
 /// Counts what a batch came to.

@@ -15,8 +15,12 @@ const CHUNK_BYTES: usize = 512 * 1024;
 const MAX_COUNT: usize = 500;
 /// The first guess, before any entry's size is known.
 const FIRST_COUNT: usize = 16;
-/// How long Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
-const BLOCK: Duration = Duration::from_secs(5);
+/// The longest that Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
+const MAX_BLOCK: Duration = Duration::from_secs(5);
+/// The shortest: an idle stream is to cost next to nothing.
+const MIN_BLOCK: Duration = Duration::from_millis(20);
+/// How much later than it should an answer may come.
+const LATE: Duration = Duration::from_secs(5);
 
 /// An entry's id and what it says, or why it says nothing.
 pub type Entry = (StreamId, Result<Event, Rejection>);
@@ -26,7 +30,7 @@ pub type Entry = (StreamId, Result<Event, Rejection>);
 pub struct Chunk {
     /// The entries; none where none came for a while.
     pub entries: Vec<Entry>,
-    /// Whether as many came as were asked for: then more are likely to be there already.
+    /// Whether as many came as were asked for: then more are likely to be there already. Else these were all that the stream had.
     pub more: bool,
 }
 
@@ -36,13 +40,20 @@ pub struct Reader {
     stream: String,
     position: StreamId,
     count: usize,
+    block: Duration,
 }
 
 impl Reader {
-    /// Connects, to read what comes after `position`.
-    pub async fn connect(url: &RedisUrl, stream: &str, position: StreamId) -> Result<Self, RedisError> {
-        let connection = url.connect(BLOCK + Duration::from_secs(5)).await?;
-        Ok(Self { connection, stream: stream.to_owned(), position, count: FIRST_COUNT })
+    /// Connects, to read what comes after `position`. A read with nothing to bring ends after about `block`.
+    pub async fn connect(
+        url: &RedisUrl,
+        stream: &str,
+        position: StreamId,
+        block: Duration,
+    ) -> Result<Self, RedisError> {
+        let block = block.clamp(MIN_BLOCK, MAX_BLOCK);
+        let connection = url.connect(block + LATE).await?;
+        Ok(Self { connection, stream: stream.to_owned(), position, count: FIRST_COUNT, block })
     }
 
     /// The next entries.
@@ -51,7 +62,7 @@ impl Reader {
             .arg("COUNT")
             .arg(self.count)
             .arg("BLOCK")
-            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX))
+            .arg(u64::try_from(self.block.as_millis()).unwrap_or(u64::MAX))
             .arg("STREAMS")
             .arg(&self.stream)
             .arg(self.position.to_string())

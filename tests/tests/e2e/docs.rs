@@ -26,7 +26,8 @@ fn sections() -> Result<Vec<Section>> {
 fn section(text: &str) -> Result<Section> {
     let name = text.lines().next().unwrap_or_default().to_owned();
     let block = |language: &str| -> Result<String> {
-        let (_, rest) = text.split_once(&format!("```{language}\n")).with_context(|| format!("{name}: no {language}"))?;
+        let (_, rest) =
+            text.split_once(&format!("```{language}\n")).with_context(|| format!("{name}: no {language}"))?;
         Ok(rest.split("\n```").next().unwrap_or_default().to_owned())
     };
     let signature = text.split('`').nth(1).with_context(|| format!("{name}: no signature"))?;
@@ -67,9 +68,15 @@ async fn every_function_is_documented_with_its_arguments() -> Result<()> {
     let client = servers.database().await?.connect().await?;
     let mut there = functions(&client).await?;
     for section in sections()? {
-        let (arguments, _) = there.remove(&section.name).with_context(|| format!("there is no function {}", section.name))?;
+        let (arguments, _) =
+            there.remove(&section.name).with_context(|| format!("there is no function {}", section.name))?;
         // Of progress, done and total one or the other is needed, which SQL has no way to say.
-        ensure!(section.arguments == arguments, "{}: documented {:?}, is {arguments:?}", section.name, section.arguments);
+        ensure!(
+            section.arguments == arguments,
+            "{}: documented {:?}, is {arguments:?}",
+            section.name,
+            section.arguments
+        );
     }
     ensure!(there.is_empty(), "not documented: {:?}", there.keys());
     Ok(())

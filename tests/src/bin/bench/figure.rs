@@ -18,7 +18,8 @@ pub struct Figure {
 pub fn print(figures: &[Figure]) {
     println!();
     for Figure { name, value, unit, how } in figures {
-        println!("{name:32} {value:>12.1} {unit:10} {how}");
+        let decimals = if *value < 100.0 { 2 } else { 0 };
+        println!("{name:32} {value:>12.decimals$} {unit:10} {how}");
     }
     println!();
     for Figure { name, value, unit, how } in figures {

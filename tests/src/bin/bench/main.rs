@@ -3,7 +3,11 @@
 //! Figures compare runs on one machine. What each means, and what was measured where, is in docs/benchmarks.md.
 
 mod figure;
+mod million;
 mod relay;
+mod summarize;
+mod timing;
+mod transition;
 
 use anyhow::Result;
 
@@ -11,17 +15,26 @@ use anyhow::Result;
 async fn main() -> Result<()> {
     let servers = bindery_tests::Servers::start().await?;
     let mut figures = Vec::new();
-    // `make bench ONLY=drain` runs one.
+    // `make bench ONLY=drain` runs one, `make bench ONLY=rules` a group.
     let only = std::env::args().nth(1);
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    if wanted("drain") {
+    let wanted = |group: &str, name: &str| only.as_deref().is_none_or(|only| only == group || only == name);
+    if wanted("relay", "drain") {
         relay::drain(&servers, &mut figures).await?;
     }
-    if wanted("wide") {
+    if wanted("relay", "wide") {
         relay::wide(&servers, &mut figures).await?;
     }
-    if wanted("latency") {
+    if wanted("relay", "latency") {
         relay::latency(&servers, &mut figures).await?;
+    }
+    if wanted("rules", "transition") {
+        transition::transition(&servers, &mut figures).await?;
+    }
+    if wanted("rules", "summarize") {
+        summarize::summarize(&servers, &mut figures).await?;
+    }
+    if wanted("rules", "million") {
+        million::million(&servers, &mut figures).await?;
     }
     figure::print(&figures);
     Ok(())

@@ -264,13 +264,22 @@ impl Maker {
 
     fn facts(&mut self) -> Value {
         if self.chance(5) {
-            return if self.chance(50) { Value::Null } else { json!(self.text()) };
+            return match self.0.u8(0..4) {
+                0 => Value::Null,
+                // The facts in the order of the struct that core reads them into: no object, no facts.
+                1 => json!([true, true, {}, true]),
+                2 => json!([{"substeps_complete": true}]),
+                _ => self.anything(),
+            };
         }
         let mut facts = Map::new();
         for key in ["substeps_complete", "attempts_left"] {
             if self.chance(70) {
                 facts.insert(key.to_owned(), if self.chance(4) { self.anything() } else { json!(self.0.bool()) });
             }
+        }
+        if self.chance(50) {
+            facts.insert("rewind".to_owned(), if self.chance(4) { self.anything() } else { json!(self.chance(80)) });
         }
         if self.chance(60) {
             let guards = json!({"shop.has_cover": self.0.bool(), "_own": if self.chance(5) { Value::Null } else { json!(true) }});
@@ -280,8 +289,15 @@ impl Maker {
     }
 
     fn rows(&mut self) -> Value {
-        if self.chance(2) {
-            return json!({"substep": "all"});
+        if self.chance(3) {
+            let rows = [
+                json!({"substep": "all"}),
+                json!([["all", 1, 50, null, null, null, null]]),
+                json!([[{"substep": "all"}]]),
+                json!([{"substep": ["all"]}]),
+                json!([{"substep": "all", "progress": [50]}]),
+            ];
+            return self.0.choice(rows).unwrap_or_default();
         }
         // Mostly quiet numbers: one odd value among many hides what becomes of the others.
         let odd = self.chance(40);
@@ -314,8 +330,52 @@ impl Maker {
         rows.collect()
     }
 
+    /// Breaks one of a machine's promises, or leaves it as good as it was.
+    fn bend(&mut self, machine: &mut Value) {
+        let states = machine.get_mut("states").and_then(Value::as_array_mut);
+        let Some(states) = states.filter(|states| states.len() > 1 && states.iter().all(Value::is_object)) else {
+            return;
+        };
+        let (one, other) = (self.0.usize(0..states.len()), self.0.usize(0..states.len()));
+        let name = states[other]["name"].clone();
+        match self.0.u8(0..12) {
+            0 => states[one]["name"] = name,
+            1 => states[one]["name"] = json!(self.one(&["FAILED", "CANCELLED"])),
+            // Ahead, back in a circle, or to itself.
+            2..4 => states[one]["next"] = json!([{"to": name, "guard": null}]),
+            4 => states[one]["rework"] = json!([name, "S0"]),
+            5 => self.0.shuffle(states),
+            6 => {
+                let last = states.len() - 1;
+                self.0.shuffle(&mut states[..last]);
+            }
+            7 => {
+                let keys = ["weight", "start", "stall_after", "retry_after", "max_attempts"];
+                let number = if self.chance(20) { json!(format!("{RAW}3.0{RAW}")) } else { self.number() };
+                states[one][self.one(&keys)] = if self.chance(10) { json!([number]) } else { number };
+            }
+            8 => machine["total_weight"] = self.number(),
+            // In the order of the structs that core reads them into: no objects.
+            9 => states[one]["next"] = json!([[name, null]]),
+            10 => {
+                states[one]["substeps"] = json!([["extract", "Extract", 1]]);
+            }
+            _ => {
+                let wrapped = json!([machine.take()]);
+                let fields = json!([wrapped[0]["states"], wrapped[0]["total_weight"], wrapped[0]["auto_advance"]]);
+                *machine = if self.chance(50) { wrapped } else { fields };
+            }
+        }
+    }
+
     pub fn call(&mut self, machines: &[Value]) -> Value {
-        let machine = &machines[self.0.usize(0..machines.len())];
+        let mut machine = machines[self.0.usize(0..machines.len())].clone();
+        if self.chance(15) {
+            for _ in 0..self.0.u8(1..3) {
+                if self.chance(70) { self.bend(&mut machine) } else { self.mutate(&mut machine) }
+            }
+        }
+        let machine = &machine;
         let (status, stage) = (self.state_name(machine), self.state_name(machine));
         // As books are, mostly: in the stage of their status.
         let stage = if self.chance(40) { status.clone() } else { stage };
@@ -324,11 +384,12 @@ impl Maker {
                 let target = if self.chance(50) { self.next_of(machine, &status) } else { self.state_name(machine) };
                 json!({"call": "transition", "machine": machine, "status": status, "stage": stage, "target": target, "facts": self.facts()})
             }
-            3 => json!({"call": "next", "machine": machine, "status": status, "stage": stage}),
+            3 => json!({"call": self.one(&["next", "rewind"]), "machine": machine, "status": status, "stage": stage}),
             4..6 => json!({"call": "report", "machine": machine, "status": status, "stage": stage,
                 "attempt": if self.chance(2) { Value::Null } else { json!(self.0.i32(1..4)) },
                 "report_stage": if self.chance(30) { self.next_of(machine, &stage) } else { self.state_name(machine) }, "substep": self.one(&["extract", "part_1", "all", "zz"]),
-                "report_attempt": if self.chance(50) { Value::Null } else { json!(self.0.i32(1..4)) },
+                "last_attempt": if self.chance(60) { Value::Null } else { json!(self.one(&[&0, &1, &2, &3, &i32::MAX])) },
+                "report_attempt": if self.chance(50) { Value::Null } else { json!(self.0.i32(1..5)) },
                 "planned": if self.chance(2) { Value::Null } else { json!(self.chance(20)) }}),
             _ => {
                 json!({"call": "summarize", "machine": machine, "status": status, "stage": stage, "substeps": self.rows()})
