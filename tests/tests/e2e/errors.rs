@@ -19,10 +19,11 @@ const BEFORE: &str = "
 const BOOK: &str = "'00000000-0000-4000-8000-000000000001'";
 
 /// A statement for each code; `$book` is the book at work.
-const PROVOCATIONS: [(&str, &str); 20] = [
+const PROVOCATIONS: [(&str, &str); 21] = [
     ("unknown_book", "select bindery.get_book_status('00000000-0000-4000-8000-00000000000f')"),
     ("unknown_pipeline", "select bindery.register_book('00000000-0000-4000-8000-000000000002', pipeline => 'opera')"),
     ("unknown_stage", "select bindery.report_progress($book, 'extract_text', 5, stage => 'PRINTING')"),
+    ("unknown_stream", "select bindery.forget_stream('nowhere')"),
     ("illegal_transition", "select bindery.transition_book($book, 'COMPLETED')"),
     ("stale_revision", "select bindery.cancel_book($book, expected_revision => 77)"),
     (
@@ -121,7 +122,8 @@ async fn every_error_that_is_documented_is_as_documented() -> Result<()> {
         }
         let detail: Value = serde_json::from_str(error.detail().with_context(|| format!("{code} has no detail"))?)?;
         ensure!(detail["code"] == code, "{statement} gives {detail}");
-        let given: BTreeSet<String> = detail.as_object().into_iter().flat_map(|detail| detail.keys()).cloned().collect();
+        let given: BTreeSet<String> =
+            detail.as_object().into_iter().flat_map(|detail| detail.keys()).cloned().collect();
         let mut expected = keys.clone();
         expected.insert("code".to_owned());
         ensure!(given == expected, "the detail of {code} has {given:?}, documented is {expected:?}");

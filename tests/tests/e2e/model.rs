@@ -122,7 +122,9 @@ fn replay(oracle: &mut Oracle, mut done: Vec<Done>) -> Result<()> {
             let way: &mut Vec<String> = ways.entry(book).or_default();
             way.push(what.clone());
         }
-        let way = book_of(&act, row.as_ref()).and_then(|book| ways.get(&book)).map_or_else(String::new, |way| way.join("\n  "));
+        let way = book_of(&act, row.as_ref())
+            .and_then(|book| ways.get(&book))
+            .map_or_else(String::new, |way| way.join("\n  "));
         // Registering takes no lock on a book that is there: that row is of any moment.
         let registered = matches!(&act, Act::Event(event) if event["type"] == "register");
         let outcome = match act {
@@ -142,7 +144,10 @@ fn replay(oracle: &mut Oracle, mut done: Vec<Done>) -> Result<()> {
                 Outcome::Applied
             }
         };
-        ensure!(!matches!(outcome, Outcome::Rejected(_)), "{what} was accepted, the model says {outcome:?}; before:\n  {way}");
+        ensure!(
+            !matches!(outcome, Outcome::Rejected(_)),
+            "{what} was accepted, the model says {outcome:?}; before:\n  {way}"
+        );
         let Some(row) = row.filter(|_| !registered) else { continue };
         let id: Uuid = row["book_id"].as_str().context("a book's id")?.parse()?;
         let revision = row["revision"].as_i64().context("a revision")?;
