@@ -64,6 +64,7 @@ grant execute on function
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
 to service_role;
 -- What is refused before a book is looked at.
+grant execute on function bindery_internal.refused_attempt() to service_role;
 grant execute on function
-  bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text)
-to service_role;
+  bindery_internal.bad_input(text, text, text), bindery_internal.refused_text(text, text, integer)
+to authenticated, service_role;

@@ -8,9 +8,11 @@
 //! | `malformed` | bad events among good ones |
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `errors` | every error of the API, provoked |
 //! | `fencing` | one relay a stream, each batch once |
 //! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
+//! | `model` | many sessions doing anything at all, and the rules doing it again |
 //! | `migrate` | installing the schema, and the command line |
 //! | `upgrade` | from an older version of the schema, with its books |
 //! | `dump` | the golden file, and a copy in another server |
@@ -25,6 +27,7 @@ mod concurrency;
 mod crash;
 mod docs;
 mod dump;
+mod errors;
 mod fencing;
 mod illegal;
 mod kernels;
@@ -32,6 +35,7 @@ mod live;
 mod load;
 mod malformed;
 mod migrate;
+mod model;
 mod oracle;
 mod outage;
 mod pipeline;
