@@ -27,7 +27,7 @@ to authenticated, service_role;
 grant execute on function
   bindery.define_pipeline(text, jsonb), bindery_internal.define_pipeline(text, jsonb),
   bindery.register_book(uuid, uuid, text, text, jsonb), bindery_internal.do_register(uuid, uuid, text, text, jsonb),
-  bindery.transition_book(uuid, text, text, bigint, integer), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb, boolean),
+  bindery.transition_book(uuid, text, text, bigint, integer), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb, boolean, boolean),
   bindery.report_progress(uuid, text, double precision, double precision, double precision, text, text, jsonb, text, integer),
   bindery_internal.do_report(jsonb),
   bindery.plan_substeps(uuid, text, jsonb, bigint), bindery_internal.do_plan(uuid, text, jsonb, bigint),

@@ -25,7 +25,7 @@ insert into may_call values
   ('bindery.report_progress(uuid,text,double precision,double precision,double precision,text,text,jsonb,text,integer)', 's'), ('bindery_internal.do_report(jsonb)', 's'),
   ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint,text)', 's'),
   ('bindery.rewind_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_rewind(uuid,text,text,bigint)', 's'),
-  ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean)', 's'),
+  ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean,boolean)', 's'),
   ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'),
   -- relaying: the service and the relay
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
