@@ -18,6 +18,8 @@ alter table bindery.book_progress enable trigger user;
 
 -- Functions and triggers that are gone, or whose arguments or result changed.
 drop function bindery.transition_book(uuid, text, text, bigint);
+drop function bindery.renew_stream(text, bigint);
+drop function bindery_internal.renew_stream(text, bigint);
 drop function bindery.plan_substeps(uuid, text, jsonb);
 drop function bindery.fail_book(uuid, jsonb, text);
 drop function bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb);

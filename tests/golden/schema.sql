@@ -228,6 +228,20 @@ $$;
 COMMENT ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) IS 'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}); with "retry": false the book waits for a person, else sweep resumes it where its stage says retry_after and attempts are left. A worker gives its attempt: from an earlier one than the book''s the call has no effect. PT404 unknown_book, PT409 illegal_transition, stale_revision or attempt_ahead, PT422 bad_input.';
 
+-- Name: forget_stream(text); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.forget_stream(stream text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select bindery_internal.forget_stream(stream);
+$$;
+
+-- Name: FUNCTION forget_stream(stream text); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.forget_stream(stream text) IS 'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead letters stay.
+Without it a stream whose relay is gone for good would hold the detection of stalled books up for ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 lease_held while its lease lasts.';
+
 -- Name: get_book_status(uuid); Type: FUNCTION; Schema: bindery; Owner: -
 
 CREATE FUNCTION bindery.get_book_status(book_id uuid) RETURNS jsonb
@@ -467,18 +481,19 @@ $$;
 
 COMMENT ON FUNCTION bindery.release_stream(stream text, epoch bigint) IS 'Gives the lease up, so that another relay need not wait for its end. PT409 fenced where the epoch is not the newest.';
 
--- Name: renew_stream(text, bigint); Type: FUNCTION; Schema: bindery; Owner: -
+-- Name: renew_stream(text, bigint, timestamp with time zone); Type: FUNCTION; Schema: bindery; Owner: -
 
-CREATE FUNCTION bindery.renew_stream(stream text, epoch bigint) RETURNS timestamp with time zone
+CREATE FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql
     SET search_path TO ''
     AS $$
-  select bindery_internal.renew_stream(stream, epoch);
+  select bindery_internal.renew_stream(stream, epoch, caught_up_at);
 $$;
 
--- Name: FUNCTION renew_stream(stream text, epoch bigint); Type: COMMENT; Schema: bindery; Owner: -
+-- Name: FUNCTION renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.renew_stream(stream text, epoch bigint) IS 'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.';
+COMMENT ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) IS 'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.
+caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
 
 -- Name: replay_dead_letters(text, text, uuid, integer, bigint[]); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -694,8 +709,12 @@ begin
   end if;
 
   length_of := make_interval(secs => extract(epoch from acquire_stream.ttl)::double precision);
-  insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
-  select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
+  loop
+    insert into bindery.relay_cursors (stream) values (acquire_stream.stream) on conflict (stream) do nothing;
+    select c.* into cursor_row from bindery.relay_cursors c where c.stream = acquire_stream.stream for no key update;
+    -- Not there: it was forgotten while this waited for its lock.
+    exit when found;
+  end loop;
   -- After the lock: it may have been waited for.
   moment := bindery_internal.now();
   if cursor_row.holder <> acquire_stream.holder and cursor_row.lease_expires_at > moment then
@@ -703,6 +722,11 @@ begin
       format('The stream %s is held by %s.', acquire_stream.stream, cursor_row.holder),
       'Stand by and try again when the lease runs out.',
       jsonb_build_object('stream', acquire_stream.stream, 'holder', cursor_row.holder, 'lease_expires_at', cursor_row.lease_expires_at)));
+  end if;
+  if cursor_row.epoch = 0 then
+    -- Its epochs go on where it was forgotten; which the insert above may have waited for.
+    with remembered as (delete from bindery_internal.forgotten_streams f where f.stream = acquire_stream.stream returning f.epoch)
+    update bindery.relay_cursors c set epoch = r.epoch from remembered r where c.stream = acquire_stream.stream;
   end if;
   return query
   update bindery.relay_cursors c
@@ -744,7 +768,8 @@ CREATE FUNCTION bindery_internal.announce() RETURNS trigger
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+  -- The schema first: it is the quicker look-up, and on plain Postgres the only one.
+  if to_regnamespace('realtime') is not null and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
     return null;
   end if;
   if tg_op = 'INSERT' then
@@ -1556,6 +1581,39 @@ CREATE FUNCTION bindery_internal.fenced(stream text, epoch bigint) RETURNS jsonb
   from (select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
 $$;
 
+-- Name: forget_stream(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.forget_stream(stream text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  cursor_row bindery.relay_cursors;
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', forget_stream.stream, 512));
+  select c.* into cursor_row from bindery.relay_cursors c where c.stream = forget_stream.stream for update;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.error('PT404', 'unknown_stream',
+      format('There is no stream %s.', coalesce(forget_stream.stream, '(null)')),
+      'bindery.relay_cursors lists the streams that were ever read.',
+      jsonb_build_object('stream', forget_stream.stream)));
+  elsif cursor_row.lease_expires_at > bindery_internal.now() then
+    perform bindery_internal.raise_error(bindery_internal.error('PT409', 'lease_held',
+      format('The stream %s is held by %s.', cursor_row.stream, cursor_row.holder),
+      'Stop the relay that reads it first, or wait until its lease runs out.',
+      jsonb_build_object('stream', cursor_row.stream, 'holder', cursor_row.holder, 'lease_expires_at', cursor_row.lease_expires_at)));
+  end if;
+  insert into bindery_internal.forgotten_streams (stream, epoch) values (cursor_row.stream, cursor_row.epoch)
+  on conflict (stream) do update set epoch = greatest(forgotten_streams.epoch, excluded.epoch);
+  delete from bindery.relay_cursors c where c.stream = forget_stream.stream;
+end
+$$;
+
+-- Name: FUNCTION forget_stream(stream text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.forget_stream(stream text) IS 'See bindery.forget_stream.';
+
 -- Name: guard_columns(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.guard_columns() RETURNS trigger
@@ -2102,17 +2160,16 @@ COMMENT ON FUNCTION bindery_internal.prune_events(before timestamp with time zon
 CREATE FUNCTION bindery_internal.prune_outbox(before timestamp with time zone, batch integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET lock_timeout TO '5s'
     AS $$
 declare
   pruned integer;
 begin
   perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_outbox.before, prune_outbox.batch));
-  with front as materialized (
-    select c.id, c.created_at from bindery.outbox c
-    order by c.id limit prune_outbox.batch
-    for update skip locked)
+  perform pg_advisory_xact_lock(hashtextextended('bindery.outbox', 0));
   delete from bindery.outbox o
-  where o.id in (select f.id from front f where f.created_at < prune_outbox.before);
+  where o.created_at < prune_outbox.before
+    and o.id in (select c.id from bindery.outbox c order by c.id limit prune_outbox.batch);
   get diagnostics pruned = row_count;
   return pruned;
 end
@@ -2156,7 +2213,10 @@ declare
   rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
-  if tg_op = 'UPDATE' and new.status = new.current_stage then
+  -- Where there is nothing to start over, not even the statement's own triggers run.
+  if tg_op = 'UPDATE' and new.status = new.current_stage
+    and exists (select from bindery.book_progress g where g.book_id = new.book_id and g.stage = new.current_stage)
+  then
     -- The stage is entered: guard_transition has already counted these rows as they will be,
     -- so roll_up finds nothing to change.
     update bindery.book_progress g
@@ -2409,10 +2469,15 @@ CREATE FUNCTION bindery_internal.refused_transition(book bindery.book_status, to
     AS $$
 declare
   machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
-  reason constant text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
-    case when rewinding then '{"rewind": true}' else bindery_internal.facts(book, machine, to_status) end);
+  -- Facts can only allow more: what is allowed without any need not have them worked out.
+  reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+    case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
   allowed text[];
 begin
+  if reason is not null and not rewinding then
+    reason := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
+      bindery_internal.facts(book, machine, to_status));
+  end if;
   if reason is null then
     return null;
   elsif rewinding then
@@ -2450,9 +2515,9 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.release_stream(stream text, epoch bigint) IS 'See bindery.release_stream.';
 
--- Name: renew_stream(text, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: renew_stream(text, bigint, timestamp with time zone); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) RETURNS timestamp with time zone
+CREATE FUNCTION bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -2461,7 +2526,14 @@ declare
   expires timestamptz;
 begin
   perform bindery_internal.raise_error(bindery_internal.refused_text('stream', renew_stream.stream, 512));
-  update bindery.relay_cursors c set lease_expires_at = bindery_internal.now() + c.lease_ttl
+  if not isfinite(renew_stream.caught_up_at) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('caught_up_at', 'is no moment', 'Give a time, or leave it out.'));
+  end if;
+  update bindery.relay_cursors c
+  set lease_expires_at = bindery_internal.now() + c.lease_ttl,
+      -- Of nulls greatest and least make nothing, so least(null, now) would be now.
+      caught_up_at = case when renew_stream.caught_up_at is null then c.caught_up_at
+                          else greatest(c.caught_up_at, least(renew_stream.caught_up_at, bindery_internal.now())) end
   where c.stream = renew_stream.stream and c.epoch = renew_stream.epoch and c.holder is not null
   returning c.lease_expires_at into expires;
   if not found then
@@ -2471,9 +2543,9 @@ begin
 end
 $$;
 
--- Name: FUNCTION renew_stream(stream text, epoch bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) IS 'See bindery.renew_stream.';
+COMMENT ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) IS 'See bindery.renew_stream.';
 
 -- Name: replay_dead_letters(text, text, uuid, integer, bigint[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -3212,7 +3284,27 @@ COMMENT ON COLUMN bindery.relay_cursors.created_at IS 'When the stream was first
 
 -- Name: COLUMN relay_cursors.caught_up_at; Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON COLUMN bindery.relay_cursors.caught_up_at IS 'All that was in the stream at this moment, by this database''s clock, has been applied; null: not known yet.';
+COMMENT ON COLUMN bindery.relay_cursors.caught_up_at IS 'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
+seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
+
+-- Name: forgotten_streams; Type: TABLE; Schema: bindery_internal; Owner: -
+
+CREATE TABLE bindery_internal.forgotten_streams (
+    stream text NOT NULL,
+    epoch bigint NOT NULL
+);
+
+-- Name: TABLE forgotten_streams; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON TABLE bindery_internal.forgotten_streams IS 'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+
+-- Name: COLUMN forgotten_streams.stream; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.forgotten_streams.stream IS 'The stream''s key in Redis.';
+
+-- Name: COLUMN forgotten_streams.epoch; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.forgotten_streams.epoch IS 'The last epoch it had.';
 
 -- Name: pace_refresh; Type: TABLE; Schema: bindery_internal; Owner: -
 
@@ -3369,6 +3461,11 @@ ALTER TABLE ONLY bindery.pipelines
 ALTER TABLE ONLY bindery.relay_cursors
     ADD CONSTRAINT relay_cursors_pkey PRIMARY KEY (stream);
 
+-- Name: forgotten_streams forgotten_streams_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.forgotten_streams
+    ADD CONSTRAINT forgotten_streams_pkey PRIMARY KEY (stream);
+
 -- Name: pace_refresh pace_refresh_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
 
 ALTER TABLE ONLY bindery_internal.pace_refresh
@@ -3431,7 +3528,7 @@ CREATE TRIGGER announce_start AFTER INSERT ON bindery.book_status REFERENCING NE
 
 -- Name: book_status guard_columns; Type: TRIGGER; Schema: bindery; Owner: -
 
-CREATE TRIGGER guard_columns BEFORE UPDATE ON bindery.book_status FOR EACH ROW WHEN (((old.book_id <> new.book_id) OR (old.pipeline <> new.pipeline) OR (old.pipeline_version <> new.pipeline_version) OR (old.created_at <> new.created_at) OR (new.revision < old.revision) OR ((old.status = new.status) AND ((old.current_stage <> new.current_stage) OR (old.attempt <> new.attempt))) OR ((pg_trigger_depth() = 0) AND (old.status = new.status) AND (((((old.overall_progress IS DISTINCT FROM new.overall_progress) OR (old.stage_progress IS DISTINCT FROM new.stage_progress)) OR (old.substeps IS DISTINCT FROM new.substeps)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.revision IS DISTINCT FROM new.revision))))) EXECUTE FUNCTION bindery_internal.guard_columns();
+CREATE TRIGGER guard_columns BEFORE UPDATE OF book_id, pipeline, pipeline_version, created_at, revision, current_stage, attempt, overall_progress, stage_progress, substeps, completed_at ON bindery.book_status FOR EACH ROW WHEN (((old.book_id <> new.book_id) OR (old.pipeline <> new.pipeline) OR (old.pipeline_version <> new.pipeline_version) OR (old.created_at <> new.created_at) OR (new.revision < old.revision) OR ((old.status = new.status) AND ((old.current_stage <> new.current_stage) OR (old.attempt <> new.attempt))) OR ((pg_trigger_depth() = 0) AND (old.status = new.status) AND (((((old.overall_progress IS DISTINCT FROM new.overall_progress) OR (old.stage_progress IS DISTINCT FROM new.stage_progress)) OR (old.substeps IS DISTINCT FROM new.substeps)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.revision IS DISTINCT FROM new.revision))))) EXECUTE FUNCTION bindery_internal.guard_columns();
 
 -- Name: book_status guard_texts; Type: TRIGGER; Schema: bindery; Owner: -
 
@@ -3479,7 +3576,7 @@ CREATE TRIGGER start_book BEFORE INSERT ON bindery.book_status FOR EACH ROW EXEC
 
 -- Name: book_status touch; Type: TRIGGER; Schema: bindery; Owner: -
 
-CREATE TRIGGER touch BEFORE UPDATE ON bindery.book_status FOR EACH ROW WHEN (((old.status = new.status) AND (old.revision = new.revision) AND (((((((old.owner_id IS DISTINCT FROM new.owner_id) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)) OR (old.resume_at IS DISTINCT FROM new.resume_at)) OR (old.estimated_completion_at IS DISTINCT FROM new.estimated_completion_at)))) EXECUTE FUNCTION bindery_internal.touch();
+CREATE TRIGGER touch BEFORE UPDATE OF owner_id, title, message, error, metadata, resume_at, estimated_completion_at ON bindery.book_status FOR EACH ROW WHEN (((old.status = new.status) AND (old.revision = new.revision) AND (((((((old.owner_id IS DISTINCT FROM new.owner_id) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)) OR (old.resume_at IS DISTINCT FROM new.resume_at)) OR (old.estimated_completion_at IS DISTINCT FROM new.estimated_completion_at)))) EXECUTE FUNCTION bindery_internal.touch();
 
 -- Name: book_status book_follows_a_pipeline; Type: FK CONSTRAINT; Schema: bindery; Owner: -
 
@@ -3586,6 +3683,10 @@ CREATE POLICY service_reads_progress ON bindery.book_progress FOR SELECT TO serv
 
 CREATE POLICY service_updates_books ON bindery.book_status FOR UPDATE TO service_role USING (true) WITH CHECK (true);
 
+-- Name: forgotten_streams; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
+
+ALTER TABLE bindery_internal.forgotten_streams ENABLE ROW LEVEL SECURITY;
+
 -- Name: pace_refresh; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
 ALTER TABLE bindery_internal.pace_refresh ENABLE ROW LEVEL SECURITY;
@@ -3683,6 +3784,11 @@ GRANT ALL ON FUNCTION bindery.define_pipeline(name text, definition jsonb) TO se
 REVOKE ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer) TO service_role;
 
+-- Name: FUNCTION forget_stream(stream text); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.forget_stream(stream text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.forget_stream(stream text) TO service_role;
+
 -- Name: FUNCTION get_book_status(book_id uuid); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.get_book_status(book_id uuid) FROM PUBLIC;
@@ -3743,11 +3849,11 @@ REVOKE ALL ON FUNCTION bindery.release_stream(stream text, epoch bigint) FROM PU
 GRANT ALL ON FUNCTION bindery.release_stream(stream text, epoch bigint) TO service_role;
 GRANT ALL ON FUNCTION bindery.release_stream(stream text, epoch bigint) TO bindery_relay;
 
--- Name: FUNCTION renew_stream(stream text, epoch bigint); Type: ACL; Schema: bindery; Owner: -
+-- Name: FUNCTION renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone); Type: ACL; Schema: bindery; Owner: -
 
-REVOKE ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) TO service_role;
-GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint) TO bindery_relay;
+REVOKE ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) TO bindery_relay;
 
 -- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[]); Type: ACL; Schema: bindery; Owner: -
 
@@ -3907,6 +4013,11 @@ REVOKE ALL ON FUNCTION bindery_internal.facts(book bindery.book_status, machine 
 
 REVOKE ALL ON FUNCTION bindery_internal.fenced(stream text, epoch bigint) FROM PUBLIC;
 
+-- Name: FUNCTION forget_stream(stream text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.forget_stream(stream text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.forget_stream(stream text) TO service_role;
+
 -- Name: FUNCTION guard_columns(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.guard_columns() FROM PUBLIC;
@@ -4059,11 +4170,11 @@ REVOKE ALL ON FUNCTION bindery_internal.release_stream(stream text, epoch bigint
 GRANT ALL ON FUNCTION bindery_internal.release_stream(stream text, epoch bigint) TO service_role;
 GRANT ALL ON FUNCTION bindery_internal.release_stream(stream text, epoch bigint) TO bindery_relay;
 
--- Name: FUNCTION renew_stream(stream text, epoch bigint); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) TO service_role;
-GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint) TO bindery_relay;
+REVOKE ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) TO bindery_relay;
 
 -- Name: FUNCTION replay_dead_letters(stream text, reason text, book_id uuid, max_letters integer, ids bigint[], OUT applied bigint, OUT stale bigint, OUT dead bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
