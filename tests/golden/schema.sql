@@ -186,7 +186,7 @@ CREATE FUNCTION bindery.cancel_book(book_id uuid, message text DEFAULT NULL::tex
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision));
+    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = cancel_book.book_id;
 end
 $$;
@@ -218,7 +218,8 @@ CREATE FUNCTION bindery.fail_book(book_id uuid, error jsonb DEFAULT NULL::jsonb,
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt, coalesce(fail_book.error, '{}')));
+    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt,
+    coalesce(fail_book.error, '{}'), asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;
@@ -351,6 +352,7 @@ declare
   id constant text := pipeline_xstate.name;
   initial constant text := machine #>> '{states,0,name}';
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('name', pipeline_xstate.name, 63));
   if machine is null then
     perform bindery_internal.raise_error(bindery_internal.unknown_pipeline(coalesce(id, '(null)'), pipeline_xstate.version));
   end if;
@@ -431,7 +433,7 @@ $$;
 -- Name: FUNCTION prune_events(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery; Owner: -
 
 COMMENT ON FUNCTION bindery.prune_events(before timestamp with time zone, batch integer) IS 'Deletes up to batch (1 to 100,000) rows of history older than a moment, and gives how many; call it until it gives 0.
-Each book keeps its newest row, and the one that says how it ended. PT422 bad_input.';
+Each book keeps its newest row, and the one that says how it ended; until then also the newest of each stage. PT422 bad_input.';
 
 -- Name: prune_outbox(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -673,7 +675,7 @@ CREATE FUNCTION bindery.transition_book(book_id uuid, to_status text, message te
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt));
+    transition_book.attempt, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
@@ -1438,9 +1440,9 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) IS 'Takes a book a step back. Null: done; else the error.';
 
--- Name: do_transition(uuid, text, text, bigint, integer, jsonb, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: do_transition(uuid, text, text, bigint, integer, jsonb, boolean, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer, error jsonb DEFAULT NULL::jsonb, rewinding boolean DEFAULT false) RETURNS jsonb
+CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer, error jsonb DEFAULT NULL::jsonb, rewinding boolean DEFAULT false, asking_first boolean DEFAULT true) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -1475,9 +1477,14 @@ begin
     return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
   end if;
 
-  refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding);
-  if refusal is not null then
-    return refusal;
+  -- Who raises the error anyway may leave it to guard_transition to raise the very same: asked once is quicker. It does not
+  -- hear of a status that stays.
+  if do_transition.asking_first or do_transition.to_status = book.status then
+    refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding,
+      bindery_internal.machine(book.pipeline, book.pipeline_version));
+    if refusal is not null then
+      return refusal;
+    end if;
   end if;
   -- Else guard_transition takes the same words as last time for none.
   perform set_config('bindery.message_is_new', 'yes', true),
@@ -1490,9 +1497,9 @@ begin
 end
 $$;
 
--- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) IS 'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: from an earlier attempt; else the error.';
+COMMENT ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) IS 'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: from an earlier attempt; else the error (with asking_first false, an illegal transition is raised instead).';
 
 -- Name: error(text, text, text, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1714,7 +1721,7 @@ begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding));
+  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding, machine));
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -2143,7 +2150,10 @@ begin
   where e.id in (
     select c.id from bindery.book_events c
     where c.at < prune_events.before and c.kind not in ('complete', 'cancel')
-      and exists (select from bindery.book_events n where n.book_id = c.book_id and n.revision > c.revision)
+      -- The newest row of a stage has its highest attempt, which is never given again while the book may come back there.
+      and exists (
+        select from bindery.book_events n
+        where n.book_id = c.book_id and n.revision > c.revision and (n.stage = c.stage or n.kind in ('complete', 'cancel')))
     order by c.at limit prune_events.batch
     for update skip locked);
   get diagnostics pruned = row_count;
@@ -2461,14 +2471,13 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) IS 'The error for a text that is longer than so many characters, or holds control or direction-changing characters; null for any other, and for null.';
 
--- Name: refused_transition(bindery.book_status, text, boolean); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: refused_transition(bindery.book_status, text, boolean, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean DEFAULT false) RETURNS jsonb
+CREATE FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean, machine jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
-  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
   -- Facts can only allow more: what is allowed without any need not have them worked out.
   reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
     case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
@@ -2489,9 +2498,9 @@ begin
 end
 $$;
 
--- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean, machine jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean) IS 'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
+COMMENT ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean, machine jsonb) IS 'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
 
 -- Name: release_stream(text, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2564,6 +2573,9 @@ begin
   applied := 0;
   stale := 0;
   dead := 0;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stream', replay_dead_letters.stream, 512),
+    bindery_internal.refused_text('reason', replay_dead_letters.reason, 63)));
   if replay_dead_letters.max_letters is null or replay_dead_letters.max_letters not between 1 and 10000 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('max_letters', 'is not between 1 and 10,000', 'Give how many letters a call may replay.'));
   elsif not pg_try_advisory_xact_lock(hashtextextended('bindery.dead_letters', 0)) then
@@ -3945,6 +3957,7 @@ REVOKE ALL ON FUNCTION bindery_internal.attempts_left(state jsonb, attempt integ
 -- Name: FUNCTION bad_input(argument text, problem text, hint text); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) TO service_role;
 
 -- Name: FUNCTION bury(stream text, items jsonb); Type: ACL; Schema: bindery_internal; Owner: -
@@ -3990,10 +4003,10 @@ GRANT ALL ON FUNCTION bindery_internal.do_resume(book_id uuid, expected_revision
 REVOKE ALL ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, message text, expected_revision bigint) TO service_role;
 
--- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean) TO service_role;
+REVOKE ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) TO service_role;
 
 -- Name: FUNCTION error(sqlstate text, code text, message text, hint text, detail jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4159,10 +4172,12 @@ GRANT ALL ON FUNCTION bindery_internal.refused_report(verdict text, book_id uuid
 -- Name: FUNCTION refused_text(argument text, value text, longest integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.refused_text(argument text, value text, longest integer) TO service_role;
 
--- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION refused_transition(book bindery.book_status, to_status text, rewinding boolean, machine jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.refused_transition(book bindery.book_status, to_status text, rewinding boolean, machine jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION release_stream(stream text, epoch bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
