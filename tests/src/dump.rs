@@ -15,7 +15,8 @@ pub async fn dump_schema(url: &str, args: &[&str]) -> Result<String> {
     for line in dump.lines() {
         let passing = ["-- Dumped ", "\\restrict ", "\\unrestrict ", "SET ", "SELECT pg_catalog.set_config"];
         let is_noise = line == "--" || passing.iter().any(|begin| line.starts_with(begin));
-        if !is_noise && !(line.is_empty() && lines.last().is_none_or(|last| last.is_empty())) {
+        let is_second_blank = line.is_empty() && lines.last().is_none_or(|last| last.is_empty());
+        if !is_noise && !is_second_blank {
             lines.push(line);
         }
     }
