@@ -28,3 +28,6 @@ referencing new table as new_books for each statement execute function bindery_i
 
 create or replace trigger announce_change after update on bindery.book_status
 referencing old table as old_books new table as new_books for each statement execute function bindery_internal.announce();
+
+comment on function bindery_internal.announce() is
+  'Notifies listeners of the books a statement changed, on plain Postgres.';
