@@ -25,7 +25,7 @@ as $$
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt));
+    transition_book.attempt, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
@@ -86,7 +86,8 @@ as $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt, coalesce(fail_book.error, '{}')));
+    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt,
+    coalesce(fail_book.error, '{}'), asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;

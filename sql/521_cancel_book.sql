@@ -9,7 +9,7 @@ as $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision));
+    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = cancel_book.book_id;
 end
 $$;
