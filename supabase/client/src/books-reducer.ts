@@ -26,13 +26,17 @@ export interface BooksAnswer {
   limit: number;
 }
 
-export type BooksNews = News<BooksAnswer> | { type: "more"; limit: number };
+/** To see that many more. */
+export interface BooksWish {
+  type: "more";
+  by: number;
+}
 
 export function noBooks(query: BooksQuery): BooksState {
   return { query, rows: null, uncertain: new Set(), total: null, covered: 0, confirmedAt: null, error: null };
 }
 
-export function reduceBooks(state: BooksState, news: BooksNews): Step<BooksState> {
+export function reduceBooks(state: BooksState, news: News<BooksAnswer> | BooksWish): Step<BooksState> {
   switch (news.type) {
     case "fetched":
       return fetched(state, news.answer, news.at);
@@ -41,7 +45,7 @@ export function reduceBooks(state: BooksState, news: BooksNews): Step<BooksState
     case "deleted":
       return without(state, news.bookId);
     case "more":
-      return doubtful({ ...state, query: { ...state.query, limit: news.limit } });
+      return doubtful({ ...state, query: { ...state.query, limit: state.query.limit + news.by } });
     case "received":
       return received(state, news.payload, news.at);
   }

@@ -84,7 +84,8 @@ export class Link {
       doubt: () => tell((listener) => listener.doubt()),
       ended: (reason) => {
         if (!heard) return;
-        // Told last: a listener may detach on hearing it.
+        heard = false;
+        // Before it is told: a listener may detach on hearing it.
         this.#lost(reason);
         for (const listener of [...this.#listeners]) listener.ended(reason);
       },
