@@ -6,10 +6,10 @@ import type { Ears, Topic, Transport } from "./transport.js";
 
 /** A subscription that held this long was a good one: the next failure is the first again. */
 const HELD_MS = 10_000;
+/** A server that has no such subscription may be replaced by one that does. */
+const UNAVAILABLE_MS = 300_000;
 
-export interface LinkListener extends Omit<Ears, "ended"> {
-  /** `unavailable` is the last word until somebody attaches anew. */
-  ended(reason: "lost" | "unavailable"): void;
+export interface LinkListener extends Ears {
   /** The newest revision known. */
   since(): number | null;
 }
@@ -101,9 +101,9 @@ export class Link {
     // The transport may say so while it is still opening; its way to close comes a moment later.
     queueMicrotask(() => this.#shut());
     this.#unavailable = reason === "unavailable";
-    if (this.#unavailable) return;
     this.#failures = held ? 1 : this.#failures + 1;
-    this.#timer = this.environment.setTimeout(() => void this.#open(), backoff(this.#failures, this.environment.random));
+    const wait = this.#unavailable ? UNAVAILABLE_MS : backoff(this.#failures, this.environment.random);
+    this.#timer = this.environment.setTimeout(() => void this.#open(), wait);
   }
 
   #shut() {

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // The tests need no plugin: JSX is React's own.
+  oxc: { jsx: { runtime: "automatic" } },
+  test: {
+    include: ["test/**/*.test.{ts,tsx}"],
+    environment: "node",
+    restoreMocks: true,
+    maxWorkers: 2,
+  },
+});
