@@ -2,38 +2,26 @@
 // Rows and revisions are the truth, messages are hints: they may be dropped, repeated, reordered, or lack columns.
 // Whatever leaves a doubt asks for a refetch, and shows the best there is until the answer is here.
 import { forbidsShowing, isRecord, type BinderyError } from "./errors.js";
+import { merge, rebase, wholly, type Trust } from "./merge.js";
+import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
 import { followHealth, followStages } from "./stages.js";
-import {
-  bookPatchSchema, columnsOf, compareLives, isNewer, isWholeRow, isWholeStatus, type BookPatch, type BookStatus,
-} from "./status.js";
+import { compareLives, isNewer, isWholeStatus, type BookStatus } from "./status.js";
 
-export interface BookState {
+export interface BookState extends Trust {
   readonly bookId: string;
   readonly book: BookStatus | null;
   /** The newest revision that any message spoke of. */
   readonly heard: number;
-  /** Whether each column of `book` is known to be of its revision. */
-  readonly certain: boolean;
+  /** Whether `stages` is more than a likely guess. */
+  readonly stagesKnown: boolean;
   /** When what is shown was last confirmed. */
   readonly confirmedAt: number | null;
   /** Why the last fetch failed. */
   readonly error: BinderyError | null;
 }
 
-/** News, at a moment in milliseconds. */
-export type News<Answer> =
-  | { type: "fetched"; answer: Answer; at: number }
-  | { type: "failed"; error: BinderyError; at: number }
-  | { type: "received"; payload: unknown; at: number }
-  | { type: "deleted"; bookId: string; at: number };
-
-export interface Step<State> {
-  readonly state: State;
-  readonly refetch: boolean;
-}
-
 export function noBook(bookId: string): BookState {
-  return { bookId, book: null, heard: 0, certain: false, confirmedAt: null, error: null };
+  return { bookId, book: null, base: 0, told: {}, certain: false, stagesKnown: false, heard: 0, confirmedAt: null, error: null };
 }
 
 export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookState> {
@@ -41,9 +29,7 @@ export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookS
     case "fetched":
       return fetched(state, news.answer, news.at);
     case "failed":
-      return forbidsShowing(news.error)
-        ? settled({ ...noBook(state.bookId), error: news.error })
-        : settled({ ...state, error: news.error });
+      return settled({ ...(forbidsShowing(news.error) ? noBook(state.bookId) : state), error: news.error });
     case "deleted":
       return news.bookId === state.bookId ? doubtful(noBook(state.bookId)) : settled(state);
     case "received":
@@ -53,13 +39,20 @@ export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookS
 
 function fetched(state: BookState, answer: BookStatus, at: number): Step<BookState> {
   const known = state.book;
-  if (known !== null && isNewer(answer, known)) {
-    // It was on its way while a message overtook it.
-    return { state: { ...state, error: null }, refetch: !state.certain };
-  }
+  if (known !== null && isNewer(answer, known)) return overtaken({ ...state, error: null }, known, answer);
   const reborn = known !== null && compareLives(known, answer) > 0;
   const heard = reborn ? answer.revision : Math.max(state.heard, answer.revision);
-  return { state: { ...state, book: answer, heard, certain: true, confirmedAt: at, error: null }, refetch: heard > answer.revision };
+  return { state: told(state, answer, heard, at), refetch: heard > answer.revision };
+}
+
+/** An answer that a message overtook while it was on its way. */
+function overtaken(state: BookState, known: BookStatus, answer: BookStatus): Step<BookState> {
+  const rebased = compareLives(known, answer) < 0 ? null : rebase(known, state, answer);
+  if (rebased === null) return { state, refetch: !state.certain || !state.stagesKnown };
+  const { row, trust } = rebased;
+  const stagesKnown = row.status === answer.status && row.current_stage === answer.current_stage;
+  const book = { ...row, stages: followStages(answer, row), health: followHealth(answer, row) };
+  return { state: { ...state, ...trust, book, stagesKnown }, refetch: !trust.certain || !stagesKnown };
 }
 
 function received(state: BookState, payload: unknown, at: number): Step<BookState> {
@@ -67,8 +60,8 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   if (patch === null) return doubtful(state);
   if (patch.book_id !== state.bookId) return settled(state);
   if (isWholeStatus(patch) && isNews(state, patch)) {
-    const { partial: _, ...book } = patch;
-    return settled({ ...state, book, heard: patch.revision, certain: true, confirmedAt: at, error: null });
+    const { partial: _, ...status } = patch;
+    return settled(told(state, status, status.revision, at));
   }
   const known = state.book;
   const heard = Math.max(state.heard, patch.revision);
@@ -77,12 +70,16 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   if (life > 0) return doubtful(state);
   if (life < 0 || patch.revision <= known.revision) return settled(state);
 
-  const row = { ...known, ...columnsOf(patch) };
-  const gap = patch.revision > known.revision + 1;
-  const certain = isWholeRow(patch) || (state.certain && !gap && patch.partial !== true);
+  const { row, trust, gap } = merge(known, state, patch);
   const moved = row.status !== known.status || row.current_stage !== known.current_stage;
+  const stagesKnown = state.stagesKnown && !gap && !moved;
   const book = { ...row, stages: patch.stages ?? followStages(known, row), health: patch.health ?? followHealth(known, row) };
-  return { state: { ...state, book, heard, certain, confirmedAt: at }, refetch: gap || moved || !certain };
+  return { state: { ...state, ...trust, book, stagesKnown, heard, confirmedAt: at }, refetch: !trust.certain || !stagesKnown };
+}
+
+/** The whole status is known. */
+function told(state: BookState, book: BookStatus, heard: number, at: number): BookState {
+  return { ...state, ...wholly(book), book, stagesKnown: true, heard, confirmedAt: at, error: null };
 }
 
 /** Whether a whole status says more than what is known. */
@@ -93,12 +90,3 @@ function isNews(state: BookState, status: BookStatus): boolean {
   // The same revision again may tell of a newer heartbeat, or of another health.
   return !isNewer(status, known) && Date.parse(status.heartbeat_at) >= Date.parse(known.heartbeat_at);
 }
-
-/** What a message says; null if it makes no sense. */
-export function readPatch(payload: unknown): BookPatch | null {
-  const read = bookPatchSchema.safeParse(payload);
-  return read.success ? read.data : null;
-}
-
-const settled = <State>(state: State): Step<State> => ({ state, refetch: false });
-const doubtful = <State>(state: State): Step<State> => ({ state, refetch: true });

@@ -1,17 +1,17 @@
 // What a page knows of a list of books, and how each piece of news changes it. Pure, like book-reducer.ts.
 // The list is a window from the top: `limit` rows in order. Rows are kept as objects, so that a list of 200 redraws one.
-import type { News, Step } from "./book-reducer.js";
-import { readPatch } from "./book-reducer.js";
 import { forbidsShowing, type BinderyError } from "./errors.js";
-import { bookRowSchema, columnsOf, compareLives, isNewer, isWholeRow, type BookPatch, type BookRow } from "./status.js";
+import { merge, rebase, wholly, type Trust } from "./merge.js";
+import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
+import { compareLives, isNewer, isWholeRow, type BookPatch, type BookRow } from "./status.js";
 import type { BooksQuery } from "./transport.js";
 
 export interface BooksState {
   readonly query: BooksQuery;
   /** In order; null before the first answer. */
   readonly rows: readonly BookRow[] | null;
-  /** Books whose row may hold columns of an older revision. */
-  readonly uncertain: ReadonlySet<string>;
+  /** How far each row can be trusted, by book. */
+  readonly trust: ReadonlyMap<string, Trust>;
   /** How many there are in all; null: not known. */
   readonly total: number | null;
   /** The limit that the last answer was given under. */
@@ -33,7 +33,7 @@ export interface BooksWish {
 }
 
 export function noBooks(query: BooksQuery): BooksState {
-  return { query, rows: null, uncertain: new Set(), total: null, covered: 0, confirmedAt: null, error: null };
+  return { query, rows: null, trust: new Map(), total: null, covered: 0, confirmedAt: null, error: null };
 }
 
 export function reduceBooks(state: BooksState, news: News<BooksAnswer> | BooksWish): Step<BooksState> {
@@ -59,18 +59,24 @@ export function hasMore(state: BooksState): boolean {
 
 function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<BooksState> {
   const known = new Map(state.rows?.map((row) => [row.book_id, row]));
-  const uncertain = new Set<string>();
+  const trust = new Map<string, Trust>();
   const rows = answer.rows.map((row) => {
-    const mine = known.get(row.book_id);
-    if (mine === undefined || isNewer(mine, row)) return row;
-    const overtaken = isNewer(row, mine);
-    const unsure = state.uncertain.has(row.book_id);
-    if (overtaken && unsure) uncertain.add(row.book_id);
-    return overtaken || (!unsure && mine.heartbeat_at === row.heartbeat_at) ? mine : row;
+    const next = agreed(row, known.get(row.book_id), state.trust.get(row.book_id));
+    trust.set(row.book_id, next.trust);
+    return next.row;
   });
   rows.sort(inOrder(state.query));
-  const next = { ...state, rows, uncertain, total: answer.total, covered: answer.limit, confirmedAt: at, error: null };
-  return { state: next, refetch: uncertain.size > 0 || answer.limit < state.query.limit };
+  const certain = rows.every((row) => trust.get(row.book_id)?.certain);
+  const next = { ...state, rows, trust, total: answer.total, covered: answer.limit, confirmedAt: at, error: null };
+  return { state: next, refetch: !certain || answer.limit < state.query.limit };
+}
+
+/** What an answer and what was known of a row make together; what was known, if that says the same. */
+function agreed(answer: BookRow, known: BookRow | undefined, trust: Trust | undefined): { row: BookRow; trust: Trust } {
+  if (known === undefined || trust === undefined || isNewer(known, answer)) return { row: answer, trust: wholly(answer) };
+  if (isNewer(answer, known)) return rebase(known, trust, answer) ?? { row: known, trust };
+  const same = trust.certain && known.heartbeat_at === answer.heartbeat_at;
+  return { row: same ? known : answer, trust: wholly(answer) };
 }
 
 function received(state: BooksState, payload: unknown, at: number): Step<BooksState> {
@@ -82,28 +88,27 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   if (compareLives(known, patch) > 0) return doubtful(state);
   if (!isNewer(known, patch)) return settled(state);
 
-  const row = { ...known, ...columnsOf(patch) };
+  const merged = merge(known, state.trust.get(known.book_id) ?? wholly(known), patch);
+  const { row } = merged;
   if (!belongs(state.query, row)) return without(state, row.book_id);
-  const gap = patch.revision > known.revision + 1;
-  const certain = isWholeRow(patch) || (!state.uncertain.has(row.book_id) && !gap && patch.partial !== true);
-  const uncertain = certain === state.uncertain.has(row.book_id) ? toggled(state.uncertain, row.book_id) : state.uncertain;
   const rows = [...state.rows];
   rows[place] = row;
   if (row[state.query.sort] !== known[state.query.sort]) rows.sort(inOrder(state.query));
-  return { state: { ...state, rows, uncertain, confirmedAt: at }, refetch: !certain };
+  const trust = new Map(state.trust).set(row.book_id, merged.trust);
+  return { state: { ...state, rows, trust, confirmedAt: at }, refetch: !merged.trust.certain };
 }
 
 /** A book that is not in the window: new, or new to the filter, or below the window. */
 function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, at: number): Step<BooksState> {
   if (!isWholeRow(patch)) return doubtful(state);
   if (!belongs(state.query, patch)) return settled(state);
-  const row = bookRowSchema.parse(columnsOf(patch));
+  const { partial: _, ...row } = patch;
   const order = inOrder(state.query);
   const last = rows.at(-1);
   if (hasMore(state) && last !== undefined && order(row, last) > 0) return settled(state);
   const window = [...rows, row].sort(order).slice(0, state.query.limit);
   // How many there are in all is for the database to say: this one may have been among them.
-  return doubtful({ ...state, rows: window, confirmedAt: at });
+  return doubtful({ ...state, rows: window, trust: new Map(state.trust).set(row.book_id, wholly(row)), confirmedAt: at });
 }
 
 /** Asks for the window anew: something may have moved up into it, and an answer on its way may still hold the book. */
@@ -126,12 +131,3 @@ function inOrder({ sort, descending }: BooksQuery): (a: BookRow, b: BookRow) => 
   const sign = descending ? -1 : 1;
   return (a, b) => sign * (key(a) - key(b)) || (a.book_id < b.book_id ? -1 : 1);
 }
-
-function toggled(set: ReadonlySet<string>, id: string): ReadonlySet<string> {
-  const next = new Set(set);
-  if (!next.delete(id)) next.add(id);
-  return next;
-}
-
-const settled = <State>(state: State): Step<State> => ({ state, refetch: false });
-const doubtful = <State>(state: State): Step<State> => ({ state, refetch: true });

@@ -1,11 +1,11 @@
 // Keeps one thing that is shown up to date: asks, listens, asks again after a doubt, polls while it cannot listen, and knows
 // when all that has become too old. What the news mean is the reducer's; this is the part with timers and requests.
 import { backoff } from "./backoff.js";
-import type { News, Step } from "./book-reducer.js";
 import { nextConnection, type Connection, type ConnectionEvent } from "./connection.js";
 import type { Environment } from "./environment.js";
 import { unreachable, type BinderyError } from "./errors.js";
 import type { LinkListener } from "./link.js";
+import type { News, Step } from "./news.js";
 import { isStale, staleFrom, type Patience } from "./stale.js";
 import { Timer } from "./timer.js";
 
@@ -181,8 +181,8 @@ export class Live<State extends Shown, Answer, View, Wish = never> {
     this.#request = null;
     const { state, refetch } = this.subject.reduce(this.#state, news);
     this.#state = state;
-    // An answer that leaves a doubt (from a replica that lags, say) counts as a failure, or asking would never pause.
-    this.#failures = news.type === "failed" || refetch ? this.#failures + 1 : 0;
+    this.#failures = news.type === "failed" ? this.#failures + 1 : 0;
+    if (refetch && this.#again === "no") this.#again = "soon";
     this.#connect(news.type === "fetched" ? "answered" : "unanswered");
     this.#changed();
     this.#askLater();
