@@ -78,10 +78,11 @@ export class Live<State extends Shown, Answer, View, Wish = never> {
 
   /** Watches until the given function is called. Listeners ask `view` for what there is. */
   subscribe(listener: () => void): () => void {
+    // Begun first, so that nobody is called before `subscribe` returns.
+    if (this.#connection === "closed") this.#start();
+    this.#lingerTimer.clear();
     const own = () => listener();
     this.#listeners.add(own);
-    this.#lingerTimer.clear();
-    if (this.#connection === "closed") this.#start();
     return () => {
       if (!this.#listeners.delete(own) || this.#listeners.size > 0) return;
       this.#lingerTimer.set(this.timing.linger, () => this.close());
