@@ -81,7 +81,14 @@ export const defaultTiming: Timing = {
 export const idleBook: BookView = { book: null, connection: "closed", stale: false, loading: false, error: null };
 /** The same of a list. */
 export const idleBooks: BooksView = {
-  books: [], total: null, hasMore: false, loadingMore: false, connection: "closed", stale: false, loading: false, error: null,
+  books: [],
+  total: null,
+  hasMore: false,
+  loadingMore: false,
+  connection: "closed",
+  stale: false,
+  loading: false,
+  error: null,
 };
 
 type LiveBook = Live<BookState, BookStatus, BookView>;
@@ -108,7 +115,8 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       initial: noBook(bookId),
       reduce: reduceBook,
       view: viewBook,
-      fetch: async (_: BookState, signal: AbortSignal) => read(bookStatusSchema, await transport.fetchBook(bookId, signal)),
+      fetch: async (_: BookState, signal: AbortSignal) =>
+        read(bookStatusSchema, await transport.fetchBook(bookId, signal)),
       attach: (listener: LinkListener) => attach({ kind: "book", bookId }, listener),
       since: (state: BookState) => state.book?.revision ?? null,
       isFinal: (state: BookState) => state.book !== null && state.certain && isFinal(state.book),
@@ -202,5 +210,10 @@ function read<Value>(schema: z.ZodMiniType<Value>, answer: unknown): Value {
   const read = schema.safeParse(answer);
   if (read.success) return read.data;
   const problem = z.prettifyError(read.error);
-  throw new BinderyError("bad_answer", `The answer is not what Bindery gives: ${problem}`, null, "Do schema and client have the same version?");
+  throw new BinderyError(
+    "bad_answer",
+    `The answer is not what Bindery gives: ${problem}`,
+    null,
+    "Do schema and client have the same version?",
+  );
 }

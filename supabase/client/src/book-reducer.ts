@@ -21,7 +21,17 @@ export interface BookState extends Trust {
 }
 
 export function noBook(bookId: string): BookState {
-  return { bookId, book: null, base: 0, told: {}, certain: false, stagesKnown: false, heard: 0, confirmedAt: null, error: null };
+  return {
+    bookId,
+    book: null,
+    base: 0,
+    told: {},
+    certain: false,
+    stagesKnown: false,
+    heard: 0,
+    confirmedAt: null,
+    error: null,
+  };
 }
 
 export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookState> {
@@ -73,8 +83,15 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   const { row, trust, gap } = merge(known, state, patch);
   const moved = row.status !== known.status || row.current_stage !== known.current_stage;
   const stagesKnown = state.stagesKnown && !gap && !moved;
-  const book = { ...row, stages: patch.stages ?? followStages(known, row), health: patch.health ?? followHealth(known, row) };
-  return { state: { ...state, ...trust, book, stagesKnown, heard, confirmedAt: at }, refetch: !trust.certain || !stagesKnown };
+  const book = {
+    ...row,
+    stages: patch.stages ?? followStages(known, row),
+    health: patch.health ?? followHealth(known, row),
+  };
+  return {
+    state: { ...state, ...trust, book, stagesKnown, heard, confirmedAt: at },
+    refetch: !trust.certain || !stagesKnown,
+  };
 }
 
 /** The whole status is known. */

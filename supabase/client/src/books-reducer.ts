@@ -41,7 +41,9 @@ export function reduceBooks(state: BooksState, news: News<BooksAnswer> | BooksWi
     case "fetched":
       return fetched(state, news.answer, news.at);
     case "failed":
-      return settled(forbidsShowing(news.error) ? { ...noBooks(state.query), error: news.error } : { ...state, error: news.error });
+      return settled(
+        forbidsShowing(news.error) ? { ...noBooks(state.query), error: news.error } : { ...state, error: news.error },
+      );
     case "deleted":
       return without(state, news.bookId);
     case "more":
@@ -73,7 +75,8 @@ function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<Books
 
 /** What an answer and what was known of a row make together; what was known, if that says the same. */
 function agreed(answer: BookRow, known: BookRow | undefined, trust: Trust | undefined): { row: BookRow; trust: Trust } {
-  if (known === undefined || trust === undefined || isNewer(known, answer)) return { row: answer, trust: wholly(answer) };
+  if (known === undefined || trust === undefined || isNewer(known, answer))
+    return { row: answer, trust: wholly(answer) };
   if (isNewer(answer, known)) return rebase(known, trust, answer) ?? { row: known, trust };
   const same = trust.certain && known.heartbeat_at === answer.heartbeat_at;
   return { row: same ? known : answer, trust: wholly(answer) };
@@ -108,7 +111,12 @@ function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, 
   if (hasMore(state) && last !== undefined && order(row, last) > 0) return settled(state);
   const window = [...rows, row].sort(order).slice(0, state.query.limit);
   // How many there are in all is for the database to say: this one may have been among them.
-  return doubtful({ ...state, rows: window, trust: new Map(state.trust).set(row.book_id, wholly(row)), confirmedAt: at });
+  return doubtful({
+    ...state,
+    rows: window,
+    trust: new Map(state.trust).set(row.book_id, wholly(row)),
+    confirmedAt: at,
+  });
 }
 
 /** Asks for the window anew: something may have moved up into it, and an answer on its way may still hold the book. */

@@ -23,14 +23,21 @@ export function refusal(status: number, body: unknown): BinderyError {
   const said = isRecord(body) ? body : {};
   const sqlstate = word(said["code"]);
   const code = word(detail(said["details"])["code"]) ?? sqlstate;
-  return new BinderyError(kindOf(status, sqlstate), word(said["message"]) ?? `HTTP ${status}`, code, word(said["hint"]));
+  return new BinderyError(
+    kindOf(status, sqlstate),
+    word(said["message"]) ?? `HTTP ${status}`,
+    code,
+    word(said["hint"]),
+  );
 }
 
 /** What a failed `fetch` or a broken connection throws. */
 export function unreachable(cause: unknown): BinderyError {
   if (cause instanceof BinderyError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new BinderyError("unreachable", message, null, "Is the server up, and does it allow this page's origin?", { cause });
+  return new BinderyError("unreachable", message, null, "Is the server up, and does it allow this page's origin?", {
+    cause,
+  });
 }
 
 /** Whether what is shown must be taken away: the reader has no right to it, or it is no more. */

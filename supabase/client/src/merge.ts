@@ -18,7 +18,11 @@ export function wholly(row: BookRow): Trust {
 }
 
 /** Takes over a newer message. `gap`: there were revisions between that nobody told of. */
-export function merge<Row extends BookRow>(row: Row, trust: Trust, patch: BookPatch): { row: Row; trust: Trust; gap: boolean } {
+export function merge<Row extends BookRow>(
+  row: Row,
+  trust: Trust,
+  patch: BookPatch,
+): { row: Row; trust: Trust; gap: boolean } {
   const columns = columnsOf(patch);
   const gap = patch.revision > row.revision + 1;
   const told = { ...trust.told };

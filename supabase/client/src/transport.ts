@@ -6,7 +6,7 @@ export type Topic = { kind: "book"; bookId: string } | { kind: "books"; ownerId:
 
 export interface BooksQuery {
   ownerId: string | null;
-  /** Null: any. */
+  /** Null: all of them. */
   statuses: readonly string[] | null;
   pipeline: string | null;
   sort: BooksSort;

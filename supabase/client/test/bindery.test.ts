@@ -332,7 +332,10 @@ describe("a list", () => {
   const rows = (...numbers: number[]) => numbers.map((n) => row({ book_id: id(n), created_at: at(n) }));
 
   test("is live, and grows by pages", async () => {
-    transport.answers = (query) => ({ rows: rows(5, 4, 3, 2, 1).slice(0, (query as { limit: number }).limit), total: 5 });
+    transport.answers = (query) => ({
+      rows: rows(5, 4, 3, 2, 1).slice(0, (query as { limit: number }).limit),
+      total: 5,
+    });
     bindery.watchBooks(filter, () => undefined);
     expect(list()).toMatchObject({ loading: true, books: [] });
     await around.pass(20);
@@ -352,7 +355,8 @@ describe("a list", () => {
     bindery.watchBooks(filter, told);
     await around.pass(20);
     told.mockClear();
-    for (let n = 6; n < 56; n++) transport.subscription.message(row({ book_id: id(2), created_at: at(2), revision: n }));
+    for (let n = 6; n < 56; n++)
+      transport.subscription.message(row({ book_id: id(2), created_at: at(2), revision: n }));
     await around.pass(20);
     expect(told).toHaveBeenCalledTimes(1);
     expect(told.mock.calls[0]?.[0]).toMatchObject({ books: [{}, { revision: 55 }, {}] });

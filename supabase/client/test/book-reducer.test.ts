@@ -11,8 +11,16 @@ const received = (payload: unknown, when = noon + 1000): News<BookStatus> => ({ 
 
 describe("messages", () => {
   test("the next revision is taken over without a question", () => {
-    const { state, refetch } = reduceBook(known(), received(row({ revision: 6, overall_progress: 9, stage_progress: 45 })));
-    expect(state.book).toMatchObject({ revision: 6, overall_progress: 9, stages: stages("ANALYZING", 45), health: "live" });
+    const { state, refetch } = reduceBook(
+      known(),
+      received(row({ revision: 6, overall_progress: 9, stage_progress: 45 })),
+    );
+    expect(state.book).toMatchObject({
+      revision: 6,
+      overall_progress: 9,
+      stages: stages("ANALYZING", 45),
+      health: "live",
+    });
     expect(state.confirmedAt).toBe(noon + 1000);
     expect(refetch).toBe(false);
   });
@@ -43,7 +51,10 @@ describe("messages", () => {
   });
 
   test("a whole row after a gap is believed, and what led to it asked for", () => {
-    expect(reduceBook(known(), received(row({ revision: 8 })))).toMatchObject({ state: { certain: true, book: { revision: 8 } }, refetch: true });
+    expect(reduceBook(known(), received(row({ revision: 8 })))).toMatchObject({
+      state: { certain: true, book: { revision: 8 } },
+      refetch: true,
+    });
   });
 
   test("doubt stays through further parts, and ends with a whole row", () => {
@@ -54,7 +65,10 @@ describe("messages", () => {
   });
 
   test("a change of stage shows the likely stages, and asks for the true ones", () => {
-    const { state, refetch } = reduceBook(known(), received(row({ revision: 6, status: "GENERATING_SCENES", stage_progress: 0 })));
+    const { state, refetch } = reduceBook(
+      known(),
+      received(row({ revision: 6, status: "GENERATING_SCENES", stage_progress: 0 })),
+    );
     expect(state.book?.stages).toEqual(stages("GENERATING_SCENES", 0));
     expect(refetch).toBe(true);
   });
@@ -68,7 +82,9 @@ describe("messages", () => {
   test("the same revision may bring a later heartbeat, never an earlier one", () => {
     const later = reduceBook(known(), received(status({ heartbeat_at: at(2), health: "live" }))).state;
     expect(later.book?.heartbeat_at).toBe(at(2));
-    expect(reduceBook(later, received(status({ heartbeat_at: at(1), health: "quiet" }))).state.book?.health).toBe("live");
+    expect(reduceBook(later, received(status({ heartbeat_at: at(1), health: "quiet" }))).state.book?.health).toBe(
+      "live",
+    );
   });
 
   test("what makes no sense is a reason to ask", () => {
@@ -78,17 +94,25 @@ describe("messages", () => {
   });
 
   test("another book's message changes nothing", () => {
-    expect(reduceBook(known(), received(row({ book_id: id(2), revision: 9 })))).toEqual({ state: known(), refetch: false });
+    expect(reduceBook(known(), received(row({ book_id: id(2), revision: 9 })))).toEqual({
+      state: known(),
+      refetch: false,
+    });
   });
 
   test("unknown columns do no harm", () => {
-    expect(reduceBook(known(), received({ ...row({ revision: 6 }), id: "message", novelty: [1] })).state.book?.revision).toBe(6);
+    expect(
+      reduceBook(known(), received({ ...row({ revision: 6 }), id: "message", novelty: [1] })).state.book?.revision,
+    ).toBe(6);
   });
 
   test("a message before the first answer makes the answer wait for its revision", () => {
     const heard = reduceBook(noBook(id(1)), received(row({ revision: 7 })));
     expect(heard).toMatchObject({ state: { book: null, heard: 7 }, refetch: true });
-    expect(reduceBook(heard.state, fetched(status({ revision: 6 })))).toMatchObject({ state: { book: { revision: 6 } }, refetch: true });
+    expect(reduceBook(heard.state, fetched(status({ revision: 6 })))).toMatchObject({
+      state: { book: { revision: 6 } },
+      refetch: true,
+    });
   });
 });
 
@@ -109,7 +133,10 @@ describe("health", () => {
 describe("answers", () => {
   test("an older answer does not overwrite what a message said meanwhile", () => {
     const ahead = reduceBook(known(), received(row({ revision: 6 }))).state;
-    expect(reduceBook(ahead, fetched(status({ revision: 5 })))).toMatchObject({ state: { book: { revision: 6 } }, refetch: false });
+    expect(reduceBook(ahead, fetched(status({ revision: 5 })))).toMatchObject({
+      state: { book: { revision: 6 } },
+      refetch: false,
+    });
   });
 
   test("an overtaken answer brings the columns that no message has told of since", () => {
@@ -119,13 +146,21 @@ describe("answers", () => {
     const { state, refetch } = reduceBook(doubted, fetched(answer));
     expect(state.book).toMatchObject({ revision: 9, overall_progress: 20, title: "A new title" });
     expect(refetch).toBe(true);
-    expect(reduceBook(state, fetched(status({ revision: 7, title: "An old title" }))).state.book?.title).toBe("A new title");
+    expect(reduceBook(state, fetched(status({ revision: 7, title: "An old title" }))).state.book?.title).toBe(
+      "A new title",
+    );
   });
 
   test("an older answer does not end a doubt", () => {
     const doubted = reduceBook(known(), received({ revision: 9, overall_progress: 20 })).state;
-    expect(reduceBook(doubted, fetched(status({ revision: 8 })))).toMatchObject({ state: { certain: false }, refetch: true });
-    expect(reduceBook(doubted, fetched(status({ revision: 9 })))).toMatchObject({ state: { certain: true }, refetch: false });
+    expect(reduceBook(doubted, fetched(status({ revision: 8 })))).toMatchObject({
+      state: { certain: false },
+      refetch: true,
+    });
+    expect(reduceBook(doubted, fetched(status({ revision: 9 })))).toMatchObject({
+      state: { certain: true },
+      refetch: false,
+    });
   });
 
   test("a book that was deleted and registered again begins at revision 1, and old messages are not its own", () => {
@@ -139,16 +174,33 @@ describe("answers", () => {
 
   test.each(["gone", "denied"] as const)("what is %s is no longer shown", (kind) => {
     const error = new BinderyError(kind, "no");
-    expect(reduceBook(known(), { type: "failed", error, at: noon }).state).toMatchObject({ book: null, error, confirmedAt: null });
+    expect(reduceBook(known(), { type: "failed", error, at: noon }).state).toMatchObject({
+      book: null,
+      error,
+      confirmedAt: null,
+    });
   });
 
-  test.each(["unreachable", "signed_out", "refused", "bad_answer"] as const)("after an error of kind %s the last that was known stays", (kind) => {
-    const error = new BinderyError(kind, "no");
-    expect(reduceBook(known(), { type: "failed", error, at: noon }).state).toMatchObject({ book: status(), error, confirmedAt: noon });
-  });
+  test.each(["unreachable", "signed_out", "refused", "bad_answer"] as const)(
+    "after an error of kind %s the last that was known stays",
+    (kind) => {
+      const error = new BinderyError(kind, "no");
+      expect(reduceBook(known(), { type: "failed", error, at: noon }).state).toMatchObject({
+        book: status(),
+        error,
+        confirmedAt: noon,
+      });
+    },
+  );
 
   test("a deleted book is asked for, and not shown meanwhile", () => {
-    expect(reduceBook(known(), { type: "deleted", bookId: id(1), at: noon })).toMatchObject({ state: { book: null }, refetch: true });
-    expect(reduceBook(known(), { type: "deleted", bookId: id(2), at: noon })).toEqual({ state: known(), refetch: false });
+    expect(reduceBook(known(), { type: "deleted", bookId: id(1), at: noon })).toMatchObject({
+      state: { book: null },
+      refetch: true,
+    });
+    expect(reduceBook(known(), { type: "deleted", bookId: id(2), at: noon })).toEqual({
+      state: known(),
+      refetch: false,
+    });
   });
 });

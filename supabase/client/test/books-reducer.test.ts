@@ -5,7 +5,14 @@ import type { BookRow } from "../src/status.js";
 import type { BooksQuery } from "../src/transport.js";
 import { at, id, noon, owner, row } from "./support/books.js";
 
-const query: BooksQuery = { ownerId: owner, statuses: null, pipeline: null, sort: "created_at", descending: true, limit: 3 };
+const query: BooksQuery = {
+  ownerId: owner,
+  statuses: null,
+  pipeline: null,
+  sort: "created_at",
+  descending: true,
+  limit: 3,
+};
 const book = (n: number, changes: Partial<BookRow> = {}) => row({ book_id: id(n), created_at: at(n * 10), ...changes });
 const ids = (state: BooksState) => state.rows?.map((one) => Number(one.book_id.slice(-3)));
 const received = (state: BooksState, payload: unknown) => reduceBooks(state, { type: "received", payload, at: noon });
@@ -25,12 +32,18 @@ test("a change is shown in its row, and the other rows stay the same objects", (
 
 test("an answer that says nothing new keeps the objects", () => {
   const before = shown([book(3), book(2)]);
-  const { state } = reduceBooks(before, { type: "fetched", answer: { rows: [book(3), book(2)], total: 2, limit: 3 }, at: noon + 1 });
+  const { state } = reduceBooks(before, {
+    type: "fetched",
+    answer: { rows: [book(3), book(2)], total: 2, limit: 3 },
+    at: noon + 1,
+  });
   expect(state.rows?.[0]).toBe(before.rows?.[0]);
 });
 
 test("a row moves when what it is sorted by changes", () => {
-  const before = shown([book(1, { overall_progress: 50 }), book(2, { overall_progress: 40 })], 2, { sort: "overall_progress" });
+  const before = shown([book(1, { overall_progress: 50 }), book(2, { overall_progress: 40 })], 2, {
+    sort: "overall_progress",
+  });
   expect(ids(received(before, book(2, { revision: 6, overall_progress: 60 })).state)).toEqual([2, 1]);
 });
 
@@ -58,7 +71,10 @@ test("others' books and books of other states do not get in", () => {
 });
 
 test("a book that leaves the filter leaves the list", () => {
-  const { state, refetch } = received(shown([book(3), book(2)], 2, { statuses: ["ANALYZING"] }), book(3, { revision: 6, status: "FAILED" }));
+  const { state, refetch } = received(
+    shown([book(3), book(2)], 2, { statuses: ["ANALYZING"] }),
+    book(3, { revision: 6, status: "FAILED" }),
+  );
   expect(ids(state)).toEqual([2]);
   expect(state.total).toBe(1);
   expect(refetch).toBe(true);
@@ -66,7 +82,10 @@ test("a book that leaves the filter leaves the list", () => {
 
 test("a part of a row is merged; where it leaves a doubt the list is asked for", () => {
   const before = shown([book(1)]);
-  expect(received(before, { book_id: id(1), revision: 6, message: "hm" })).toMatchObject({ state: { rows: [{ message: "hm", title: "The Salt Clock" }] }, refetch: false });
+  expect(received(before, { book_id: id(1), revision: 6, message: "hm" })).toMatchObject({
+    state: { rows: [{ message: "hm", title: "The Salt Clock" }] },
+    refetch: false,
+  });
   const doubted = received(before, { book_id: id(1), revision: 6, message: "hm", partial: true });
   expect(doubted.refetch).toBe(true);
   expect(doubted.state.trust.get(id(1))?.certain).toBe(false);
@@ -85,21 +104,34 @@ test("more is asked for under a higher limit", () => {
   expect(hasMore(before)).toBe(true);
   const { state, refetch } = reduceBooks(before, { type: "more", by: 3 });
   expect([state.query.limit, refetch]).toEqual([6, true]);
-  const early = reduceBooks(state, { type: "fetched", answer: { rows: [book(9), book(8), book(7)], total: 5, limit: 3 }, at: noon });
+  const early = reduceBooks(state, {
+    type: "fetched",
+    answer: { rows: [book(9), book(8), book(7)], total: 5, limit: 3 },
+    at: noon,
+  });
   expect(early.refetch).toBe(true);
 });
 
 test("without a total a full window is taken to have more below it", () => {
   const state = noBooks(query);
-  const full = reduceBooks(state, { type: "fetched", answer: { rows: [book(3), book(2), book(1)], total: null, limit: 3 }, at: noon }).state;
+  const full = reduceBooks(state, {
+    type: "fetched",
+    answer: { rows: [book(3), book(2), book(1)], total: null, limit: 3 },
+    at: noon,
+  }).state;
   expect(hasMore(full)).toBe(true);
-  const short = reduceBooks(state, { type: "fetched", answer: { rows: [book(3)], total: null, limit: 3 }, at: noon }).state;
+  const short = reduceBooks(state, {
+    type: "fetched",
+    answer: { rows: [book(3)], total: null, limit: 3 },
+    at: noon,
+  }).state;
   expect(hasMore(short)).toBe(false);
 });
 
 test("a list that may not be seen is taken away, one that cannot be had stays", () => {
   const before = shown([book(1)]);
-  const fail = (kind: "denied" | "unreachable") => reduceBooks(before, { type: "failed", error: new BinderyError(kind, "no"), at: noon }).state;
+  const fail = (kind: "denied" | "unreachable") =>
+    reduceBooks(before, { type: "failed", error: new BinderyError(kind, "no"), at: noon }).state;
   expect(fail("denied").rows).toBeNull();
   expect(ids(fail("unreachable"))).toEqual([1]);
 });

@@ -57,7 +57,9 @@ describe("staleness", () => {
 });
 
 test("the wait doubles up to 30 seconds, half of it by chance", () => {
-  expect([1, 2, 3, 5, 6, 60].map((failures) => backoff(failures, () => 1))).toEqual([1000, 2000, 4000, 16000, 30000, 30000]);
+  expect([1, 2, 3, 5, 6, 60].map((failures) => backoff(failures, () => 1))).toEqual([
+    1000, 2000, 4000, 16000, 30000, 30000,
+  ]);
   expect(backoff(1, () => 0)).toBe(500);
 });
 
@@ -65,7 +67,12 @@ describe("errors", () => {
   const body = { code: "PT404", message: "No such book", details: '{"code": "unknown_book"}', hint: "Register it." };
 
   test("say what the database said", () => {
-    expect(refusal(404, body)).toMatchObject({ kind: "gone", code: "unknown_book", message: "No such book", hint: "Register it." });
+    expect(refusal(404, body)).toMatchObject({
+      kind: "gone",
+      code: "unknown_book",
+      message: "No such book",
+      hint: "Register it.",
+    });
   });
 
   test.each([

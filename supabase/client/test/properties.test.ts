@@ -42,7 +42,11 @@ function life(random: Chance, bookId = id(1)): BookStatus[] {
 }
 
 /** What Realtime makes of a revision: the row, or without what did not change, or without what did not fit. */
-function message(random: Chance, now: BookStatus, before: BookStatus | undefined): Partial<BookRow> & { partial?: boolean } {
+function message(
+  random: Chance,
+  now: BookStatus,
+  before: BookStatus | undefined,
+): Partial<BookRow> & { partial?: boolean } {
   const { stages: _, health: __, ...columns } = now;
   const optional = ["title", "metadata", "substeps", "error"] as const;
   if (random.happens(0.3)) {
@@ -105,7 +109,14 @@ test("a book ends in its newest state, and never goes back on the way", () => {
 });
 
 test("a list ends with the newest rows, in order", () => {
-  const query = { ownerId: owner, statuses: null, pipeline: null, sort: "overall_progress", descending: true, limit: 3 } as const;
+  const query = {
+    ownerId: owner,
+    statuses: null,
+    pipeline: null,
+    sort: "overall_progress",
+    descending: true,
+    limit: 3,
+  } as const;
   seeds(500, (random) => {
     const lives = [1, 2, 3, 4, 5].map((n) => life(random, id(n)));
     const answer = (pick: (life: BookStatus[]) => BookStatus): BooksAnswer => {

@@ -89,7 +89,14 @@ test("a book and a list are asked for", async () => {
   server.answer = () => [200, status()];
   expect(await transport.fetchBook(id(1), signal)).toEqual(status());
   server.answer = () => [200, { books: [row()], total: 31 }];
-  const query = { ownerId: owner, statuses: ["A", "B"], pipeline: null, sort: "created_at", descending: true, limit: 20 } as const;
+  const query = {
+    ownerId: owner,
+    statuses: ["A", "B"],
+    pipeline: null,
+    sort: "created_at",
+    descending: true,
+    limit: 20,
+  } as const;
   expect(await transport.fetchBooks(query, signal)).toEqual({ rows: [row()], total: 31 });
   expect(server.requests.map((request) => request.url)).toEqual([
     `/api/books/${id(1)}/status`,
@@ -120,22 +127,44 @@ test("the client goes on after the server was restarted", async () => {
   server = new SseServer();
   server.answer = () => [200, status({ revision: 9 })];
   await server.start(Number(new URL(base).port));
-  await vi.waitFor(() => expect(view()).toMatchObject({ connection: "live", error: null, book: { revision: 9 } }), 10_000);
+  await vi.waitFor(
+    () => expect(view()).toMatchObject({ connection: "live", error: null, book: { revision: 9 } }),
+    10_000,
+  );
   server.send("book_status", status({ revision: 10, message: "again" }), 10);
   await vi.waitFor(() => expect(view().book?.message).toBe("again"));
   await bindery.close();
 }, 20_000);
 
 test("events are found wherever the stream is cut, with any line ends", () => {
-  const events = [{ event: "book_status", data: '{"a": 1}' }, { event: "message", data: "one\ntwo" }, { event: "x", data: "" }];
+  const events = [
+    { event: "book_status", data: '{"a": 1}' },
+    { event: "message", data: "one\ntwo" },
+    { event: "x", data: "" },
+  ];
   for (const end of ["\n", "\r\n", "\r"]) {
-    const lines = [": hello", "", "id: 5", "event: book_status", 'data: {"a": 1}', "", "data: one", "data:two", "", "event: x", "data", "", "event: lost", ""];
+    const lines = [
+      ": hello",
+      "",
+      "id: 5",
+      "event: book_status",
+      'data: {"a": 1}',
+      "",
+      "data: one",
+      "data:two",
+      "",
+      "event: x",
+      "data",
+      "",
+      "event: lost",
+      "",
+    ];
     const stream = lines.map((line) => line + end).join("");
     for (let seed = 0; seed < 200; seed++) {
       const random = chance(seed);
       const parse = eventParser();
       const found = [];
-      for (let from = 0; from < stream.length; ) {
+      for (let from = 0; from < stream.length;) {
         const to = from + 1 + random.below(9);
         found.push(...parse(stream.slice(from, to)));
         from = to;

@@ -19,7 +19,10 @@ class FakeChannel {
   readonly bindings: { type: string; filter: Record<string, string>; listener: (message: unknown) => void }[] = [];
   say: ((status: string) => void) | null = null;
 
-  constructor(readonly name: string, readonly options: { config: Record<string, unknown> }) {}
+  constructor(
+    readonly name: string,
+    readonly options: { config: Record<string, unknown> },
+  ) {}
 
   on(type: string, filter: Record<string, string>, listener: (message: unknown) => void) {
     if (this.say !== null) throw new Error("cannot add callbacks after subscribe()");
@@ -68,10 +71,12 @@ class FakeSupabase {
 
   schema(schema: string) {
     const calls: unknown[] = [];
-    const step = (name: string) => (...given: unknown[]) => {
-      calls.push(given[0] instanceof AbortSignal ? [name] : [name, ...given]);
-      return question;
-    };
+    const step =
+      (name: string) =>
+      (...given: unknown[]) => {
+        calls.push(given[0] instanceof AbortSignal ? [name] : [name, ...given]);
+        return question;
+      };
     const question: Record<string, unknown> = {
       then: (resolve: (answer: Answer) => void) => {
         this.log.push(JSON.stringify([schema, ...calls]));
@@ -110,7 +115,10 @@ test("a book's private topic is joined after the token is set", async () => {
   const { supabase, channel, ears } = await opened({ kind: "book", bookId: id(1) });
   expect(supabase.log).toEqual(["setAuth", `channel book:${id(1)}`]);
   expect(channel.options.config).toEqual({ private: true, broadcast: { replication_ready: true } });
-  expect(channel.kinds).toEqual([["broadcast", { event: "book_status" }], ["system", {}]]);
+  expect(channel.kinds).toEqual([
+    ["broadcast", { event: "book_status" }],
+    ["system", {}],
+  ]);
   channel.say?.("SUBSCRIBED");
   channel.emit("broadcast", { type: "broadcast", event: "book_status", payload: { revision: 6 } });
   expect(ears.subscribed).toHaveBeenCalledOnce();
@@ -140,7 +148,10 @@ test("a list listens to its owner's topic, without an owner to Postgres Changes"
 test("Postgres Changes give rows and deletions", async () => {
   const { channel, ears } = await opened({ kind: "book", bookId: id(1) }, { via: "changes", schema: "b" });
   expect(channel.options.config).toEqual({ private: false });
-  expect(channel.kinds[0]).toEqual(["postgres_changes", { event: "*", schema: "b", table: "book_status", filter: `book_id=eq.${id(1)}` }]);
+  expect(channel.kinds[0]).toEqual([
+    "postgres_changes",
+    { event: "*", schema: "b", table: "book_status", filter: `book_id=eq.${id(1)}` },
+  ]);
   channel.emit("postgres_changes", { eventType: "UPDATE", new: { revision: 6 }, old: {} });
   expect(ears.message).toHaveBeenCalledWith({ revision: 6 });
   channel.emit("postgres_changes", { eventType: "DELETE", new: {}, old: { book_id: id(1) } });
@@ -152,27 +163,58 @@ test("Postgres Changes give rows and deletions", async () => {
 test("closing before the token is there opens no channel", async () => {
   const { supabase, transport } = made();
   const nothing = () => undefined;
-  await transport.open({ kind: "book", bookId: id(1) }, null, { subscribed: nothing, message: nothing, deleted: nothing, doubt: nothing, ended: nothing })();
+  await transport.open({ kind: "book", bookId: id(1) }, null, {
+    subscribed: nothing,
+    message: nothing,
+    deleted: nothing,
+    doubt: nothing,
+    ended: nothing,
+  })();
   expect(supabase.channels.size).toBe(0);
 });
 
 test("a book is asked for by GET, a list by its filter, in order, with a count", async () => {
   const { supabase, transport } = made();
   expect(await transport.fetchBook(id(1), new AbortController().signal)).toEqual(status());
-  expect(supabase.log).toEqual([JSON.stringify(["bindery", ["rpc", "get_book_status", { book_id: id(1) }, { get: true }], ["abortSignal"]])]);
+  expect(supabase.log).toEqual([
+    JSON.stringify(["bindery", ["rpc", "get_book_status", { book_id: id(1) }, { get: true }], ["abortSignal"]]),
+  ]);
   supabase.answer = { data: [row()], error: null, status: 200, count: 31 };
-  const query = { ownerId: owner, statuses: ["FAILED"], pipeline: "comic", sort: "updated_at", descending: true, limit: 20 } as const;
+  const query = {
+    ownerId: owner,
+    statuses: ["FAILED"],
+    pipeline: "comic",
+    sort: "updated_at",
+    descending: true,
+    limit: 20,
+  } as const;
   expect(await transport.fetchBooks(query, new AbortController().signal)).toEqual({ rows: [row()], total: 31 });
   expect(JSON.parse(supabase.log[1] ?? "")).toEqual([
-    "bindery", ["from", "book_status"], ["select", "*", { count: "exact" }], ["eq", "owner_id", owner], ["eq", "pipeline", "comic"],
-    ["in", "status", ["FAILED"]], ["order", "updated_at", { ascending: false }], ["order", "book_id", { ascending: true }], ["limit", 20], ["abortSignal"],
+    "bindery",
+    ["from", "book_status"],
+    ["select", "*", { count: "exact" }],
+    ["eq", "owner_id", owner],
+    ["eq", "pipeline", "comic"],
+    ["in", "status", ["FAILED"]],
+    ["order", "updated_at", { ascending: false }],
+    ["order", "book_id", { ascending: true }],
+    ["limit", 20],
+    ["abortSignal"],
   ]);
 });
 
 test("a refusal is told in Bindery's words", async () => {
   const { supabase, transport } = made();
-  supabase.answer = { data: null, status: 404, count: null, error: { code: "PT404", message: "No such book", details: '{"code":"unknown_book"}', hint: null } };
-  await expect(transport.fetchBook(id(1), new AbortController().signal)).rejects.toMatchObject({ kind: "gone", code: "unknown_book" });
+  supabase.answer = {
+    data: null,
+    status: 404,
+    count: null,
+    error: { code: "PT404", message: "No such book", details: '{"code":"unknown_book"}', hint: null },
+  };
+  await expect(transport.fetchBook(id(1), new AbortController().signal)).rejects.toMatchObject({
+    kind: "gone",
+    code: "unknown_book",
+  });
 });
 
 test("an expired token: the channel is removed, the token of now is set, and a new channel joins", async () => {
@@ -187,7 +229,11 @@ test("an expired token: the channel is removed, the token of now is set, and a n
   supabase.log.length = 0;
   supabase.only.emit("system", { status: "error", extension: "system", message: "Token has expired" });
   await around.pass(2000);
-  expect(supabase.log.filter((line) => !line.startsWith("["))).toEqual([`removed book:${id(1)}`, "setAuth", `channel book:${id(1)}`]);
+  expect(supabase.log.filter((line) => !line.startsWith("["))).toEqual([
+    `removed book:${id(1)}`,
+    "setAuth",
+    `channel book:${id(1)}`,
+  ]);
   supabase.answer = { ...supabase.answer, data: status({ revision: 9, heartbeat_at: at(2) }) };
   supabase.only.say?.("SUBSCRIBED");
   await around.pass(0);

@@ -17,12 +17,18 @@ export interface Told {
 const PAUSE = 5_000;
 
 /** What to tell now (null: nothing), and what is to be remembered as told. The first sight of a book is not announced. */
-export function announce(told: Told | null, book: BookStatus, now: number, labels: Labels): { told: Told; text: string | null } {
+export function announce(
+  told: Told | null,
+  book: BookStatus,
+  now: number,
+  labels: Labels,
+): { told: Told; text: string | null } {
   const tens = Math.floor(book.overall_progress / 10);
   const next = { bookId: book.book_id, status: book.status, attempt: book.attempt, tens, at: now };
   if (told === null || told.bookId !== book.book_id) return { told: next, text: null };
   if (told.status !== book.status || told.attempt !== book.attempt) return { told: next, text: change(book, labels) };
-  if (tens > told.tens && Math.abs(now - told.at) >= PAUSE) return { told: next, text: labels.percent(book.overall_progress) };
+  if (tens > told.tens && Math.abs(now - told.at) >= PAUSE)
+    return { told: next, text: labels.percent(book.overall_progress) };
   return { told, text: null };
 }
 

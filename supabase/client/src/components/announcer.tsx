@@ -17,5 +17,9 @@ export function Announcer({ book, labels }: { book: BookStatus | null; labels: L
     if (next.text !== null) setText(next.text);
     else if (first) setText("");
   }, [book, labels]);
-  return <p role="status" aria-live="polite" style={unseen}>{text}</p>;
+  return (
+    <p role="status" aria-live="polite" style={unseen}>
+      {text}
+    </p>
+  );
 }

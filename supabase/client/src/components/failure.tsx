@@ -4,7 +4,12 @@ import type { BookStatus } from "../status.js";
 import type { Labels } from "./labels.js";
 
 /** Why a book has failed, and the way on: by itself at `resume_at`, or by the reader's hand where there is `onRetry`. */
-export function Failure({ book, now, labels, onRetry }: {
+export function Failure({
+  book,
+  now,
+  labels,
+  onRetry,
+}: {
   book: BookStatus;
   now: number | null;
   labels: Labels;
@@ -16,7 +21,12 @@ export function Failure({ book, now, labels, onRetry }: {
     <div className="bindery-error">
       <p>
         {said ?? labels.failed}
-        {code !== null && <> <code>{code}</code></>}
+        {code !== null && (
+          <>
+            {" "}
+            <code>{code}</code>
+          </>
+        )}
       </p>
       {book.resume_at !== null && now !== null && <p>{labels.resumesIn(Date.parse(book.resume_at) - now)}</p>}
       {onRetry !== undefined && <Retry key={book.revision} labels={labels} run={() => onRetry(book)} />}

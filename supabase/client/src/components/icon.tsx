@@ -15,8 +15,19 @@ const shapes: Record<Tone | Stage["state"], string> = {
 
 export function Icon({ of }: { of: Tone | Stage["state"] }) {
   return (
-    <svg className="bindery-icon" viewBox="0 0 16 16" width="1em" height="1em" aria-hidden="true" focusable="false"
-      fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round">
+    <svg
+      className="bindery-icon"
+      viewBox="0 0 16 16"
+      width="1em"
+      height="1em"
+      aria-hidden="true"
+      focusable="false"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="2"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+    >
       <path d={shapes[of]} />
     </svg>
   );

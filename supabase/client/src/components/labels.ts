@@ -51,7 +51,8 @@ export const english: Labels = {
   stageOf: (stage, place, count) => `${stage}, stage ${place} of ${count}`,
   attempt: (attempt) => `attempt ${attempt}`,
   remaining: (milliseconds) => (milliseconds < 30_000 ? "any moment now" : `about ${duration(milliseconds)} left`),
-  resumesIn: (milliseconds) => (milliseconds < 1_000 ? "Goes on in a moment" : `Goes on by itself in ${duration(milliseconds)}`),
+  resumesIn: (milliseconds) =>
+    milliseconds < 1_000 ? "Goes on in a moment" : `Goes on by itself in ${duration(milliseconds)}`,
   trouble: {
     gone: "There is no such book, or it is not yours to see.",
     denied: "You may not see this book.",
@@ -66,7 +67,11 @@ export const english: Labels = {
 };
 
 /** What to call where a book stands. `stages` has the pipeline's own names; a plain row has none. */
-export function nameOfState(book: BookRow & { stages?: readonly Stage[] }, labels: Labels, state = book.status): string {
+export function nameOfState(
+  book: BookRow & { stages?: readonly Stage[] },
+  labels: Labels,
+  state = book.status,
+): string {
   const own = labels.states[state];
   if (own !== undefined) return own;
   if (state === book.status && book.completed_at !== null) return labels.completed;
@@ -92,7 +97,8 @@ function duration(milliseconds: number): string {
   if (minutes < 60) return count(minutes, "minute");
   const hours = Math.floor(minutes / 60);
   const rest = minutes % 60;
-  if (hours < 24) return rest === 0 || hours > 5 ? count(hours, "hour") : `${count(hours, "hour")} ${count(rest, "minute")}`;
+  if (hours < 24)
+    return rest === 0 || hours > 5 ? count(hours, "hour") : `${count(hours, "hour")} ${count(rest, "minute")}`;
   return count(Math.round(hours / 24), "day");
 }
 

@@ -33,7 +33,14 @@ function LiveTracker({ bookId, initial, ...looks }: Looks & { bookId: string; in
   return <Tracker {...looks} view={useBookStatus(bookId, { initial })} />;
 }
 
-function Tracker({ view, onRetry, showStages = true, showSubsteps = true, labels, className }: Looks & { view: BookView }) {
+function Tracker({
+  view,
+  onRetry,
+  showStages = true,
+  showSubsteps = true,
+  labels,
+  className,
+}: Looks & { view: BookView }) {
   const words = useMemo(() => ({ ...english, ...labels }), [labels]);
   const now = useNow(10_000);
   const titleId = useId();
@@ -53,12 +60,16 @@ function Tracker({ view, onRetry, showStages = true, showSubsteps = true, labels
       data-stale={stale}
     >
       <div className="bindery-head">
-        <strong className="bindery-title" id={titleId}>{book === null ? words.loading : (book.title ?? words.untitled)}</strong>
+        <strong className="bindery-title" id={titleId}>
+          {book === null ? words.loading : (book.title ?? words.untitled)}
+        </strong>
         {book !== null && <StatusIndicator book={book} labels={words} />}
       </div>
-      {book === null
-        ? error !== null && <p className="bindery-trouble">{words.trouble[error.kind]}</p>
-        : <Progress book={book} now={now} labels={words} titleId={titleId} />}
+      {book === null ? (
+        error !== null && <p className="bindery-trouble">{words.trouble[error.kind]}</p>
+      ) : (
+        <Progress book={book} now={now} labels={words} titleId={titleId} />
+      )}
       {doubt.length > 0 && book !== null && <p className="bindery-doubt">{doubt.join(" · ")}</p>}
       {book?.status === "FAILED" && <Failure book={book} now={now} labels={words} onRetry={onRetry} />}
       {book !== null && showStages && <StageList book={book} labels={words} showSubsteps={showSubsteps} />}
@@ -67,7 +78,17 @@ function Tracker({ view, onRetry, showStages = true, showSubsteps = true, labels
   );
 }
 
-function Progress({ book, now, labels, titleId }: { book: BookStatus; now: number | null; labels: Labels; titleId: string }) {
+function Progress({
+  book,
+  now,
+  labels,
+  titleId,
+}: {
+  book: BookStatus;
+  now: number | null;
+  labels: Labels;
+  titleId: string;
+}) {
   const percent = Math.floor(book.overall_progress);
   const figures = [
     labels.percent(book.overall_progress),
@@ -103,6 +124,7 @@ function remaining(book: BookStatus, now: number | null, labels: Labels): string
 function spoken(book: BookStatus, labels: Labels): string {
   const active = book.substeps.find((substep) => substep.state === "active");
   const where = nameOfState(book, labels);
-  const detail = active === undefined || book.status !== book.current_stage ? "" : `: ${active.label} ${amountOf(active, labels)}`;
+  const detail =
+    active === undefined || book.status !== book.current_stage ? "" : `: ${active.label} ${amountOf(active, labels)}`;
   return `${labels.percent(book.overall_progress)}, ${where}${detail}`;
 }

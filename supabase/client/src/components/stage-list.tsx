@@ -10,9 +10,16 @@ export function StageList({ book, labels, showSubsteps }: { book: BookStatus; la
       {book.stages.map((stage) => {
         const here = stage.name === book.current_stage && book.completed_at === null;
         return (
-          <li key={stage.name} className="bindery-stage" data-state={stage.state} aria-current={stage.state === "active" ? "step" : undefined}>
+          <li
+            key={stage.name}
+            className="bindery-stage"
+            data-state={stage.state}
+            aria-current={stage.state === "active" ? "step" : undefined}
+          >
             <StageLine stage={stage} name={nameOfState(book, labels, stage.name)} labels={labels} />
-            {here && showSubsteps && book.substeps.length > 0 && <SubstepList substeps={book.substeps} labels={labels} />}
+            {here && showSubsteps && book.substeps.length > 0 && (
+              <SubstepList substeps={book.substeps} labels={labels} />
+            )}
           </li>
         );
       })}

@@ -16,7 +16,10 @@ interface Looks {
 
 /** Either a `bookId`, and the badge watches it by itself; or a `book` that you have, a row of `useBooks` say. */
 export type StatusIndicatorProps = Looks &
-  ({ bookId: string; book?: undefined } | { bookId?: undefined; book: BookRow | BookStatus | null; connection?: Connection; stale?: boolean });
+  (
+    | { bookId: string; book?: undefined }
+    | { bookId?: undefined; book: BookRow | BookStatus | null; connection?: Connection; stale?: boolean }
+  );
 
 export function StatusIndicator(props: StatusIndicatorProps) {
   return props.bookId === undefined ? <Badge {...props} /> : <LiveBadge {...props} />;
@@ -33,7 +36,10 @@ function Badge({ book, connection, stale = false, showProgress = false, labels, 
   const words = { ...english, ...labels };
   const tone = book === null ? "waiting" : toneOf(book);
   const health = tone === "quiet" || tone === "stalled" ? words.health[tone] : null;
-  const percent = book !== null && showProgress && (tone === "active" || health !== null) ? words.percent(book.overall_progress) : null;
+  const percent =
+    book !== null && showProgress && (tone === "active" || health !== null)
+      ? words.percent(book.overall_progress)
+      : null;
   const doubt = stale ? words.stale : connection === "reconnecting" ? words.connection.reconnecting : null;
   return (
     <span className={["bindery-status", className].filter(Boolean).join(" ")} data-tone={tone} data-stale={stale}>

@@ -11,6 +11,7 @@ export function BinderyProvider({ client, children }: { client: Bindery; childre
 
 export function useBindery(): Bindery {
   const client = useContext(BinderyContext);
-  if (client === null) throw new Error("There is no <BinderyProvider client={createBindery(…)}> around this component.");
+  if (client === null)
+    throw new Error("There is no <BinderyProvider client={createBindery(…)}> around this component.");
   return client;
 }

@@ -10,5 +10,9 @@ export function useNow(step: number): number | null {
     },
     [step],
   );
-  return useSyncExternalStore<number | null>(subscribe, () => Math.floor(Date.now() / step) * step, () => null);
+  return useSyncExternalStore<number | null>(
+    subscribe,
+    () => Math.floor(Date.now() / step) * step,
+    () => null,
+  );
 }

@@ -33,14 +33,21 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
     },
   };
 
-  async function request(path: string, accept: string, signal: AbortSignal, more: Record<string, string> = {}): Promise<Response> {
+  async function request(
+    path: string,
+    accept: string,
+    signal: AbortSignal,
+    more: Record<string, string> = {},
+  ): Promise<Response> {
     const bearer = await token();
     const headers = { Accept: accept, ...more, ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }) };
     return ask(base + path, { headers, signal, cache: "no-store" });
   }
 
   async function json(path: string, signal: AbortSignal): Promise<unknown> {
-    const response = await request(path, "application/json", signal).catch((cause: unknown) => Promise.reject(unreachable(cause)));
+    const response = await request(path, "application/json", signal).catch((cause: unknown) =>
+      Promise.reject(unreachable(cause)),
+    );
     if (!response.ok) throw await refused(response);
     return response.json().catch((cause: unknown) => Promise.reject(unreachable(cause)));
   }
@@ -77,7 +84,9 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
 
 function path(topic: Topic): string {
   if (topic.kind === "book") return `/api/books/${encodeURIComponent(topic.bookId)}/events`;
-  return topic.ownerId === null ? "/api/books/events" : `/api/books/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
+  return topic.ownerId === null
+    ? "/api/books/events"
+    : `/api/books/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
 }
 
 function parameters(query: BooksQuery): URLSearchParams {

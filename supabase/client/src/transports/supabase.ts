@@ -100,8 +100,10 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
   }
 
   function join(topic: Topic, ears: Ears): Channel {
-    const name = topic.kind === "book" ? `book:${topic.bookId}` : topic.ownerId === null ? null : `owner:${topic.ownerId}`;
-    const channel = via === "changes" || name === null ? listenToChanges(topic, name ?? "books", ears) : listen(name, ears);
+    const name =
+      topic.kind === "book" ? `book:${topic.bookId}` : topic.ownerId === null ? null : `owner:${topic.ownerId}`;
+    const channel =
+      via === "changes" || name === null ? listenToChanges(topic, name ?? "books", ears) : listen(name, ears);
     channel.on("system", {}, (message) => {
       if (isRecord(message) && message["status"] === "error") ears.ended("lost");
       else ears.doubt();
@@ -122,7 +124,12 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
 
   function listenToChanges(topic: Topic, name: string, ears: Ears): Channel {
     const change = { event: "*", schema, table: "book_status" };
-    const filter = topic.kind === "book" ? `book_id=eq.${topic.bookId}` : topic.ownerId === null ? null : `owner_id=eq.${topic.ownerId}`;
+    const filter =
+      topic.kind === "book"
+        ? `book_id=eq.${topic.bookId}`
+        : topic.ownerId === null
+          ? null
+          : `owner_id=eq.${topic.ownerId}`;
     const channel = supabase.channel(`bindery:${name}`, { config: { private: false } });
     return channel.on("postgres_changes", filter === null ? change : { ...change, filter }, (message) => {
       if (!isRecord(message)) return ears.doubt();

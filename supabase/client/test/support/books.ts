@@ -36,7 +36,16 @@ export function status(changes: Partial<BookStatus> = {}): BookStatus {
     overall_progress: 8,
     stage_progress,
     substeps: [
-      { name: "extract_text", label: "Extract text", weight: 1, state: "active", progress: 40, done: 48, total: 120, unit: "page" },
+      {
+        name: "extract_text",
+        label: "Extract text",
+        weight: 1,
+        state: "active",
+        progress: 40,
+        done: 48,
+        total: 120,
+        unit: "page",
+      },
       { name: "detect_chapters", label: "Detect chapters", weight: 1, state: "pending", progress: 0 },
     ],
     message: null,

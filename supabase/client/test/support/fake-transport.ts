@@ -53,7 +53,12 @@ export class FakeTransport implements Transport {
 
   #ask(what: string | BooksQuery, signal: AbortSignal): Promise<unknown> {
     return new Promise((answer, refuse) => {
-      const question = { what, signal, answer, refuse: (error = new BinderyError("unreachable", "no answer")) => refuse(error) };
+      const question = {
+        what,
+        signal,
+        answer,
+        refuse: (error = new BinderyError("unreachable", "no answer")) => refuse(error),
+      };
       this.asked.push(question);
       if (this.answers !== null) answer(this.answers(what));
     });
