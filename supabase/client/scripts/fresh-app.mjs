@@ -2,7 +2,7 @@
 // tarball there as anybody would, type-checks and builds it; with React 19, and with React 18.
 // `--keep FOLDER` leaves the build with React 19 there.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -38,10 +38,29 @@ function build(name, versions) {
   console.log(`${name}: installed from the tarball, type-checked, built`);
 }
 
+function runWithoutReact() {
+  const plain = join(work, "plain");
+  mkdirSync(plain);
+  writeFileSync(join(plain, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  run(plain, "npm", "install", "--no-package-lock", tarball);
+  const program = `
+    import { bookStatusSchema, createBindery, sseTransport } from "@bindery/react/client";
+    const bindery = createBindery(sseTransport("http://127.0.0.1:9"));
+    const view = await new Promise((resolve) => bindery.watchBook("b", (view) => view.error && resolve(view)));
+    await bindery.close();
+    if (view.error.kind !== "unreachable" || bookStatusSchema.safeParse({}).success) process.exit(1);
+  `;
+  run(plain, "node", "--input-type=module", "--eval", program);
+  const found = readdirSync(join(plain, "node_modules")).filter((name) => !name.startsWith("."));
+  if (found.join() !== "@bindery,zod") throw new Error(`installed beside the package: ${found.join(", ")}`);
+  console.log("without React: installed with zod alone, ran in Node");
+}
+
 let tarball = "";
 try {
   run(root, "npm", "pack", "--pack-destination", work);
   tarball = join(work, readdirSync(work).find((name) => name.endsWith(".tgz")) ?? "");
+  runWithoutReact();
   build("react-19", {});
   const react18 = { react: "18.3.1", "react-dom": "18.3.1" };
   build("react-18", {

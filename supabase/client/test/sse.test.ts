@@ -136,6 +136,20 @@ test("the client goes on after the server was restarted", async () => {
   await bindery.close();
 }, 20_000);
 
+test("a stream that ends because the token is too old is opened again with the token of now", async () => {
+  let token = 1;
+  server.answer = () => [200, status()];
+  const bindery = createBindery(sseTransport(base, { token: () => `token-${token}` }), { timing: { gap: 20 } });
+  bindery.watchBook(id(1), () => undefined);
+  await vi.waitFor(() => expect(bindery.bookView(id(1))).toMatchObject({ connection: "live", book: { revision: 5 } }));
+  token = 2;
+  server.end();
+  const streams = () => server.requests.filter((request) => request.url.endsWith("/events"));
+  await vi.waitFor(() => expect(streams().length).toBe(2), 5_000);
+  expect(streams()[1]?.headers).toMatchObject({ authorization: "Bearer token-2", "last-event-id": "5" });
+  await bindery.close();
+});
+
 test("events are found wherever the stream is cut, with any line ends", () => {
   const events = [
     { event: "book_status", data: '{"a": 1}' },
