@@ -27,6 +27,10 @@ function build(name, versions) {
   manifest.devDependencies = { ...manifest.devDependencies, ...versions.devDependencies };
   writeFileSync(join(app, "package.json"), JSON.stringify(manifest));
   run(app, "npm", "install", "--no-package-lock");
+  // README's examples are typed in, too: each is a module of its own.
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const examples = [...readme.matchAll(/```tsx?\n(.*?)```/gs)].map((match) => match[1]);
+  examples.forEach((code, place) => writeFileSync(join(app, "src", `readme-${place}.tsx`), code));
   // Once as most do, once with every type of the package looked at.
   run(app, "npx", "tsc");
   writeFileSync(join(app, "src", "strict.ts"), 'export * from "@bindery/react";\n');
@@ -35,7 +39,7 @@ function build(name, versions) {
   rmSync(join(app, "src", "strict.ts"));
   run(app, "npx", "vite", "build");
   if (keep !== undefined && name === "react-19") cpSync(join(app, "dist"), keep, { recursive: true });
-  console.log(`${name}: installed from the tarball, type-checked, built`);
+  console.log(`${name}: installed from the tarball, type-checked with ${examples.length} examples, built`);
 }
 
 function runWithoutReact() {
