@@ -23,5 +23,6 @@ function standing(book: BookRow): Stage["state"] {
 export function followHealth(before: BookStatus, after: BookRow): Health | null {
   if (after.status === "FAILED") return after.error?.code === "stalled" ? "stalled" : null;
   if (isFinal(after)) return null;
-  return after.heartbeat_at === before.heartbeat_at ? before.health : "live";
+  const unmoved = after.status === before.status && after.heartbeat_at === before.heartbeat_at;
+  return unmoved ? (before.health ?? "live") : "live";
 }
