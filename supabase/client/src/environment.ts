@@ -27,11 +27,14 @@ export const systemEnvironment: Environment = {
     document.addEventListener("visibilitychange", seen);
     window.addEventListener("online", listener);
     // From the back-forward cache: every socket is dead, and no other event says so.
-    window.addEventListener("pageshow", seen);
+    const restored = (event: PageTransitionEvent) => {
+      if (event.persisted) listener();
+    };
+    window.addEventListener("pageshow", restored);
     return () => {
       document.removeEventListener("visibilitychange", seen);
       window.removeEventListener("online", listener);
-      window.removeEventListener("pageshow", seen);
+      window.removeEventListener("pageshow", restored);
     };
   },
 };

@@ -81,6 +81,17 @@ test("a channel that is closed for its old token is joined again with the new on
   expect(server.topics).toEqual([`realtime:${topic}`]);
 });
 
+test("a book whose owner changes while it is shown is taken away", async () => {
+  watch();
+  await live();
+  server.admits = () => false;
+  server.httpStatus = 404;
+  server.book = { code: "PT404", message: "There is no such book", details: '{"code": "unknown_book"}', hint: null };
+  server.close(topic);
+  await until(() => expect(view()).toMatchObject({ book: null, error: { kind: "gone", code: "unknown_book" } }));
+  expect(view().connection).not.toBe("live");
+});
+
 test("after a lost network it joins again, once, and shows what it missed", async () => {
   watch();
   await live();

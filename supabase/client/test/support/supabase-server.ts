@@ -26,8 +26,9 @@ interface Member {
 export class SupabaseServer {
   readonly joins: Join[] = [];
   readonly tokens: string[] = [];
-  /** What get_book_status gives. */
+  /** What get_book_status gives, and under which HTTP status. */
   book: unknown = null;
+  httpStatus = 200;
   asked = 0;
   /** Whether a join is let in. */
   admits: (join: Join) => boolean = () => true;
@@ -39,7 +40,7 @@ export class SupabaseServer {
     this.#server = createServer((request, response) => {
       this.asked += 1;
       this.tokens.push(request.headers.authorization ?? "");
-      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.book));
+      response.writeHead(this.httpStatus, { "Content-Type": "application/json" }).end(JSON.stringify(this.book));
     });
     this.#sockets = new WebSocketServer({ server: this.#server });
     this.#sockets.on("connection", (socket) => {
