@@ -7,6 +7,8 @@ export default defineConfig({
     include: ["test/**/*.test.{ts,tsx}"],
     environment: "node",
     restoreMocks: true,
+    // Generous: a busy machine is no fault of the code.
+    testTimeout: 60_000,
     maxWorkers: 2,
   },
 });

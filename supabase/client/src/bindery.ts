@@ -203,7 +203,16 @@ function viewBooks(state: BooksState, connection: Connection, stale: boolean): B
   const loadingMore = state.rows !== null && state.covered < state.query.limit;
   const { total, error } = state;
   const loading = state.rows === null && error === null;
-  return { books: state.rows ?? [], total, hasMore: hasMore(state), loadingMore, connection, stale, loading, error };
+  return {
+    books: state.rows ?? idleBooks.books,
+    total,
+    hasMore: hasMore(state),
+    loadingMore,
+    connection,
+    stale,
+    loading,
+    error,
+  };
 }
 
 function read<Value>(schema: z.ZodMiniType<Value>, answer: unknown): Value {

@@ -52,7 +52,14 @@ function fetched(state: BookState, answer: BookStatus, at: number): Step<BookSta
   if (known !== null && isNewer(answer, known)) return overtaken({ ...state, error: null }, known, answer);
   const reborn = known !== null && compareLives(known, answer) > 0;
   const heard = reborn ? answer.revision : Math.max(state.heard, answer.revision);
-  return { state: told(state, answer, heard, at), refetch: heard > answer.revision };
+  const same = known !== null && isSame(state, known, answer);
+  return { state: told(state, same ? known : answer, heard, at), refetch: heard > answer.revision };
+}
+
+/** Whether an answer only confirms what is shown: the object stays, and nothing is redrawn. */
+function isSame(state: BookState, known: BookStatus, answer: BookStatus): boolean {
+  const names = ["revision", "created_at", "heartbeat_at", "health"] as const;
+  return state.certain && state.stagesKnown && names.every((name) => known[name] === answer[name]);
 }
 
 /** An answer that a message overtook while it was on its way. */

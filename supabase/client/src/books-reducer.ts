@@ -69,7 +69,16 @@ function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<Books
   });
   rows.sort(inOrder(state.query));
   const certain = rows.every((row) => trust.get(row.book_id)?.certain);
-  const next = { ...state, rows, trust, total: answer.total, covered: answer.limit, confirmedAt: at, error: null };
+  const same = rows.length === state.rows?.length && rows.every((row, place) => row === state.rows?.[place]);
+  const next = {
+    ...state,
+    rows: same ? state.rows : rows,
+    trust,
+    total: answer.total,
+    covered: answer.limit,
+    confirmedAt: at,
+    error: null,
+  };
   return { state: next, refetch: !certain || answer.limit < state.query.limit };
 }
 

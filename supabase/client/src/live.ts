@@ -44,10 +44,13 @@ export interface Subject<State extends Shown, Answer, View, Wish = never> {
 }
 
 /** `Wish`: what else than news can change the state: the reader's own wishes. */
-export class Live<State extends Shown, Answer, View, Wish = never> {
+export class Live<State extends Shown, Answer, View extends object, Wish = never> {
   #state: State;
   #connection: Connection = "closed";
   #view: View | null = null;
+  /** Whether something may have changed since `#view` was made. */
+  #moved = true;
+  #told: View | null = null;
   readonly #listeners = new Set<() => void>();
   #detach: (() => void) | null = null;
   #stopWaking: (() => void) | null = null;
@@ -91,7 +94,12 @@ export class Live<State extends Shown, Answer, View, Wish = never> {
 
   /** The same object until something changes. */
   get view(): View {
-    return (this.#view ??= this.subject.view(this.#state, this.#connection, this.#isStale()));
+    if (this.#moved || this.#view === null) {
+      const next = this.subject.view(this.#state, this.#connection, this.#isStale());
+      if (this.#view === null || !isSame(this.#view, next)) this.#view = next;
+      this.#moved = false;
+    }
+    return this.#view;
   }
 
   /** Asks now. Resolves when the answer is in, be it good or bad. */
@@ -216,7 +224,7 @@ export class Live<State extends Shown, Answer, View, Wish = never> {
   }
 
   #changed() {
-    this.#view = null;
+    this.#moved = true;
     if (this.#connection === "closed") return;
     const from = staleFrom(this.#connection, this.#state.confirmedAt, this.timing.stale);
     const left = from === null ? 0 : from - this.environment.now();
@@ -227,10 +235,17 @@ export class Live<State extends Shown, Answer, View, Wish = never> {
   }
 
   #tell() {
+    if (this.view === this.#told) return;
+    this.#told = this.view;
     for (const listener of [...this.#listeners]) listener();
   }
 
   #answered() {
     this.#waiting.splice(0).forEach((resolve) => resolve());
   }
+}
+
+/** Whether two views hold the same things. */
+function isSame<View extends object>(a: View, b: View): boolean {
+  return (Object.keys(b) as (keyof View)[]).every((name) => Object.is(a[name], b[name]));
 }

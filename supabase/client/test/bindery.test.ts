@@ -66,6 +66,17 @@ describe("watching", () => {
     expect(view()).toBe(before);
   });
 
+  test("an answer that says nothing new keeps the view, and calls nobody", async () => {
+    await live();
+    const told = vi.fn();
+    bindery.watchBook(id(1), told);
+    const before = view();
+    transport.answers = () => status();
+    await around.pass(120_000);
+    expect(view()).toBe(before);
+    expect(told).not.toHaveBeenCalled();
+  });
+
   test("two who watch the same book share the question and the subscription", async () => {
     const stop = bindery.watchBook(id(1), () => undefined);
     const stopOther = bindery.watchBook(id(1), () => undefined);

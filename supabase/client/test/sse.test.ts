@@ -6,6 +6,7 @@ import type { Topic } from "../src/transport.js";
 import { id, owner, row, status } from "./support/books.js";
 import { chance } from "./support/chance.js";
 import { SseServer } from "./support/sse-server.js";
+import { until } from "./support/until.js";
 
 let server: SseServer;
 let base: string;
@@ -31,21 +32,21 @@ const book: Topic = { kind: "book", bookId: id(1) };
 
 test("events of a book are heard, deletions and nonsense too", async () => {
   const ears = listen(book);
-  await vi.waitFor(() => expect(ears.subscribed).toHaveBeenCalledOnce());
+  await until(() => expect(ears.subscribed).toHaveBeenCalledOnce());
   server.send("book_status", status(), 5);
-  await vi.waitFor(() => expect(ears.message).toHaveBeenCalledWith(status()));
+  await until(() => expect(ears.message).toHaveBeenCalledWith(status()));
   server.send("book_deleted", { book_id: id(1) });
-  await vi.waitFor(() => expect(ears.deleted).toHaveBeenCalledWith(id(1)));
+  await until(() => expect(ears.deleted).toHaveBeenCalledWith(id(1)));
   server.send("novelty", {});
   server.streams[0]?.write("event: book_status\ndata: {half\n\n");
-  await vi.waitFor(() => expect(ears.doubt).toHaveBeenCalledOnce());
+  await until(() => expect(ears.doubt).toHaveBeenCalledOnce());
   expect(ears.ended).not.toHaveBeenCalled();
 });
 
 test("the token of now and the last revision are sent", async () => {
   let token = 0;
   const ears = listen(book, 41, { token: async () => `token-${++token}` });
-  await vi.waitFor(() => expect(ears.subscribed).toHaveBeenCalled());
+  await until(() => expect(ears.subscribed).toHaveBeenCalled());
   expect(server.requests[0]).toMatchObject({
     url: `/api/books/${id(1)}/events`,
     headers: { authorization: "Bearer token-1", "last-event-id": "41", accept: "text/event-stream" },
@@ -54,14 +55,14 @@ test("the token of now and the last revision are sent", async () => {
 
 test("the end of a stream is a loss, closing it is not", async () => {
   const ears = listen(book);
-  await vi.waitFor(() => expect(ears.subscribed).toHaveBeenCalled());
+  await until(() => expect(ears.subscribed).toHaveBeenCalled());
   server.end();
-  await vi.waitFor(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("lost"));
+  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("lost"));
 });
 
 test("a silent connection is a dead one", async () => {
   const ears = listen(book, null, { silence: 50 });
-  await vi.waitFor(() => expect(ears.ended).toHaveBeenCalledWith("lost"));
+  await until(() => expect(ears.ended).toHaveBeenCalledWith("lost"));
 });
 
 test.each([
@@ -73,13 +74,13 @@ test.each([
 ] as const)("a subscription is %s after HTTP %i with %j", async (reason, httpStatus, body) => {
   server.refusal = [httpStatus, body];
   const ears = listen(book);
-  await vi.waitFor(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith(reason));
+  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith(reason));
 });
 
 test("something else than a stream is no stream", async () => {
   server.refusal = [200, {}];
   const ears = listen({ kind: "books", ownerId: owner });
-  await vi.waitFor(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("unavailable"));
+  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("unavailable"));
   expect(server.requests[0]?.url).toBe(`/api/books/events?owner_id=${owner}`);
 });
 
@@ -121,31 +122,28 @@ test("the client goes on after the server was restarted", async () => {
   const bindery = createBindery(sseTransport(base), { timing: { gap: 20 } });
   bindery.watchBook(id(1), () => undefined);
   const view = () => bindery.bookView(id(1));
-  await vi.waitFor(() => expect(view()).toMatchObject({ connection: "live", book: { revision: 5 } }));
+  await until(() => expect(view()).toMatchObject({ connection: "live", book: { revision: 5 } }));
   await server.stop();
-  await vi.waitFor(() => expect(view()).toMatchObject({ connection: "reconnecting", error: { kind: "unreachable" } }));
+  await until(() => expect(view()).toMatchObject({ connection: "reconnecting", error: { kind: "unreachable" } }));
   server = new SseServer();
   server.answer = () => [200, status({ revision: 9 })];
   await server.start(Number(new URL(base).port));
-  await vi.waitFor(
-    () => expect(view()).toMatchObject({ connection: "live", error: null, book: { revision: 9 } }),
-    10_000,
-  );
+  await until(() => expect(view()).toMatchObject({ connection: "live", error: null, book: { revision: 9 } }));
   server.send("book_status", status({ revision: 10, message: "again" }), 10);
-  await vi.waitFor(() => expect(view().book?.message).toBe("again"));
+  await until(() => expect(view().book?.message).toBe("again"));
   await bindery.close();
-}, 20_000);
+});
 
 test("a stream that ends because the token is too old is opened again with the token of now", async () => {
   let token = 1;
   server.answer = () => [200, status()];
   const bindery = createBindery(sseTransport(base, { token: () => `token-${token}` }), { timing: { gap: 20 } });
   bindery.watchBook(id(1), () => undefined);
-  await vi.waitFor(() => expect(bindery.bookView(id(1))).toMatchObject({ connection: "live", book: { revision: 5 } }));
+  await until(() => expect(bindery.bookView(id(1))).toMatchObject({ connection: "live", book: { revision: 5 } }));
   token = 2;
   server.end();
   const streams = () => server.requests.filter((request) => request.url.endsWith("/events"));
-  await vi.waitFor(() => expect(streams().length).toBe(2), 5_000);
+  await until(() => expect(streams().length).toBe(2));
   expect(streams()[1]?.headers).toMatchObject({ authorization: "Bearer token-2", "last-event-id": "5" });
   await bindery.close();
 });

@@ -1,11 +1,12 @@
 // The transport through the real supabase-js, against a stand-in of the server.
 import { createClient } from "@supabase/supabase-js";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { createBindery, type Bindery } from "../src/bindery.js";
 import { supabaseTransport, type SupabaseOptions } from "../src/transports/supabase.js";
 import { id, row, status } from "./support/books.js";
 import { SupabaseServer } from "./support/supabase-server.js";
+import { until } from "./support/until.js";
 
 let server: SupabaseServer;
 let bindery: Bindery;
@@ -13,7 +14,6 @@ let url: string;
 let token: string;
 const topic = `book:${id(1)}`;
 const view = () => bindery.bookView(id(1));
-const until = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 10 });
 
 beforeEach(async () => {
   server = new SupabaseServer();

@@ -6,6 +6,7 @@ import { createBindery } from "../src/bindery.js";
 import { supabaseTransport, type SupabaseClientLike, type SupabaseOptions } from "../src/transports/supabase.js";
 import type { Topic } from "../src/transport.js";
 import { at, id, owner, row, status } from "./support/books.js";
+import { until } from "./support/until.js";
 import { world } from "./support/world.js";
 
 interface Answer {
@@ -107,7 +108,7 @@ async function opened(topic: Topic, options?: SupabaseOptions) {
   const { supabase, transport } = made(options);
   const ears = { subscribed: vi.fn(), message: vi.fn(), deleted: vi.fn(), doubt: vi.fn(), ended: vi.fn() };
   const close = transport.open(topic, null, ears);
-  await vi.waitFor(() => supabase.only);
+  await until(() => supabase.only);
   return { supabase, channel: supabase.only, ears, close };
 }
 
