@@ -1,0 +1,116 @@
+// What a page knows of one book, and how each piece of news changes it. Pure: no clock, no network.
+// Rows and revisions are the truth, messages are hints: they may be dropped, repeated, reordered, or lack columns.
+// Whatever leaves a doubt asks for a refetch, and shows the best there is until the answer is here.
+import { forbidsShowing, isRecord, type BinderyError } from "./errors.js";
+import { merge, rebase, wholly, type Trust } from "./merge.js";
+import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
+import { followHealth, followStages } from "./stages.js";
+import { compareLives, isNewer, isWholeStatus, type BookStatus } from "./status.js";
+
+export interface BookState extends Trust {
+  readonly bookId: string;
+  readonly book: BookStatus | null;
+  /** The newest revision that any message spoke of. */
+  readonly heard: number;
+  /** Whether `stages` is more than a likely guess. */
+  readonly stagesKnown: boolean;
+  /** When what is shown was last confirmed. */
+  readonly confirmedAt: number | null;
+  /** Why the last fetch failed. */
+  readonly error: BinderyError | null;
+}
+
+export function noBook(bookId: string): BookState {
+  return {
+    bookId,
+    book: null,
+    base: 0,
+    told: {},
+    certain: false,
+    stagesKnown: false,
+    heard: 0,
+    confirmedAt: null,
+    error: null,
+  };
+}
+
+export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookState> {
+  switch (news.type) {
+    case "fetched":
+      return fetched(state, news.answer, news.at);
+    case "failed":
+      return settled({ ...(forbidsShowing(news.error) ? noBook(state.bookId) : state), error: news.error });
+    case "deleted":
+      return news.bookId === state.bookId ? doubtful(noBook(state.bookId)) : settled(state);
+    case "received":
+      return received(state, news.payload, news.at);
+  }
+}
+
+function fetched(state: BookState, answer: BookStatus, at: number): Step<BookState> {
+  const known = state.book;
+  if (known !== null && isNewer(answer, known)) return overtaken({ ...state, error: null }, known, answer);
+  const reborn = known !== null && compareLives(known, answer) > 0;
+  const heard = reborn ? answer.revision : Math.max(state.heard, answer.revision);
+  const same = known !== null && isSame(state, known, answer);
+  return { state: told(state, same ? known : answer, heard, at), refetch: heard > answer.revision };
+}
+
+/** Whether an answer only confirms what is shown: the object stays, and nothing is redrawn. */
+function isSame(state: BookState, known: BookStatus, answer: BookStatus): boolean {
+  const names = ["revision", "created_at", "heartbeat_at", "health"] as const;
+  return state.certain && state.stagesKnown && names.every((name) => known[name] === answer[name]);
+}
+
+/** An answer that a message overtook while it was on its way. */
+function overtaken(state: BookState, known: BookStatus, answer: BookStatus): Step<BookState> {
+  const rebased = compareLives(known, answer) < 0 ? null : rebase(known, state, answer);
+  if (rebased === null) return { state, refetch: !state.certain || !state.stagesKnown };
+  const { row, trust } = rebased;
+  const stagesKnown = row.status === answer.status && row.current_stage === answer.current_stage;
+  const book = { ...row, stages: followStages(answer, row), health: followHealth(answer, row) };
+  return { state: { ...state, ...trust, book, stagesKnown }, refetch: !trust.certain || !stagesKnown };
+}
+
+function received(state: BookState, payload: unknown, at: number): Step<BookState> {
+  const patch = readPatch(isRecord(payload) ? { book_id: state.bookId, ...payload } : payload);
+  if (patch === null) return doubtful(state);
+  if (patch.book_id !== state.bookId) return settled(state);
+  if (isWholeStatus(patch) && isNews(state, patch)) {
+    const { partial: _, ...status } = patch;
+    return settled(told(state, status, status.revision, at));
+  }
+  const known = state.book;
+  const heard = Math.max(state.heard, patch.revision);
+  if (known === null) return doubtful({ ...state, heard });
+  const life = compareLives(known, patch);
+  if (life > 0) return doubtful(state);
+  if (life < 0 || patch.revision <= known.revision) return settled(state);
+
+  const { row, trust, gap } = merge(known, state, patch);
+  const moved = row.status !== known.status || row.current_stage !== known.current_stage;
+  const stagesKnown = state.stagesKnown && !gap && !moved;
+  const book = {
+    ...row,
+    stages: patch.stages ?? followStages(known, row),
+    health: patch.health ?? followHealth(known, row),
+  };
+  return {
+    state: { ...state, ...trust, book, stagesKnown, heard, confirmedAt: at },
+    refetch: !trust.certain || !stagesKnown,
+  };
+}
+
+/** The whole status is known. */
+function told(state: BookState, book: BookStatus, heard: number, at: number): BookState {
+  return { ...state, ...wholly(book), book, stagesKnown: true, heard, confirmedAt: at, error: null };
+}
+
+/** Whether a whole status says more than what is known. */
+function isNews(state: BookState, status: BookStatus): boolean {
+  const known = state.book;
+  if (known === null) return status.revision >= state.heard;
+  if (isNewer(known, status)) return true;
+  // The same revision again may tell of a newer heartbeat, or of another health.
+  return !isNewer(status, known) && Date.parse(status.heartbeat_at) >= Date.parse(known.heartbeat_at);
+}

@@ -1,0 +1,32 @@
+// @bindery/react/client: everything that needs no React.
+export {
+  createBindery,
+  defaultTiming,
+  type Bindery,
+  type BinderyOptions,
+  type BookView,
+  type BooksFilter,
+  type BooksView,
+  type View,
+} from "./bindery.js";
+export { supabaseTransport, type SupabaseClientLike, type SupabaseOptions } from "./transports/supabase.js";
+export { sseTransport, type SseOptions } from "./transports/sse.js";
+export type { BooksQuery, BooksSort, Ears, Topic, Transport } from "./transport.js";
+export type { Connection } from "./connection.js";
+export { BinderyError, type ErrorKind } from "./errors.js";
+export type { Environment } from "./environment.js";
+export type { Timing } from "./live.js";
+export type { Patience } from "./stale.js";
+export {
+  bookPatchSchema,
+  bookRowSchema,
+  bookStatusSchema,
+  isFinal,
+  type BookError,
+  type BookPatch,
+  type BookRow,
+  type BookStatus,
+  type Health,
+  type Stage,
+  type Substep,
+} from "./status.js";

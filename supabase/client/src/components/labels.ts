@@ -1,0 +1,107 @@
+// Every word that the components show or say, so that another language is one object.
+import type { Connection } from "../connection.js";
+import type { ErrorKind } from "../errors.js";
+import type { BookRow, Health, Stage } from "../status.js";
+
+export interface Labels {
+  /** Names for states, over those of the pipeline: `{ CREATING_ARTWORK: "Drawing" }`. */
+  states: Readonly<Record<string, string>>;
+  untitled: string;
+  loading: string;
+  completed: string;
+  failed: string;
+  cancelled: string;
+  health: Readonly<Record<Health, string>>;
+  stageState: Readonly<Record<Stage["state"], string>>;
+  connection: Readonly<Record<Connection, string>>;
+  stale: string;
+  percent(progress: number): string;
+  amount(done: number, total: number | undefined, unit: string | undefined): string;
+  stageOf(stage: string, place: number, count: number): string;
+  attempt(attempt: number): string;
+  remaining(milliseconds: number): string;
+  resumesIn(milliseconds: number): string;
+  trouble: Readonly<Record<ErrorKind, string>>;
+  retry: string;
+  retrying: string;
+  retryFailed: string;
+}
+
+export const english: Labels = {
+  states: {},
+  untitled: "Untitled book",
+  loading: "Loading",
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  health: { live: "Working", quiet: "Quiet", stalled: "Stalled" },
+  stageState: { done: "done", active: "in progress", pending: "to do", failed: "failed", cancelled: "cancelled" },
+  connection: {
+    connecting: "Connecting",
+    live: "Live",
+    reconnecting: "Reconnecting",
+    polling: "No live connection: updated every few seconds",
+    closed: "Not connected",
+  },
+  stale: "May be out of date",
+  // 100 is for what is complete, so nothing is rounded up to it.
+  percent: (progress) => `${Math.floor(progress)} %`,
+  amount: (done, total, unit) =>
+    [total === undefined ? String(done) : `${done} of ${total}`, plural(unit, total ?? done)].filter(Boolean).join(" "),
+  stageOf: (stage, place, count) => `${stage}, stage ${place} of ${count}`,
+  attempt: (attempt) => `attempt ${attempt}`,
+  remaining: (milliseconds) => (milliseconds < 30_000 ? "any moment now" : `about ${duration(milliseconds)} left`),
+  resumesIn: (milliseconds) =>
+    milliseconds < 1_000 ? "Goes on in a moment" : `Goes on by itself in ${duration(milliseconds)}`,
+  trouble: {
+    gone: "There is no such book, or it is not yours to see.",
+    denied: "You may not see this book.",
+    signed_out: "Your session has ended. Sign in again.",
+    unreachable: "The server does not answer.",
+    refused: "The server refused the question.",
+    bad_answer: "The server's answer makes no sense to this page.",
+  },
+  retry: "Try again",
+  retrying: "Trying again",
+  retryFailed: "That did not work.",
+};
+
+/** What to call where a book stands. `stages` has the pipeline's own names; a plain row has none. */
+export function nameOfState(
+  book: BookRow & { stages?: readonly Stage[] },
+  labels: Labels,
+  state = book.status,
+): string {
+  const own = labels.states[state];
+  if (own !== undefined) return own;
+  if (state === book.status && book.completed_at !== null) return labels.completed;
+  if (state === "FAILED") return labels.failed;
+  if (state === "CANCELLED") return labels.cancelled;
+  return book.stages?.find((stage) => stage.name === state)?.label ?? humane(state);
+}
+
+function humane(name: string): string {
+  const words = name.toLowerCase().replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function plural(unit: string | undefined, count: number): string {
+  if (unit === undefined) return "";
+  return count === 1 || unit.endsWith("s") ? unit : `${unit}s`;
+}
+
+function duration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  if (seconds < 60) return count(seconds, "second");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return count(minutes, "minute");
+  const hours = Math.floor(minutes / 60);
+  const rest = minutes % 60;
+  if (hours < 24)
+    return rest === 0 || hours > 5 ? count(hours, "hour") : `${count(hours, "hour")} ${count(rest, "minute")}`;
+  return count(Math.round(hours / 24), "day");
+}
+
+function count(number: number, unit: string): string {
+  return `${number} ${plural(unit, number)}`;
+}

@@ -1,0 +1,63 @@
+// The stages of a book, and the substeps of the one it is in.
+import type { BookStatus, Stage, Substep } from "../status.js";
+import { Unseen } from "./hidden.js";
+import { Icon } from "./icon.js";
+import { nameOfState, type Labels } from "./labels.js";
+
+export function StageList({ book, labels, showSubsteps }: { book: BookStatus; labels: Labels; showSubsteps: boolean }) {
+  return (
+    <ol className="bindery-stages">
+      {book.stages.map((stage) => {
+        const here = stage.name === book.current_stage && book.completed_at === null;
+        return (
+          <li
+            key={stage.name}
+            className="bindery-stage"
+            data-state={stage.state}
+            aria-current={stage.state === "active" ? "step" : undefined}
+          >
+            <StageLine stage={stage} name={nameOfState(book, labels, stage.name)} labels={labels} />
+            {here && showSubsteps && book.substeps.length > 0 && (
+              <SubstepList substeps={book.substeps} labels={labels} />
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+function StageLine({ stage, name, labels }: { stage: Stage; name: string; labels: Labels }) {
+  const begun = stage.state !== "done" && stage.state !== "pending";
+  return (
+    <span className="bindery-stage-line">
+      <Icon of={stage.state} />
+      <span className="bindery-stage-name">{name}</span>
+      <Unseen>, {labels.stageState[stage.state]}</Unseen>
+      {begun && <span className="bindery-stage-progress"> {labels.percent(stage.progress)}</span>}
+    </span>
+  );
+}
+
+function SubstepList({ substeps, labels }: { substeps: readonly Substep[]; labels: Labels }) {
+  return (
+    <ul className="bindery-substeps">
+      {substeps.map((substep) => (
+        <li key={substep.name} className="bindery-substep" data-state={substep.state}>
+          <Icon of={substep.state} />
+          <span className="bindery-substep-name">{substep.label}</span>
+          <Unseen>, {labels.stageState[substep.state]}</Unseen>
+          {substep.state !== "pending" && <span className="bindery-substep-amount"> {amountOf(substep, labels)}</span>}
+          {substep.state === "active" && substep.message !== undefined && (
+            <span className="bindery-substep-message"> {substep.message}</span>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** How far a substep is: what was counted, where something was. */
+export function amountOf({ done, total, unit, progress }: Substep, labels: Labels): string {
+  return done === undefined ? labels.percent(progress) : labels.amount(done, total, unit);
+}

@@ -1,0 +1,52 @@
+"use client";
+// A badge: where a book stands, in an icon and a word.
+import type { Connection } from "../connection.js";
+import type { BookRow, BookStatus } from "../status.js";
+import { useBookStatus } from "../react/use-book-status.js";
+import { Icon } from "./icon.js";
+import { english, nameOfState, type Labels } from "./labels.js";
+import { toneOf } from "./tone.js";
+
+interface Looks {
+  /** The percentage beside the word, while there is any. */
+  showProgress?: boolean;
+  labels?: Partial<Labels>;
+  className?: string;
+}
+
+/** Either a `bookId`, and the badge watches it by itself; or a `book` that you have, a row of `useBooks` say. */
+export type StatusIndicatorProps = Looks &
+  (
+    | { bookId: string; book?: undefined }
+    | { bookId?: undefined; book: BookRow | BookStatus | null; connection?: Connection; stale?: boolean }
+  );
+
+export function StatusIndicator(props: StatusIndicatorProps) {
+  return props.bookId === undefined ? <Badge {...props} /> : <LiveBadge {...props} />;
+}
+
+function LiveBadge({ bookId, ...looks }: Looks & { bookId: string }) {
+  const { book, connection, stale } = useBookStatus(bookId);
+  return <Badge {...looks} book={book} connection={connection} stale={stale} />;
+}
+
+type BadgeProps = Looks & { book: BookRow | BookStatus | null; connection?: Connection; stale?: boolean };
+
+function Badge({ book, connection, stale = false, showProgress = false, labels, className }: BadgeProps) {
+  const words = { ...english, ...labels };
+  const tone = book === null ? "waiting" : toneOf(book);
+  const health = tone === "quiet" || tone === "stalled" ? words.health[tone] : null;
+  const percent =
+    book !== null && showProgress && (tone === "active" || health !== null)
+      ? words.percent(book.overall_progress)
+      : null;
+  const doubt = stale ? words.stale : connection === "reconnecting" ? words.connection.reconnecting : null;
+  return (
+    <span className={["bindery-status", className].filter(Boolean).join(" ")} data-tone={tone} data-stale={stale}>
+      <Icon of={tone} />
+      <span className="bindery-status-text">
+        {[book === null ? words.loading : nameOfState(book, words), percent, health, doubt].filter(Boolean).join(" · ")}
+      </span>
+    </span>
+  );
+}

@@ -1,0 +1,12 @@
+import type { BookRow, BookStatus } from "../status.js";
+
+/** What a badge is about, in one word: for the icon, and for CSS (`data-tone`). */
+export type Tone = "waiting" | "active" | "quiet" | "stalled" | "failed" | "cancelled" | "done";
+
+export function toneOf(book: BookRow & Partial<Pick<BookStatus, "health">>): Tone {
+  if (book.status === "FAILED") return "failed";
+  if (book.status === "CANCELLED") return "cancelled";
+  if (book.completed_at !== null) return "done";
+  if (book.health === "quiet" || book.health === "stalled") return book.health;
+  return book.overall_progress === 0 ? "waiting" : "active";
+}

@@ -1,0 +1,127 @@
+// One subscription, shared by all who watch its topic, opened again after each loss. Whoever attaches hears what it tells.
+// An old subscription is always gone before the next one of its topic is opened: Supabase gives the same channel for the same name.
+import { backoff } from "./backoff.js";
+import type { Environment } from "./environment.js";
+import type { Ears, Topic, Transport } from "./transport.js";
+
+/** A subscription that held this long was a good one: the next failure is the first again. */
+const HELD_MS = 10_000;
+/** A server that has no such subscription may be replaced by one that does. */
+const UNAVAILABLE_MS = 300_000;
+
+export interface LinkListener extends Ears {
+  /** The newest revision known. */
+  since(): number | null;
+}
+
+export class Link {
+  readonly #listeners = new Set<LinkListener>();
+  #close: (() => Promise<void>) | null = null;
+  #closing: Promise<void> = Promise.resolve();
+  #subscribedAt: number | null = null;
+  #unavailable = false;
+  #failures = 0;
+  #timer: unknown = null;
+  #stopWaking: (() => void) | null = null;
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly topic: Topic,
+    private readonly environment: Environment,
+    /** Nobody is attached and the subscription is closed. */
+    private readonly onIdle: () => void,
+  ) {}
+
+  attach(listener: LinkListener): () => void {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#begin();
+    else if (this.#subscribedAt !== null) listener.subscribed();
+    else if (this.#unavailable) listener.ended("unavailable");
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#end();
+    };
+  }
+
+  /** Resolves when the subscription that was closed last is gone. */
+  get closed(): Promise<void> {
+    return this.#closing;
+  }
+
+  #begin() {
+    this.#unavailable = false;
+    this.#failures = 0;
+    this.#stopWaking = this.environment.onWake(() => {
+      if (this.#timer !== null) void this.#open();
+    });
+    void this.#open();
+  }
+
+  #end() {
+    this.#clearTimer();
+    this.#stopWaking?.();
+    this.#shut();
+    void this.#closing.then(() => {
+      if (this.#listeners.size === 0) this.onIdle();
+    });
+  }
+
+  async #open() {
+    this.#clearTimer();
+    await this.#closing;
+    if (this.#listeners.size === 0 || this.#close !== null) return;
+    // Each attempt has ears of its own, which close for good: what an old one still says is not heard.
+    let heard = true;
+    const tell = (say: (listener: LinkListener) => void) => {
+      if (heard) for (const listener of [...this.#listeners]) say(listener);
+    };
+    const close = this.transport.open(this.topic, this.#since(), {
+      subscribed: () => {
+        if (heard) this.#subscribedAt = this.environment.now();
+        tell((listener) => listener.subscribed());
+      },
+      message: (payload) => tell((listener) => listener.message(payload)),
+      deleted: (bookId) => tell((listener) => listener.deleted(bookId)),
+      doubt: () => tell((listener) => listener.doubt()),
+      ended: (reason) => {
+        if (!heard) return;
+        heard = false;
+        // Before it is told: a listener may detach on hearing it.
+        this.#lost(reason);
+        for (const listener of [...this.#listeners]) listener.ended(reason);
+      },
+    });
+    this.#close = () => {
+      heard = false;
+      return close();
+    };
+  }
+
+  #lost(reason: "lost" | "unavailable") {
+    const held = this.#subscribedAt !== null && this.environment.now() - this.#subscribedAt >= HELD_MS;
+    // The transport may say so while it is still opening; its way to close comes a moment later.
+    queueMicrotask(() => this.#shut());
+    this.#unavailable = reason === "unavailable";
+    this.#failures = held ? 1 : this.#failures + 1;
+    const wait = this.#unavailable ? UNAVAILABLE_MS : backoff(this.#failures, this.environment.random);
+    this.#timer = this.environment.setTimeout(() => void this.#open(), wait);
+  }
+
+  #shut() {
+    this.#subscribedAt = null;
+    const close = this.#close;
+    if (close === null) return;
+    this.#close = null;
+    // A close that fails leaves nothing behind that could be waited for.
+    this.#closing = close().catch(() => undefined);
+  }
+
+  #clearTimer() {
+    this.environment.clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #since(): number | null {
+    const known = [...this.#listeners].map((listener) => listener.since()).filter((revision) => revision !== null);
+    return known.length === 0 ? null : Math.min(...known);
+  }
+}

@@ -1,0 +1,25 @@
+// What the reducers are told, and what they give back.
+import type { BinderyError } from "./errors.js";
+import { bookPatchSchema, type BookPatch } from "./status.js";
+
+/** News, at a moment in milliseconds. */
+export type News<Answer> =
+  | { type: "fetched"; answer: Answer; at: number }
+  | { type: "failed"; error: BinderyError; at: number }
+  | { type: "received"; payload: unknown; at: number }
+  | { type: "deleted"; bookId: string; at: number };
+
+export interface Step<State> {
+  readonly state: State;
+  /** There is a doubt that only an answer can end. */
+  readonly refetch: boolean;
+}
+
+export const settled = <State>(state: State): Step<State> => ({ state, refetch: false });
+export const doubtful = <State>(state: State): Step<State> => ({ state, refetch: true });
+
+/** What a message says; null if it makes no sense. */
+export function readPatch(payload: unknown): BookPatch | null {
+  const read = bookPatchSchema.safeParse(payload);
+  return read.success ? read.data : null;
+}

@@ -1,0 +1,24 @@
+// When what is shown may be out of date: a rule over three values, so that it can be read and tested at one go.
+import type { Connection } from "./connection.js";
+
+export interface Patience {
+  /** Milliseconds without confirmation while subscribed. */
+  live: number;
+  /** Milliseconds without confirmation otherwise. */
+  otherwise: number;
+}
+
+/**
+ * When what was confirmed at `confirmedAt` becomes stale, in milliseconds. An answer and an accepted message confirm;
+ * silence does not. Null: nothing is shown, so nothing can be stale.
+ */
+export function staleFrom(connection: Connection, confirmedAt: number | null, patience: Patience): number | null {
+  if (confirmedAt === null) return null;
+  return confirmedAt + (connection === "live" ? patience.live : patience.otherwise);
+}
+
+/** Whether it is stale. A clock that was set back by more than that says nothing about age, so it counts as stale, too. */
+export function isStale(connection: Connection, confirmedAt: number | null, now: number, patience: Patience): boolean {
+  const from = staleFrom(connection, confirmedAt, patience);
+  return from !== null && confirmedAt !== null && (now >= from || now <= 2 * confirmedAt - from);
+}

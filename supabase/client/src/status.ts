@@ -1,0 +1,175 @@
+// What the database says of a book: types for people, schemas for what arrives.
+// The schemas let unknown keys pass, so that a newer server does not break an older page.
+import * as z from "zod/mini";
+
+/** How alive the work is: `quiet` past half of the stage's `stall_after` without a sign, `stalled` past it. */
+export type Health = "live" | "quiet" | "stalled";
+
+/** A part of the current stage. */
+export interface Substep {
+  name: string;
+  label: string;
+  /** Its share among the substeps of the stage. */
+  weight: number;
+  state: "done" | "active" | "pending";
+  /** Percent, 0 to 100. */
+  progress: number;
+  done?: number | undefined;
+  total?: number | undefined;
+  /** What `done` and `total` count. */
+  unit?: string | undefined;
+  message?: string | undefined;
+}
+
+/** A state of the pipeline in which work is done. */
+export interface Stage {
+  name: string;
+  label: string;
+  state: "done" | "active" | "pending" | "failed" | "cancelled";
+  /** Percent, 0 to 100. */
+  progress: number;
+}
+
+/** Why a book is FAILED. */
+export interface BookError {
+  code?: unknown;
+  [key: string]: unknown;
+}
+
+/** A row of `bindery.book_status`. Times are ISO 8601. */
+export interface BookRow {
+  book_id: string;
+  owner_id: string | null;
+  title: string | null;
+  pipeline: string;
+  pipeline_version: number;
+  /** A state of its pipeline, or `FAILED` or `CANCELLED`. */
+  status: string;
+  /** The state it is in or, once halted, the last one it was in. */
+  current_stage: string;
+  /** Percent of the whole, 0 to 100; 100 only when completed. */
+  overall_progress: number;
+  stage_progress: number;
+  substeps: Substep[];
+  message: string | null;
+  error: BookError | null;
+  /** Which try at the current stage this is. */
+  attempt: number;
+  /** Grows with every visible change. */
+  revision: number;
+  heartbeat_at: string;
+  stage_started_at: string;
+  resume_at: string | null;
+  estimated_completion_at: string | null;
+  metadata: Record<string, unknown>;
+  created_at: string;
+  updated_at: string;
+  completed_at: string | null;
+}
+
+/** What `bindery.get_book_status` gives: the row, all stages, and how alive the work is. */
+export interface BookStatus extends BookRow {
+  stages: Stage[];
+  /** Null once halted or completed. */
+  health: Health | null;
+}
+
+/** A message about a book: its id and revision, and as much of its status as there was room for. */
+export type BookPatch = Pick<BookRow, "book_id" | "revision"> &
+  Partial<BookStatus> & {
+    /** Columns were left out that may have changed. Without it, a missing column is an unchanged one. */
+    partial?: boolean | undefined;
+  };
+
+const text = z.nullable(z.string());
+
+const substep = z.looseObject({
+  name: z.string(),
+  label: z.string(),
+  weight: z.number(),
+  state: z.enum(["done", "active", "pending"]),
+  progress: z.number(),
+  done: z.optional(z.number()),
+  total: z.optional(z.number()),
+  unit: z.optional(z.string()),
+  message: z.optional(z.string()),
+});
+
+const stage = z.looseObject({
+  name: z.string(),
+  label: z.string(),
+  state: z.enum(["done", "active", "pending", "failed", "cancelled"]),
+  progress: z.number(),
+});
+
+const columns = {
+  book_id: z.string(),
+  owner_id: text,
+  title: text,
+  pipeline: z.string(),
+  pipeline_version: z.number(),
+  status: z.string(),
+  current_stage: z.string(),
+  overall_progress: z.number(),
+  stage_progress: z.number(),
+  substeps: z.array(substep),
+  message: text,
+  error: z.nullable(z.record(z.string(), z.unknown())),
+  attempt: z.number(),
+  revision: z.number(),
+  heartbeat_at: z.string(),
+  stage_started_at: z.string(),
+  resume_at: text,
+  estimated_completion_at: text,
+  metadata: z.record(z.string(), z.unknown()),
+  created_at: z.string(),
+  updated_at: z.string(),
+  completed_at: text,
+};
+
+const worked = { stages: z.array(stage), health: z.nullable(z.enum(["live", "quiet", "stalled"])) };
+
+const row = z.looseObject(columns);
+const status = z.looseObject({ ...columns, ...worked });
+const { book_id, revision, ...rest } = { ...columns, ...worked };
+const patch = z.extend(z.partial(z.looseObject(rest)), { book_id, revision, partial: z.optional(z.boolean()) });
+
+export const bookRowSchema: z.ZodMiniType<BookRow> = row;
+export const bookStatusSchema: z.ZodMiniType<BookStatus> = status;
+export const bookPatchSchema: z.ZodMiniType<BookPatch> = patch;
+
+const columnNames = Object.keys(columns) as (keyof BookRow)[];
+
+/** Whether every column of the row is in it. */
+export function isWholeRow(patch: BookPatch): patch is BookPatch & BookRow {
+  return patch.partial !== true && columnNames.every((name) => patch[name] !== undefined);
+}
+
+/** Whether it says all that `get_book_status` does. */
+export function isWholeStatus(patch: BookPatch): patch is BookPatch & BookStatus {
+  return isWholeRow(patch) && patch.stages !== undefined && patch.health !== undefined;
+}
+
+/** The columns that a patch has, without its marks. */
+export function columnsOf(patch: BookPatch): Partial<BookRow> {
+  return Object.fromEntries(columnNames.filter((name) => patch[name] !== undefined).map((name) => [name, patch[name]]));
+}
+
+/** Whether nothing will ever change again: completed, or cancelled. */
+export function isFinal(book: BookRow): boolean {
+  return book.completed_at !== null || book.status === "CANCELLED";
+}
+
+/** 1 where `candidate` speaks of a later registration under the id of `known` (revisions begin anew), -1 of an earlier one. */
+export function compareLives(known: BookRow, candidate: BookPatch): -1 | 0 | 1 {
+  if (candidate.created_at === undefined) return 0;
+  const apart = Date.parse(candidate.created_at) - Date.parse(known.created_at);
+  // Drivers cut times to milliseconds or not; nobody deletes and registers a book within a second.
+  if (apart > 1000) return 1;
+  return apart < -1000 ? -1 : 0;
+}
+
+/** Whether `candidate` says something newer than `known`. */
+export function isNewer(known: BookRow, candidate: BookPatch): boolean {
+  return (compareLives(known, candidate) || candidate.revision - known.revision) > 0;
+}

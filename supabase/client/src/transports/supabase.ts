@@ -1,0 +1,148 @@
+// Supabase: PostgREST to ask, Realtime to listen. Broadcasts on private topics by default, Postgres Changes on demand.
+// SUBSCRIBED does not mean that everything from now on arrives: the `system` message says that, so it raises a doubt.
+import { isRecord, refusal } from "../errors.js";
+import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
+
+export interface SupabaseOptions {
+  /**
+   * - `broadcast` (the default): private topics `book:<id>` and `owner:<id>`, fast, for many readers. A list without an
+   *   owner has no topic; it goes by Postgres Changes.
+   * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), needs no policy on `realtime.messages`.
+   */
+  via?: "broadcast" | "changes";
+  /** The schema that Bindery is installed in. */
+  schema?: string;
+}
+
+/**
+ * What is used of a supabase-js client. Told so loosely that a client with any generated `Database` type fits, and that the
+ * types of supabase-js need not be installed by those who do not use it.
+ */
+export interface SupabaseClientLike {
+  readonly realtime: { setAuth(token?: string | null): Promise<void> };
+  channel(name: string, options?: never): unknown;
+  removeChannel(channel: never): Promise<unknown>;
+  schema(schema: never): unknown;
+}
+
+/** The same, told exactly. */
+interface Supabase {
+  readonly realtime: { setAuth(): Promise<void> };
+  channel(name: string, options: { config: Record<string, unknown> }): Channel;
+  removeChannel(channel: Channel): Promise<unknown>;
+  schema(schema: string): {
+    rpc(name: string, args: Record<string, unknown>, options: { get: boolean }): Question;
+    from(table: string): { select(columns: string, options: { count: "exact" }): Question };
+  };
+}
+
+interface Channel {
+  on(type: string, filter: Record<string, string>, listener: (message: unknown) => void): Channel;
+  subscribe(listener: (status: string) => void): Channel;
+}
+
+interface Question extends PromiseLike<Answer> {
+  eq(column: string, value: string): Question;
+  in(column: string, values: readonly string[]): Question;
+  order(column: string, options: { ascending: boolean }): Question;
+  limit(rows: number): Question;
+  abortSignal(signal: AbortSignal): Question;
+}
+
+interface Answer {
+  data: unknown;
+  error: unknown;
+  status: number;
+  count: number | null;
+}
+
+export function supabaseTransport(client: SupabaseClientLike, options: SupabaseOptions = {}): Transport {
+  const supabase = client as unknown as Supabase;
+  const { via = "broadcast", schema = "bindery" } = options;
+
+  return {
+    async fetchBook(bookId, signal) {
+      // A GET, so that a read replica may answer.
+      const question = supabase.schema(schema).rpc("get_book_status", { book_id: bookId }, { get: true });
+      return checked(await question.abortSignal(signal)).data;
+    },
+
+    async fetchBooks(query, signal) {
+      const { data, count } = checked(await books(query).abortSignal(signal));
+      return { rows: data, total: count };
+    },
+
+    open(topic, _since, ears) {
+      let channel: Channel | null = null;
+      let closed = false;
+      const opening = supabase.realtime
+        // With the token of now: a channel that joins with the one of an hour ago is turned away.
+        .setAuth()
+        .then(() => {
+          if (!closed) channel = join(topic, ears);
+        })
+        .catch(() => ears.ended("lost"));
+      return async () => {
+        closed = true;
+        await opening;
+        if (channel !== null) await supabase.removeChannel(channel);
+      };
+    },
+  };
+
+  function books(query: BooksQuery): Question {
+    let question = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
+    if (query.ownerId !== null) question = question.eq("owner_id", query.ownerId);
+    if (query.pipeline !== null) question = question.eq("pipeline", query.pipeline);
+    if (query.statuses !== null) question = question.in("status", query.statuses);
+    const ascending = !query.descending;
+    return question.order(query.sort, { ascending }).order("book_id", { ascending: true }).limit(query.limit);
+  }
+
+  function join(topic: Topic, ears: Ears): Channel {
+    const name =
+      topic.kind === "book" ? `book:${topic.bookId}` : topic.ownerId === null ? null : `owner:${topic.ownerId}`;
+    const channel =
+      via === "changes" || name === null ? listenToChanges(topic, name ?? "books", ears) : listen(name, ears);
+    channel.on("system", {}, (message) => {
+      if (isRecord(message) && message["status"] === "error") ears.ended("lost");
+      else ears.doubt();
+    });
+    return channel.subscribe((status) => {
+      if (status === "SUBSCRIBED") ears.subscribed();
+      // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel has a new token, so none is left to mend itself.
+      else ears.ended("lost");
+    });
+  }
+
+  function listen(name: string, ears: Ears): Channel {
+    const channel = supabase.channel(name, { config: { private: true, broadcast: { replication_ready: true } } });
+    return channel.on("broadcast", { event: "book_status" }, (message) => {
+      ears.message(isRecord(message) ? message["payload"] : message);
+    });
+  }
+
+  function listenToChanges(topic: Topic, name: string, ears: Ears): Channel {
+    const change = { event: "*", schema, table: "book_status" };
+    const filter =
+      topic.kind === "book"
+        ? `book_id=eq.${topic.bookId}`
+        : topic.ownerId === null
+          ? null
+          : `owner_id=eq.${topic.ownerId}`;
+    const channel = supabase.channel(`bindery:${name}`, { config: { private: false } });
+    return channel.on("postgres_changes", filter === null ? change : { ...change, filter }, (message) => {
+      if (!isRecord(message)) return ears.doubt();
+      const { eventType, new: row, old } = message;
+      if (eventType !== "DELETE") ears.message(row);
+      // Deletions come unfiltered, with nothing but the key.
+      else if (isRecord(old) && typeof old["book_id"] === "string") ears.deleted(old["book_id"]);
+      else ears.doubt();
+    });
+  }
+}
+
+function checked(answer: Answer): Answer {
+  if (answer.error !== null) throw refusal(answer.status, answer.error);
+  return answer;
+}
