@@ -1,6 +1,6 @@
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks; one that is missing, raises, or
--- answers null does not hold. Locks: none of ours.
+-- answers null does not hold; what it did is undone. Locks: none of ours.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = ''
@@ -22,28 +22,44 @@ as $$
 declare
   answer boolean;
 begin
-  execute format('select %s($1)', guard) into answer using book;
-  return answer;
-exception when others then
-  -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
-  if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-    raise;
+  -- A dump restored without owners leaves it to whoever restored, with all of that role's rights.
+  if current_user <> 'bindery_guard' then
+    raise exception using errcode = '55000', message = 'bindery_internal.ask_guard belongs to ' || current_user || ', not to bindery_guard.',
+      hint = 'Run binderyd migrate as the schema''s owner; it gives it back.';
   end if;
-  raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
-  return null;
+  begin
+    execute format('select %s($1)', guard) into answer using book;
+    -- A guard is a question. Whatever it did is undone: settings it left, and what it put off to a moment when others' rights count.
+    raise exception using errcode = 'BD000';
+  exception
+    when sqlstate 'BD000' then
+      return answer;
+    when assert_failure or others then
+      -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
+      if sqlstate in ('40P01', '55P03') or left(sqlstate, 2) in ('53', '57', '58') then
+        raise;
+      end if;
+      raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
+      return null;
+  end;
 end
 $$;
 
--- Only the owner's rights count in a definer function, so its owner is the one who has none.
+-- Only the owner's rights count in a definer function, so its owner is the one who has none. Done anew at each migrate.
 do $$
 begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     execute format('grant bindery_guard to %I', current_user);
-    execute format('grant execute on function bindery_internal.ask_guard(regproc, bindery.book_status) to %I', current_user);
   end if;
   grant create on schema bindery_internal to bindery_guard;
   alter function bindery_internal.ask_guard(regproc, bindery.book_status) owner to bindery_guard;
   revoke create on schema bindery_internal from bindery_guard;
+  if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    execute format('grant execute on function bindery_internal.ask_guard(regproc, bindery.book_status) to %I', current_user);
+  end if;
+exception when insufficient_privilege then
+  raise exception using errcode = '42501', message = sqlerrm,
+    hint = format('Guards run as the role bindery_guard, which must belong to whoever installs. As its maker or a superuser: grant bindery_guard to %I with admin option', current_user);
 end
 $$;
 
@@ -75,6 +91,6 @@ $$;
 comment on function bindery_internal.guard_function(text) is
   'The function a guard names, schema.function or a function of schema public; null where there is none with this argument and result.';
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
-  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
+  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why). Nothing it did stays.';
 comment on function bindery_internal.guard_faults(jsonb) is
   'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';

@@ -56,13 +56,14 @@ begin
 end
 $$;
 
--- A rewind asks for what no edge allows, so whoever makes it says so, in a setting that only lives as long as its UPDATE.
-create or replace function bindery_internal.is_rewinding() returns boolean
+-- A rewind asks for what no edge allows, so whoever makes it says so, in a setting that names the book and only lives as long as its
+-- UPDATE: what triggers of others do to other books meanwhile is no rewind.
+create or replace function bindery_internal.is_rewinding(book_id uuid) returns boolean
 language plpgsql stable parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = 'yes';
+  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
 end
 $$;
 
@@ -74,7 +75,7 @@ declare
   machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
   final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding();
+  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
   summary jsonb;
 begin
@@ -95,7 +96,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes' then
+  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -140,6 +141,6 @@ comment on function bindery_internal.facts(bindery.book_status, jsonb, text) is
   'What the kernel needs to know of a book to judge a change to this status: {substeps_complete, attempts_left, guards?}.';
 comment on function bindery_internal.refused_transition(bindery.book_status, text, boolean, jsonb) is
   'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
-comment on function bindery_internal.is_rewinding() is 'Whether the change of status being made is an operator''s step back (do_transition).';
+comment on function bindery_internal.is_rewinding(uuid) is 'Whether the change of this book''s status that is being made is an operator''s step back (do_transition).';
 comment on function bindery_internal.guard_transition() is
   'Asks the kernel whether the change is allowed, and works out what follows from it: stage, attempt, percent, revision, times.';

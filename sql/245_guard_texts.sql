@@ -27,7 +27,7 @@ for each row execute function bindery_internal.guard_texts();
 -- do_transition has looked at its arguments, and says so by bindery.message_is_new.
 create or replace trigger guard_texts before update of status, title, message, error, metadata on bindery.book_status
 for each row when (
-  coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes'
+  coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text
   and (old.status, old.title, old.message, old.error, old.metadata) is distinct from (new.status, new.title, new.message, new.error, new.metadata))
 execute function bindery_internal.guard_texts();
 

@@ -7,7 +7,7 @@ set search_path = ''
 as $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
+  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding(new.book_id);
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
   -- Where there is nothing to start over, not even the statement's own triggers run.

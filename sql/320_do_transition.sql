@@ -13,6 +13,8 @@ as $$
 declare
   book bindery.book_status;
   refusal jsonb;
+  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
+  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -50,12 +52,13 @@ begin
     end if;
   end if;
   -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', 'yes', true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then 'yes' else '' end, true);
+  perform set_config('bindery.message_is_new', book.book_id::text, true),
+    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
-  perform set_config('bindery.message_is_new', '', true), set_config('bindery.rewinding', '', true);
+  -- A trigger of somebody's may have called us in the midst of another book's change.
+  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
   return null;
 end
 $$;

@@ -37,6 +37,13 @@ begin
 
   -- A plan is for the stage a book is in or will come to, whatever its substeps.
   verdict := bindery_internal.judge(do_plan.book_id, coalesce(do_plan.stage, ''), null);
+  if verdict = 'stale' then
+    -- A FAILED book may go on: what is planned for where it stands, or for later, is for then.
+    select bindery_core.report_verdict(bindery_internal.machine(b.pipeline, b.pipeline_version), b.current_stage, b.current_stage,
+      b.attempt, do_plan.stage, null, null, true) into verdict
+    from bindery.book_status b where b.book_id = do_plan.book_id and b.status = 'FAILED';
+    verdict := coalesce(verdict, 'stale');
+  end if;
   if verdict not in ('accept', 'advance', 'stage_not_reached') then
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;

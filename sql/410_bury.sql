@@ -30,7 +30,7 @@ set search_path = ''
 as $$
   -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and a panic in the kernel. A missing
   -- function, a lost grant, a full disk, a deadlock is the server's, and will be mended there.
-  select not (left(sqlstate, 2) in ('21', '22', '23', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
+  select not (left(sqlstate, 2) in ('21', '22', '23', '27', '2F', '38', '39', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
 $$;
 
 comment on function bindery_internal.bury(text, jsonb) is

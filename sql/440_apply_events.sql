@@ -96,7 +96,7 @@ begin
       applied := applied + counts.applied;
       stale := stale + counts.stale;
       dead := dead + counts.dead;
-    exception when others then
+    exception when assert_failure or others then
       if bindery_internal.is_transient(sqlstate) then
         raise;
       end if;
@@ -107,7 +107,7 @@ begin
           applied := applied + counts.applied;
           stale := stale + counts.stale;
           dead := dead + counts.dead;
-        exception when others then
+        exception when assert_failure or others then
           if bindery_internal.is_transient(sqlstate) then
             raise;
           end if;

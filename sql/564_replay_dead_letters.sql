@@ -13,7 +13,7 @@ begin
     return jsonb_build_object('code', letter.reason, 'message', letter.message);
   end if;
   return bindery_internal.apply_item(letter.payload);
-exception when others then
+exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;

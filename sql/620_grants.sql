@@ -17,7 +17,7 @@ grant update (owner_id, title, status, message, error, metadata) on bindery.book
 grant execute on function
   bindery.get_book_status(uuid), bindery.get_resume_point(uuid), bindery.list_books(integer),
   bindery.status_at(uuid, timestamptz),
-  bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
+  bindery_internal.user_id(), bindery_internal.now(), bindery_internal.may_set_clock(), bindery_internal.machine(text, integer),
   bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.state_of(jsonb, text), bindery_internal.substep_rows(uuid, text, boolean),
   bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
   bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb)

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Event, EventKind, Fail, Heartbeat, Plan, Progress, Transition};
-use crate::machine::{ALL, FAILED, Machine, State};
+use crate::machine::{ALL, FAILED, Machine, State, is_halted};
 use crate::progress::{Row, SubstepProgress, Summary, SummaryError, summarize_rows};
 use crate::report::{Report, Verdict, report_verdict};
 use crate::transition::{Facts, transition_error};
@@ -48,6 +48,8 @@ pub struct Book {
     /// The highest attempt it ever had at each state that it has been in.
     attempts: BTreeMap<String, i32>,
     rows: BTreeMap<String, BTreeMap<String, BookSubstep>>,
+    /// Its stage's rows as they were when it was halted: what it shows until it goes on, whatever is planned meanwhile.
+    halted: Option<BTreeMap<String, BookSubstep>>,
     /// What was shown of the whole and of the stage: no report takes them back.
     shown: (f64, f64),
 }
@@ -62,6 +64,7 @@ impl Book {
             attempt: 1,
             attempts: [(initial.clone(), 1)].into(),
             rows: BTreeMap::new(),
+            halted: None,
             shown: (0.0, 0.0),
         }
     }
@@ -146,7 +149,7 @@ impl Book {
     /// # Errors
     /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
     pub fn summary_of_rows<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
-        let rows = self.rows.get(&self.stage).into_iter().flatten();
+        let rows = self.halted.as_ref().or_else(|| self.rows.get(&self.stage)).into_iter().flatten();
         let rows = rows.map(|(substep, BookSubstep { weight, progress })| Row {
             substep,
             weight: *weight,
@@ -199,6 +202,9 @@ impl Book {
         if !machine.is_over(target) {
             self.enter(target, is_resume);
             self.show(machine, true);
+        } else if is_halted(target) {
+            let rows = self.rows.get(&self.stage).cloned().unwrap_or_default();
+            self.halted.get_or_insert(rows);
         }
         Outcome::Applied
     }
@@ -206,6 +212,7 @@ impl Book {
     /// A resume keeps what is finished or has a checkpoint to go on from; any other way in starts over.
     fn enter(&mut self, stage: &str, is_resume: bool) {
         stage.clone_into(&mut self.stage);
+        self.halted = None;
         let attempt = self.attempts.entry(stage.to_owned()).or_default();
         *attempt = attempt.saturating_add(1);
         self.attempt = *attempt;
@@ -247,7 +254,8 @@ impl Book {
         let Some(stage) = self.working_state(machine, &plan.stage) else {
             return Outcome::rejected(Verdict::UnknownStage.code());
         };
-        if machine.is_over(&self.status) || machine.reaches(&stage.name, &self.stage) {
+        let failed = self.status == FAILED;
+        if (machine.is_over(&self.status) && !failed) || machine.reaches(&stage.name, &self.stage) {
             return Outcome::Stale;
         }
         let rows = self.rows.entry(stage.name.clone()).or_default();
@@ -255,7 +263,10 @@ impl Book {
             let row = rows.entry(substep.name.clone()).or_default();
             row.weight = substep.weight.or(row.weight);
         }
-        self.show(machine, plan.stage == self.stage);
+        // A FAILED book keeps what it shows; the plan is for when it goes on.
+        if !failed {
+            self.show(machine, plan.stage == self.stage);
+        }
         Outcome::Applied
     }
 

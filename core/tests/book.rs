@@ -151,7 +151,7 @@ fn a_plan_gives_a_book_its_own_substeps() {
     for unknown in ["LOST", "COMPLETED", FAILED] {
         assert_eq!(life.event(plan(unknown)), rejected("unknown_stage"));
     }
-    life.fail();
+    life.go(CANCELLED);
     assert_eq!(life.event(plan("ANALYZING")), Outcome::Stale);
 }
 
@@ -390,4 +390,18 @@ proptest! {
             last = life.overall();
         }
     }
+}
+
+#[test]
+fn a_failed_book_takes_a_plan_for_when_it_goes_on() {
+    let mut life = Life::of(comic());
+    life.go("ANALYZING");
+    life.fail();
+    let mut plan =
+        |stage: &str| life.event(json!({"type": "plan", "stage": stage, "substeps": [{"name": "chapter_1"}]}));
+    assert_eq!(plan("CREATING_ARTWORK"), Outcome::Applied);
+    assert_eq!(plan("UPLOADED"), Outcome::Stale);
+    assert!(life.book.rows()["CREATING_ARTWORK"].contains_key("chapter_1"));
+    assert!(!life.book.rows().contains_key("UPLOADED"));
+    assert_eq!(life.place(), (FAILED, "ANALYZING", 1));
 }

@@ -578,22 +578,29 @@ CREATE FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) RET
     AS $$
 #variable_conflict use_column
 begin
-  if not exists (select from bindery.book_status b where b.book_id = status_at.book_id) then
+  if status_at.at is null then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('at', 'is missing', 'Give the moment to look back to.'));
+  elsif not exists (select from bindery.book_status b where b.book_id = status_at.book_id) then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(status_at.book_id));
   end if;
   return (
     select jsonb_build_object('book_id', e.book_id, 'status', e.to_status, 'stage', e.stage, 'attempt', e.attempt,
       'revision', e.revision, 'since', e.at, 'actor', e.actor, 'message', e.message, 'data', e.data)
     from bindery.book_events e
-    where e.book_id = status_at.book_id and e.at <= status_at.at
-    order by e.revision desc limit 1);
+    -- Where the next row goes on from somewhere else, what lay between was pruned, and nobody can tell.
+    left join lateral (
+      select n.from_status from bindery.book_events n
+      where n.book_id = e.book_id and n.revision > e.revision order by n.revision limit 1) n on true
+    where e.book_id = status_at.book_id and e.revision = (
+        select max(l.revision) from bindery.book_events l where l.book_id = status_at.book_id and l.at <= status_at.at)
+      and coalesce(n.from_status, e.to_status) = e.to_status);
 end
 $$;
 
 -- Name: FUNCTION status_at(book_id uuid, at timestamp with time zone); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) IS 'What a book''s status was at a moment, from its history, as one JSON object; null before it was registered or pruned away.
-{book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book.';
+COMMENT ON FUNCTION bindery.status_at(book_id uuid, at timestamp with time zone) IS 'What a book''s status was at a moment, from its history, as one JSON object; null before it was registered, or where that history was pruned.
+{book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book, PT422 bad_input.';
 
 -- Name: sweep(timestamp with time zone); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -602,14 +609,14 @@ CREATE FUNCTION bindery.sweep(now timestamp with time zone DEFAULT NULL::timesta
     SET search_path TO ''
     AS $$
 begin
-  return bindery_internal.sweep(coalesce(sweep.now, bindery_internal.now()));
+  return bindery_internal.sweep(sweep.now);
 end
 $$;
 
 -- Name: FUNCTION sweep(now timestamp with time zone); Type: COMMENT; Schema: bindery; Owner: -
 
 COMMENT ON FUNCTION bindery.sweep(now timestamp with time zone) IS 'Fails books that have been silent for longer than their stage''s stall_after, and resumes FAILED ones that are due; up to 500 of each.
-{stalled, resumed, waiting_for}. No book is called stalled while waiting_for names streams: their relay has no lease, or has never caught up; and silence counts only up to the moment to which every relay has caught up. Call it every few seconds (binderyd does); two at once: the second does nothing. now: the moment to judge by, the clock''s unless given. PT422 bad_input.';
+{stalled, resumed, waiting_for}. No book is called stalled while waiting_for names streams: their relay has no lease, or has never caught up; and silence counts only up to the moment to which every relay has caught up. Call it every few seconds (binderyd does); two at once: the second does nothing. now: the moment to judge by, the clock''s unless given (only the schema''s owner may name one that has not come). PT422 bad_input.';
 
 -- Name: outbox; Type: TABLE; Schema: bindery; Owner: -
 
@@ -845,7 +852,7 @@ begin
       applied := applied + counts.applied;
       stale := stale + counts.stale;
       dead := dead + counts.dead;
-    exception when others then
+    exception when assert_failure or others then
       if bindery_internal.is_transient(sqlstate) then
         raise;
       end if;
@@ -856,7 +863,7 @@ begin
           applied := applied + counts.applied;
           stale := stale + counts.stale;
           dead := dead + counts.dead;
-        exception when others then
+        exception when assert_failure or others then
           if bindery_internal.is_transient(sqlstate) then
             raise;
           end if;
@@ -1053,21 +1060,32 @@ CREATE FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_stat
 declare
   answer boolean;
 begin
-  execute format('select %s($1)', guard) into answer using book;
-  return answer;
-exception when others then
-  -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
-  if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-    raise;
+  -- A dump restored without owners leaves it to whoever restored, with all of that role's rights.
+  if current_user <> 'bindery_guard' then
+    raise exception using errcode = '55000', message = 'bindery_internal.ask_guard belongs to ' || current_user || ', not to bindery_guard.',
+      hint = 'Run binderyd migrate as the schema''s owner; it gives it back.';
   end if;
-  raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
-  return null;
+  begin
+    execute format('select %s($1)', guard) into answer using book;
+    -- A guard is a question. Whatever it did is undone: settings it left, and what it put off to a moment when others' rights count.
+    raise exception using errcode = 'BD000';
+  exception
+    when sqlstate 'BD000' then
+      return answer;
+    when assert_failure or others then
+      -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
+      if sqlstate in ('40P01', '55P03') or left(sqlstate, 2) in ('53', '57', '58') then
+        raise;
+      end if;
+      raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
+      return null;
+  end;
 end
 $_$;
 
 -- Name: FUNCTION ask_guard(guard regproc, book bindery.book_status); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_status) IS 'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
+COMMENT ON FUNCTION bindery_internal.ask_guard(guard regproc, book bindery.book_status) IS 'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why). Nothing it did stays.';
 
 -- Name: attempts_left(jsonb, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1269,6 +1287,13 @@ begin
 
   -- A plan is for the stage a book is in or will come to, whatever its substeps.
   verdict := bindery_internal.judge(do_plan.book_id, coalesce(do_plan.stage, ''), null);
+  if verdict = 'stale' then
+    -- A FAILED book may go on: what is planned for where it stands, or for later, is for then.
+    select bindery_core.report_verdict(bindery_internal.machine(b.pipeline, b.pipeline_version), b.current_stage, b.current_stage,
+      b.attempt, do_plan.stage, null, null, true) into verdict
+    from bindery.book_status b where b.book_id = do_plan.book_id and b.status = 'FAILED';
+    verdict := coalesce(verdict, 'stale');
+  end if;
   if verdict not in ('accept', 'advance', 'stage_not_reached') then
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
@@ -1469,6 +1494,8 @@ CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, mes
 declare
   book bindery.book_status;
   refusal jsonb;
+  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
+  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -1506,12 +1533,13 @@ begin
     end if;
   end if;
   -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', 'yes', true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then 'yes' else '' end, true);
+  perform set_config('bindery.message_is_new', book.book_id::text, true),
+    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
-  perform set_config('bindery.message_is_new', '', true), set_config('bindery.rewinding', '', true);
+  -- A trigger of somebody's may have called us in the midst of another book's change.
+  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
   return null;
 end
 $$;
@@ -1748,7 +1776,7 @@ declare
   machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
   final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding();
+  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
   summary jsonb;
 begin
@@ -1769,7 +1797,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes' then
+  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -1879,20 +1907,20 @@ $_$;
 
 COMMENT ON FUNCTION bindery_internal.is_position("position" text) IS 'Whether this is the id of a stream''s entry: two unsigned 64-bit numbers; null where it is not even of the form.';
 
--- Name: is_rewinding(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: is_rewinding(uuid); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.is_rewinding() RETURNS boolean
+CREATE FUNCTION bindery_internal.is_rewinding(book_id uuid) RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path TO ''
     AS $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = 'yes';
+  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
 end
 $$;
 
--- Name: FUNCTION is_rewinding(); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION is_rewinding(book_id uuid); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.is_rewinding() IS 'Whether the change of status being made is an operator''s step back (do_transition).';
+COMMENT ON FUNCTION bindery_internal.is_rewinding(book_id uuid) IS 'Whether the change of this book''s status that is being made is an operator''s step back (do_transition).';
 
 -- Name: is_transient(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1902,7 +1930,7 @@ CREATE FUNCTION bindery_internal.is_transient(sqlstate text) RETURNS boolean
     AS $$
   -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and a panic in the kernel. A missing
   -- function, a lost grant, a full disk, a deadlock is the server's, and will be mended there.
-  select not (left(sqlstate, 2) in ('21', '22', '23', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
+  select not (left(sqlstate, 2) in ('21', '22', '23', '27', '2F', '38', '39', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
 $$;
 
 -- Name: FUNCTION is_transient(sqlstate text); Type: COMMENT; Schema: bindery_internal; Owner: -
@@ -2079,20 +2107,41 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) IS 'The compiled machine of this version of the pipeline; null where there is none.';
 
+-- Name: may_set_clock(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.may_set_clock() RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  -- The session's own user: what it became by SET ROLE or a definer function counts for nothing.
+  return pg_has_role(session_user, (select n.nspowner from pg_catalog.pg_namespace n where n.nspname = 'bindery_internal'), 'member');
+end
+$$;
+
+-- Name: FUNCTION may_set_clock(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.may_set_clock() IS 'Whether the session belongs to the schema''s owner, or to a superuser: who may say what time it is.';
+
 -- Name: now(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.now() RETURNS timestamp with time zone
     LANGUAGE plpgsql PARALLEL SAFE
     SET search_path TO ''
     AS $$
+declare
+  setting constant text := coalesce(current_setting('bindery.now', true), '');
 begin
-  return coalesce(nullif(current_setting('bindery.now', true), '')::timestamptz, clock_timestamp());
+  if setting <> '' and bindery_internal.may_set_clock() then
+    return setting::timestamptz;
+  end if;
+  return clock_timestamp();
 end
 $$;
 
 -- Name: FUNCTION now(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.now() IS 'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where it is set.';
+COMMENT ON FUNCTION bindery_internal.now() IS 'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where the schema''s owner has set it.';
 
 -- Name: pace_of(jsonb, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2266,7 +2315,7 @@ CREATE FUNCTION bindery_internal.record_transition() RETURNS trigger
     AS $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
+  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding(new.book_id);
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
   -- Where there is nothing to start over, not even the statement's own triggers run.
@@ -2748,7 +2797,7 @@ begin
     return jsonb_build_object('code', letter.reason, 'message', letter.message);
   end if;
   return bindery_internal.apply_item(letter.payload);
-exception when others then
+exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
@@ -2956,11 +3005,14 @@ COMMENT ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resu
 
 -- Name: sweep(timestamp with time zone); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.sweep(moment timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION bindery_internal.sweep(given timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
+  clock constant timestamptz := bindery_internal.now();
+  -- A moment that has not come would fail books for silence to be.
+  moment constant timestamptz := case when bindery_internal.may_set_clock() then coalesce(given, clock) else least(given, clock) end;
   waiting_for jsonb;
   heard_until timestamptz;
   stalled integer := 0;
@@ -2979,7 +3031,7 @@ begin
   -- An event that waits in a stream is a sign of life that has not got here yet.
   select least(moment, min(c.caught_up_at)),
     coalesce(jsonb_agg(c.stream order by c.stream) filter (
-      where c.holder is null or c.lease_expires_at <= bindery_internal.now() or c.caught_up_at is null), '[]')
+      where c.holder is null or c.lease_expires_at <= clock or c.caught_up_at is null), '[]')
   into heard_until, waiting_for
   from bindery.relay_cursors c;
 
@@ -2991,9 +3043,11 @@ begin
       select (bindery_internal.state_of(p.machine, b.status) ->> 'stall_after')::double precision as stall_after) s
     where b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')
       and heard_until - b.heartbeat_at > s.stall_after * interval '1 second' and waiting_for = '[]'
-    order by b.book_id limit 500
+    order by b.book_id
     for no key update of b skip locked
   loop
+    -- What could not be failed does not count: it would keep the others out for ever.
+    exit when stalled >= 500;
     -- One that raises (a trigger of somebody's own, say) holds up no other.
     begin
       refusal := bindery_internal.do_transition(book.book_id, 'FAILED',
@@ -3001,7 +3055,7 @@ begin
         error => jsonb_build_object(
           'code', 'stalled', 'stage', book.status, 'stall_after', book.stall_after, 'heartbeat_at', book.heartbeat_at));
       stalled := stalled + case when refusal is null then 1 else 0 end;
-    exception when others then
+    exception when assert_failure or others then
       raise warning 'Book % is silent, but could not be failed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
     end;
   end loop;
@@ -3010,14 +3064,15 @@ begin
     select b.book_id, b.attempt, b.current_stage
     from bindery.book_status b
     where b.resume_at <= moment and b.status = 'FAILED'
-    order by b.resume_at, b.book_id limit 500
+    order by b.resume_at, b.book_id
     for no key update skip locked
   loop
+    exit when resumed >= 500;
     begin
       refusal := bindery_internal.do_resume(book.book_id,
         message => format('Attempt %s at %s failed; its retry_after is over.', book.attempt, book.current_stage));
       resumed := resumed + case when refusal is null then 1 else 0 end;
-    exception when others then
+    exception when assert_failure or others then
       raise warning 'Book % is due, but could not be resumed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
     end;
   end loop;
@@ -3026,9 +3081,9 @@ begin
 end
 $$;
 
--- Name: FUNCTION sweep(moment timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION sweep(given timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) IS 'See bindery.sweep.';
+COMMENT ON FUNCTION bindery_internal.sweep(given timestamp with time zone) IS 'See bindery.sweep.';
 
 -- Name: take_outbox(integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -3610,7 +3665,7 @@ CREATE TRIGGER guard_columns BEFORE UPDATE OF book_id, pipeline, pipeline_versio
 
 -- Name: book_status guard_texts; Type: TRIGGER; Schema: bindery; Owner: -
 
-CREATE TRIGGER guard_texts BEFORE UPDATE OF status, title, message, error, metadata ON bindery.book_status FOR EACH ROW WHEN (((COALESCE(current_setting('bindery.message_is_new'::text, true), ''::text) <> 'yes'::text) AND (((((old.status IS DISTINCT FROM new.status) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)))) EXECUTE FUNCTION bindery_internal.guard_texts();
+CREATE TRIGGER guard_texts BEFORE UPDATE OF status, title, message, error, metadata ON bindery.book_status FOR EACH ROW WHEN (((COALESCE(current_setting('bindery.message_is_new'::text, true), ''::text) <> (old.book_id)::text) AND (((((old.status IS DISTINCT FROM new.status) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)))) EXECUTE FUNCTION bindery_internal.guard_texts();
 
 -- Name: book_status guard_texts_of_new; Type: TRIGGER; Schema: bindery; Owner: -
 
@@ -4135,9 +4190,9 @@ REVOKE ALL ON FUNCTION bindery_internal.is_after(a text, b text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION bindery_internal.is_position("position" text) FROM PUBLIC;
 
--- Name: FUNCTION is_rewinding(); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION is_rewinding(book_id uuid); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.is_rewinding() FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.is_rewinding(book_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION is_transient(sqlstate text); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4173,6 +4228,12 @@ GRANT ALL ON FUNCTION bindery_internal.latest_version(pipeline text) TO service_
 REVOKE ALL ON FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.machine(pipeline text, pipeline_version integer) TO service_role;
+
+-- Name: FUNCTION may_set_clock(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.may_set_clock() FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.may_set_clock() TO authenticated;
+GRANT ALL ON FUNCTION bindery_internal.may_set_clock() TO service_role;
 
 -- Name: FUNCTION now(); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4298,11 +4359,11 @@ REVOKE ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, r
 GRANT ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.substep_rows(book_id uuid, stage text, resuming boolean) TO service_role;
 
--- Name: FUNCTION sweep(moment timestamp with time zone); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION sweep(given timestamp with time zone); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) TO service_role;
-GRANT ALL ON FUNCTION bindery_internal.sweep(moment timestamp with time zone) TO bindery_relay;
+REVOKE ALL ON FUNCTION bindery_internal.sweep(given timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.sweep(given timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.sweep(given timestamp with time zone) TO bindery_relay;
 
 -- Name: FUNCTION take_outbox(max_rows integer); Type: ACL; Schema: bindery_internal; Owner: -
 

@@ -1,6 +1,6 @@
 begin;
 \ir helpers.psql
-select plan(44);
+select plan(48);
 create function tap.plan_it(n integer, stage text, substeps text) returns text language sql volatile as $$
   select tap.outcome(format('select bindery.plan_substeps(%L, %L, %L)', tap.id(n), stage, substeps));
 $$;
@@ -53,6 +53,12 @@ from (values (null), ('{}'), ('"a"'), ('[1]'), ('[null]'), ('[["a"]]'), ('[{"wei
 select is(tap.plan_it(2, 'ANALYZING', '[]'), 'ok', 'an empty plan is one');
 select is(tap.snapshot(2), (select s from before), 'none of these changed anything');
 select is(tap.plan_it(2, 'ANALYZING', (select jsonb_agg(jsonb_build_object('name', 's' || n))::text from generate_series(1, 10000) n)), 'ok', '10,000 substeps are taken');
+
+-- A FAILED book may go on: what is planned for it meanwhile is kept.
+select tap.book(60, '{ANALYZING,FAILED}');
+select is(tap.outcome(format('select bindery.plan_substeps(%L, %L, %L)', tap.id(60), stage, '[{"name": "chapter_1", "weight": 3}]')), 'ok', 'a FAILED book takes a plan for ' || stage)
+from unnest(array['ANALYZING', 'CREATING_ARTWORK', 'UPLOADED']) stage;
+select is((select array_agg(g.stage order by 1) from bindery.book_progress g where g.book_id = tap.id(60)), '{ANALYZING,CREATING_ARTWORK}', 'and keeps it, but for a stage it has left');
 
 select * from finish();
 rollback;

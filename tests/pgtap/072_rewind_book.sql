@@ -1,7 +1,7 @@
 begin;
 \ir helpers.psql
 -- An operator's step back, and coming back to a stage by rework: in both the stage starts over as its next attempt.
-select plan(50);
+select plan(53);
 select bindery.define_pipeline('loops', '{"auto_advance": true, "states": [{"name": "START"},
   {"name": "DRAFTING", "weight": 1, "substeps": [{"name": "one"}, {"name": "two"}]},
   {"name": "CHECKING", "weight": 1, "rework": ["DRAFTING"], "next": [{"to": "DONE", "guard": "substeps_complete"}, "MENDING"], "substeps": [{"name": "look"}]},
@@ -86,6 +86,19 @@ select is(tap.outcome(format('select bindery.%s(%L, expected_revision => 1)', f,
 from unnest(array['resume_book', 'cancel_book', 'fail_book']) f;
 select is(tap.outcome(format('select bindery.plan_substeps(%L, ''CHECKING'', ''[{"name": "a"}]'', 1)', tap.id(4))), 'PT409 stale_revision', 'so does plan_substeps');
 select is(tap.outcome(format('update bindery.book_status set status = ''START'' where book_id = %L', tap.id(4))), 'PT409 illegal_transition', 'a plain UPDATE is no rewind');
+
+-- A trigger of somebody's own that changes another book in the midst of a rewind.
+select tap.book(20, '{DRAFTING,CHECKING}', 'loops'), tap.book(21, '{DRAFTING}', 'loops'), tap.book(22, '{DRAFTING}', 'loops');
+create function tap.cascade() returns trigger language plpgsql as $$
+begin
+  perform bindery.cancel_book(tap.id(21));
+  update bindery.book_status set status = 'FAILED' where book_id = tap.id(22);
+  return null;
+end $$;
+create trigger a_cascade after update of status on bindery.book_status for each row when (old.book_id = '00000000-0000-4000-8000-000000000020') execute function tap.cascade();
+select is(tap.rewind(20, 'DRAFTING'), 'ok', 'a rewind that sets off other changes');
+select is(tap.last_event(20), 'rewind CHECKING->DRAFTING attempt 2: ', 'is still a rewind');
+select is(tap.last_event(21) || tap.last_event(22), 'cancel DRAFTING->CANCELLED attempt 1: fail DRAFTING->FAILED attempt 1: ', 'and they are none');
 
 select * from finish();
 rollback;

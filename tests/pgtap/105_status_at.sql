@@ -1,7 +1,7 @@
 -- status_at: what the history says of a moment.
 begin;
 \ir helpers.psql
-select plan(8);
+select plan(14);
 
 select tap.clock('2030-01-01 12:00+00');
 select tap.book(1);
@@ -25,5 +25,12 @@ set local role authenticated;
 select is(tap.outcome(format('select bindery.status_at(%L, now())', tap.id(1))), 'PT404 unknown_book', 'nor is one that is somebody else''s');
 
 reset role;
+select is(tap.outcome(format('select bindery.status_at(%L, null)', tap.id(1))), 'PT422 bad_input', 'no moment is refused');
+-- What was pruned nobody can tell; what is left is told.
+select tap.clock('2030-01-01 16:00+00');
+select from bindery.transition_book(tap.id(1), 'GENERATING_SCENES');
+select bindery.prune_events('2030-01-01 17:00+00') > 0 as pruned \gset
+select is(bindery.status_at(tap.id(1), at::timestamptz) ->> 'status', status, format('after pruning, at %s: %s', at, coalesce(status, 'unknown')))
+from (values ('2030-01-01 12:30+00', null), ('2030-01-01 13:30+00', null), ('2030-01-01 14:30+00', null), ('2030-01-01 15:30+00', 'ANALYZING'), ('2030-01-01 16:30+00', 'GENERATING_SCENES')) v(at, status);
 select * from finish();
 rollback;

@@ -13,7 +13,7 @@ insert into may_call values
   -- what reading stands on
   ('bindery_core.summarize(jsonb,text,text,jsonb)', 'as'), ('bindery_internal.error(text,text,text,text,jsonb)', 'as'),
   ('bindery_internal.health(bindery.book_status,jsonb,timestamp with time zone)', 'as'), ('bindery_internal.kept(boolean,bindery.book_progress)', 'as'),
-  ('bindery_internal.machine(text,integer)', 'as'), ('bindery_internal.state_of(jsonb,text)', 'as'), ('bindery_internal.now()', 'as'), ('bindery_internal.raise_error(jsonb)', 'as'),
+  ('bindery_internal.machine(text,integer)', 'as'), ('bindery_internal.state_of(jsonb,text)', 'as'), ('bindery_internal.now()', 'as'), ('bindery_internal.may_set_clock()', 'as'), ('bindery_internal.raise_error(jsonb)', 'as'),
   ('bindery_internal.substep_rows(uuid,text,boolean)', 'as'), ('bindery_internal.unknown_book(uuid)', 'as'), ('bindery_internal.user_id()', 'as'),
   -- writing: the service
   ('bindery.define_pipeline(text,jsonb)', 's'), ('bindery_internal.define_pipeline(text,jsonb)', 's'),

@@ -13,6 +13,7 @@
 //! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
 //! | `model` | many sessions doing anything at all, and the rules doing it again |
+//! | `roles` | the relay's role, in sessions of its own |
 //! | `migrate` | installing the schema, and the command line |
 //! | `upgrade` | from an older version of the schema, with its books |
 //! | `dump` | the golden file, and a copy in another server |
@@ -41,6 +42,7 @@ mod outage;
 mod pipeline;
 mod produce;
 mod retention;
+mod roles;
 mod support;
 mod sweep;
 mod upgrade;
