@@ -48,7 +48,8 @@ function client(key, bearer) {
 }
 
 export const anon = client(publishable);
-export const service = client(secret);
+// With the key alone this server asks Postgres as its superuser; a token makes it switch to the role.
+export const service = client(secret, token({ role: 'service_role' }));
 /** @param {string} sub */
 export const user = (sub) => client(publishable, token({ role: 'authenticated', sub }));
 
