@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test lint load bench clean
+.PHONY: help setup build demo dev dev-stop env test test-pg golden lint load bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,12 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+
+test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
+	@scripts/test-pg.sh $(PG)
+
+golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
+	BINDERY_GOLDEN=renew cargo test -p bindery-tests --test e2e golden
 
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check

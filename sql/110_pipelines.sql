@@ -23,28 +23,3 @@ comment on column bindery.pipelines.version is 'Counts from 1; a book stays on t
 comment on column bindery.pipelines.definition is 'What was given to define_pipeline.';
 comment on column bindery.pipelines.machine is 'The definition compiled by the kernel.';
 comment on column bindery.pipelines.created_at is 'When this version was defined.';
-
-create or replace function bindery_internal.machine(pipeline text, pipeline_version integer) returns jsonb
-language plpgsql stable parallel safe security definer
-set search_path = ''
-as $$
-begin
-  return (select p.machine from bindery.pipelines p where p.name = pipeline and p.version = pipeline_version);
-end
-$$;
-
-create or replace function bindery_internal.refuse_pipeline_change() returns trigger
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform bindery_internal.raise_error(bindery_internal.error('PT409', 'pipeline_is_immutable',
-    format('Version %s of the pipeline %s is fixed.', old.version, old.name),
-    'Define the next version with bindery.define_pipeline; books keep the version they began with.',
-    jsonb_build_object('pipeline', old.name, 'version', old.version)));
-  return null;
-end
-$$;
-
-create or replace trigger pipeline_is_immutable before update on bindery.pipelines
-for each row execute function bindery_internal.refuse_pipeline_change();

@@ -25,20 +25,6 @@ create index book_events_prunable on bindery.book_events (at) where kind not in 
 
 alter table bindery.book_events enable row level security;
 
-create or replace function bindery_internal.refuse_history_change() returns trigger
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform bindery_internal.raise_error(bindery_internal.error('PT409', 'history_is_append_only',
-    'The history of a book is never rewritten.', 'Make the change itself; it will be recorded.'));
-  return null;
-end
-$$;
-
-create or replace trigger history_is_append_only before update on bindery.book_events
-for each row execute function bindery_internal.refuse_history_change();
-
 comment on table bindery.book_events is 'The history: one row for every change of a book''s status, never updated.';
 comment on column bindery.book_events.id is 'Grows with time; not without gaps.';
 comment on column bindery.book_events.book_id is 'The book.';

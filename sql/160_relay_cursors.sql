@@ -36,17 +36,3 @@ comment on column bindery.relay_cursors.created_at is 'When the stream was first
 comment on column bindery.relay_cursors.caught_up_at is
   'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
 seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
-
--- Streams that were forgotten, each with its last epoch. One that is acquired again goes on above it: a relay that slept through all
--- of that must not find its own epoch in force again.
-create table bindery_internal.forgotten_streams (
-  stream text not null,
-  epoch bigint not null,
-  constraint forgotten_streams_pkey primary key (stream)
-);
-
-alter table bindery_internal.forgotten_streams enable row level security;
-
-comment on table bindery_internal.forgotten_streams is 'Streams that bindery.forget_stream deleted and nobody has acquired since.';
-comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
-comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';

@@ -30,13 +30,12 @@ end
 $$;
 
 create or replace function bindery_internal.refused_transition(
-  book bindery.book_status, to_status text, rewinding boolean default false
+  book bindery.book_status, to_status text, rewinding boolean, machine jsonb
 ) returns jsonb
 language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
   -- Facts can only allow more: what is allowed without any need not have them worked out.
   reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
     case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
@@ -82,7 +81,7 @@ begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding));
+  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding, machine));
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -139,7 +138,7 @@ execute function bindery_internal.guard_transition();
 
 comment on function bindery_internal.facts(bindery.book_status, jsonb, text) is
   'What the kernel needs to know of a book to judge a change to this status: {substeps_complete, attempts_left, guards?}.';
-comment on function bindery_internal.refused_transition(bindery.book_status, text, boolean) is
+comment on function bindery_internal.refused_transition(bindery.book_status, text, boolean, jsonb) is
   'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
 comment on function bindery_internal.is_rewinding() is 'Whether the change of status being made is an operator''s step back (do_transition).';
 comment on function bindery_internal.guard_transition() is

@@ -25,7 +25,7 @@ as $$
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt));
+    transition_book.attempt, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
@@ -86,7 +86,8 @@ as $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt, coalesce(fail_book.error, '{}')));
+    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision, fail_book.attempt,
+    coalesce(fail_book.error, '{}'), asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;
@@ -116,7 +117,8 @@ comment on function bindery.plan_substeps(uuid, text, jsonb, bigint) is
   'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 10,000; gives its row.
 Planning again changes weights, never progress. PT404 unknown_book or unknown_stage, PT409 stale_revision, PT422 bad_input.';
 comment on function bindery.heartbeat(uuid, integer) is
-  'Says that a book''s service is alive. PT404 unknown_book, PT409 attempt_ahead.';
+  'Says that a book''s service is alive.
+PT404 unknown_book, PT409 attempt_ahead.';
 comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer) is
   'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}); with "retry": false the book waits for a person, else sweep resumes it where its stage says retry_after and attempts are left. A worker gives its attempt: from an earlier one than the book''s the call has no effect. PT404 unknown_book, PT409 illegal_transition, stale_revision or attempt_ahead, PT422 bad_input.';

@@ -9,10 +9,11 @@ as $$
 #variable_conflict use_column
 begin
   perform bindery_internal.raise_error(bindery_internal.do_transition(
-    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision));
+    cancel_book.book_id, 'CANCELLED', cancel_book.message, cancel_book.expected_revision, asking_first => false));
   return query select b.* from bindery.book_status b where b.book_id = cancel_book.book_id;
 end
 $$;
 
 comment on function bindery.cancel_book(uuid, text, bigint) is
-  'Stops a book for good, where it is; gives its row. PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';
+  'Stops a book for good, where it is; gives its row.
+PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';

@@ -44,6 +44,7 @@ declare
   id constant text := pipeline_xstate.name;
   initial constant text := machine #>> '{states,0,name}';
 begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('name', pipeline_xstate.name, 63));
   if machine is null then
     perform bindery_internal.raise_error(bindery_internal.unknown_pipeline(coalesce(id, '(null)'), pipeline_xstate.version));
   end if;

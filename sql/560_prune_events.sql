@@ -1,6 +1,6 @@
 -- prune_events: deletes old history, in small batches that block nobody.
 -- Invariants: each book keeps its newest row, and the one that says how it ended, so that where it stands can always be told from
--- the history. Locks: skips rows that somebody else is deleting.
+-- the history; until it has ended also the newest of each stage, by which attempts are counted (last_attempt). Locks: skips rows that somebody else is deleting.
 create or replace function bindery_internal.check_pruning(before timestamptz, batch integer) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -27,7 +27,10 @@ begin
   where e.id in (
     select c.id from bindery.book_events c
     where c.at < prune_events.before and c.kind not in ('complete', 'cancel')
-      and exists (select from bindery.book_events n where n.book_id = c.book_id and n.revision > c.revision)
+      -- The newest row of a stage has its highest attempt, which is never given again while the book may come back there.
+      and exists (
+        select from bindery.book_events n
+        where n.book_id = c.book_id and n.revision > c.revision and (n.stage = c.stage or n.kind in ('complete', 'cancel')))
     order by c.at limit prune_events.batch
     for update skip locked);
   get diagnostics pruned = row_count;
@@ -49,4 +52,4 @@ comment on function bindery_internal.check_pruning(timestamptz, integer) is
 comment on function bindery_internal.prune_events(timestamptz, integer) is 'See bindery.prune_events.';
 comment on function bindery.prune_events(timestamptz, integer) is
   'Deletes up to batch (1 to 100,000) rows of history older than a moment, and gives how many; call it until it gives 0.
-Each book keeps its newest row, and the one that says how it ended. PT422 bad_input.';
+Each book keeps its newest row, and the one that says how it ended; until then also the newest of each stage. PT422 bad_input.';

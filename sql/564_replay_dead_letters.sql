@@ -40,6 +40,9 @@ begin
   applied := 0;
   stale := 0;
   dead := 0;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stream', replay_dead_letters.stream, 512),
+    bindery_internal.refused_text('reason', replay_dead_letters.reason, 63)));
   if replay_dead_letters.max_letters is null or replay_dead_letters.max_letters not between 1 and 10000 then
     perform bindery_internal.raise_error(bindery_internal.bad_input('max_letters', 'is not between 1 and 10,000', 'Give how many letters a call may replay.'));
   elsif not pg_try_advisory_xact_lock(hashtextextended('bindery.dead_letters', 0)) then

@@ -27,7 +27,7 @@ to authenticated, service_role;
 grant execute on function
   bindery.define_pipeline(text, jsonb), bindery_internal.define_pipeline(text, jsonb),
   bindery.register_book(uuid, uuid, text, text, jsonb), bindery_internal.do_register(uuid, uuid, text, text, jsonb),
-  bindery.transition_book(uuid, text, text, bigint, integer), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb, boolean),
+  bindery.transition_book(uuid, text, text, bigint, integer), bindery_internal.do_transition(uuid, text, text, bigint, integer, jsonb, boolean, boolean),
   bindery.report_progress(uuid, text, double precision, double precision, double precision, text, text, jsonb, text, integer),
   bindery_internal.do_report(jsonb),
   bindery.plan_substeps(uuid, text, jsonb, bigint), bindery_internal.do_plan(uuid, text, jsonb, bigint),
@@ -64,6 +64,7 @@ grant execute on function
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
 to service_role;
 -- What is refused before a book is looked at.
+grant execute on function bindery_internal.refused_attempt() to service_role;
 grant execute on function
-  bindery_internal.refused_attempt(), bindery_internal.bad_input(text, text, text)
-to service_role;
+  bindery_internal.bad_input(text, text, text), bindery_internal.refused_text(text, text, integer)
+to authenticated, service_role;

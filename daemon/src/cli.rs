@@ -55,7 +55,7 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Install or upgrade the schema.
     Migrate(MigrateOptions),
-    /// Print the schema as one SQL file, for supabase/migrations/.
+    /// Print the schema, or an upgrade of it, as one SQL file, for supabase/migrations/.
     Migration(MigrationOptions),
     /// Show the books live in the terminal; plain lines where there is none.
     Watch(WatchOptions),
@@ -78,6 +78,9 @@ pub struct MigrateOptions {
     /// there, else native where the server offers the extension.
     #[arg(long, env = "BINDERY_KERNEL", value_enum)]
     pub kernel: Option<Kernel>,
+    /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest. There is no way back.
+    #[arg(long, value_parser = version)]
+    pub to: Option<i32>,
 }
 
 /// Options of `migration`.
@@ -86,6 +89,9 @@ pub struct MigrationOptions {
     /// The rules' implementation.
     #[arg(long, env = "BINDERY_KERNEL", value_enum, default_value_t = Kernel::Native)]
     pub kernel: Kernel,
+    /// Print only what a schema of this version lacks, the kernel included.
+    #[arg(long, value_parser = older_version)]
+    pub from: Option<i32>,
 }
 
 /// Options of `run`.
@@ -133,6 +139,20 @@ pub struct WatchOptions {
     /// End once every book shown is completed or cancelled.
     #[arg(long)]
     pub until_done: bool,
+}
+
+/// A version of the schema.
+fn version(text: &str) -> Result<i32, String> {
+    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
+    let version = text.parse().ok().filter(|version| (1..=newest).contains(version));
+    version.ok_or_else(|| format!("the versions are 1 to {newest}"))
+}
+
+/// One that something can be upgraded from.
+fn older_version(text: &str) -> Result<i32, String> {
+    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
+    let version = version(text)?;
+    if version < newest { Ok(version) } else { Err(format!("{newest} is the newest version")) }
 }
 
 /// The names that `bindery.acquire_stream` takes.

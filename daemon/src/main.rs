@@ -9,7 +9,7 @@
 //! | `outbox` | `bindery.outbox` -> Redis stream |
 //! | `http` | health, metrics, a book's status |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
-//! | `migrate`, `kernel` | installing the schema, and what it stands on |
+//! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
 //! | `watch` | live bars in the terminal |
 
 mod cli;
@@ -23,6 +23,7 @@ mod outbox;
 mod pauses;
 mod relay;
 mod run;
+mod schema;
 mod source;
 mod state;
 mod sweep;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
-            Command::Migration(options) => migrate::print(options.kernel),
+            Command::Migration(options) => migrate::print(&options),
             Command::Watch(options) => watch::watch(&options).await,
         }
     });

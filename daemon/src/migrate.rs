@@ -1,16 +1,14 @@
-//! Installs the schema, and prints it. `sql/` is compiled in: one daemon, one schema.
+//! Installs and upgrades the schema, and prints it.
 
-use anyhow::Context;
-use include_dir::{Dir, include_dir};
-use refinery::{Migration, Runner};
+use anyhow::{Context, ensure};
+use refinery::{Migration, Runner, Target};
+use tokio_postgres::Client;
 use tracing::info;
 
-use crate::cli::MigrateOptions;
+use crate::cli::{MigrateOptions, MigrationOptions};
 use crate::database;
-use crate::kernel::{self, Kernel};
-
-/// One object a file; the names' numbers are the order.
-static SQL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
+use crate::kernel;
+use crate::schema::{files, newest, versions};
 
 /// Where refinery keeps what it has applied.
 const HISTORY: &str = "bindery_internal.schema_history";
@@ -25,73 +23,111 @@ const NOT_CHANGED: &str = "the schema was not changed (a database that was made 
 pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let mut client = database::connect(&options.database.database_url).await?;
     client.execute_typed("select pg_advisory_lock($1)", &[(&LOCK, postgres_types::Type::INT8)]).await?;
-    // The kernel comes first: the schema's functions stand on it.
+    let target = options.to.unwrap_or(newest()?);
+    check_what_is_there(&client, target).await?;
+    // The kernel comes first: the schema's functions stand on it. Each kernel serves the versions before it, too.
     kernel::install(&mut client, options.kernel).await?;
     // refinery makes its table before the first migration, which makes the schema.
     client.batch_execute("create schema if not exists bindery_internal").await?;
-    let report = Runner::new(&migrations()?)
+    let report = Runner::new(&versions()?)
+        .set_target(Target::Version(target))
         .set_migration_table_name(HISTORY)
         .run_async(&mut client)
         .await
         .map_err(|error| anyhow::Error::new(error).context(NOT_CHANGED))?;
-    // Like every table: what nobody was granted, nobody reads.
-    client.batch_execute(&format!("alter table {HISTORY} enable row level security")).await?;
+    client.batch_execute(&secured()).await?;
     match report.applied_migrations().as_slice() {
-        [] => info!("the schema is up to date"),
+        [] => info!(version = target, "the schema is up to date"),
         applied => applied.iter().for_each(|migration| info!(%migration, "applied")),
     }
     Ok(())
 }
 
-/// Prints the schema as one SQL file.
-pub fn print(kernel: Kernel) -> anyhow::Result<()> {
-    println!("-- Bindery's schema, printed by `binderyd migration`. Do not edit: change sql/ and print it again.\n");
-    println!("{}\n{}", kernel.sql()?, files("")?);
+/// Before anything is changed.
+async fn check_what_is_there(client: &Client, target: i32) -> anyhow::Result<()> {
+    let there = "select to_regclass($1) is not null, to_regclass('bindery.pipelines') is not null";
+    let row = client.query_typed_one(there, &[(&HISTORY, postgres_types::Type::TEXT)]).await?;
+    let (history, schema): (bool, bool) = (row.get(0), row.get(1));
+    let mut version = 0;
+    if history {
+        let query = format!("select coalesce(max(version), 0) from {HISTORY}");
+        version = client.query_typed_one(&query, &[]).await?.get(0);
+    }
+    ensure!(
+        version > 0 || !schema,
+        "the schema is there, but no record of its version: it was made from SQL that an older binderyd had printed; \
+         run what `binderyd migration --from 1` prints, which records it, too"
+    );
+    ensure!(version <= target, "the schema is of version {version} already, and there is no way back to {target}");
     Ok(())
 }
 
-fn migrations() -> anyhow::Result<Vec<Migration>> {
-    Ok(vec![Migration::unapplied("V1__bindery", &files("")?)?])
-}
-
-/// All files of `sql/`, or of a folder in it, in their order.
-pub fn files(folder: &str) -> anyhow::Result<String> {
-    let folder = if folder.is_empty() { Some(&SQL) } else { SQL.get_dir(folder) };
-    let mut files: Vec<_> = folder
-        .context("sql/ lacks a folder")?
-        .files()
-        .filter(|file| file.path().extension().is_some_and(|end| end == "sql"))
-        .collect();
-    files.sort_by_key(|file| file.path());
-    let texts: Option<Vec<_>> = files.iter().map(|file| file.contents_utf8()).collect();
-    Ok(texts.context("a file of sql/ is not UTF-8")?.join("\n"))
-}
-
-/// One file of `sql/`.
-pub fn file(name: &str) -> anyhow::Result<&'static str> {
-    SQL.get_file(name).and_then(|file| file.contents_utf8()).with_context(|| format!("sql/ lacks {name}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schema_is_compiled_in_and_in_order() {
-        let schema = files("").unwrap();
-        let place = |text: &str| schema.find(text).unwrap_or_else(|| panic!("{text} is missing"));
-        assert!(place("create schema if not exists bindery") < place("create table bindery.pipelines"));
-        assert!(place("create table bindery.pipelines") < place("create table bindery.book_status"));
-        assert_eq!(migrations().unwrap()[0].version(), 1);
+/// Prints the schema as one SQL file, or what an older version lacks; either records the version as `migrate` does.
+pub fn print(options: &MigrationOptions) -> anyhow::Result<()> {
+    let versions = versions()?;
+    let (kernel, record) = (options.kernel.sql()?, record(&versions));
+    let Some(from) = options.from else {
+        println!(
+            "-- Bindery's schema, printed by `binderyd migration`. Do not edit: change sql/ and print it again.\n"
+        );
+        println!("{kernel}\n{}\n{record}", files("")?);
+        return Ok(());
+    };
+    println!("-- An upgrade of Bindery's schema from version {from}, printed by `binderyd migration --from {from}`.\n");
+    println!("{}\n{}\n{kernel}", only_from(from), kernel::CHANGE);
+    for version in versions.iter().filter(|version| version.version() > from) {
+        println!("{}", version.sql().context("a version without text")?);
     }
+    println!("{record}");
+    Ok(())
+}
 
-    #[test]
-    fn every_function_pins_its_search_path() {
-        let schema = files("").unwrap() + "\n" + &files("portable").unwrap();
-        let schema = schema.replace("create or replace function ", "create function ");
-        for function in schema.split("\ncreate function ").skip(1) {
-            let head = function.split("\nas $$").next().unwrap();
-            assert!(head.contains("set search_path = ''"), "{}", head.lines().next().unwrap());
-        }
-    }
+/// Refuses to run where another version is.
+fn only_from(from: i32) -> String {
+    format!(
+        "do $$
+declare
+  version integer := case when to_regclass('bindery.pipelines') is not null then 1 end;
+begin
+  if to_regclass('{HISTORY}') is not null then
+    select max(h.version) into version from {HISTORY} h;
+  end if;
+  if version is distinct from {from} then
+    raise exception 'This upgrades version {from} of Bindery''s schema; here is %.', coalesce('version ' || version, 'none');
+  end if;
+end
+$$;"
+    )
+}
+
+/// Like every table: what nobody was granted, nobody reads; and it says so.
+fn secured() -> String {
+    format!(
+        "alter table {HISTORY} enable row level security;
+drop policy if exists nobody on {HISTORY};
+create policy nobody on {HISTORY} using (false);"
+    )
+}
+
+/// What refinery would have written, had it run these versions.
+fn record(versions: &[Migration]) -> String {
+    let now = r#"to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
+    let row = |version: &Migration| {
+        format!("  ({}, '{}', {now}, '{}')", version.version(), version.name(), version.checksum())
+    };
+    format!(
+        "-- Which versions these are, for `binderyd migrate`.
+create table if not exists {HISTORY} (
+  version int4 primary key,
+  name varchar(255),
+  applied_on varchar(255),
+  checksum varchar(255)
+);
+{}
+insert into {HISTORY} (version, name, applied_on, checksum) values
+{}
+on conflict (version) do nothing;",
+        secured(),
+        versions.iter().map(row).collect::<Vec<_>>().join(",\n")
+    )
 }

@@ -25,7 +25,7 @@ insert into may_call values
   ('bindery.report_progress(uuid,text,double precision,double precision,double precision,text,text,jsonb,text,integer)', 's'), ('bindery_internal.do_report(jsonb)', 's'),
   ('bindery.resume_book(uuid,bigint)', 's'), ('bindery_internal.do_resume(uuid,bigint,text)', 's'),
   ('bindery.rewind_book(uuid,text,text,bigint)', 's'), ('bindery_internal.do_rewind(uuid,text,text,bigint)', 's'),
-  ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean)', 's'),
+  ('bindery.transition_book(uuid,text,text,bigint,integer)', 's'), ('bindery_internal.do_transition(uuid,text,text,bigint,integer,jsonb,boolean,boolean)', 's'),
   ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'),
   -- relaying: the service and the relay
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
@@ -43,6 +43,8 @@ insert into may_call values
   ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
   ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
+insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 'as'),
+  ('bindery_internal.refused_text(text,text,integer)', 'as');
 -- A stream that is no longer read.
 insert into may_call values ('bindery.forget_stream(text)', 's'), ('bindery_internal.forget_stream(text)', 's');
 insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 's');

@@ -3,6 +3,7 @@
 //! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the test is, however it ends
 //! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
 //! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
+//! - [`dump_schema`] and its like: `pg_dump`, and what it dumped
 //! - [`eventually`]: waiting for what has to come true; the only place that sleeps
 //!
 //! ```no_run
@@ -19,12 +20,14 @@
 
 mod daemon;
 mod database;
+mod dump;
 mod eventually;
 mod listen;
 mod servers;
 
 pub use daemon::{Daemon, Response, binderyd, run_binderyd};
 pub use database::{Database, connect};
+pub use dump::{difference, dump, dump_schema, restore};
 pub use eventually::eventually;
 pub use listen::Listener;
 pub use servers::Servers;

@@ -46,7 +46,7 @@ fn section(text: &str) -> Result<Section> {
 async fn functions(client: &Client) -> Result<BTreeMap<String, (BTreeMap<String, bool>, bool)>> {
     let rows = client
         .query(
-            "select p.proname::text, coalesce(p.proargnames[1:p.pronargs], '{}')::text[], p.pronargs - p.pronargdefaults, p.provolatile = 's'
+            "select p.proname::text, coalesce(p.proargnames[1:p.pronargs], '{}')::text[], (p.pronargs - p.pronargdefaults)::integer, p.provolatile = 's'
              from pg_proc p where p.pronamespace = 'bindery'::regnamespace",
             &[],
         )

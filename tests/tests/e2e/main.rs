@@ -8,25 +8,34 @@
 //! | `malformed` | bad events among good ones |
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
 //! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `errors` | every error of the API, provoked |
 //! | `fencing` | one relay a stream, each batch once |
 //! | `retention` | pruning, replaying and refreshing beside others |
 //! | `kernels` | native and portable: the same answers, and a database that changes over |
+//! | `model` | many sessions doing anything at all, and the rules doing it again |
 //! | `migrate` | installing the schema, and the command line |
+//! | `upgrade` | from an older version of the schema, with its books |
+//! | `dump` | the golden file, and a copy in another server |
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
 //!
-//! `support` asks the database, `load` makes up events, `produce` adds them, and `oracle` knows what must have become of them.
+//! `support` asks the database, `load` makes up events, `produce` adds them, `live` has books in every kind of status,
+//! and `oracle` knows what must have become of them.
 
 mod concurrency;
 mod crash;
 mod docs;
+mod dump;
+mod errors;
 mod fencing;
 mod illegal;
 mod kernels;
+mod live;
 mod load;
 mod malformed;
 mod migrate;
+mod model;
 mod oracle;
 mod outage;
 mod pipeline;
@@ -34,4 +43,5 @@ mod produce;
 mod retention;
 mod support;
 mod sweep;
+mod upgrade;
 mod watch;

@@ -237,7 +237,7 @@ async fn the_largest_and_oddest_that_is_allowed_is_applied() -> Result<()> {
     let (message, title, name) = ("€".repeat(8192), "€".repeat(1024), "a".repeat(63));
     // As JSON it has 64 KiB; as jsonb, many times more.
     let ones = format!("[{}1]", "1,".repeat(32_000));
-    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
     let (object, plan) = (format!(r#"{{"a": {ones}}}"#), format!(r#"[{{"name": "{name}", "weight": 1e9}}]"#));
     let at_work = |fields: &[(&'static str, &str)]| {
         let all = [("type", "progress"), ("book_id", book.as_str()), ("stage", "CREATING_ARTWORK")];
@@ -265,7 +265,7 @@ async fn the_largest_and_oddest_that_is_allowed_is_applied() -> Result<()> {
         at_work(&[
             ("substep", "odd"),
             ("progress", "1E1"),
-            ("message", "\u{1}\u{7f}\u{fffd}\u{1F4D6}"),
+            ("message", "\t\r\n\u{200f}\u{feff}\u{fffd}\u{1F4D6}"),
             ("checkpoint", "1e308"),
         ]),
         at_work(&[("substep", "tiny"), ("done", "1e-300"), ("total", "1e-300")]),

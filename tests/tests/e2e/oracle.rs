@@ -19,6 +19,8 @@ pub struct Oracle {
     books: BTreeMap<Uuid, Tracked>,
     pub counts: Counts,
     reasons: BTreeMap<String, i64>,
+    /// The table that has the history.
+    history: &'static str,
 }
 
 struct Tracked {
@@ -29,8 +31,13 @@ struct Tracked {
 impl Oracle {
     /// No books yet.
     pub async fn new(client: &Client) -> Result<Oracle> {
+        Ok(Oracle::with(comic(client).await?, "bindery.book_events"))
+    }
+
+    /// No books yet, and a pipeline and a history of the caller's own.
+    pub fn with(machine: Machine, history: &'static str) -> Oracle {
         let (books, reasons) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Oracle { machine: comic(client).await?, books, counts: Counts::default(), reasons })
+        Oracle { machine, books, counts: Counts::default(), reasons, history }
     }
 
     /// What becomes of these events.
@@ -46,6 +53,16 @@ impl Oracle {
             Err(rejection) => Outcome::Rejected(rejection.error.code().to_owned()),
             Ok(event) => self.apply(&event),
         };
+        self.count(outcome);
+    }
+
+    /// Lets one event take effect that a relay has handed over.
+    pub fn feed_event(&mut self, event: &Event) {
+        let outcome = self.apply(event);
+        self.count(outcome);
+    }
+
+    fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Applied => self.counts.applied += 1,
             Outcome::Stale => self.counts.stale += 1,
@@ -56,7 +73,8 @@ impl Oracle {
         }
     }
 
-    fn apply(&mut self, event: &Event) -> Outcome {
+    /// Lets one event take effect, uncounted.
+    pub fn apply(&mut self, event: &Event) -> Outcome {
         if let EventKind::Register(_) = event.kind {
             self.books.entry(event.book_id).or_insert_with(|| {
                 let book = Book::register(&self.machine);
@@ -81,6 +99,35 @@ impl Oracle {
             history.push(step(kind, Some(&from), book));
         }
         outcome
+    }
+
+    /// Takes a book a step back.
+    pub fn rewind(&mut self, book: Uuid, target: &str) -> Outcome {
+        let Some(Tracked { book, history }) = self.books.get_mut(&book) else {
+            return Outcome::Rejected("unknown_book".to_owned());
+        };
+        let from = book.status().to_owned();
+        let outcome = book.rewind(&self.machine, target);
+        if outcome == Outcome::Applied {
+            history.push(step("rewind", Some(&from), book));
+        }
+        outcome
+    }
+
+    /// The status of the book that an event is about.
+    pub fn status(&self, event: &Value) -> Result<Value> {
+        let id: Uuid = event["book_id"].as_str().context("a book's id")?.parse()?;
+        Ok(json!(self.books.get(&id).with_context(|| format!("{id} was never registered"))?.book.status()))
+    }
+
+    /// A book's row, as far as the rules decide it.
+    pub fn row(&self, book: Uuid) -> Result<Value> {
+        let Tracked { book, .. } = self.books.get(&book).with_context(|| format!("{book} was never registered"))?;
+        let summary = book.summary(&self.machine)?;
+        Ok(json!({
+            "status": book.status(), "current_stage": book.stage(), "attempt": book.attempt(), "substeps": summary.substeps,
+            "overall_progress": summary.overall, "stage_progress": summary.stage_progress,
+        }))
     }
 
     /// How many books there are.
@@ -154,11 +201,14 @@ impl Oracle {
 
     /// The history has each change once, in order, and the outbox has each too, as long as nobody has taken any.
     async fn check_history(&self, client: &Client) -> Result<()> {
-        let query = "select e.book_id, jsonb_agg(to_jsonb(e) order by e.id), array_agg(e.revision order by e.id),
+        let query = format!(
+            "select e.book_id, jsonb_agg(to_jsonb(e) order by e.id), array_agg(e.revision order by e.id),
                 (select array_agg(o.revision order by o.id) from bindery.outbox o where o.book_id = e.book_id),
                 (select b.revision from bindery.book_status b where b.book_id = e.book_id)
-            from bindery.book_events e group by 1";
-        let rows = client.query(query, &[]).await?;
+            from {} e group by 1",
+            self.history
+        );
+        let rows = client.query(&query, &[]).await?;
         ensure!(rows.len() == self.books.len(), "{} books have a history, not {}", rows.len(), self.books.len());
         for row in rows {
             let (id, events): (Uuid, Value) = (row.get(0), row.get(1));

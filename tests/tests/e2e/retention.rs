@@ -35,18 +35,18 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
     // Who waited would fail.
     client.batch_execute("set lock_timeout = '100ms'").await?;
     let letters = letters(&client, 3).await?;
-    book_in(&client, &["ANALYZING", "GENERATING_SCENES"]).await?;
+    book_in(&client, &["ANALYZING", "FAILED", "ANALYZING", "FAILED"]).await?;
     let events = ids(&client, "select id from bindery.book_events order by id").await?;
 
     let held = holder.transaction().await?;
     held.query("select from bindery.dead_letters where id = $1 for update", &[&letters[1]]).await?;
-    held.query("select from bindery.book_events where id = $1 for update", &[&events[0]]).await?;
+    held.query("select from bindery.book_events where id = $1 for update", &[&events[1]]).await?;
     assert_eq!(count(&client, "select bindery.prune_dead_letters('infinity')").await?, 2);
-    assert_eq!(count(&client, "select bindery.prune_events('infinity')").await?, 1);
+    assert_eq!(count(&client, "select bindery.prune_events('infinity')").await?, 2);
     held.rollback().await?;
 
     assert_eq!(ids(&client, "select id from bindery.dead_letters order by id").await?, vec![letters[1]]);
-    assert_eq!(ids(&client, "select id from bindery.book_events order by id").await?, vec![events[0], events[2]]);
+    assert_eq!(ids(&client, "select id from bindery.book_events order by id").await?, vec![events[0], events[1], events[4]]);
     Ok(())
 }
 
@@ -55,7 +55,7 @@ async fn nobody_waits_for_whoever_prunes() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut pruner, client) = (database.connect().await?, database.connect().await?);
     client.batch_execute("set lock_timeout = '100ms'").await?;
-    let book = book_in(&client, &["ANALYZING"]).await?;
+    let book = book_in(&client, &["ANALYZING", "FAILED", "ANALYZING"]).await?;
     letters(&client, 2).await?;
 
     let pruning = pruner.transaction().await?;

@@ -1,11 +1,12 @@
 //! What the tests ask the database again and again.
 
+use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use bindery_core::definition::compile;
 use bindery_core::machine::Machine;
-use bindery_tests::eventually;
+use bindery_tests::{Servers, difference, dump_schema, eventually};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
@@ -185,4 +186,23 @@ pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result
         row.map(|row| row.get(0)).ok_or_else(|| anyhow!("nobody waits for {holding}"))
     })
     .await
+}
+
+/// What a program wrote.
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Two databases have the same schema, the kernel included, to the last comment and grant; the failure shows the difference.
+/// What is to be told apart is left by `of`.
+pub async fn same_schema(servers: &Servers, one: &str, other: &str, of: impl Fn(String) -> String) -> Result<()> {
+    let mut files = Vec::new();
+    for url in [one, other] {
+        let file = servers.dir().join(format!("{}.sql", Uuid::new_v4().simple()));
+        std::fs::write(&file, of(dump_schema(url, &["--schema=bindery_core"]).await?))?;
+        files.push(file);
+    }
+    let difference = difference(&files[0], &files[1]).await?;
+    ensure!(difference.is_empty(), "the schemas differ:\n{difference}");
+    Ok(())
 }

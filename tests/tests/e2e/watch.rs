@@ -57,7 +57,7 @@ async fn prints_each_change_and_ends_when_every_book_is_done() -> Result<()> {
     let client = database.connect().await?;
     let over = register(&client, "Long Over").await?;
     transition(&client, over, "CANCELLED").await?;
-    let (tide, fog) = (register(&client, "The Tide").await?, register(&client, "Fog\u{1b}[2J").await?);
+    let (tide, fog) = (register(&client, "The Tide").await?, register(&client, "Fog\n\tBank").await?);
     let mut watch = Watch::start(&database, &["--until-done"])?;
     watch.until(&["The Tide", "0.00 %", "UPLOADED"]).await?;
     transition(&client, tide, "ANALYZING").await?;

@@ -1,0 +1,221 @@
+//! Sixteen sessions at the same ten books, each doing whatever comes to it, legal or not: nobody deadlocks, every refusal is one
+//! of ours, and what was accepted, done again in `bindery-core` in the order in which it took effect, gives the very rows.
+//!
+//! That order is known because each call draws a number while it holds the locks on the books it changed: of two calls on one book,
+//! the one with the lower number came first.
+
+mod calls;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bindery_core::book::Outcome;
+use bindery_core::definition::compile;
+use bindery_core::event::Event;
+use bindery_tests::Servers;
+use fastrand::Rng;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use self::calls::{Act, Call, Done, Shelf};
+use crate::load::seed;
+use crate::oracle::{Oracle, plain};
+use crate::support::refusal;
+
+const SESSIONS: usize = 16;
+const CALLS: usize = 20_000;
+
+/// What a call may be refused with; all else is a fault.
+const REFUSALS: [&str; 7] = [
+    "illegal_transition",
+    "stale_revision",
+    "not_failed",
+    "stage_not_reached",
+    "attempt_ahead",
+    "unknown_stage",
+    "unknown_substep",
+];
+
+/// History is copied as it is written, since the sessions prune it, too.
+const SCHEMA: &str = "
+    create schema model;
+    create sequence model.turn;
+    create table model.history (like bindery.book_events);
+    create function model.copy() returns trigger language plpgsql as $$
+    begin
+      insert into model.history select (new).*;
+      return null;
+    end
+    $$;
+    create trigger copy after insert on bindery.book_events for each row execute function model.copy();";
+
+/// A pipeline with all that makes the order matter: a way back, a guard, reports that move the book on, open substeps.
+fn definition() -> Value {
+    json!({"auto_advance": true, "states": [
+        {"name": "QUEUED"},
+        {"name": "READING", "weight": 20, "max_attempts": 3, "stall_after": "1 minute", "retry_after": "10 seconds",
+         "substeps": [{"name": "first"}, {"name": "second", "weight": 2}]},
+        {"name": "DRAWING", "weight": 50, "open_substeps": true, "stall_after": "1 minute", "retry_after": "1 second"},
+        {"name": "CHECKING", "weight": 30, "rework": ["DRAWING"], "next": [{"to": "DONE", "guard": "substeps_complete"}]},
+        {"name": "DONE"}
+    ]})
+}
+
+/// How often something was done and how often it was refused.
+type Tally = BTreeMap<&'static str, (usize, usize)>;
+
+/// One session's share of the calls.
+async fn session(client: Client, number: usize, shelf: Arc<Shelf>, mut rng: Rng) -> Result<(Vec<Done>, Tally)> {
+    let stream = format!("model:{number}");
+    client.query("select from bindery.acquire_stream($1, $1, '1 hour')", &[&stream]).await?;
+    let caught_up = "update bindery.relay_cursors set caught_up_at = now() + interval '1 hour' where stream = $1";
+    client.execute(caught_up, &[&stream]).await?;
+    let (mut done, mut tally) = (Vec::new(), Tally::new());
+    for _ in 0..CALLS / SESSIONS {
+        let call = Call::random(&mut rng, &shelf, &stream);
+        let counts = tally.entry(call.name).or_default();
+        match call.run(&client).await {
+            Ok(made) => {
+                counts.0 += 1;
+                for made in made {
+                    shelf.saw(made.row.as_ref());
+                    done.push(made);
+                }
+            }
+            Err(error) => {
+                counts.1 += 1;
+                let (state, detail) = refusal(&error);
+                let code = detail["code"].as_str().unwrap_or_default();
+                if !(state.starts_with("PT4") && REFUSALS.contains(&code)) {
+                    bail!("{}: {} gave {state} {detail}: {error:?}", call.name, call.args);
+                }
+                if detail["allowed"].as_array().is_some_and(Vec::is_empty) {
+                    shelf.ended(&call.args);
+                }
+            }
+        }
+        // A book that has come to its end makes room for a fresh one.
+        while let Some(place) = shelf.vacancy() {
+            let fresh = Call::register(Uuid::new_v4());
+            for made in fresh.run(&client).await? {
+                shelf.saw(made.row.as_ref());
+                shelf.fill(place, made.row.as_ref())?;
+                done.push(made);
+            }
+        }
+    }
+    Ok((done, tally))
+}
+
+/// Does it all again, one after the other, and compares each row that a call gave.
+fn replay(oracle: &mut Oracle, mut done: Vec<Done>) -> Result<()> {
+    done.sort_by_key(|done| done.turn);
+    let mut revisions: BTreeMap<Uuid, i64> = BTreeMap::new();
+    let mut ways: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+    for Done { turn, act, row } in done {
+        let what = format!("turn {turn}: {act:?}");
+        // What led there, for the failure's sake.
+        if let Some(book) = book_of(&act, row.as_ref()) {
+            let way: &mut Vec<String> = ways.entry(book).or_default();
+            way.push(what.clone());
+        }
+        let way = book_of(&act, row.as_ref())
+            .and_then(|book| ways.get(&book))
+            .map_or_else(String::new, |way| way.join("\n  "));
+        // Registering takes no lock on a book that is there: that row is of any moment.
+        let registered = matches!(&act, Act::Event(event) if event["type"] == "register");
+        let outcome = match act {
+            Act::Nothing => Outcome::Applied,
+            // A plain UPDATE to the status that a book has is no change of status.
+            Act::Event(event) if event["plain"] == true && oracle.status(&event)? == event["to"] => Outcome::Applied,
+            Act::Event(event) => oracle.apply(&parse(event)?),
+            Act::Rewind(book, to) => oracle.rewind(book, &to),
+            Act::Batch(events, counts) => {
+                let before = oracle.counts;
+                for event in events {
+                    oracle.feed_event(&parse(event)?);
+                }
+                let after = oracle.counts;
+                let model = (after.applied - before.applied, after.stale - before.stale, after.dead - before.dead);
+                ensure!(model == counts, "{what} gave {counts:?}, in the model {model:?}");
+                Outcome::Applied
+            }
+        };
+        ensure!(
+            !matches!(outcome, Outcome::Rejected(_)),
+            "{what} was accepted, the model says {outcome:?}; before:\n  {way}"
+        );
+        let Some(row) = row.filter(|_| !registered) else { continue };
+        let id: Uuid = row["book_id"].as_str().context("a book's id")?.parse()?;
+        let revision = row["revision"].as_i64().context("a revision")?;
+        let last = revisions.insert(id, revision).unwrap_or(0);
+        ensure!(last <= revision, "{what}: revision {revision} came after {last}");
+        let model = oracle.row(id)?;
+        for (name, value) in model.as_object().into_iter().flatten() {
+            ensure!(plain(&row[name]) == plain(value), "{what}: {name} is {}, in the model {value}", row[name]);
+        }
+    }
+    Ok(())
+}
+
+/// The one book that a call was about.
+fn book_of(act: &Act, row: Option<&Value>) -> Option<Uuid> {
+    let id = match act {
+        Act::Event(event) => &event["book_id"],
+        _ => &row?["book_id"],
+    };
+    id.as_str()?.parse().ok()
+}
+
+fn parse(event: Value) -> Result<Event> {
+    Event::from_json(event).map_err(|rejection| anyhow!("{rejection}"))
+}
+
+#[tokio::test]
+async fn sixteen_sessions_at_ten_books_never_deadlock_and_do_what_the_model_does() -> Result<()> {
+    let seed = seed("sixteen_sessions_at_ten_books");
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    client.batch_execute(SCHEMA).await?;
+    client.query("select bindery.define_pipeline('model', $1)", &[&definition()]).await?;
+    let machine = compile(&definition()).map_err(|faults| anyhow!("{faults:?}"))?;
+
+    let shelf = Arc::new(Shelf::default());
+    let mut running = JoinSet::new();
+    for number in 0..SESSIONS {
+        let rng = Rng::with_seed(seed.wrapping_add(number as u64));
+        running.spawn(session(database.connect().await?, number, Arc::clone(&shelf), rng));
+    }
+    let (mut done, mut tally) = (Vec::new(), Tally::new());
+    while let Some(ended) = running.join_next().await {
+        let (some, counts) = ended??;
+        done.extend(some);
+        for (name, (accepted, refused)) in counts {
+            let sum = tally.entry(name).or_default();
+            *sum = (sum.0 + accepted, sum.1 + refused);
+        }
+    }
+    println!("accepted and refused: {tally:?}");
+    let (accepted, refused) = tally.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1));
+    ensure!(accepted + refused == CALLS && accepted > CALLS / 3 && refused > CALLS / 20, "{accepted} and {refused}");
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(client.query_one(deadlocks, &[]).await?.get::<_, i64>(0), 0);
+
+    let mut oracle = Oracle::with(machine, "model.history");
+    replay(&mut oracle, done)?;
+    oracle.check(&client).await?;
+    for row in client.query("select to_jsonb(b) from bindery.book_status b", &[]).await? {
+        let row: Value = row.get(0);
+        let model = oracle.row(row["book_id"].as_str().context("a book's id")?.parse()?)?;
+        for (name, value) in model.as_object().into_iter().flatten() {
+            ensure!(plain(&row[name]) == plain(value), "{name} is not {value}: {row}");
+        }
+    }
+    let disorder = "select count(*) from (select h.at < lag(h.at) over by_book or h.revision <= lag(h.revision) over by_book as wrong
+            from model.history h window by_book as (partition by h.book_id order by h.id)) o where o.wrong";
+    assert_eq!(client.query_one(disorder, &[]).await?.get::<_, i64>(0), 0, "time and revisions only grow");
+    Ok(())
+}

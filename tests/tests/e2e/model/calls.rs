@@ -1,0 +1,363 @@
+//! Random calls on the books that are on the shelf, and what came of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, Error};
+use uuid::Uuid;
+
+const PLACES: usize = 10;
+const STAGES: [&str; 6] = ["QUEUED", "READING", "DRAWING", "CHECKING", "DONE", "PRINTING"];
+const SUBSTEPS: [&str; 6] = ["first", "second", "all", "page_1", "page_2", "page_3"];
+
+/// What a call did, for the model to do again.
+#[derive(Debug)]
+pub enum Act {
+    /// Nothing that the model knows of.
+    Nothing,
+    /// The same as this event.
+    Event(Value),
+    /// A step back.
+    Rewind(Uuid, String),
+    /// These events; counted as applied, stale and dead.
+    Batch(Vec<Value>, (i64, i64, i64)),
+}
+
+/// A call that was accepted: its number, drawn under the locks it held, and the book's row as it gave it.
+#[derive(Debug)]
+pub struct Done {
+    pub turn: i64,
+    pub act: Act,
+    pub row: Option<Value>,
+}
+
+/// The books at work, and how each was last seen.
+#[derive(Default)]
+pub struct Shelf(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    places: [Option<Uuid>; PLACES],
+    over: Vec<Uuid>,
+    rows: BTreeMap<Uuid, Value>,
+}
+
+impl Shelf {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a row, and takes a book away that has come to its end.
+    pub fn saw(&self, row: Option<&Value>) {
+        let Some(row) = row else { return };
+        let Some(book) = row["book_id"].as_str().and_then(|id| id.parse().ok()) else { return };
+        self.seen().rows.insert(book, row.clone());
+        if row["status"] == "DONE" || row["status"] == "CANCELLED" {
+            self.take_away(book);
+        }
+    }
+
+    /// A refusal said that nothing follows any more.
+    pub fn ended(&self, args: &Value) {
+        if let Some(book) = args["book_id"].as_str().and_then(|id| id.parse().ok()) {
+            self.take_away(book);
+        }
+    }
+
+    fn take_away(&self, book: Uuid) {
+        let mut seen = self.seen();
+        for place in 0..PLACES {
+            if seen.places[place] == Some(book) {
+                seen.places[place] = None;
+                seen.over.push(book);
+            }
+        }
+    }
+
+    /// A place where a fresh book is wanted.
+    pub fn vacancy(&self) -> Option<usize> {
+        self.seen().places.iter().position(Option::is_none)
+    }
+
+    /// Puts a book that has just been registered there; where somebody was faster, it is one of the old ones at once.
+    pub fn fill(&self, place: usize, row: Option<&Value>) -> Result<()> {
+        let book = row.and_then(|row| row["book_id"].as_str()).context("a book's row")?.parse()?;
+        let mut seen = self.seen();
+        if seen.places[place].is_none() {
+            seen.places[place] = Some(book);
+        } else {
+            seen.over.push(book);
+        }
+        Ok(())
+    }
+
+    /// One of the books at work, now and then one that is over; how it was last seen, or a fresh one where there is none yet.
+    fn any(&self, rng: &mut Rng) -> Option<Value> {
+        let seen = self.seen();
+        let over = (rng.u8(..50) == 0).then(|| rng.choice(&seen.over)).flatten();
+        let book = over.copied().or(seen.places[rng.usize(..PLACES)])?;
+        seen.rows.get(&book).cloned()
+    }
+}
+
+/// A call on a book: the name of its kind, and its arguments.
+pub struct Call {
+    pub name: &'static str,
+    pub args: Value,
+}
+
+impl Call {
+    /// Registers a book.
+    pub fn register(book: Uuid) -> Self {
+        Self { name: "register", args: json!({"book_id": book, "pipeline": "model"}) }
+    }
+
+    /// Any call, rather one that may be accepted.
+    pub fn random(rng: &mut Rng, shelf: &Shelf, stream: &str) -> Self {
+        let Some(row) = shelf.any(rng) else { return Self::register(Uuid::new_v4()) };
+        let mut args = json!({"book_id": row["book_id"]});
+        let name = match rng.u16(..1000) {
+            0..3 => "define",
+            3..8 => "sweep",
+            8..18 => "prune",
+            18..40 => "register",
+            40..60 => "title",
+            60..110 => "heartbeat",
+            110..150 => "plan",
+            150..190 => "fail",
+            190..240 => "resume",
+            240..243 => "cancel",
+            243..270 => "rewind",
+            270..300 => "update",
+            300..400 => "transition",
+            400..600 => "batch",
+            _ => "report",
+        };
+        match name {
+            "register" => args["pipeline"] = json!("model"),
+            "title" => args["title"] = json!(format!("Title {}", rng.u32(..))),
+            "define" => args["weight"] = json!(rng.u8(1..4)),
+            "sweep" | "prune" => {}
+            "batch" => {
+                let books: Vec<Value> = (0..rng.usize(1..8)).filter_map(|_| shelf.any(rng)).collect();
+                let events = books.iter().enumerate().map(|(segment, row)| {
+                    let mut event = json!({"book_id": row["book_id"], "id": "1-0", "count": 1, "segment": segment});
+                    let r#type =
+                        ["progress", "progress", "progress", "transition", "heartbeat", "fail", "plan"][rng.usize(..7)];
+                    event["type"] = json!(r#type);
+                    fill(&mut event, r#type, row, rng);
+                    event
+                });
+                args = json!({"stream": stream, "events": events.collect::<Vec<_>>()});
+            }
+            other => fill(&mut args, other, &row, rng),
+        }
+        Self { name, args }
+    }
+
+    /// Makes the call; `Err` is what the database refused it with.
+    pub async fn run(&self, client: &Client) -> Result<Vec<Done>, Error> {
+        let args = &self.args;
+        match self.name {
+            "sweep" => return sweep(client).await,
+            "prune" => {
+                for function in ["events", "outbox", "dead_letters"] {
+                    // Nothing is so old: what is dead is counted in the end.
+                    let before = if function == "events" { "now()" } else { "now() - interval '1 hour'" };
+                    client.batch_execute(&format!("select bindery.prune_{function}({before}, 20)")).await?;
+                }
+                return Ok(Vec::new());
+            }
+            "define" => {
+                let definition = json!({"states": [{"name": "A", "weight": args["weight"]}, {"name": "Z"}]});
+                client.query("select bindery.define_pipeline('other', $1)", &[&definition]).await?;
+                return Ok(Vec::new());
+            }
+            _ => {}
+        }
+        let (query, is_row) = query(self.name);
+        let given = client.query_one(query, &[args]).await?;
+        let act = match self.name {
+            "batch" => {
+                let events = args["events"].as_array().cloned().unwrap_or_default();
+                Act::Batch(events, (given.get(1), given.get(2), given.get(3)))
+            }
+            "title" => Act::Nothing,
+            "rewind" => Act::Rewind(given.get(2), text(&args["to"])),
+            _ => Act::Event(self.as_event(&given.try_get::<_, Value>(1).unwrap_or_default())),
+        };
+        Ok(vec![Done { turn: given.get(0), act, row: is_row.then(|| given.get(1)) }])
+    }
+
+    /// What an accepted call amounts to.
+    fn as_event(&self, row: &Value) -> Value {
+        let mut event = self.args.clone();
+        event["type"] = json!(match self.name {
+            "report" => "progress",
+            "register" | "plan" | "heartbeat" => self.name,
+            _ => "transition",
+        });
+        match self.name {
+            "fail" => event["to"] = json!("FAILED"),
+            "cancel" => event["to"] = json!("CANCELLED"),
+            "update" => event["plain"] = json!(true),
+            "resume" => event["to"] = row["current_stage"].clone(),
+            _ => {}
+        }
+        event
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Arguments that fit the book as it was last seen, and now and then do not.
+fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
+    let stage = text(&row["current_stage"]);
+    let place = STAGES.iter().position(|name| *name == stage).unwrap_or(0);
+    let any_stage = STAGES[rng.usize(..STAGES.len())];
+    let attempt = row["attempt"].as_i64().unwrap_or(1);
+    match name {
+        "transition" | "update" => {
+            args["to"] = json!(match rng.u8(..8) {
+                0 => any_stage,
+                1 => "FAILED",
+                _ if row["status"] == "FAILED" => STAGES[place],
+                _ => STAGES[(place + 1).min(4)],
+            });
+            args["message"] = json!(format!("move {}", rng.u32(..)));
+        }
+        "rewind" => args["to"] = json!(if rng.bool() { STAGES[rng.usize(..=place)] } else { any_stage }),
+        "progress" | "report" => {
+            args["substep"] = json!(match (stage.as_str(), rng.u8(..10)) {
+                (_, 0) => SUBSTEPS[rng.usize(..6)],
+                ("READING", _) => SUBSTEPS[rng.usize(..2)],
+                ("DRAWING", _) => SUBSTEPS[rng.usize(3..6)],
+                _ => "all",
+            });
+            // Reports of units only in calls: in a batch the relay has worked the percentage out.
+            if name == "report" && rng.bool() {
+                args["done"] = json!(rng.u8(..=7));
+                args["total"] = json!(7);
+            } else {
+                args["progress"] = json!(if rng.u8(..3) == 0 { 100 } else { rng.u8(..=100) });
+            }
+            if rng.u8(..4) == 0 {
+                args["checkpoint"] = json!({"at": rng.u8(..)});
+            }
+            if rng.u8(..4) == 0 {
+                args["message"] = json!(format!("report {}", rng.u32(..)));
+            }
+            match rng.u8(..6) {
+                0 => args["stage"] = json!(any_stage),
+                1 => args["stage"] = json!(STAGES[(place + 1).min(4)]),
+                2 | 3 => args["stage"] = json!(stage),
+                _ => {}
+            }
+        }
+        "plan" => {
+            args["stage"] = json!(if rng.u8(..4) == 0 { any_stage } else { STAGES[place] });
+            let substeps = (0..rng.usize(1..3))
+                .map(|number| json!({"name": format!("page_{}", number + 1), "weight": rng.u8(1..4)}));
+            args["substeps"] = substeps.collect();
+        }
+        "fail" => args["message"] = json!("it broke"),
+        _ => {}
+    }
+    if matches!(name, "transition" | "progress" | "report" | "heartbeat" | "fail") && rng.u8(..3) == 0 {
+        args["attempt"] = json!((attempt + [0, 0, 0, 0, -1, 1][rng.usize(..6)]).max(1));
+    }
+    if matches!(name, "transition" | "resume" | "cancel" | "rewind" | "plan") && rng.u8(..5) == 0 {
+        args["expected_revision"] = row["revision"].clone();
+    }
+}
+
+/// The statement of a kind of call, and whether its second column is the book's row. The turn is drawn last, under its locks.
+fn query(name: &str) -> (&'static str, bool) {
+    match name {
+        "register" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.register_book(($1::jsonb ->> 'book_id')::uuid, pipeline => $1::jsonb ->> 'pipeline') f",
+            true,
+        ),
+        "transition" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.transition_book(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'to',
+                $1::jsonb ->> 'message', ($1::jsonb ->> 'expected_revision')::bigint, ($1::jsonb ->> 'attempt')::integer) f",
+            true,
+        ),
+        "report" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.report_progress(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'substep',
+                ($1::jsonb ->> 'progress')::float8, ($1::jsonb ->> 'done')::float8, ($1::jsonb ->> 'total')::float8, message => $1::jsonb ->> 'message',
+                checkpoint => $1::jsonb -> 'checkpoint', stage => $1::jsonb ->> 'stage', attempt => ($1::jsonb ->> 'attempt')::integer) f",
+            true,
+        ),
+        "plan" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.plan_substeps(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'stage',
+                $1::jsonb -> 'substeps', ($1::jsonb ->> 'expected_revision')::bigint) f",
+            true,
+        ),
+        "fail" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.fail_book(($1::jsonb ->> 'book_id')::uuid, message => $1::jsonb ->> 'message',
+                attempt => ($1::jsonb ->> 'attempt')::integer) f",
+            true,
+        ),
+        "resume" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.resume_book(($1::jsonb ->> 'book_id')::uuid, ($1::jsonb ->> 'expected_revision')::bigint) f",
+            true,
+        ),
+        "cancel" => (
+            "select nextval('model.turn'), to_jsonb(f) from bindery.cancel_book(($1::jsonb ->> 'book_id')::uuid,
+                expected_revision => ($1::jsonb ->> 'expected_revision')::bigint) f",
+            true,
+        ),
+        "rewind" => (
+            "select nextval('model.turn'), to_jsonb(f), f.book_id from bindery.rewind_book(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'to',
+                expected_revision => ($1::jsonb ->> 'expected_revision')::bigint) f",
+            true,
+        ),
+        "heartbeat" => (
+            "select nextval('model.turn') from bindery.heartbeat(($1::jsonb ->> 'book_id')::uuid, ($1::jsonb ->> 'attempt')::integer)",
+            false,
+        ),
+        "update" => (
+            "update bindery.book_status b set status = $1::jsonb ->> 'to', message = $1::jsonb ->> 'message'
+                where b.book_id = ($1::jsonb ->> 'book_id')::uuid returning nextval('model.turn'), to_jsonb(b)",
+            true,
+        ),
+        "title" => (
+            "update bindery.book_status b set title = $1::jsonb ->> 'title' where b.book_id = ($1::jsonb ->> 'book_id')::uuid
+                returning nextval('model.turn'), to_jsonb(b)",
+            true,
+        ),
+        // Each batch ends one past what the stream is applied up to.
+        _ => (
+            "select nextval('model.turn'), a.applied, a.stale, a.dead from bindery.relay_cursors c,
+                bindery.apply_events(c.stream, c.epoch, split_part(c.position, '-', 1)::bigint + 1 || '-0', $1::jsonb -> 'events') a
+                where c.stream = $1::jsonb ->> 'stream'",
+            false,
+        ),
+    }
+}
+
+/// A sweep says how many books it changed, and the history says which. Whoever else sweeps waits until this one is over.
+async fn sweep(client: &Client) -> Result<Vec<Done>, Error> {
+    client.batch_execute("begin").await?;
+    let lock = "select pg_advisory_xact_lock(hashtextextended('bindery.sweep', 0))";
+    client.query(lock, &[]).await?;
+    let last = "select coalesce(max(h.id), 0) from model.history h where h.actor = 'sweep'";
+    let last: i64 = client.query_one(last, &[]).await?.get(0);
+    client.query("select bindery.sweep(now() + interval '30 minutes')", &[]).await?;
+    let swept = "select nextval('model.turn'), h.book_id, h.to_status from
+        (select * from model.history h where h.actor = 'sweep' and h.id > $1 order by h.id) h";
+    let mut done = Vec::new();
+    for row in client.query(swept, &[&last]).await? {
+        let (book, to): (Uuid, String) = (row.get(1), row.get(2));
+        let act = Act::Event(json!({"type": "transition", "book_id": book, "to": to}));
+        done.push(Done { turn: row.get(0), act, row: None });
+    }
+    client.batch_execute("commit").await?;
+    Ok(done)
+}
