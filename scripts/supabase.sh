@@ -3,7 +3,7 @@
 #
 #   supabase.sh generate          writes supabase/migrations/ and supabase/types/
 #   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then tests REST, Realtime and the gateways
-#   supabase.sh load [ARG...]     runs k6 over REST (tests/load), and checks every row afterwards
+#   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200 books at once, or ARGs
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -79,17 +79,21 @@ is_current() { # FILE NEW
   cmp -s "$1" "$2" || die "$1 is not what the schema gives now; run: make supabase"
 }
 
+push_twice() { cli db push --include-seed --yes && cli db push --include-seed --yes; }
+
 seed() {
   local books
-  step "supabase db push --include-seed, twice" eval 'cli db push --include-seed --yes && cli db push --include-seed --yes'
+  step "supabase db push --include-seed, twice" push_twice
   books=$(psql -XAtq -d "$DATABASE_URL" -c "select count(*) from bindery.book_status where metadata ? 'seed'")
   [[ $books -eq 6 ]] || die "the seed made $books books, not 6"
 }
 
+ask_advisors() { cli db advisors --level info --fail-on warn >"$dir/advisors.json"; }
+
 # In a new database every index is unused; nothing else may be found in our schemas.
 advise() {
   local findings
-  step "supabase db advisors" eval 'cli db advisors --level info --fail-on warn >"$dir/advisors.json"'
+  step "supabase db advisors" ask_advisors
   findings=$(node -e '
     const found = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
     for (const f of found.filter((f) => f.metadata?.schema?.startsWith("bindery") && f.name !== "unused_index")) console.log(f.level, f.name, f.detail);
@@ -156,6 +160,13 @@ run_tests() {
   if [[ $# -gt 0 ]]; then node --test "$@"; else npm run --silent test; fi
 }
 
+# In the PATH, where K6 says, or where Go has put it.
+find_k6() {
+  if [[ -z ${K6:-} ]] && has go && [[ -x $(go env GOPATH)/bin/k6 ]]; then K6=$(go env GOPATH)/bin/k6; fi
+  export K6=${K6:-k6}
+  has "$K6"
+}
+
 case ${1:-} in
   generate) generate ;;
   test)
@@ -164,6 +175,10 @@ case ${1:-} in
     ;;
   load)
     shift
+    if ! find_k6; then
+      echo "==> no k6, so no load over HTTP. With Go: go install go.k6.io/k6@latest"
+      exit 0
+    fi
     prepare
     project
     up
