@@ -41,7 +41,7 @@ prepare() {
 clean_up() {
   local pid
   if pid=$(cat "$dir/data-api.pid" 2>/dev/null); then kill "$pid" 2>/dev/null || true; fi
-  scripts/servers.sh stop "$dir"
+  "$ROOT/scripts/servers.sh" stop "$dir"
   rm -rf "$dir"
 }
 
@@ -134,8 +134,6 @@ TOML
     fi
     sleep 0.1
   done
-  # It grants every right on every table to every role when it starts, which the real one does not. Back to ours:
-  cat sql/620_grants.sql sql/630_kernel_grants.sql | psql -Xq -v ON_ERROR_STOP=1 -1 -d "$DATABASE_URL"
 }
 
 run_tests() {

@@ -1,9 +1,9 @@
 -- Who sees a book: its owner, the service, and nobody else.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(9);
 grant usage on schema extensions to anon, authenticated, service_role;
 set local search_path = extensions, pg_catalog;
+select plan(9);
 
 \set book '''b00c0000-0000-4000-8000-000000000002'''
 \set owner '''0e000000-0000-4000-8000-000000000002'''

@@ -80,7 +80,7 @@ const refusals = {
 };
 
 // These guard against who may write the tables as he likes; over REST nobody may, and the right is asked first.
-/** @type {Record<string, () => Promise<PromiseLike<any>>>} */
+/** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
   column_is_derived: async () => service.from('book_status').update({ overall_progress: 50 }).eq('book_id', await book()),
   pipeline_is_immutable: async () => service.from('pipelines').update({ definition: {} }).eq('name', 'comic'),

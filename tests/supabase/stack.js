@@ -39,6 +39,7 @@ export function token(claims) {
  * @returns {Client}
  */
 function client(key, bearer) {
+  /** @type {Record<string, string>} */
   const headers = bearer ? { Authorization: `Bearer ${bearer}` } : {};
   return createClient(restUrl, key, {
     db: { schema: 'bindery' },
