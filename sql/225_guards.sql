@@ -47,8 +47,8 @@ begin
 end
 $$;
 
--- Every guard of a machine that is an SQL function and could not be asked, as faults with their JSON paths.
-create or replace function bindery_internal.guard_faults(machine jsonb) returns jsonb
+-- The guards of a definition that are SQL functions and could not be asked. What is no definition at all the kernel says.
+create or replace function bindery_internal.guard_faults(definition jsonb) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
@@ -56,16 +56,19 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('path', format('$.states[%s].next[%s].guard', s.ord - 1, e.ord - 1), 'problem', p.problem)
       order by s.ord, e.ord), '[]')
-    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord)
-    cross join jsonb_array_elements(s.state -> 'next') with ordinality as e(edge, ord)
-    cross join lateral (select bindery_internal.guard_function(e.edge ->> 'guard') as called) as f
+    from jsonb_array_elements(jsonb_path_query_array(definition, 'strict $.states[*]', silent => true)) with ordinality as s(state, ord)
+    cross join jsonb_array_elements(jsonb_path_query_array(s.state, 'strict $.next[*]', silent => true)) with ordinality as e(edge, ord)
+    cross join lateral (select case when jsonb_typeof(e.edge) = 'object' then e.edge ->> 'guard' end as guard) as g
+    cross join lateral (select bindery_internal.guard_function(g.guard) as called) as f
     cross join lateral (select case
-        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', e.edge ->> 'guard')
+        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', g.guard)
         when not has_function_privilege('bindery_guard', f.called::oid, 'execute')
           or not has_schema_privilege('bindery_guard', (select c.pronamespace from pg_catalog.pg_proc c where c.oid = f.called::oid), 'usage')
           then format('the role bindery_guard, as which guards are asked, may not call %s; grant it usage on the schema and execute on the function',
-            e.edge ->> 'guard') end as problem) as p
-    where e.edge ->> 'guard' not in ('substeps_complete', 'attempts_left') and p.problem is not null);
+            g.guard) end as problem) as p
+    -- What cannot name a function is the kernel's to refuse.
+    where g.guard ~ '^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$' and g.guard not in ('substeps_complete', 'attempts_left')
+      and p.problem is not null);
 end
 $$;
 
@@ -74,4 +77,4 @@ comment on function bindery_internal.guard_function(text) is
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
   'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
 comment on function bindery_internal.guard_faults(jsonb) is
-  'The guards of a compiled machine that are no SQL functions bindery_guard may call: [{path, problem}].';
+  'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';

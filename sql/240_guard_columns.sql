@@ -46,3 +46,8 @@ for each row when (
   and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
     is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at))
 execute function bindery_internal.touch();
+
+comment on function bindery_internal.guard_columns() is
+  'Refuses to have columns set by hand that only follow from others (PT422 column_is_derived).';
+comment on function bindery_internal.touch() is
+  'Counts a change by hand of title, owner, message or metadata as a revision.';

@@ -30,3 +30,6 @@ for each row when (
   coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes'
   and (old.status, old.title, old.message, old.error, old.metadata) is distinct from (new.status, new.title, new.message, new.error, new.metadata))
 execute function bindery_internal.guard_texts();
+
+comment on function bindery_internal.guard_texts() is
+  'Refuses by a plain INSERT or UPDATE the texts and JSON that calls refuse (PT422 bad_input).';

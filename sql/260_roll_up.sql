@@ -69,3 +69,6 @@ referencing new table as changed for each statement execute function bindery_int
 
 create or replace trigger roll_up_deleted after delete on bindery.book_progress
 referencing old table as changed for each statement execute function bindery_internal.roll_up();
+
+comment on function bindery_internal.roll_up() is
+  'Turns changed progress rows into their books'' percentages, substeps, estimate and revision; once a statement.';

@@ -18,3 +18,6 @@ begin
     case when judge.stage <> book.current_stage then bindery_internal.last_attempt(book.book_id, judge.stage) end);
 end
 $$;
+
+comment on function bindery_internal.judge(uuid, text, integer) is
+  'The verdict on a word about a book as a whole from this stage and attempt (null: the current ones): unknown_book, or one of bindery_core.report_verdict.';

@@ -45,3 +45,6 @@ begin
   return null;
 end
 $$;
+
+comment on function bindery_internal.do_register(uuid, uuid, text, text, jsonb) is
+  'Puts a book at the start of a pipeline. Null: it stands as asked; else the error.';

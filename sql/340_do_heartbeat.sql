@@ -38,3 +38,6 @@ begin
   select j.ord, j.verdict from judged j order by j.ord;
 end
 $$;
+
+comment on function bindery_internal.do_heartbeats(jsonb) is
+  'Takes [{book_id, stage?, attempt?}, …] as signs of life; gives each one''s verdict.';

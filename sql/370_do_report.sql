@@ -51,3 +51,6 @@ begin
     judgement, book_id, report ->> 'stage', report ->> 'substep', (report ->> 'attempt')::integer));
 end
 $$;
+
+comment on function bindery_internal.do_report(jsonb) is
+  'One progress report, {book_id, substep?, progress | done + total, …}. Null: done; {"stale": true}: too late; else the error.';

@@ -33,3 +33,6 @@ begin
   end;
 end
 $$;
+
+comment on function bindery_internal.apply_item(jsonb) is
+  'Applies one event. Null: done; {"stale": true}: too late; else the error.';

@@ -132,3 +132,7 @@ end
 $$;
 
 comment on function bindery_internal.apply_events(text, bigint, text, jsonb) is 'See bindery.apply_events.';
+comment on function bindery_internal.is_after(text, text) is
+  'Whether a stream id comes after another.';
+comment on function bindery_internal.fenced(text, bigint) is
+  'The error PT409 fenced: this epoch of the stream is not the newest.';

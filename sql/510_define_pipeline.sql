@@ -8,6 +8,7 @@ as $$
 #variable_conflict use_column
 declare
   compiled jsonb;
+  faults jsonb;
   latest bindery.pipelines;
 begin
   if coalesce(define_pipeline.name, '') !~ '^[a-z][a-z0-9_]{0,62}$' then
@@ -17,16 +18,14 @@ begin
   end if;
   perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
-  if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
-    compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));
-  end if;
-  if compiled ? 'faults' then
+  faults := coalesce(compiled -> 'faults', '[]') || bindery_internal.guard_faults(define_pipeline.definition);
+  if faults <> '[]' then
     perform bindery_internal.raise_error(bindery_internal.error('PT422', 'bad_definition',
       format('The definition of %s has %s: %s', define_pipeline.name,
-        case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
-        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
+        case jsonb_array_length(faults) when 1 then 'a fault' else jsonb_array_length(faults) || ' faults' end,
+        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(faults) as f(fault))),
       'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
-      jsonb_build_object('faults', compiled -> 'faults')));
+      jsonb_build_object('faults', faults)));
   end if;
 
   perform pg_advisory_xact_lock(hashtextextended('bindery.pipelines ' || define_pipeline.name, 0));

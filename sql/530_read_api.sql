@@ -81,3 +81,5 @@ comment on function bindery.get_resume_point(uuid) is
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, done?, total?, unit?, message?, checkpoint}]}. PT404 unknown_book.';
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 unless told). For filters and paging read the table book_status.';
+comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz) is
+  'live, quiet (past half of stall_after without a sign), stalled (past it, or FAILED because of it); null once halted or complete.';

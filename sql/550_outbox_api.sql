@@ -29,3 +29,5 @@ $$;
 comment on function bindery.take_outbox(integer) is
   'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a rollback puts them back.
 Gives none while another transaction has some taken.';
+comment on function bindery_internal.take_outbox(integer) is
+  'See bindery.take_outbox.';

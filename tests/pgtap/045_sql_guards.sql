@@ -1,7 +1,7 @@
 begin;
 \ir helpers.psql
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, asked as the role bindery_guard.
-select plan(36);
+select plan(37);
 create schema shop;
 create table shop.secrets (secret text);
 insert into shop.secrets values ('x');
@@ -97,6 +97,10 @@ from (values ('shop.nowhere', 'that does not exist'), ('shop.a_number', 'that gi
 select is(tap.defined('shop.nowhere') #>> '{detail,faults,0,problem}', 'there is no function shop.nowhere(bindery.book_status) returns boolean; create it first', 'which says what to do');
 select matches(tap.defined('shop.secret_guard') #>> '{detail,faults,0,problem}', 'bindery_guard, as which guards are asked, may not call shop.secret_guard', 'one that bindery_guard may not call is a fault, too');
 select matches(tap.defined('vault.inside') #>> '{detail,faults,0,problem}', 'may not call vault.inside', 'as is one in a schema it may not use');
+
+select is(tap.error($q$select bindery.define_pipeline('bad', '{"states": [{"name": "A", "weight": -1, "next": [{"to": "B", "guard": "shop.nowhere"}, {"to": "C", "guard": "No Name"}, 5, "B"]},
+    {"name": "B", "next": {"guard": "shop.nowhere"}}, 7, {"name": "C"}]}')$q$) #> '{detail,faults}' @> '[{"path": "$.states[0].weight"}, {"path": "$.states[0].next[0].guard"}, {"path": "$.states[0].next[1].guard"}, {"path": "$.states[0].next[2]"}]',
+  true, 'guards are refused together with all other faults');
 
 -- One that is dropped later fails closed.
 select tap.guarded(20, 'shop.said_yes', '{"answer": true}');

@@ -8,9 +8,10 @@ create temp view tables as select c.* from pg_class c where c.relnamespace = 'bi
 
 select is_empty($$select function from functions where lanname in ('sql', 'plpgsql') and not coalesce('search_path=""' = any (proconfig), false)$$, 'every function pins its search_path to nothing');
 select is_empty($$select function from functions where prosecdef and nspname <> 'bindery_internal'$$, 'only bindery_internal has SECURITY DEFINER functions');
-select is_empty($$select function from functions where nspname in ('bindery', 'bindery_core') and obj_description(oid, 'pg_proc') is null$$, 'every function of bindery and of the kernel has a comment');
-select is_empty($$select relname from tables where obj_description(oid, 'pg_class') is null$$, 'every table has a comment');
-select is_empty($$select relname, attname from tables t join pg_attribute a on a.attrelid = t.oid where attnum > 0 and not attisdropped and col_description(t.oid, attnum) is null$$, 'every column has a comment');
+select is_empty($$select function from functions where coalesce(obj_description(oid, 'pg_proc'), '') = ''$$, 'every function has a comment');
+create temp view every_table as select c.* from pg_class c where c.relnamespace::regnamespace::text ~ '^bindery' and c.relkind in ('r', 'p') and c.relname <> 'schema_history';
+select is_empty($$select relname from every_table where obj_description(oid, 'pg_class') is null$$, 'every table has a comment');
+select is_empty($$select relname, attname from every_table t join pg_attribute a on a.attrelid = t.oid where attnum > 0 and not attisdropped and col_description(t.oid, attnum) is null$$, 'every column has a comment');
 select is_empty($$select nspname from pg_namespace where nspname in ('bindery', 'bindery_internal') and obj_description(oid, 'pg_namespace') is null$$, 'the schemas have comments');
 select is_empty($$select proname from functions where nspname = 'bindery' group by proname having count(*) > 1$$, 'no function of bindery is overloaded, so PostgREST always knows which is meant');
 select is_empty($$select function from functions where nspname = 'bindery' and pronargs > 0 and (proargnames is null or '' = any (proargnames))$$, 'every argument has a name: they are the keys of the JSON');
