@@ -32,11 +32,15 @@ prepare() {
   # shellcheck source=/dev/null
   source "$dir/env"
   server=${DATABASE_URL%/*}
-  # What a Supabase project has, and a plain Postgres has not.
-  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create database bindery'
+  # What a Supabase project has, and a plain Postgres has not. `project` is as Supabase's role postgres: no superuser.
+  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create role project login createrole replication bypassrls' \
+    -c 'create database bindery owner project'
   export DATABASE_URL=$server/bindery
-  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create publication supabase_realtime' -c 'create schema extensions'
+  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create publication supabase_realtime' \
+    -c 'alter publication supabase_realtime owner to project' -c 'create schema extensions'
 }
+
+as_project() { echo "${server/postgres@/project@}/$1"; }
 
 clean_up() {
   local pid
@@ -52,7 +56,7 @@ project() {
   cp -r supabase "$dir/project/"
 }
 
-cli() { "$modules/.bin/supabase" --workdir "$dir/project" --agent no "$@" --remote="$DATABASE_URL"; }
+cli() { "$modules/.bin/supabase" --workdir "$dir/project" --agent no "$@" --remote="$(as_project bindery)"; }
 
 print_types() {
   cli gen types --lang typescript --schema bindery 2>"$dir/types.log" >"$dir/types.ts" || { cat "$dir/types.log" >&2; die "gen types failed"; }
@@ -99,6 +103,14 @@ advise() {
     for (const f of found.filter((f) => f.metadata?.schema?.startsWith("bindery") && f.name !== "unused_index")) console.log(f.level, f.name, f.detail);
   ' "$dir/advisors.json")
   [[ -z $findings ]] || die "supabase db advisors: $findings"
+}
+
+# As in self-hosted/: a superuser makes the extension, and the schema is the project's.
+self_host() {
+  psql -Xq -v ON_ERROR_STOP=1 -d "$server/postgres" -c 'create database self_hosted owner project'
+  sed 's/ postgres / project /' supabase/self-hosted/bindery.sql | psql -Xq -v ON_ERROR_STOP=1 -d "$server/self_hosted"
+  "$binderyd" migrate --kernel native --database-url "$(as_project self_hosted)"
+  psql -Xq -v ON_ERROR_STOP=1 -d "$(as_project self_hosted)" -f supabase/seed.sql
 }
 
 # Supabase's own Data API server from npm, over the database.
@@ -148,6 +160,7 @@ run_tests() {
   psql -Xq -d "$server/postgres" -c 'create database bindery_template template bindery'
   advise
   seed
+  step "self-hosted: the native kernel, and a schema without a superuser" self_host
   echo "==> supabase/tests"
   pg_prove -Q -d "$DATABASE_URL" supabase/tests/*.test.sql
   start_data_api
