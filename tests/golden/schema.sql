@@ -784,6 +784,10 @@ begin
 end
 $$;
 
+-- Name: FUNCTION announce(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.announce() IS 'Notifies listeners of the books a statement changed, on plain Postgres.';
+
 -- Name: apply_events(text, bigint, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.apply_events(stream text, epoch bigint, "position" text, events jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint) RETURNS record
@@ -909,6 +913,10 @@ begin
   end;
 end
 $$;
+
+-- Name: FUNCTION apply_item(item jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.apply_item(item jsonb) IS 'Applies one event. Null: done; {"stale": true}: too late; else the error.';
 
 -- Name: apply_reports(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1148,6 +1156,7 @@ CREATE FUNCTION bindery_internal.define_pipeline(name text, definition jsonb) RE
 #variable_conflict use_column
 declare
   compiled jsonb;
+  faults jsonb;
   latest bindery.pipelines;
 begin
   if coalesce(define_pipeline.name, '') !~ '^[a-z][a-z0-9_]{0,62}$' then
@@ -1157,16 +1166,14 @@ begin
   end if;
   perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
-  if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
-    compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));
-  end if;
-  if compiled ? 'faults' then
+  faults := coalesce(compiled -> 'faults', '[]') || bindery_internal.guard_faults(define_pipeline.definition);
+  if faults <> '[]' then
     perform bindery_internal.raise_error(bindery_internal.error('PT422', 'bad_definition',
       format('The definition of %s has %s: %s', define_pipeline.name,
-        case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
-        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
+        case jsonb_array_length(faults) when 1 then 'a fault' else jsonb_array_length(faults) || ' faults' end,
+        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(faults) as f(fault))),
       'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
-      jsonb_build_object('faults', compiled -> 'faults')));
+      jsonb_build_object('faults', faults)));
   end if;
 
   perform pg_advisory_xact_lock(hashtextextended('bindery.pipelines ' || define_pipeline.name, 0));
@@ -1221,6 +1228,10 @@ begin
   select j.ord, j.verdict from judged j order by j.ord;
 end
 $$;
+
+-- Name: FUNCTION do_heartbeats(heartbeats jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_heartbeats(heartbeats jsonb) IS 'Takes [{book_id, stage?, attempt?}, …] as signs of life; gives each one''s verdict.';
 
 -- Name: do_plan(uuid, text, jsonb, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1330,6 +1341,10 @@ begin
 end
 $$;
 
+-- Name: FUNCTION do_register(book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_register(book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb) IS 'Puts a book at the start of a pipeline. Null: it stands as asked; else the error.';
+
 -- Name: do_report(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.do_report(report jsonb) RETURNS jsonb
@@ -1382,6 +1397,10 @@ begin
     judgement, book_id, report ->> 'stage', report ->> 'substep', (report ->> 'attempt')::integer));
 end
 $_$;
+
+-- Name: FUNCTION do_report(report jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.do_report(report jsonb) IS 'One progress report, {book_id, substep?, progress | done + total, …}. Null: done; {"stale": true}: too late; else the error.';
 
 -- Name: do_resume(uuid, bigint, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1588,6 +1607,10 @@ CREATE FUNCTION bindery_internal.fenced(stream text, epoch bigint) RETURNS jsonb
   from (select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
 $$;
 
+-- Name: FUNCTION fenced(stream text, epoch bigint); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.fenced(stream text, epoch bigint) IS 'The error PT409 fenced: this epoch of the stream is not the newest.';
+
 -- Name: forget_stream(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.forget_stream(stream text) RETURNS void
@@ -1635,9 +1658,13 @@ begin
 end
 $$;
 
+-- Name: FUNCTION guard_columns(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.guard_columns() IS 'Refuses to have columns set by hand that only follow from others (PT422 column_is_derived).';
+
 -- Name: guard_faults(jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.guard_faults(machine jsonb) RETURNS jsonb
+CREATE FUNCTION bindery_internal.guard_faults(definition jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $_$
@@ -1645,22 +1672,25 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('path', format('$.states[%s].next[%s].guard', s.ord - 1, e.ord - 1), 'problem', p.problem)
       order by s.ord, e.ord), '[]')
-    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord)
-    cross join jsonb_array_elements(s.state -> 'next') with ordinality as e(edge, ord)
-    cross join lateral (select bindery_internal.guard_function(e.edge ->> 'guard') as called) as f
+    from jsonb_array_elements(jsonb_path_query_array(definition, 'strict $.states[*]', silent => true)) with ordinality as s(state, ord)
+    cross join jsonb_array_elements(jsonb_path_query_array(s.state, 'strict $.next[*]', silent => true)) with ordinality as e(edge, ord)
+    cross join lateral (select case when jsonb_typeof(e.edge) = 'object' then e.edge ->> 'guard' end as guard) as g
+    cross join lateral (select bindery_internal.guard_function(g.guard) as called) as f
     cross join lateral (select case
-        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', e.edge ->> 'guard')
+        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', g.guard)
         when not has_function_privilege('bindery_guard', f.called::oid, 'execute')
           or not has_schema_privilege('bindery_guard', (select c.pronamespace from pg_catalog.pg_proc c where c.oid = f.called::oid), 'usage')
           then format('the role bindery_guard, as which guards are asked, may not call %s; grant it usage on the schema and execute on the function',
-            e.edge ->> 'guard') end as problem) as p
-    where e.edge ->> 'guard' not in ('substeps_complete', 'attempts_left') and p.problem is not null);
+            g.guard) end as problem) as p
+    -- What cannot name a function is the kernel's to refuse.
+    where g.guard ~ '^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$' and g.guard not in ('substeps_complete', 'attempts_left')
+      and p.problem is not null);
 end
 $_$;
 
--- Name: FUNCTION guard_faults(machine jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION guard_faults(definition jsonb); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.guard_faults(machine jsonb) IS 'The guards of a compiled machine that are no SQL functions bindery_guard may call: [{path, problem}].';
+COMMENT ON FUNCTION bindery_internal.guard_faults(definition jsonb) IS 'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';
 
 -- Name: guard_function(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1703,6 +1733,10 @@ begin
   return new;
 end
 $$;
+
+-- Name: FUNCTION guard_texts(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.guard_texts() IS 'Refuses by a plain INSERT or UPDATE the texts and JSON that calls refuse (PT422 bad_input).';
 
 -- Name: guard_transition(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1794,6 +1828,10 @@ CREATE FUNCTION bindery_internal.health(book bindery.book_status, machine jsonb,
   ) as s(stall_after);
 $$;
 
+-- Name: FUNCTION health(book bindery.book_status, machine jsonb, moment timestamp with time zone); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.health(book bindery.book_status, machine jsonb, moment timestamp with time zone) IS 'live, quiet (past half of stall_after without a sign), stalled (past it, or FAILED because of it); null once halted or complete.';
+
 -- Name: illegal_transition(text, text, text, text[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.illegal_transition(from_status text, to_status text, reason text, allowed text[]) RETURNS jsonb
@@ -1819,6 +1857,10 @@ CREATE FUNCTION bindery_internal.is_after(a text, b text) RETURNS boolean
   -- Both halves of a stream id are unsigned 64-bit numbers.
   select (split_part(a, '-', 1)::numeric, split_part(a, '-', 2)::numeric) > (split_part(b, '-', 1)::numeric, split_part(b, '-', 2)::numeric);
 $$;
+
+-- Name: FUNCTION is_after(a text, b text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.is_after(a text, b text) IS 'Whether a stream id comes after another.';
 
 -- Name: is_position(text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1886,6 +1928,10 @@ begin
     case when judge.stage <> book.current_stage then bindery_internal.last_attempt(book.book_id, judge.stage) end);
 end
 $$;
+
+-- Name: FUNCTION judge(book_id uuid, stage text, attempt integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.judge(book_id uuid, stage text, attempt integer) IS 'The verdict on a word about a book as a whole from this stage and attempt (null: the current ones): unknown_book, or one of bindery_core.report_verdict.';
 
 -- Name: book_progress; Type: TABLE; Schema: bindery; Owner: -
 
@@ -2797,6 +2843,10 @@ begin
 end
 $$;
 
+-- Name: FUNCTION roll_up(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.roll_up() IS 'Turns changed progress rows into their books'' percentages, substeps, estimate and revision; once a statement.';
+
 -- Name: stale_revision(uuid, bigint, bigint); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.stale_revision(book_id uuid, revision bigint, expected_revision bigint) RETURNS jsonb
@@ -2862,6 +2912,10 @@ begin
   return new;
 end
 $$;
+
+-- Name: FUNCTION start_book(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.start_book() IS 'Puts a new book at its pipeline''s first state, on a version that exists, whoever inserts it.';
 
 -- Name: state_of(jsonb, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2996,6 +3050,10 @@ begin
 end
 $$;
 
+-- Name: FUNCTION take_outbox(max_rows integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.take_outbox(max_rows integer) IS 'See bindery.take_outbox.';
+
 -- Name: touch(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.touch() RETURNS trigger
@@ -3008,6 +3066,10 @@ begin
   return new;
 end
 $$;
+
+-- Name: FUNCTION touch(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.touch() IS 'Counts a change by hand of title, owner, message or metadata as a revision.';
 
 -- Name: unknown_book(uuid); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -3036,6 +3098,10 @@ CREATE FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_versio
     'Define it with bindery.define_pipeline, or name one that is there.',
     jsonb_build_object('pipeline', pipeline, 'version', pipeline_version));
 $$;
+
+-- Name: FUNCTION unknown_pipeline(pipeline text, pipeline_version integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.unknown_pipeline(pipeline text, pipeline_version integer) IS 'The error PT404 unknown_pipeline.';
 
 -- Name: user_id(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -4035,9 +4101,9 @@ GRANT ALL ON FUNCTION bindery_internal.forget_stream(stream text) TO service_rol
 
 REVOKE ALL ON FUNCTION bindery_internal.guard_columns() FROM PUBLIC;
 
--- Name: FUNCTION guard_faults(machine jsonb); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION guard_faults(definition jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.guard_faults(machine jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.guard_faults(definition jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION guard_function(guard text); Type: ACL; Schema: bindery_internal; Owner: -
 
