@@ -2228,6 +2228,11 @@ $$;
 create or replace trigger start_book before insert on bindery.book_status
 for each row execute function bindery_internal.start_book();
 
+comment on function bindery_internal.start_book() is
+  'Puts a new book at its pipeline''s first state, on a version that exists, whoever inserts it.';
+comment on function bindery_internal.unknown_pipeline(text, integer) is
+  'The error PT404 unknown_pipeline.';
+
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks; one that is missing, raises, or
 -- answers null does not hold. Locks: none of ours.
@@ -2277,8 +2282,8 @@ begin
 end
 $$;
 
--- Every guard of a machine that is an SQL function and could not be asked, as faults with their JSON paths.
-create or replace function bindery_internal.guard_faults(machine jsonb) returns jsonb
+-- The guards of a definition that are SQL functions and could not be asked. What is no definition at all the kernel says.
+create or replace function bindery_internal.guard_faults(definition jsonb) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
@@ -2286,16 +2291,19 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('path', format('$.states[%s].next[%s].guard', s.ord - 1, e.ord - 1), 'problem', p.problem)
       order by s.ord, e.ord), '[]')
-    from jsonb_array_elements(machine -> 'states') with ordinality as s(state, ord)
-    cross join jsonb_array_elements(s.state -> 'next') with ordinality as e(edge, ord)
-    cross join lateral (select bindery_internal.guard_function(e.edge ->> 'guard') as called) as f
+    from jsonb_array_elements(jsonb_path_query_array(definition, 'strict $.states[*]', silent => true)) with ordinality as s(state, ord)
+    cross join jsonb_array_elements(jsonb_path_query_array(s.state, 'strict $.next[*]', silent => true)) with ordinality as e(edge, ord)
+    cross join lateral (select case when jsonb_typeof(e.edge) = 'object' then e.edge ->> 'guard' end as guard) as g
+    cross join lateral (select bindery_internal.guard_function(g.guard) as called) as f
     cross join lateral (select case
-        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', e.edge ->> 'guard')
+        when f.called is null then format('there is no function %s(bindery.book_status) returns boolean; create it first', g.guard)
         when not has_function_privilege('bindery_guard', f.called::oid, 'execute')
           or not has_schema_privilege('bindery_guard', (select c.pronamespace from pg_catalog.pg_proc c where c.oid = f.called::oid), 'usage')
           then format('the role bindery_guard, as which guards are asked, may not call %s; grant it usage on the schema and execute on the function',
-            e.edge ->> 'guard') end as problem) as p
-    where e.edge ->> 'guard' not in ('substeps_complete', 'attempts_left') and p.problem is not null);
+            g.guard) end as problem) as p
+    -- What cannot name a function is the kernel's to refuse.
+    where g.guard ~ '^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$' and g.guard not in ('substeps_complete', 'attempts_left')
+      and p.problem is not null);
 end
 $$;
 
@@ -2304,7 +2312,7 @@ comment on function bindery_internal.guard_function(text) is
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
   'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
 comment on function bindery_internal.guard_faults(jsonb) is
-  'The guards of a compiled machine that are no SQL functions bindery_guard may call: [{path, problem}].';
+  'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';
 
 -- guard_transition: BEFORE UPDATE on book_status where status changes, whoever changes it.
 -- Invariants: nothing the kernel refuses is stored; what follows from the change (stage, attempt, percent, revision) is worked out here.
@@ -2501,6 +2509,11 @@ for each row when (
     is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at))
 execute function bindery_internal.touch();
 
+comment on function bindery_internal.guard_columns() is
+  'Refuses to have columns set by hand that only follow from others (PT422 column_is_derived).';
+comment on function bindery_internal.touch() is
+  'Counts a change by hand of title, owner, message or metadata as a revision.';
+
 -- guard_texts: BEFORE INSERT, and BEFORE UPDATE where somebody's own statement sets title, message, error or metadata.
 -- Invariants: a plain INSERT or UPDATE is refused what a call is refused, with the same error (041, 042); the constraints of the
 -- table stand behind it. Locks: the row being written.
@@ -2533,6 +2546,9 @@ for each row when (
   coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes'
   and (old.status, old.title, old.message, old.error, old.metadata) is distinct from (new.status, new.title, new.message, new.error, new.metadata))
 execute function bindery_internal.guard_texts();
+
+comment on function bindery_internal.guard_texts() is
+  'Refuses by a plain INSERT or UPDATE the texts and JSON that calls refuse (PT422 bad_input).';
 
 -- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
 -- Invariants: history, outbox and the restarted progress rows stand in the change's transaction, under its revision.
@@ -2676,6 +2692,9 @@ referencing new table as changed for each statement execute function bindery_int
 create or replace trigger roll_up_deleted after delete on bindery.book_progress
 referencing old table as changed for each statement execute function bindery_internal.roll_up();
 
+comment on function bindery_internal.roll_up() is
+  'Turns changed progress rows into their books'' percentages, substeps, estimate and revision; once a statement.';
+
 -- broadcast: books as messages of Supabase Realtime, to the private topics book:<book_id> and owner:<owner_id>.
 -- Invariants: nothing of it can fail the change it tells of; a payload stays below 32 KiB, and says what was left out.
 -- Locks: none of ours; waits at most 100 ms for somebody else's.
@@ -2718,8 +2737,13 @@ begin
       select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
     using book_ids;
     return;
-  exception when others then
-    null;
+  exception
+    when lock_not_available then
+      -- realtime.send would wait for the same lock, once a message.
+      raise warning 'Realtime was not told of % changed books: % (SQLSTATE %).', cardinality(book_ids), sqlerrm, sqlstate;
+      return;
+    when others then
+      null;
   end;
   -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
   begin
@@ -2836,6 +2860,9 @@ begin
 end
 $$;
 
+comment on function bindery_internal.judge(uuid, text, integer) is
+  'The verdict on a word about a book as a whole from this stage and attempt (null: the current ones): unknown_book, or one of bindery_core.report_verdict.';
+
 -- do_register: puts a book at the start of a pipeline; the same call again finds it there.
 -- Invariants: returns null when the book stands as asked, else the error; changes nothing then.
 -- Locks: the new row.
@@ -2883,6 +2910,9 @@ begin
   return null;
 end
 $$;
+
+comment on function bindery_internal.do_register(uuid, uuid, text, text, jsonb) is
+  'Puts a book at the start of a pipeline. Null: it stands as asked; else the error.';
 
 -- do_transition: one change of status, asked of the kernel before the row is touched.
 -- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
@@ -3048,6 +3078,9 @@ begin
   select j.ord, j.verdict from judged j order by j.ord;
 end
 $$;
+
+comment on function bindery_internal.do_heartbeats(jsonb) is
+  'Takes [{book_id, stage?, attempt?}, …] as signs of life; gives each one''s verdict.';
 
 -- do_plan: a book's own substeps of a stage and their weights.
 -- Invariants: returns null when done, else the error; changes nothing then. Planning again changes weights, never progress.
@@ -3234,6 +3267,9 @@ begin
 end
 $$;
 
+comment on function bindery_internal.do_report(jsonb) is
+  'One progress report, {book_id, substep?, progress | done + total, …}. Null: done; {"stale": true}: too late; else the error.';
+
 -- bury: writes events to dead_letters; transient: which errors are not the event's fault.
 -- Invariants: an event is buried in the transaction that moves the position past it.
 -- Locks: appends only.
@@ -3309,6 +3345,9 @@ begin
   end;
 end
 $$;
+
+comment on function bindery_internal.apply_item(jsonb) is
+  'Applies one event. Null: done; {"stale": true}: too late; else the error.';
 
 -- apply_segment: the items of one segment of a batch: reports and heartbeats set-based, lifecycle events one by one.
 -- Invariants: every item ends applied, stale or buried; whatever raises here is not an ordinary refusal (see apply_events).
@@ -3507,6 +3546,10 @@ end
 $$;
 
 comment on function bindery_internal.apply_events(text, bigint, text, jsonb) is 'See bindery.apply_events.';
+comment on function bindery_internal.is_after(text, text) is
+  'Whether a stream id comes after another.';
+comment on function bindery_internal.fenced(text, bigint) is
+  'The error PT409 fenced: this epoch of the stream is not the newest.';
 
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this database's clock.
 -- Invariants: two holders never have the same epoch, also where the stream was forgotten between them; an unexpired lease of another
@@ -3648,6 +3691,7 @@ as $$
 #variable_conflict use_column
 declare
   compiled jsonb;
+  faults jsonb;
   latest bindery.pipelines;
 begin
   if coalesce(define_pipeline.name, '') !~ '^[a-z][a-z0-9_]{0,62}$' then
@@ -3657,16 +3701,14 @@ begin
   end if;
   perform bindery_internal.raise_error(bindery_internal.refused_json('definition', define_pipeline.definition));
   compiled := bindery_core.compile_pipeline(define_pipeline.definition);
-  if not compiled ? 'faults' and bindery_internal.guard_faults(compiled -> 'machine') <> '[]' then
-    compiled := jsonb_build_object('faults', bindery_internal.guard_faults(compiled -> 'machine'));
-  end if;
-  if compiled ? 'faults' then
+  faults := coalesce(compiled -> 'faults', '[]') || bindery_internal.guard_faults(define_pipeline.definition);
+  if faults <> '[]' then
     perform bindery_internal.raise_error(bindery_internal.error('PT422', 'bad_definition',
       format('The definition of %s has %s: %s', define_pipeline.name,
-        case jsonb_array_length(compiled -> 'faults') when 1 then 'a fault' else jsonb_array_length(compiled -> 'faults') || ' faults' end,
-        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(compiled -> 'faults') as f(fault))),
+        case jsonb_array_length(faults) when 1 then 'a fault' else jsonb_array_length(faults) || ' faults' end,
+        (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ') from jsonb_array_elements(faults) as f(fault))),
       'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
-      jsonb_build_object('faults', compiled -> 'faults')));
+      jsonb_build_object('faults', faults)));
   end if;
 
   perform pg_advisory_xact_lock(hashtextextended('bindery.pipelines ' || define_pipeline.name, 0));
@@ -3944,6 +3986,8 @@ comment on function bindery.get_resume_point(uuid) is
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, done?, total?, unit?, message?, checkpoint}]}. PT404 unknown_book.';
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 unless told). For filters and paging read the table book_status.';
+comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz) is
+  'live, quiet (past half of stall_after without a sign), stalled (past it, or FAILED because of it); null once halted or complete.';
 
 -- status_at: the status as the history has it at a moment.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
@@ -4138,6 +4182,8 @@ $$;
 comment on function bindery.take_outbox(integer) is
   'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a rollback puts them back.
 Gives none while another transaction has some taken.';
+comment on function bindery_internal.take_outbox(integer) is
+  'See bindery.take_outbox.';
 
 -- prune_events: deletes old history, in small batches that block nobody.
 -- Invariants: each book keeps its newest row, and the one that says how it ended, so that where it stands can always be told from
@@ -4750,6 +4796,8 @@ begin
                      where pubname = 'supabase_realtime' and schemaname = 'bindery' and tablename = 'book_status') then
     alter publication supabase_realtime add table bindery.book_status;
   end if;
+exception when insufficient_privilege then
+  raise warning 'book_status is not in the publication supabase_realtime: %. Its owner adds it: alter publication supabase_realtime add table bindery.book_status;', sqlerrm;
 end
 $$;
 
@@ -4835,5 +4883,5 @@ drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
   (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4837658892674064429'),
-  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '14255670802256922769')
+  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '3695727729961560474')
 on conflict (version) do nothing;
