@@ -46,7 +46,10 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
     held.rollback().await?;
 
     assert_eq!(ids(&client, "select id from bindery.dead_letters order by id").await?, vec![letters[1]]);
-    assert_eq!(ids(&client, "select id from bindery.book_events order by id").await?, vec![events[0], events[1], events[4]]);
+    assert_eq!(
+        ids(&client, "select id from bindery.book_events order by id").await?,
+        vec![events[0], events[1], events[4]]
+    );
     Ok(())
 }
 
