@@ -169,7 +169,7 @@ run_tests() {
   npm run --silent check
   echo "==> REST, Realtime, gateways"
   if [[ $# -gt 0 ]]; then
-    node --test "$@"
+    node --test --test-concurrency=1 "$@"
     return
   fi
   npm run --silent test

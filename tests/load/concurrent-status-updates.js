@@ -14,7 +14,11 @@ const BOOKS = Number(__ENV.BOOKS || 50);
 const UNITS = Number(__ENV.UNITS || 10);
 const REST = `${__ENV.API_URL || fail('API_URL is not set')}/rest/v1`;
 const KEY = __ENV.API_KEY || fail('API_KEY is not set');
-const STAGES = [['ANALYZING', 'extract_text'], ['GENERATING_SCENES', 'split_scenes'], ['CREATING_ARTWORK', 'panels']];
+const STAGES = [
+  ['ANALYZING', 'extract_text'],
+  ['GENERATING_SCENES', 'split_scenes'],
+  ['CREATING_ARTWORK', 'panels'],
+];
 /** Every fifth book fails in the middle, and is resumed. */
 const FAILS = (number) => number % 5 === 0;
 
@@ -38,7 +42,11 @@ const writing = new Trend('write_duration', true);
 const reading = new Trend('read_duration', true);
 
 const headers = {
-  apikey: KEY, Authorization: `Bearer ${__ENV.BEARER || KEY}`, 'Content-Type': 'application/json', 'Content-Profile': 'bindery', 'Accept-Profile': 'bindery',
+  apikey: KEY,
+  Authorization: `Bearer ${__ENV.BEARER || KEY}`,
+  'Content-Type': 'application/json',
+  'Content-Profile': 'bindery',
+  'Accept-Profile': 'bindery',
 };
 const succeeds = http.expectedStatuses({ min: 200, max: 299 });
 const conflicts = http.expectedStatuses(409);
@@ -56,7 +64,11 @@ function call(name, args) {
 
 /** Calls a function that must be refused with this code. */
 function conflict(name, args, code) {
-  const answer = http.post(`${REST}/rpc/${name}`, JSON.stringify(args), { headers, responseCallback: conflicts, tags: { name: `${name} (refused)` } });
+  const answer = http.post(`${REST}/rpc/${name}`, JSON.stringify(args), {
+    headers,
+    responseCallback: conflicts,
+    tags: { name: `${name} (refused)` },
+  });
   const says = (r) => r.status === 409 && r.json('code') === 'PT409' && JSON.parse(r.json('details')).code === code;
   check(answer, { 'what is provoked is a conflict that says which': says });
   provoked.add(1);
@@ -91,7 +103,10 @@ export default function ({ run }) {
       }
     }
     const status = get(`/rpc/get_book_status?book_id=${book_id}`);
-    check(status, { 'the status is that of the last call': (s) => s.revision === row.revision && s.status === stage && s.overall_progress === row.overall_progress });
+    check(status, {
+      'the status is that of the last call': (s) =>
+        s.revision === row.revision && s.status === stage && s.overall_progress === row.overall_progress,
+    });
   }
   row = call('transition_book', { book_id, to_status: 'COMPLETED' });
   if (row.status === 'COMPLETED') completed.add(1);
@@ -100,17 +115,35 @@ export default function ({ run }) {
 /** Every row, and the history of each. */
 export function teardown({ run }) {
   const events = 'book_events(revision,from_status,to_status,attempt)';
-  const books = get(`/book_status?metadata->>load=eq.${run}&select=*,book_progress(stage,substep,progress,done),${events}&book_events.order=id&limit=${BOOKS + 1}`);
+  const books = get(
+    `/book_status?metadata->>load=eq.${run}&select=*,book_progress(stage,substep,progress,done),${events}&book_events.order=id&limit=${BOOKS + 1}`,
+  );
   check(books, { 'every book is there, once': (b) => b.length === BOOKS });
   for (const book of books) {
     const failed = FAILS(book.metadata.number);
-    const way = ['UPLOADED', 'ANALYZING', 'GENERATING_SCENES', ...(failed ? ['FAILED', 'GENERATING_SCENES'] : []), 'CREATING_ARTWORK', 'COMPLETED'];
+    const way = [
+      'UPLOADED',
+      'ANALYZING',
+      'GENERATING_SCENES',
+      ...(failed ? ['FAILED', 'GENERATING_SCENES'] : []),
+      'CREATING_ARTWORK',
+      'COMPLETED',
+    ];
     // One for the registration, four moves, the reports, and two for failing and going on.
-    const revisions = 1 + 4 + STAGES.length * UNITS + (failed ? 2 : 0) ;
-    const ends = book.status === 'COMPLETED' && book.overall_progress === 100 && book.revision === revisions && book.completed_at !== null && book.error === null;
+    const revisions = 1 + 4 + STAGES.length * UNITS + (failed ? 2 : 0);
+    const ends =
+      book.status === 'COMPLETED' &&
+      book.overall_progress === 100 &&
+      book.revision === revisions &&
+      book.completed_at !== null &&
+      book.error === null;
     const substeps = book.book_progress.length === STAGES.length && book.book_progress.every((g) => g.progress === 100 && g.done === UNITS);
     const seen = book.book_events;
-    const history = seen.map((e) => e.to_status).join() === way.join() && seen.every((e, n) => (n === 0 ? e.from_status === null : e.from_status === seen[n - 1].to_status && e.revision > seen[n - 1].revision));
+    const history =
+      seen.map((e) => e.to_status).join() === way.join() &&
+      seen.every((e, n) =>
+        n === 0 ? e.from_status === null : e.from_status === seen[n - 1].to_status && e.revision > seen[n - 1].revision,
+      );
     const right = check(book, {
       'every row is COMPLETED at 100, with a revision for each change': () => ends,
       'every substep is done': () => substeps,

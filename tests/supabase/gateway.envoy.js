@@ -23,37 +23,75 @@ describe('Envoy', () => {
     const upstream = new URL(restUrl);
     const http = {
       '@type': type('filters.network.http_connection_manager.v3.HttpConnectionManager'),
-      stat_prefix: 'test', normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: 'REJECT_REQUEST',
+      stat_prefix: 'test',
+      normalize_path: true,
+      merge_slashes: true,
+      path_with_escaped_slashes_action: 'REJECT_REQUEST',
       route_config: {
-        virtual_hosts: [{
-          name: 'all', domains: ['*'], routes: [route],
-          cors: { allow_origin_string_match: [{ safe_regex: { regex: '.*' } }], allow_methods: 'GET,POST,PUT,PATCH,DELETE,OPTIONS,HEAD', allow_headers: '*' },
-        }],
+        virtual_hosts: [
+          {
+            name: 'all',
+            domains: ['*'],
+            routes: [route],
+            cors: {
+              allow_origin_string_match: [{ safe_regex: { regex: '.*' } }],
+              allow_methods: 'GET,POST,PUT,PATCH,DELETE,OPTIONS,HEAD',
+              allow_headers: '*',
+            },
+          },
+        ],
       },
       http_filters: [
         { name: 'envoy.filters.http.cors', typed_config: { '@type': type('filters.http.cors.v3.Cors') } },
         // The route switches it off for itself: the password is the dashboard's, which has all other paths.
-        { name: 'envoy.filters.http.basic_auth', typed_config: { '@type': type('filters.http.basic_auth.v3.BasicAuth'), users: { inline_string: 'nobody:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=' } } },
+        {
+          name: 'envoy.filters.http.basic_auth',
+          typed_config: {
+            '@type': type('filters.http.basic_auth.v3.BasicAuth'),
+            users: { inline_string: 'nobody:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=' },
+          },
+        },
         {
           name: 'envoy.filters.http.rbac',
           typed_config: {
             '@type': type('filters.http.rbac.v3.RBAC'),
-            rules: { action: 'ALLOW', policies: { key: { permissions: [{ any: true }], principals: [{ header: { name: 'apikey', present_match: true } }] } } },
+            rules: {
+              action: 'ALLOW',
+              policies: { key: { permissions: [{ any: true }], principals: [{ header: { name: 'apikey', present_match: true } }] } },
+            },
           },
         },
         { name: 'envoy.filters.http.router', typed_config: { '@type': type('filters.http.router.v3.Router') } },
       ],
     };
-    const socket = (/** @type {string} */ host, /** @type {number} */ number) => ({ socket_address: { address: host, port_value: number } });
-    writeFileSync(join(dir, 'envoy.json'), JSON.stringify({
-      static_resources: {
-        listeners: [{ name: 'test', address: socket('127.0.0.1', port), filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: http }] }] }],
-        clusters: [{
-          name: 'rest', type: 'STATIC', connect_timeout: '5s',
-          load_assignment: { cluster_name: 'rest', endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(upstream.hostname, Number(upstream.port)) } }] }] },
-        }],
-      },
-    }));
+    const socket = (/** @type {string} */ host, /** @type {number} */ number) => ({
+      socket_address: { address: host, port_value: number },
+    });
+    writeFileSync(
+      join(dir, 'envoy.json'),
+      JSON.stringify({
+        static_resources: {
+          listeners: [
+            {
+              name: 'test',
+              address: socket('127.0.0.1', port),
+              filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: http }] }],
+            },
+          ],
+          clusters: [
+            {
+              name: 'rest',
+              type: 'STATIC',
+              connect_timeout: '5s',
+              load_assignment: {
+                cluster_name: 'rest',
+                endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(upstream.hostname, Number(upstream.port)) } }] }],
+              },
+            },
+          ],
+        },
+      }),
+    );
     const args = ['-c', join(dir, 'envoy.json'), '--log-level', 'error', '--disable-hot-restart', '--concurrency', '1'];
     stop = await serve(address, process.env.ENVOY ?? 'envoy', args, {});
   });

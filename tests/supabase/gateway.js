@@ -35,7 +35,10 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
   });
 
   test('for a stranger, and of no book, there is none', async () => {
-    for (const [sub, id] of /** @type {const} */ ([[stranger, book_id], [owner, nobody]])) {
+    for (const [sub, id] of /** @type {const} */ ([
+      [stranger, book_id],
+      [owner, nobody],
+    ])) {
       const answer = await get(path(id), { headers: headers(sub) });
       const error = await answer.json();
       assert.deepEqual([answer.status, error.code, JSON.parse(error.details).code], [404, 'PT404', 'unknown_book']);
@@ -72,12 +75,15 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
 }
 
 /** A port that nobody listens on. @returns {Promise<number>} */
-export const freePort = () => new Promise((resolve, reject) => {
-  const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
-    const { port } = /** @type {import('node:net').AddressInfo} */ (probe.address());
-    probe.close(() => resolve(port));
+export const freePort = () =>
+  new Promise((resolve, reject) => {
+    const probe = createServer()
+      .on('error', reject)
+      .listen(0, '127.0.0.1', () => {
+        const { port } = /** @type {import('node:net').AddressInfo} */ (probe.address());
+        probe.close(() => resolve(port));
+      });
   });
-});
 
 /**
  * Starts a server, and waits until it answers.
@@ -90,7 +96,10 @@ export async function serve(address, program, args, env) {
   const server = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
   for (let up = false; !up; ) {
     assert.equal(server.exitCode, null, `${program} ends at once`);
-    up = await fetch(address).then(() => true, () => new Promise((resolve) => setImmediate(resolve, false)));
+    up = await fetch(address).then(
+      () => true,
+      () => new Promise((resolve) => setImmediate(resolve, false)),
+    );
   }
   return async () => {
     const gone = new Promise((resolve) => server.once('exit', resolve));

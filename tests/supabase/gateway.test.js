@@ -19,7 +19,9 @@ describe('nginx', () => {
     const port = await freePort();
     address = `http://127.0.0.1:${port}`;
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${dir};`).join(' ');
-    writeFileSync(join(dir, 'nginx.conf'), `
+    writeFileSync(
+      join(dir, 'nginx.conf'),
+      `
       daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
       events {}
       http {
@@ -30,9 +32,12 @@ describe('nginx', () => {
           set $bindery_rest_path /rest/v1;
           include ${file('nginx.conf')};
         }
-      }`);
+      }`,
+    );
     // Debian has it where only root's PATH looks.
-    stop = await serve(address, 'nginx', ['-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')], { PATH: `${process.env.PATH}:/usr/sbin` });
+    stop = await serve(address, 'nginx', ['-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')], {
+      PATH: `${process.env.PATH}:/usr/sbin`,
+    });
   });
   after(async () => {
     await stop();
@@ -52,10 +57,18 @@ describe('the Edge Function in Deno', () => {
     address = `http://127.0.0.1:${port}`;
     const index = fileURLToPath(new URL('../../supabase/functions/books/index.ts', import.meta.url));
     const env = {
-      DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`, SUPABASE_URL: restUrl, SUPABASE_ANON_KEY: headers(owner).apikey ?? '',
-      BINDERY_ORIGINS: 'https://books.example.org', DENO_NO_UPDATE_CHECK: '1',
+      DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
+      SUPABASE_URL: restUrl,
+      SUPABASE_ANON_KEY: headers(owner).apikey ?? '',
+      BINDERY_ORIGINS: 'https://books.example.org',
+      DENO_NO_UPDATE_CHECK: '1',
     };
-    stop = await serve(address, join(modules, platform, 'deno'), ['run', '--quiet', '--no-remote', '--allow-net', '--allow-env', index], env);
+    stop = await serve(
+      address,
+      join(modules, platform, 'deno'),
+      ['run', '--quiet', '--no-remote', '--allow-net', '--allow-env', index],
+      env,
+    );
   });
   after(() => stop());
 
@@ -66,13 +79,19 @@ describe('the Edge Function’s handler', () => {
   const settings = { url: restUrl, anonKey: headers(owner).apikey ?? '', origins: ['https://books.example.org'] };
 
   test('pages of the origins that are listed may read the answer, and no others', async () => {
-    const ask = (/** @type {string} */ Origin) => handle(new Request(`http://localhost/books/${book_id}/status`, { headers: { ...headers(owner), Origin } }), settings);
+    const ask = (/** @type {string} */ Origin) =>
+      handle(new Request(`http://localhost/books/${book_id}/status`, { headers: { ...headers(owner), Origin } }), settings);
     assert.equal((await ask('https://books.example.org')).headers.get('access-control-allow-origin'), 'https://books.example.org');
     assert.equal((await ask('https://elsewhere.example.org')).headers.get('access-control-allow-origin'), null);
   });
 
   test('a Data API that is away is a 502 that says so, in the form of the other errors', async () => {
-    const away = { ...settings, fetch: async () => { throw new TypeError('away'); } };
+    const away = {
+      ...settings,
+      fetch: async () => {
+        throw new TypeError('away');
+      },
+    };
     const shown = console.error;
     console.error = () => {};
     const answer = await handle(new Request(`http://localhost/books/${book_id}/status`), away);
@@ -90,5 +109,8 @@ test('Kong’s service sends a book’s id, and no other path, to the function',
     assert.deepEqual(transformer.config[how].querystring, ['book_id:$(uri_captures["book_id"])']);
     assert.ok(transformer.config[how].headers.includes('Accept-Profile: bindery'));
   }
-  assert.ok(service.plugins.some((/** @type {any} */ plugin) => plugin.name === 'key-auth'), 'it needs an API key');
+  assert.ok(
+    service.plugins.some((/** @type {any} */ plugin) => plugin.name === 'key-auth'),
+    'it needs an API key',
+  );
 });

@@ -66,12 +66,22 @@ test('a book’s changes come as its row, without what is large and did not chan
   await sql`select bindery.heartbeat(${book_id})`;
   await sql`delete from bindery.book_status where book_id = ${book_id}`;
   const seen = await changes();
-  assert.deepEqual([...new Set(seen.map((change) => `${change.schema}.${change.table}`))], ['bindery.book_status'], 'nothing else is published');
+  assert.deepEqual(
+    [...new Set(seen.map((change) => `${change.schema}.${change.table}`))],
+    ['bindery.book_status'],
+    'nothing else is published',
+  );
 
   const [insert, ...rest] = seen;
-  const columns = (await sql`select attname from pg_attribute where attrelid = 'bindery.book_status'::regclass and attnum > 0 and not attisdropped order by attnum`).map((row) => row.attname);
+  const columns = (
+    await sql`select attname from pg_attribute where attrelid = 'bindery.book_status'::regclass and attnum > 0 and not attisdropped order by attnum`
+  ).map((row) => row.attname);
   assert.equal(insert.action, 'I');
-  assert.deepEqual(insert.columns.map((/** @type {any} */ column) => column.name), columns, 'a new row comes whole');
+  assert.deepEqual(
+    insert.columns.map((/** @type {any} */ column) => column.name),
+    columns,
+    'a new row comes whole',
+  );
   assert.deepEqual(JSON.parse(record(insert).metadata), { noise });
   assert.deepEqual([record(insert).status, record(insert).revision, record(insert).owner_id], ['UPLOADED', 1, owner_id]);
 
@@ -80,8 +90,16 @@ test('a book’s changes come as its row, without what is large and did not chan
   assert.deepEqual([...new Set(revisions)], [2, 3], 'every revision is seen, in order');
   for (const update of updates) {
     const names = update.columns.map((/** @type {any} */ column) => column.name);
-    assert.deepEqual(names, columns.filter((name) => name !== 'metadata'), 'the unchanged metadata is missing, and nothing else: clients merge');
-    assert.deepEqual(update.identity.map((/** @type {any} */ column) => column.name), ['book_id'], 'of the old row comes the key');
+    assert.deepEqual(
+      names,
+      columns.filter((name) => name !== 'metadata'),
+      'the unchanged metadata is missing, and nothing else: clients merge',
+    );
+    assert.deepEqual(
+      update.identity.map((/** @type {any} */ column) => column.name),
+      ['book_id'],
+      'of the old row comes the key',
+    );
   }
   const last = record(updates.at(-1));
   assert.deepEqual([last.status, last.overall_progress], ['ANALYZING', 2]);
@@ -93,10 +111,12 @@ test('a book’s changes come as its row, without what is large and did not chan
 
 test('a transaction that is rolled back is seen by nobody', async () => {
   await changes();
-  await sql.begin(async (transaction) => {
-    await transaction`select bindery.register_book(${randomUUID()})`;
-    throw new Error('taken back');
-  }).catch((/** @type {Error} */ error) => assert.equal(error.message, 'taken back'));
+  await sql
+    .begin(async (transaction) => {
+      await transaction`select bindery.register_book(${randomUUID()})`;
+      throw new Error('taken back');
+    })
+    .catch((/** @type {Error} */ error) => assert.equal(error.message, 'taken back'));
   assert.deepEqual(await changes(), []);
 });
 
@@ -128,7 +148,14 @@ test('while somebody holds a lock on realtime.messages, books go on, and only th
     await worker`update bindery.book_status set status = 'ANALYZING' where book_id = any (${books}::uuid[])`;
     await worker`update bindery.book_status set title = 'Moby Dick' where book_id = any (${books}::uuid[])`;
     await worker`select bindery.acquire_stream('slow', 'me')`;
-    const events = books.map((book_id, n) => ({ type: 'progress', id: `1-${n}`, count: 1, book_id, substep: 'extract_text', progress: 40 }));
+    const events = books.map((book_id, n) => ({
+      type: 'progress',
+      id: `1-${n}`,
+      count: 1,
+      book_id,
+      substep: 'extract_text',
+      progress: 40,
+    }));
     const [applied] = await worker`select applied::int, dead::int from bindery.apply_events('slow', 1, '1-9', ${worker.json(events)})`;
     assert.deepEqual({ ...applied }, { applied: 20, dead: 0 });
     await lock`rollback`;
@@ -138,7 +165,10 @@ test('while somebody holds a lock on realtime.messages, books go on, and only th
     assert.deepEqual(warnings, Array(3).fill(said));
 
     const rows = await watcher`select status, title, overall_progress, revision::int from bindery.book_status where owner_id = ${owner_id}`;
-    assert.deepEqual(rows.map((row) => ({ ...row })), Array(20).fill({ status: 'ANALYZING', title: 'Moby Dick', overall_progress: 2, revision: 4 }));
+    assert.deepEqual(
+      rows.map((row) => ({ ...row })),
+      Array(20).fill({ status: 'ANALYZING', title: 'Moby Dick', overall_progress: 2, revision: 4 }),
+    );
     assert.equal(await told(), 40, 'nobody was told of these changes');
     await worker`select bindery.report_progress(${books[0] ?? ''}, 'extract_text', 50)`;
     assert.equal(await told(), 42, 'of the next one they are');

@@ -19,39 +19,68 @@ const lease = ok(service.rpc('acquire_stream', { stream, holder: 'rest', ttl: '1
 const refusals = {
   unknown_book: async () => ({
     request: service.rpc('get_book_status', { book_id: nobody }, { get: true }),
-    details: { book_id: nobody }, message: /no book 0{8}-/, hint: /register_book/,
+    details: { book_id: nobody },
+    message: /no book 0{8}-/,
+    hint: /register_book/,
   }),
   unknown_pipeline: async () => ({
     request: service.rpc('register_book', { book_id: randomUUID(), pipeline: 'opera' }),
-    details: { pipeline: 'opera', version: null }, message: /opera/, hint: /define/,
+    details: { pipeline: 'opera', version: null },
+    message: /opera/,
+    hint: /define/,
   }),
   unknown_stage: async () => ({
     request: service.rpc('plan_substeps', { book_id: await book(), stage: 'BINDING', substeps: [{ name: 'glue' }] }),
-    message: /BINDING/, hint: /stages/,
+    message: /BINDING/,
+    hint: /stages/,
   }),
-  unknown_stream: async () => ({ request: service.rpc('forget_stream', { stream: 'nowhere' }), details: { stream: 'nowhere' }, message: /nowhere/, hint: /relay_cursors/ }),
+  unknown_stream: async () => ({
+    request: service.rpc('forget_stream', { stream: 'nowhere' }),
+    details: { stream: 'nowhere' },
+    message: /nowhere/,
+    hint: /relay_cursors/,
+  }),
   illegal_transition: async () => ({
     request: service.rpc('transition_book', { book_id: await book(), to_status: 'COMPLETED' }),
-    details: { from: 'UPLOADED', to: 'COMPLETED', allowed: ['ANALYZING', 'FAILED', 'CANCELLED'] }, message: /COMPLETED/, hint: /Allowed from UPLOADED: ANALYZING/,
+    details: { from: 'UPLOADED', to: 'COMPLETED', allowed: ['ANALYZING', 'FAILED', 'CANCELLED'] },
+    message: /COMPLETED/,
+    hint: /Allowed from UPLOADED: ANALYZING/,
   }),
   stale_revision: async () => {
     const book_id = await book({ path: ['ANALYZING'] });
     return {
       request: service.rpc('cancel_book', { book_id, expected_revision: 1 }),
-      details: { book_id, revision: 2, expected_revision: 1 }, message: /at revision 2, not 1/, hint: /Read its status/,
+      details: { book_id, revision: 2, expected_revision: 1 },
+      message: /at revision 2, not 1/,
+      hint: /Read its status/,
     };
   },
   conflicting_registration: async () => ({
-    request: service.rpc('register_book', { book_id: await book(), owner_id: randomUUID() }), message: /registered/, hint: /./,
+    request: service.rpc('register_book', { book_id: await book(), owner_id: randomUUID() }),
+    message: /registered/,
+    hint: /./,
   }),
   not_failed: async () => ({ request: service.rpc('resume_book', { book_id: await book() }), message: /FAILED|UPLOADED/, hint: /./ }),
   stage_not_reached: async () => ({
-    request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), stage: 'CREATING_ARTWORK', substep: 'panels', progress: 1 }),
-    message: /CREATING_ARTWORK/, hint: /transition first/,
+    request: service.rpc('report_progress', {
+      book_id: await book({ path: ['ANALYZING'] }),
+      stage: 'CREATING_ARTWORK',
+      substep: 'panels',
+      progress: 1,
+    }),
+    message: /CREATING_ARTWORK/,
+    hint: /transition first/,
   }),
-  attempt_ahead: async () => ({ request: service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 7 }), message: /attempt 7/, hint: /get_resume_point/ }),
+  attempt_ahead: async () => ({
+    request: service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 7 }),
+    message: /attempt 7/,
+    hint: /get_resume_point/,
+  }),
   fenced: async () => ({ request: service.rpc('renew_stream', { stream, epoch: (await lease).epoch + 1 }), message: /./, hint: /./ }),
-  lease_held: async () => (await lease, { request: service.rpc('acquire_stream', { stream, holder: 'another' }), message: /rest/, hint: /./ }),
+  lease_held: async () => (
+    await lease,
+    { request: service.rpc('acquire_stream', { stream, holder: 'another' }), message: /rest/, hint: /./ }
+  ),
   position_passed: async () => {
     const { epoch } = await lease;
     await ok(service.rpc('apply_events', { stream, epoch, position: '9-0', events: [] }));
@@ -69,22 +98,36 @@ const refusals = {
   },
   bad_input: async () => ({
     request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), substep: 'extract_text', progress: 101 }),
-    details: { argument: 'progress' }, message: /progress/, hint: /./,
+    details: { argument: 'progress' },
+    message: /progress/,
+    hint: /./,
   }),
   bad_definition: async () => ({
-    request: service.rpc('define_pipeline', { name: 'rest_broken', definition: { states: [{ name: 'a' }] } }), message: /rest_broken/, hint: /docs\/pipelines/,
+    request: service.rpc('define_pipeline', { name: 'rest_broken', definition: { states: [{ name: 'a' }] } }),
+    message: /rest_broken/,
+    hint: /docs\/pipelines/,
   }),
   unknown_substep: async () => ({
-    request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), substep: 'guess', progress: 1 }), message: /guess/, hint: /plan_substeps/,
+    request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), substep: 'guess', progress: 1 }),
+    message: /guess/,
+    hint: /plan_substeps/,
   }),
 };
 
 // These guard against who may write the tables as he likes; over REST nobody may, and the right is asked first.
 /** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
-  column_is_derived: async () => service.from('book_status').update({ overall_progress: 50 }).eq('book_id', await book()),
+  column_is_derived: async () =>
+    service
+      .from('book_status')
+      .update({ overall_progress: 50 })
+      .eq('book_id', await book()),
   pipeline_is_immutable: async () => service.from('pipelines').update({ definition: {} }).eq('name', 'comic'),
-  history_is_append_only: async () => service.from('book_events').update({ message: 'never' }).eq('book_id', await book()),
+  history_is_append_only: async () =>
+    service
+      .from('book_events')
+      .update({ message: 'never' })
+      .eq('book_id', await book()),
 };
 
 /** The codes of the table in docs/api.md, each with the SQLSTATE of its row or of the one above. */

@@ -25,14 +25,24 @@ const calls = {
   async register_book() {
     const [book_id, owner_id] = [randomUUID(), randomUUID()];
     const row = await ok(service.rpc('register_book', { book_id, owner_id, title: 'Moby Dick', metadata: { pages: 635 } }).single());
-    assert.deepEqual([row.book_id, row.owner_id, row.title, row.status, row.revision, row.metadata], [book_id, owner_id, 'Moby Dick', 'UPLOADED', 1, { pages: 635 }]);
+    assert.deepEqual(
+      [row.book_id, row.owner_id, row.title, row.status, row.revision, row.metadata],
+      [book_id, owner_id, 'Moby Dick', 'UPLOADED', 1, { pages: 635 }],
+    );
   },
   async transition_book() {
     const row = await ok(service.rpc('transition_book', { book_id: await book(), to_status: 'ANALYZING', expected_revision: 1 }).single());
     assert.deepEqual([row.status, row.current_stage, row.revision, row.attempt], ['ANALYZING', 'ANALYZING', 2, 1]);
   },
   async report_progress() {
-    const report = { book_id: await book({ path: ['ANALYZING'] }), substep: 'extract_text', done: 120, total: 320, unit: 'page', checkpoint: { page: 120 } };
+    const report = {
+      book_id: await book({ path: ['ANALYZING'] }),
+      substep: 'extract_text',
+      done: 120,
+      total: 320,
+      unit: 'page',
+      checkpoint: { page: 120 },
+    };
     const row = await ok(service.rpc('report_progress', report).single());
     assert.deepEqual([row.stage_progress, row.overall_progress], [9.38, 1.88]);
   },
@@ -46,7 +56,9 @@ const calls = {
   },
   async fail_book() {
     const book_id = await book({ path: ['ANALYZING'] });
-    const row = await ok(service.rpc('fail_book', { book_id, error: { code: 'out_of_memory', retry: false }, message: 'too long' }).single());
+    const row = await ok(
+      service.rpc('fail_book', { book_id, error: { code: 'out_of_memory', retry: false }, message: 'too long' }).single(),
+    );
     assert.deepEqual([row.status, row.error, row.resume_at], ['FAILED', { code: 'out_of_memory', retry: false }, null]);
   },
   async resume_book() {
@@ -65,7 +77,10 @@ const calls = {
     const book_id = await book({ path: ['ANALYZING'] });
     const status = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
     assert.deepEqual([status.book_id, status.status, status.health, status.stages.length], [book_id, 'ANALYZING', 'live', 3]);
-    assert.deepEqual(status.substeps.map((/** @type {any} */ s) => s.name), ['extract_text', 'detect_chapters', 'analyze_characters']);
+    assert.deepEqual(
+      status.substeps.map((/** @type {any} */ s) => s.name),
+      ['extract_text', 'detect_chapters', 'analyze_characters'],
+    );
   },
   async get_resume_point() {
     const book_id = await book({ path: ['ANALYZING'] });
@@ -74,7 +89,9 @@ const calls = {
   },
   async status_at() {
     const book_id = await book({ path: ['ANALYZING'] });
-    const then = /** @type {any} */ (await ok(service.rpc('status_at', { book_id, at: new Date(Date.now() + 60_000).toISOString() }, { get: true })));
+    const then = /** @type {any} */ (
+      await ok(service.rpc('status_at', { book_id, at: new Date(Date.now() + 60_000).toISOString() }, { get: true }))
+    );
     assert.equal(then.status, 'ANALYZING');
     const before = await service.rpc('status_at', { book_id, at: '2001-01-01T00:00:00Z' }, { get: true });
     assert.deepEqual([before.error, before.data], [null, null]);
@@ -141,10 +158,23 @@ test('of functions users call those that read, and anon none', async () => {
   const [owner, book_id] = [user(randomUUID()), randomUUID()];
   /** @type {any} */
   const given = {
-    book_id, name: 'comic', at: '2026-01-01T00:00:00Z', to_status: 'ANALYZING', to_stage: 'ANALYZING', stage: 'ANALYZING', substeps: [],
-    definition: {}, stream: 's', holder: 'h', epoch: 1, position: '1-0', events: [], before: '2026-01-01T00:00:00Z',
+    book_id,
+    name: 'comic',
+    at: '2026-01-01T00:00:00Z',
+    to_status: 'ANALYZING',
+    to_stage: 'ANALYZING',
+    stage: 'ANALYZING',
+    substeps: [],
+    definition: {},
+    stream: 's',
+    holder: 'h',
+    epoch: 1,
+    position: '1-0',
+    events: [],
+    before: '2026-01-01T00:00:00Z',
   };
-  const functions = await sql`select proname as name, proargnames[1:pronargs - pronargdefaults] as needed from pg_proc where pronamespace = 'bindery'::regnamespace`;
+  const functions =
+    await sql`select proname as name, proargnames[1:pronargs - pronargdefaults] as needed from pg_proc where pronamespace = 'bindery'::regnamespace`;
   for (const { name, needed } of functions) {
     const args = Object.fromEntries((needed ?? []).map((/** @type {string} */ argument) => [argument, given[argument]]));
     const [asAnon, asUser] = [await refused(anon.rpc(name, args)), await owner.rpc(name, args)];

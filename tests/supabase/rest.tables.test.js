@@ -25,8 +25,20 @@ before(async () => {
 const titles = (rows) => rows.map((row) => row.title);
 
 test('a user lists the books it owns, and no other', async () => {
-  assert.deepEqual(titles(await ok(mine.from('book_status').select().order('title'))), ['Anna Karenina', 'Moby Dick', 'The Hobbit', 'The Odyssey', 'Ulysses']);
-  assert.deepEqual(titles(await ok(mine.rpc('list_books', {}, { get: true }))).sort(), ['Anna Karenina', 'Moby Dick', 'The Hobbit', 'The Odyssey', 'Ulysses']);
+  assert.deepEqual(titles(await ok(mine.from('book_status').select().order('title'))), [
+    'Anna Karenina',
+    'Moby Dick',
+    'The Hobbit',
+    'The Odyssey',
+    'Ulysses',
+  ]);
+  assert.deepEqual(titles(await ok(mine.rpc('list_books', {}, { get: true }))).sort(), [
+    'Anna Karenina',
+    'Moby Dick',
+    'The Hobbit',
+    'The Odyssey',
+    'Ulysses',
+  ]);
   assert.deepEqual(titles(await ok(user(stranger).from('book_status').select())), ['Somebody else’s']);
   assert.deepEqual(await ok(user(randomUUID()).from('book_status').select()), []);
 });
@@ -43,7 +55,10 @@ test('a list is filtered by status, progress, text and time', async () => {
   assert.deepEqual(titles(await ok(list().gt('overall_progress', 0).lt('overall_progress', 100))), ['Moby Dick']);
   assert.deepEqual(titles(await ok(list().ilike('title', 'the %'))), ['The Hobbit', 'The Odyssey']);
   assert.deepEqual(titles(await ok(list().not('completed_at', 'is', null))), ['Ulysses']);
-  assert.deepEqual(titles(await ok(list().gt('updated_at', '2001-01-01').or('status.eq.UPLOADED,status.eq.ANALYZING'))), ['Anna Karenina', 'Moby Dick']);
+  assert.deepEqual(titles(await ok(list().gt('updated_at', '2001-01-01').or('status.eq.UPLOADED,status.eq.ANALYZING'))), [
+    'Anna Karenina',
+    'Moby Dick',
+  ]);
   assert.deepEqual(titles(await ok(list().eq('error->>code', 'failed'))), ['The Hobbit']);
   assert.deepEqual(titles(await ok(mine.rpc('list_books', {}, { get: true }).eq('status', 'FAILED').select('title'))), ['The Hobbit']);
 });
@@ -51,7 +66,11 @@ test('a list is filtered by status, progress, text and time', async () => {
 test('a list is read in pages, with a count', async () => {
   const seen = [];
   for (let from = 0; from < 6; from += 2) {
-    const page = await mine.from('book_status').select('title', { count: 'exact' }).order('title').range(from, from + 1);
+    const page = await mine
+      .from('book_status')
+      .select('title', { count: 'exact' })
+      .order('title')
+      .range(from, from + 1);
     assert.deepEqual([page.error, page.count], [null, 5]);
     seen.push(...titles(page.data ?? []));
   }
@@ -62,8 +81,12 @@ test('a list is read in pages, with a count', async () => {
 
 test('a book comes with its substeps and its history', async () => {
   const row = await ok(
-    mine.from('book_status').select('title, book_progress(substep, progress, message), book_events(kind, from_status, to_status)')
-      .eq('book_id', books[1] ?? '').order('id', { referencedTable: 'book_events' }).single(),
+    mine
+      .from('book_status')
+      .select('title, book_progress(substep, progress, message), book_events(kind, from_status, to_status)')
+      .eq('book_id', books[1] ?? '')
+      .order('id', { referencedTable: 'book_events' })
+      .single(),
   );
   assert.deepEqual(row, {
     title: 'Moby Dick',
@@ -73,8 +96,13 @@ test('a book comes with its substeps and its history', async () => {
       { kind: 'transition', from_status: 'UPLOADED', to_status: 'ANALYZING' },
     ],
   });
-  const history = await ok(mine.from('book_events').select('to_status, book_status!inner(title)').eq('book_status.title', 'The Hobbit').order('id'));
-  assert.deepEqual(history.map((event) => event.to_status), ['UPLOADED', 'ANALYZING', 'FAILED']);
+  const history = await ok(
+    mine.from('book_events').select('to_status, book_status!inner(title)').eq('book_status.title', 'The Hobbit').order('id'),
+  );
+  assert.deepEqual(
+    history.map((event) => event.to_status),
+    ['UPLOADED', 'ANALYZING', 'FAILED'],
+  );
 });
 
 test('progress and history are the owner’s too', async () => {
@@ -93,7 +121,10 @@ test('a user changes nothing, and anon reads nothing', async () => {
     mine.from('book_status').update({ title: 'Mine' }).eq('book_id', book_id),
     mine.from('book_status').delete().eq('book_id', book_id),
     mine.from('book_progress').delete().eq('book_id', book_id),
-    mine.from('pipelines').select(), mine.from('outbox').select(), mine.from('dead_letters').select(), mine.from('relay_cursors').select(),
+    mine.from('pipelines').select(),
+    mine.from('outbox').select(),
+    mine.from('dead_letters').select(),
+    mine.from('relay_cursors').select(),
   ];
   for (const write of writes) assert.equal((await refused(write)).status, 403);
   for (const table of /** @type {const} */ (['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox'])) {
@@ -104,12 +135,22 @@ test('a user changes nothing, and anon reads nothing', async () => {
 
 test('a PATCH by the service passes the rules, and is in the history', async () => {
   const book_id = await book();
-  const row = await ok(service.from('book_status').update({ status: 'ANALYZING', metadata: { pages: 3 } }).eq('book_id', book_id).select().single());
+  const row = await ok(
+    service
+      .from('book_status')
+      .update({ status: 'ANALYZING', metadata: { pages: 3 } })
+      .eq('book_id', book_id)
+      .select()
+      .single(),
+  );
   assert.deepEqual([row.status, row.revision, row.metadata], ['ANALYZING', 2, { pages: 3 }]);
   const wrong = await refused(service.from('book_status').update({ status: 'COMPLETED' }).eq('book_id', book_id));
   assert.deepEqual([wrong.status, wrong.code, wrong.details.code], [409, 'PT409', 'illegal_transition']);
   const events = await ok(service.from('book_events').select('to_status').eq('book_id', book_id).order('id'));
-  assert.deepEqual(events.map((event) => event.to_status), ['UPLOADED', 'ANALYZING']);
+  assert.deepEqual(
+    events.map((event) => event.to_status),
+    ['UPLOADED', 'ANALYZING'],
+  );
   assert.equal((await refused(service.from('book_status').update({ overall_progress: 50 }).eq('book_id', book_id))).status, 403);
   assert.equal((await refused(service.from('book_events').delete().eq('book_id', book_id))).status, 403);
 });

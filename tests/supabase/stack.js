@@ -1,4 +1,5 @@
 // What the tests run against, as scripts/supabase.sh starts it: a Postgres with the migration in it, and a Data API over it.
+// One file at a time: what Realtime would read, the outbox and the dead letters belong to nobody.
 import { createHmac, randomUUID } from 'node:crypto';
 import { createClient } from '@supabase/supabase-js';
 import postgres from 'postgres';
@@ -96,7 +97,9 @@ export async function refused(request) {
  */
 export async function book({ path = [], owner, title, pipeline } = {}) {
   const book_id = randomUUID();
-  await ok(service.rpc('register_book', { book_id, ...(owner && { owner_id: owner }), ...(title && { title }), ...(pipeline && { pipeline }) }));
+  await ok(
+    service.rpc('register_book', { book_id, ...(owner && { owner_id: owner }), ...(title && { title }), ...(pipeline && { pipeline }) }),
+  );
   for (const to_status of path) await ok(service.rpc('transition_book', { book_id, to_status }));
   return book_id;
 }

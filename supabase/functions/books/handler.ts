@@ -41,7 +41,10 @@ export async function handle(request: Request, settings: Settings): Promise<Resp
     const value = answer.headers.get(name);
     return value === null ? [] : [[name, value] as const];
   });
-  return new Response(answer.body, { status: answer.status, headers: { ...Object.fromEntries(passedOn), ...cors, 'Cache-Control': 'no-store' } });
+  return new Response(answer.body, {
+    status: answer.status,
+    headers: { ...Object.fromEntries(passedOn), ...cors, 'Cache-Control': 'no-store' },
+  });
 }
 
 function corsHeaders(request: Request, origins: string[]): Record<string, string> {
