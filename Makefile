@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test test-pg golden lint load bench clean
+.PHONY: help setup build demo dev dev-stop env test test-pg golden supabase lint load bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,7 +16,7 @@ build: setup ## build the daemon and the demo, build and install the extension
 	@cargo build --release -p binderyd -p bindery-demo
 	@scripts/install-extension.sh
 
-# Only the tests need Node.js.
+# Only the tests need Node.js; the load over HTTP runs where k6 and Node.js are there.
 demo dev load bench: export WITHOUT_NODE = yes
 
 demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
@@ -31,7 +31,7 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, Supabase
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
@@ -41,6 +41,8 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
+	scripts/supabase.sh test
 
 test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)
@@ -48,12 +50,16 @@ test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg P
 golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
 	BINDERY_GOLDEN=renew cargo test -p bindery-tests --test e2e golden
 
+supabase: build ## renew supabase/migrations and supabase/types from the schema
+	scripts/supabase.sh generate
+
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-load: build ## many books at once, every row checked at the end (BOOKS=200 CONNECTIONS=16)
+load: build ## many books at once, every row checked at the end (BOOKS=200 CONNECTIONS=16); over REST too where k6 is
 	cargo run --release -p bindery-tests --bin load
+	scripts/supabase.sh load
 
 bench: build ## the benchmarks: a table, and one JSON line a figure
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)

@@ -23,6 +23,7 @@ has_libclang() {
     compgen -G '/usr/lib*/libclang.so' >/dev/null
 }
 has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
+has_nginx() { has nginx || [[ -x /usr/sbin/nginx ]]; }
 pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 
 find_missing() {
@@ -40,6 +41,8 @@ find_missing() {
   if [[ -z ${WITHOUT_NODE:-} ]]; then
     need nodejs has_node
     need npm has npm
+    need "postgresql-$PG_MAJOR-wal2json" pg_file --pkglibdir wal2json.so
+    need nginx has_nginx
   fi
 }
 
@@ -67,7 +70,7 @@ error: this system has no apt-get, so set-up cannot install what is missing. Ple
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
-    Node.js 18 or newer with npm (for the tests)
+    Node.js 18 or newer with npm, wal2json for that PostgreSQL, and nginx (for the tests)
   Missing here, by their Debian names: ${missing[*]}
 TEXT
   exit 1
@@ -110,6 +113,8 @@ install_missing() {
   if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
     echo "    The package may have started a Redis service of its own on port 6379. Bindery does not use it."
   fi
+  # Nobody here asked for a web server on port 80, only for the program.
+  if [[ " ${missing[*]} " == *" nginx "* && -d /run/systemd/system ]]; then as_root systemctl disable --now nginx >/dev/null 2>&1 || true; fi
   find_missing
   [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"
 }

@@ -40,8 +40,13 @@ begin
       select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
     using book_ids;
     return;
-  exception when others then
-    null;
+  exception
+    when lock_not_available then
+      -- realtime.send would wait for the same lock, once a message.
+      raise warning 'Realtime was not told of % changed books: % (SQLSTATE %).', cardinality(book_ids), sqlerrm, sqlstate;
+      return;
+    when others then
+      null;
   end;
   -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
   begin

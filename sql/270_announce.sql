@@ -9,8 +9,9 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
-  -- The schema first: it is the quicker look-up, and on plain Postgres the only one.
-  if to_regnamespace('realtime') is not null and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+  -- The schema first: it is the quicker look-up, and on plain Postgres the only one. Whoever may not look into it is as without it;
+  -- to_regprocedure would raise.
+  if has_schema_privilege(to_regnamespace('realtime'), 'usage') and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
     if coalesce(current_setting('bindery.broadcast', true), '') <> 'off' then
       perform bindery_internal.broadcast(book_ids);
     end if;

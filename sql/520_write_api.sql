@@ -117,7 +117,8 @@ comment on function bindery.plan_substeps(uuid, text, jsonb, bigint) is
   'Declares a book''s own substeps of a stage, [{"name", "weight"}], up to 10,000; gives its row.
 Planning again changes weights, never progress. PT404 unknown_book or unknown_stage, PT409 stale_revision, PT422 bad_input.';
 comment on function bindery.heartbeat(uuid, integer) is
-  'Says that a book''s service is alive. PT404 unknown_book, PT409 attempt_ahead.';
+  'Says that a book''s service is alive.
+PT404 unknown_book, PT409 attempt_ahead.';
 comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer) is
   'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}); with "retry": false the book waits for a person, else sweep resumes it where its stage says retry_after and attempts are left. A worker gives its attempt: from an earlier one than the book''s the call has no effect. PT404 unknown_book, PT409 illegal_transition, stale_revision or attempt_ahead, PT422 bad_input.';

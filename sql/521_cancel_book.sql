@@ -15,4 +15,5 @@ end
 $$;
 
 comment on function bindery.cancel_book(uuid, text, bigint) is
-  'Stops a book for good, where it is; gives its row. PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';
+  'Stops a book for good, where it is; gives its row.
+PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';

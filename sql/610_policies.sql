@@ -31,3 +31,13 @@ drop policy if exists service_reads_cursors on bindery.relay_cursors;
 create policy service_reads_cursors on bindery.relay_cursors for select to service_role using (true);
 drop policy if exists service_reads_dead_letters on bindery.dead_letters;
 create policy service_reads_dead_letters on bindery.dead_letters for select to service_role using (true);
+
+-- What only definer functions read: no row for anybody else, said aloud.
+drop policy if exists nobody on bindery_internal.forgotten_streams;
+create policy nobody on bindery_internal.forgotten_streams using (false);
+drop policy if exists nobody on bindery_internal.stage_visits;
+create policy nobody on bindery_internal.stage_visits using (false);
+drop policy if exists nobody on bindery_internal.stage_pace;
+create policy nobody on bindery_internal.stage_pace using (false);
+drop policy if exists nobody on bindery_internal.pace_refresh;
+create policy nobody on bindery_internal.pace_refresh using (false);

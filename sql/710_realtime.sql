@@ -8,5 +8,7 @@ begin
                      where pubname = 'supabase_realtime' and schemaname = 'bindery' and tablename = 'book_status') then
     alter publication supabase_realtime add table bindery.book_status;
   end if;
+exception when insufficient_privilege then
+  raise warning 'book_status is not in the publication supabase_realtime: %. Its owner adds it: alter publication supabase_realtime add table bindery.book_status;', sqlerrm;
 end
 $$;

@@ -39,8 +39,7 @@ pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         // A dump restored without owners leaves the guards' asker to whoever restored it.
         client.batch_execute(file("225_guards.sql")?).await?;
     }
-    // Like every table: what nobody was granted, nobody reads.
-    client.batch_execute(&format!("alter table {HISTORY} enable row level security")).await?;
+    client.batch_execute(&secured()).await?;
     match report.applied_migrations().as_slice() {
         [] => info!(version = target, "the schema is up to date"),
         applied => applied.iter().for_each(|migration| info!(%migration, "applied")),
@@ -105,6 +104,15 @@ $$;"
     )
 }
 
+/// Like every table: what nobody was granted, nobody reads; and it says so.
+fn secured() -> String {
+    format!(
+        "alter table {HISTORY} enable row level security;
+drop policy if exists nobody on {HISTORY};
+create policy nobody on {HISTORY} using (false);"
+    )
+}
+
 /// What refinery would have written, had it run these versions.
 fn record(versions: &[Migration]) -> String {
     let now = r#"to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
@@ -119,10 +127,11 @@ create table if not exists {HISTORY} (
   applied_on varchar(255),
   checksum varchar(255)
 );
-alter table {HISTORY} enable row level security;
+{}
 insert into {HISTORY} (version, name, applied_on, checksum) values
 {}
 on conflict (version) do nothing;",
+        secured(),
         versions.iter().map(row).collect::<Vec<_>>().join(",\n")
     )
 }

@@ -193,7 +193,8 @@ $$;
 
 -- Name: FUNCTION cancel_book(book_id uuid, message text, expected_revision bigint); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_revision bigint) IS 'Stops a book for good, where it is; gives its row. PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';
+COMMENT ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_revision bigint) IS 'Stops a book for good, where it is; gives its row.
+PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';
 
 -- Name: define_pipeline(text, jsonb); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -324,7 +325,8 @@ $$;
 
 -- Name: FUNCTION heartbeat(book_id uuid, attempt integer); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.heartbeat(book_id uuid, attempt integer) IS 'Says that a book''s service is alive. PT404 unknown_book, PT409 attempt_ahead.';
+COMMENT ON FUNCTION bindery.heartbeat(book_id uuid, attempt integer) IS 'Says that a book''s service is alive.
+PT404 unknown_book, PT409 attempt_ahead.';
 
 -- Name: list_books(integer); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -481,7 +483,8 @@ $$;
 
 -- Name: FUNCTION release_stream(stream text, epoch bigint); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.release_stream(stream text, epoch bigint) IS 'Gives the lease up, so that another relay need not wait for its end. PT409 fenced where the epoch is not the newest.';
+COMMENT ON FUNCTION bindery.release_stream(stream text, epoch bigint) IS 'Gives the lease up, so that another relay need not wait for its end.
+PT409 fenced where the epoch is not the newest.';
 
 -- Name: renew_stream(text, bigint, timestamp with time zone); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -494,8 +497,8 @@ $$;
 
 -- Name: FUNCTION renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) IS 'Prolongs the lease by its ttl and gives its new end. PT409 fenced where the epoch is not the newest.
-caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
+COMMENT ON FUNCTION bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamp with time zone) IS 'Prolongs the lease by its ttl and gives its new end.
+PT409 fenced where the epoch is not the newest. caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
 
 -- Name: replay_dead_letters(text, text, uuid, integer, bigint[]); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -776,16 +779,18 @@ CREATE FUNCTION bindery_internal.announce() RETURNS trigger
     SET enable_nestloop TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+  changed uuid[];
 begin
-  -- The schema first: it is the quicker look-up, and on plain Postgres the only one.
-  if to_regnamespace('realtime') is not null and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+  if coalesce(current_setting('bindery.batching', true), '') = 'yes' then
     return null;
-  end if;
-  if tg_op = 'INSERT' then
-    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text) from new_books n;
+  elsif tg_op = 'INSERT' then
+    changed := array(select n.book_id from new_books n);
   else
-    perform pg_notify('bindery', json_build_object('book_id', n.book_id, 'revision', n.revision)::text)
-    from new_books n join old_books o using (book_id) where n.revision <> o.revision;
+    changed := array(select n.book_id from new_books n join old_books o using (book_id) where n.revision <> o.revision);
+  end if;
+  if changed <> '{}' then
+    perform bindery_internal.announce_books(changed);
   end if;
   return null;
 end
@@ -793,7 +798,34 @@ $$;
 
 -- Name: FUNCTION announce(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.announce() IS 'Notifies listeners of the books a statement changed, on plain Postgres.';
+COMMENT ON FUNCTION bindery_internal.announce() IS 'Announces the books a statement changed, unless a batch does so at its end.';
+
+-- Name: announce_books(uuid[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.announce_books(book_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  -- The schema first: it is the quicker look-up, and on plain Postgres the only one. Whoever may not look into it is as without it;
+  -- to_regprocedure would raise.
+  if has_schema_privilege(to_regnamespace('realtime'), 'usage') and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+    if coalesce(current_setting('bindery.broadcast', true), '') <> 'off' then
+      perform bindery_internal.broadcast(book_ids);
+    end if;
+  else
+    -- Not both: NOTIFY makes the commits of a whole cluster queue up behind each other.
+    perform pg_notify('bindery', json_build_object('book_id', b.book_id, 'revision', b.revision)::text)
+    from bindery.book_status b where b.book_id = any (book_ids) order by b.book_id;
+  end if;
+end
+$$;
+
+-- Name: FUNCTION announce_books(book_ids uuid[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.announce_books(book_ids uuid[]) IS 'Tells listeners that these books changed: broadcasts where realtime.send is there and bindery.broadcast is not off, else NOTIFY bindery.';
 
 -- Name: apply_events(text, bigint, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -808,6 +840,8 @@ declare
   segment jsonb;
   item jsonb;
   counts record;
+  named uuid[];
+  revisions jsonb;
 begin
   applied := 0;
   stale := 0;
@@ -829,13 +863,16 @@ begin
       'Read on from the position in relay_cursors; this batch has taken effect already.',
       jsonb_build_object('stream', apply_events.stream, 'position', cursor_row.position)));
   end if;
-  perform set_config('bindery.actor', 'relay:' || apply_events.stream, true);
+  -- announce waits for the end of the batch.
+  perform set_config('bindery.actor', 'relay:' || apply_events.stream, true), set_config('bindery.batching', 'yes', true);
+  named := array(
+    select distinct (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
+    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$');
 
-  perform from bindery.book_status b
-  where b.book_id in (
-    select (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
-    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
-  order by b.book_id for no key update;
+  with locked as (
+    select b.book_id, b.revision from bindery.book_status b where b.book_id = any (named) order by b.book_id for no key update
+  )
+  select coalesce(jsonb_object_agg(l.book_id, l.revision), '{}') into revisions from locked l;
 
   for segment in
     select jsonb_agg(
@@ -873,6 +910,11 @@ begin
       end loop;
     end;
   end loop;
+
+  perform set_config('bindery.batching', '', true);
+  perform bindery_internal.announce_books(array(
+    select b.book_id from bindery.book_status b
+    where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint));
 
   update bindery.relay_cursors c
   set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,
@@ -1115,6 +1157,99 @@ $$;
 -- Name: FUNCTION bad_input(argument text, problem text, hint text); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) IS 'The error PT422 bad_input: an argument, what is wrong with it, and what to give.';
+
+-- Name: broadcast(uuid[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.broadcast(book_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '100ms'
+    AS $_$
+declare
+  -- By name: neither need be there.
+  messages constant text := 'realtime.messages';
+  send constant text := 'realtime.send';
+  message record;
+begin
+  -- One block, one subtransaction, however many books: more than 64 of them slow down every other session.
+  begin
+    -- The table that realtime.send writes to, in one statement for the whole batch.
+    execute format('insert into %s (payload, event, topic, private, extension)
+      select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
+    using book_ids;
+    return;
+  exception
+    when lock_not_available then
+      -- realtime.send would wait for the same lock, once a message.
+      raise warning 'Realtime was not told of % changed books: % (SQLSTATE %).', cardinality(book_ids), sqlerrm, sqlstate;
+      return;
+    when others then
+      null;
+  end;
+  -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
+  begin
+    for message in select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids) t loop
+      execute format('select %s($1, $2, $3, $4)', send) using message.payload, 'book_status', message.topic, true;
+    end loop;
+  exception when others then
+    raise warning 'Realtime was not told of % changed books: % (SQLSTATE %).', cardinality(book_ids), sqlerrm, sqlstate;
+  end;
+end
+$_$;
+
+-- Name: FUNCTION broadcast(book_ids uuid[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.broadcast(book_ids uuid[]) IS 'Sends these books to Realtime''s topics. A fault of it is a warning, never an error.';
+
+-- Name: broadcast_messages(uuid[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.broadcast_messages(book_ids uuid[]) RETURNS TABLE(topic text, payload jsonb)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  return query
+  select t.topic, p.payload
+  from bindery.book_status b
+  cross join lateral (select bindery_internal.broadcast_payload(b) as payload) p
+  cross join lateral (values ('book:' || b.book_id), ('owner:' || b.owner_id)) t(topic)
+  where b.book_id = any (book_ids) and t.topic is not null
+  order by b.book_id, t.topic;
+end
+$$;
+
+-- Name: FUNCTION broadcast_messages(book_ids uuid[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.broadcast_messages(book_ids uuid[]) IS 'The messages of these books: one to book:<book_id>, and one to owner:<owner_id> where it has an owner.';
+
+-- Name: broadcast_payload(bindery.book_status); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.broadcast_payload(book bindery.book_status) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  payload jsonb := to_jsonb(book);
+  left_out text[] := '{}';
+  part text;
+begin
+  -- The largest things first, and of least use on a screen first.
+  foreach part in array array['metadata', 'error', 'substeps', 'message', 'title'] loop
+    exit when octet_length(payload::text) <= 30000;
+    if octet_length((payload -> part)::text) > 1000 then
+      payload := payload - part;
+      left_out := left_out || part;
+    end if;
+  end loop;
+  return payload || case when left_out = '{}' then '{}' else jsonb_build_object('partial', true, 'left_out', left_out) end;
+end
+$$;
+
+-- Name: FUNCTION broadcast_payload(book bindery.book_status); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.broadcast_payload(book bindery.book_status) IS 'A book''s row as JSON, below 32 KiB: what is too large is left out, and named in left_out, with partial true.';
 
 -- Name: bury(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -3820,6 +3955,26 @@ CREATE POLICY service_updates_books ON bindery.book_status FOR UPDATE TO service
 
 ALTER TABLE bindery_internal.forgotten_streams ENABLE ROW LEVEL SECURITY;
 
+-- Name: forgotten_streams nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.forgotten_streams USING (false);
+
+-- Name: pace_refresh nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.pace_refresh USING (false);
+
+-- Name: schema_history nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.schema_history USING (false);
+
+-- Name: stage_pace nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.stage_pace USING (false);
+
+-- Name: stage_visits nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.stage_visits USING (false);
+
 -- Name: pace_refresh; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
 ALTER TABLE bindery_internal.pace_refresh ENABLE ROW LEVEL SECURITY;
@@ -4049,6 +4204,10 @@ REVOKE ALL ON FUNCTION bindery_internal.actor() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION bindery_internal.announce() FROM PUBLIC;
 
+-- Name: FUNCTION announce_books(book_ids uuid[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.announce_books(book_ids uuid[]) FROM PUBLIC;
+
 -- Name: FUNCTION apply_events(stream text, epoch bigint, "position" text, events jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.apply_events(stream text, epoch bigint, "position" text, events jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint) FROM PUBLIC;
@@ -4080,6 +4239,18 @@ REVOKE ALL ON FUNCTION bindery_internal.attempts_left(state jsonb, attempt integ
 REVOKE ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.bad_input(argument text, problem text, hint text) TO service_role;
+
+-- Name: FUNCTION broadcast(book_ids uuid[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.broadcast(book_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION broadcast_messages(book_ids uuid[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.broadcast_messages(book_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION broadcast_payload(book bindery.book_status); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.broadcast_payload(book bindery.book_status) FROM PUBLIC;
 
 -- Name: FUNCTION bury(stream text, items jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 

