@@ -20,11 +20,13 @@
 mod daemon;
 mod database;
 mod eventually;
+mod http;
 mod listen;
 mod servers;
 
 pub use daemon::{Daemon, Response, binderyd, run_binderyd};
 pub use database::{Database, connect};
 pub use eventually::eventually;
+pub use http::{Answer, Ask, Event, Stream, token};
 pub use listen::Listener;
 pub use servers::Servers;

@@ -141,7 +141,7 @@ pub async fn list(
         (&title, Type::TEXT),
         (&prefix, Type::TEXT),
     ];
-    let rank = if asked.failed_first { "(b.status = 'FAILED')" } else { "false" };
+    let rank = if asked.failed_first { "(b.status = 'FAILED')" } else { "(1 = 0)" };
     let page = format!(
         "select bindery.get_book_status(p.book_id)::text, p.place from ( \
            select b.book_id, pg_catalog.format('%s_%s_%s', ({rank})::int, \
