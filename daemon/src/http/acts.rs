@@ -9,6 +9,7 @@ use axum::response::Response;
 use postgres_types::{ToSql, Type};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::auth::Caller;
 use super::books::{BookId, ask, json, read_status};
@@ -111,7 +112,9 @@ fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Opt
     if body.is_empty() {
         return Ok(None);
     }
-    serde_json::from_slice(&body)
+    // An object first: serde takes an array for a struct, too.
+    serde_json::from_slice::<Map<String, Value>>(&body)
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
         .map(Some)
         .map_err(|problem| ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments."))
 }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use bindery_tests::{Servers, eventually, token};
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -65,14 +64,20 @@ async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()>
     Ok(())
 }
 
-/// An Ed25519 key of this seed: what signs, and what is published.
-fn key(name: &str, seed: u8) -> Result<(EncodingKey, Value)> {
+/// The first two keys of RFC 8032's examples: what signs, and what is published.
+const KEYS: [(&str, &str); 2] = [
+    ("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+    ("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"),
+];
+
+fn key(name: &str, index: usize) -> Result<(EncodingKey, Value)> {
+    let (private, public) = KEYS[index];
+    // PKCS #8 around the 32 bytes.
     let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    der.extend([seed; 32]);
-    let key = EncodingKey::from_ed_der(&der);
-    let mut public = Jwk::from_encoding_key(&key, Algorithm::EdDSA)?;
-    public.common.key_id = Some(name.to_owned());
-    Ok((key, serde_json::to_value(public)?))
+    for at in (0..private.len()).step_by(2) {
+        der.push(u8::from_str_radix(&private[at..at + 2], 16)?);
+    }
+    Ok((EncodingKey::from_ed_der(&der), json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public})))
 }
 
 fn signed(name: &str, key: &EncodingKey) -> Result<String> {
@@ -85,7 +90,7 @@ async fn public_keys_are_read_again_when_a_token_names_a_new_one() -> Result<()>
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let file = servers.new_file("jwks.json");
-    let ((first, first_public), (second, second_public)) = (key("first", 1)?, key("second", 2)?);
+    let ((first, first_public), (second, second_public)) = (key("first", 0)?, key("second", 1)?);
     std::fs::write(&file, json!({"keys": [&first_public]}).to_string())?;
     let daemon = database.daemon(&["--jwks-url", &file.to_string_lossy()]).await?;
     let status = async |token: &str| anyhow::Ok(daemon.ask("GET", "/api/books").token(token).answer().await?.status);

@@ -4,7 +4,7 @@ import { badge, bar, make, stages, substeps, write } from './cards.js';
 import { ago, at, estimate, failure, label, percent, phaseOf, titleOf } from './text.js';
 
 const KINDS = {
-  register: { sign: '＋', words: 'Registered' },
+  register: { sign: '+', words: 'Registered' },
   transition: { sign: '→', words: 'Went on' },
   fail: { sign: '✕', words: 'Failed' },
   resume: { sign: '↻', words: 'Resumed' },
@@ -50,11 +50,12 @@ export class Detail {
     this.buttons = make('div', { class: 'acts' });
     this.events = make('ol', { class: 'timeline' });
     this.older = make('button', { type: 'button', hidden: true, onclick: () => this.read(this.next) }, 'Earlier');
-    this.dialog.replaceChildren(make('div', { class: 'sheet' },
+    this.sheet = make('div', { class: 'sheet' },
       make('button', { type: 'button', class: 'quiet icon close', 'aria-label': 'Close', onclick: () => this.dialog.close() }, '✕'),
       make('div', { class: 'head' }, this.title, this.status.root, this.value),
       this.whole.root, this.row.root, this.failure, this.steps.root, this.facts, this.buttons, this.problem,
-      make('h3', { text: 'What happened' }), this.events, make('p', { class: 'more' }, this.older)));
+      make('h3', { text: 'What happened' }), this.events, make('p', { class: 'more' }, this.older));
+    this.dialog.replaceChildren(this.sheet);
     this.drawn = null;
   }
 
@@ -64,6 +65,7 @@ export class Detail {
     this.book = book;
     write(this.title, titleOf(book));
     this.status.show(book);
+    this.sheet.dataset.phase = phaseOf(book);
     write(this.value, `${percent(book.overall_progress)} %`);
     this.whole.show(book.overall_progress, 'Progress of the whole book', `${percent(book.overall_progress)} percent`);
     this.row.show(book);
@@ -71,7 +73,7 @@ export class Detail {
     this.failure.hidden = book.status !== 'FAILED';
     if (book.status === 'FAILED') write(this.failure, failure(book));
     const facts = [
-      ['Stage', `${label(book.current_stage)}, ${percent(book.stage_progress)} %`],
+      ['Stage', `${this.stageLabel(book.current_stage)}, ${percent(book.stage_progress)} %`],
       ['Attempt', String(book.attempt)],
       book.health && ['Health', book.health],
       estimate(book) && ['Estimate', estimate(book)],
@@ -155,7 +157,7 @@ export class Detail {
     return make('li', { 'data-kind': event.kind },
       make('span', { class: 'sign', 'aria-hidden': 'true', text: kind.sign }),
       make('div', {},
-        make('p', { class: 'what' }, words, event.attempt > 1 ? make('span', { class: 'attempt', text: ` attempt ${event.attempt}` }) : null),
+        make('p', { class: 'what' }, words, event.attempt > 1 && !['cancel', 'complete'].includes(event.kind) ? make('span', { class: 'attempt', text: ` attempt ${event.attempt}` }) : null),
         said ? make('p', { class: 'said', text: said }) : null,
         make('p', { class: 'when' }, make('time', { datetime: event.at, title: ago(event.at), text: at(event.at) }), ` · ${event.actor}`)));
   }
