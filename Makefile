@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test lint load bench clean
+.PHONY: help setup build demo dev dev-stop env test lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,7 +31,7 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, the page
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
@@ -41,6 +41,8 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+	@echo "==> the page in Chromium"
+	scripts/page.sh
 
 lint: setup ## formatting and clippy, warnings as errors
 	cargo fmt --all --check
@@ -51,6 +53,9 @@ load: build ## many books at once, every row checked at the end (BOOKS=200 CONNE
 
 bench: build ## the benchmarks: a table, and one JSON line a figure
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
+
+screenshots: build ## the page's pictures in docs/images, made anew
+	scripts/page.sh screenshots
 
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean

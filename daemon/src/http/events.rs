@@ -83,17 +83,17 @@ enum Watched {
 }
 
 impl Watched {
-    /// Looks at what was marked; the events to send.
-    async fn look(&mut self, api: &Api, caller: &Caller, marks: Marks) -> Result<Vec<String>, ApiError> {
+    /// Looks at what was marked; the events to send, and whether there is more to look at.
+    async fn look(&mut self, api: &Api, caller: &Caller, marks: Marks) -> Result<(String, bool), ApiError> {
         match self {
             Self::Book { book, seen } => {
                 let status = look(api, caller, *book).await?;
                 if (status.revision, &status.health) == (seen.0, &seen.1) {
-                    return Ok(Vec::new());
+                    return Ok((String::new(), false));
                 }
                 let event = event(&status);
                 *seen = (status.revision, status.health);
-                Ok(vec![event])
+                Ok((event, false))
             }
             Self::All(listing) => listing.look(api, caller, marks).await,
         }
@@ -166,13 +166,13 @@ async fn feed(
         }
     };
     let mut token_ends = std::pin::pin!(token_ends);
-    let mut to_send = vec![opening];
+    let (mut to_send, mut more) = (opening, false);
     let mut comment_at = Instant::now() + LOOK_EVERY;
     let mut look_at = Instant::now();
     loop {
         let sending = async {
-            for events in to_send.drain(..) {
-                sender.send(events.into()).await.ok()?;
+            if !to_send.is_empty() {
+                sender.send(std::mem::take(&mut to_send).into()).await.ok()?;
             }
             sleep_until(look_at).await;
             Some(())
@@ -185,6 +185,9 @@ async fn feed(
         }
         let look_again = Instant::now() + if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF };
         let marks = loop {
+            if more {
+                break Marks::default();
+            }
             tokio::select! {
                 marks = subscription.marks() => break marks,
                 () = sleep_until(look_again) => {
@@ -203,7 +206,7 @@ async fn feed(
         };
         // From here: what changes while we look leaves a new mark.
         look_at = Instant::now() + AT_MOST_EVERY;
-        to_send = watched.look(api, caller, marks).await?;
+        (to_send, more) = watched.look(api, caller, marks).await?;
     }
 }
 

@@ -21,9 +21,12 @@ const KNOWN: usize = 2000;
 /// Statuses read and sent at once.
 const AT_ONCE: usize = 20;
 
-/// Each book as it was last told.
-#[derive(Debug, Default)]
-pub struct Listing(HashMap<Uuid, Seen>);
+/// Each book as it was last told, and those to be told of next.
+#[derive(Debug)]
+pub struct Listing {
+    told: HashMap<Uuid, Seen>,
+    due: BTreeSet<Uuid>,
+}
 
 type Seen = (i64, Option<String>);
 
@@ -32,32 +35,30 @@ impl Listing {
     pub async fn begin(api: &Api, caller: &Caller) -> Result<Self, ApiError> {
         let mut client = api.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
-        Ok(Self(glance(&transaction, caller, &[]).await?))
+        Ok(Self { told: glance(&transaction, caller, &[]).await?, due: BTreeSet::new() })
     }
 
-    /// The events for what was marked.
-    pub async fn look(&mut self, api: &Api, caller: &Caller, marks: Marks) -> Result<Vec<String>, ApiError> {
+    /// Some events for what is due, with what was marked; and whether more is due. However much changes at once, and however
+    /// slowly it is read, no more than these are in memory.
+    pub async fn look(&mut self, api: &Api, caller: &Caller, marks: Marks) -> Result<(String, bool), ApiError> {
         let mut client = api.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
-        let mut wanted = marks.books;
+        self.due.extend(marks.books);
         if marks.unknown {
-            let known: Vec<Uuid> = self.0.keys().copied().collect();
+            let known: Vec<Uuid> = self.told.keys().copied().collect();
             let now = glance(&transaction, caller, &known).await?;
-            wanted.extend(differences(&self.0, &now));
-            if self.0.len() > KNOWN {
+            self.due.extend(differences(&self.told, &now));
+            if self.told.len() > KNOWN {
                 let newest = glance(&transaction, caller, &[]).await?;
-                self.0.retain(|book, _| newest.contains_key(book));
+                self.told.retain(|book, _| newest.contains_key(book));
             }
         }
-        let wanted: Vec<Uuid> = wanted.into_iter().collect();
-        let mut events = Vec::new();
-        for some in wanted.chunks(AT_ONCE) {
-            let told = self.tell(&transaction, caller, some).await?;
-            if !told.is_empty() {
-                events.push(told);
-            }
+        let some: Vec<Uuid> = self.due.iter().take(AT_ONCE).copied().collect();
+        let events = if some.is_empty() { String::new() } else { self.tell(&transaction, caller, &some).await? };
+        for book in &some {
+            self.due.remove(book);
         }
-        Ok(events)
+        Ok((events, !self.due.is_empty()))
     }
 
     async fn tell(
@@ -77,13 +78,13 @@ impl Listing {
             let book: Uuid = row.try_get(3).map_err(|error| ApiError::from_postgres(&error, true))?;
             gone.remove(&book);
             let seen = (status.revision, status.health.clone());
-            if self.0.insert(book, seen.clone()) != Some(seen) {
+            if self.told.insert(book, seen.clone()) != Some(seen) {
                 events.push_str(&event(&status));
             }
         }
         for book in gone {
             // Not one that the caller has never heard of.
-            if self.0.remove(&book).is_some() {
+            if self.told.remove(&book).is_some() {
                 events.push_str(&format!("event: book_gone\ndata: {{\"book_id\":\"{book}\"}}\n\n"));
             }
         }
