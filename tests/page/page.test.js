@@ -148,3 +148,20 @@ test('a long list comes page by page, and a title is text whatever it holds', as
   await page.getByRole('button', { name: 'Show more' }).waitFor({ state: 'hidden' });
   assert.deepEqual(problems, []);
 });
+
+test('after an hour asleep it asks anew, rather than trust a connection that may be dead', async () => {
+  await books.book('The Tide');
+  let streams = 0;
+  page.on('request', (request) => { streams += Number(request.url().endsWith('/api/events')); });
+  await page.clock.install();
+  await page.goto(daemon.url);
+  await live();
+  await comes(titles, ['The Tide']);
+  assert.equal(streams, 1);
+  await page.clock.fastForward('01:00:00');
+  await comes(async () => streams, 2);
+  await live();
+  await books.book('Born in the night');
+  await comes(titles, ['Born in the night', 'The Tide']);
+  assert.deepEqual(problems, []);
+});

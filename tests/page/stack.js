@@ -20,17 +20,17 @@ const freePort = () => new Promise((resolve, reject) => {
 
 /** A daemon; it can be ended and started again at the same address. */
 export class Daemon {
-  /** @param {string[]} args more arguments of `binderyd run` */
-  static async start(args = []) {
-    const daemon = new Daemon(await freePort(), args);
+  /** @param {string[]} args more arguments of `binderyd run` @param {string} host where it listens */
+  static async start(args = [], host = '127.0.0.1') {
+    const daemon = new Daemon(await freePort(), args, host);
     await daemon.again();
     return daemon;
   }
 
-  /** @param {number} port @param {string[]} args */
-  constructor(port, args) {
+  /** @param {number} port @param {string[]} args @param {string} host */
+  constructor(port, args, host) {
     this.url = `http://127.0.0.1:${port}`;
-    this.args = ['run', '--database-url', DATABASE_URL, '--redis-url', REDIS_URL, '--http', `127.0.0.1:${port}`,
+    this.args = ['run', '--database-url', DATABASE_URL, '--redis-url', REDIS_URL, '--http', `${host}:${port}`,
       '--stream', `page:${randomUUID()}`, '--sweep', '0', '--outbox', '', ...args];
     this.log = '';
   }

@@ -56,3 +56,13 @@ test('a token that runs out while books are watched is asked for anew', async ()
   assert.equal(await page.locator('#main').isVisible(), false);
   await page.context().close();
 });
+
+test('without a secret, and where others reach the port, it says that the API is closed', async () => {
+  const open = await Daemon.start([], '0.0.0.0');
+  const page = await browser.newPage();
+  await page.goto(open.url);
+  await page.getByText('No token secret is configured').waitFor();
+  assert.equal(await page.locator('.card').count(), 0);
+  await page.context().close();
+  await open.stop();
+});

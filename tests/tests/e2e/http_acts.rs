@@ -35,7 +35,7 @@ async fn a_book_is_resumed_rewound_and_cancelled() -> Result<()> {
 
 #[tokio::test]
 async fn an_act_that_is_refused_says_why_and_changes_nothing() -> Result<()> {
-    let at = Guarded::start(&[]).await?;
+    let at = Guarded::start(&["--outbox", ""]).await?;
     let owner = Uuid::new_v4();
     let book = at.book_of(owner, "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;

@@ -114,12 +114,16 @@ const detail = new Detail($('detail'), acts);
 // ---- what comes
 
 let counting = null;
-/** The numbers are asked for once things have moved, not at each move. */
+let countTook = 0;
+/** The numbers are asked for once things have moved, not at each move; and seldom where counting takes long. */
 function recount() {
-  counting ??= setTimeout(() => {
+  counting ??= setTimeout(async () => {
+    const began = performance.now();
+    // They are asked for again at the next change.
+    await books.recount().catch(() => {});
+    countTook = performance.now() - began;
     counting = null;
-    books.recount().catch(() => {});
-  }, 700);
+  }, Math.max(700, 20 * countTook));
 }
 
 function take(book) {
