@@ -1,7 +1,9 @@
 //! Lists and timelines over HTTP.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http_support::{Guarded, service};
@@ -46,7 +48,7 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
         assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
     }
     let counted = get(&at, "/api/books?counts=true&limit=1").await?;
-    assert_eq!(counted["counts"], serde_json::json!({"failed": 1, "working": 2}));
+    assert_eq!(counted["counts"], json!({"failed": 1, "working": 2}));
 
     for order in ["", "&failed_first=true"] {
         let whole = get(&at, &format!("/api/books?limit=200{order}")).await?;
@@ -92,5 +94,26 @@ async fn a_timeline_is_the_history_the_latest_first() -> Result<()> {
     assert_eq!(page["events"].as_array().map(Vec::as_slice), events.get(..2));
     let rest = get(&at, &format!("/api/books/{book}/timeline?limit=2&before={}", page["next"])).await?;
     assert_eq!(rest["events"].as_array().map(Vec::as_slice), events.get(2..));
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_route_and_parameter_that_the_documentation_names_is_there() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md"))?;
+    let named = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let routes: Vec<_> = named.filter_map(|name| name.split_once(' ')).collect();
+    assert!(routes.len() >= 8, "{routes:?}");
+    for (method, path) in routes {
+        let path = path.replace("{id}", &book.to_string());
+        if path.ends_with("/events") {
+            at.daemon.ask(method, &path).token(&service()?).stream().await?;
+            continue;
+        }
+        let answer = at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
+        assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
+    }
+    get(&at, &format!("/api/books?status=FAILED&phase=failed&pipeline=comic&owner={book}&q=x&failed_first=true&limit=1&counts=true")).await?;
     Ok(())
 }

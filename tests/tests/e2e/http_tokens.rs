@@ -4,6 +4,8 @@ use anyhow::Result;
 use bindery_tests::{Servers, eventually, token};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::http_support::{Guarded, SECRET, seconds, service, user};
@@ -105,6 +107,33 @@ async fn public_keys_are_read_again_when_a_token_names_a_new_one() -> Result<()>
         other => Err(format!("{other:?}")),
     })
     .await
+}
+
+#[tokio::test]
+async fn public_keys_come_over_http_and_stay_known_while_nobody_answers() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let (private, public) = key("only", 0)?;
+    let keys = json!({"keys": [public]}).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/keys.json", listener.local_addr()?);
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let mut request = [0; 1024];
+        let read = stream.read(&mut request).await?;
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{keys}", keys.len());
+        stream.write_all(head.as_bytes()).await?;
+        anyhow::Ok(String::from_utf8_lossy(&request[..read]).into_owned())
+    });
+    let daemon = database.daemon(&["--jwks-url", &url]).await?;
+    let token = signed("only", &private)?;
+    assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
+    let asked = serving.await??;
+    assert!(asked.starts_with("GET /keys.json "), "{asked}");
+    // The listener is gone with its task.
+    let unknown = signed("another", &private)?;
+    assert_eq!(daemon.ask("GET", "/api/books").token(&unknown).answer().await?.status, 401);
+    assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
+    Ok(())
 }
 
 #[tokio::test]
