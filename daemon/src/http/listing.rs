@@ -1,6 +1,7 @@
 //! What a stream about all books has told its reader: so that it tells what is new, and takes back what is no longer to be seen.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Transaction;
 use postgres_types::Type;
@@ -18,6 +19,8 @@ use super::router::Api;
 const WATCHED: i32 = 1000;
 /// Books known at most; the oldest are forgotten first, which costs no more than a take-back.
 const KNOWN: usize = 2000;
+/// Health is worked out for each book; where streams look by themselves they do so too often for that.
+const HEALTH_EVERY: Duration = Duration::from_secs(14);
 /// Statuses read and sent at once.
 const AT_ONCE: usize = 20;
 
@@ -26,6 +29,7 @@ const AT_ONCE: usize = 20;
 pub struct Listing {
     told: HashMap<Uuid, Seen>,
     due: BTreeSet<Uuid>,
+    health_at: Instant,
 }
 
 type Seen = (i64, Option<String>);
@@ -35,7 +39,8 @@ impl Listing {
     pub async fn begin(api: &Api, caller: &Caller) -> Result<Self, ApiError> {
         let mut client = api.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
-        Ok(Self { told: glance(&transaction, caller, &[]).await?, due: BTreeSet::new() })
+        let told = glance(&transaction, caller, &[], true).await?;
+        Ok(Self { told, due: BTreeSet::new(), health_at: Instant::now() })
     }
 
     /// Some events for what is due, with what was marked; and whether more is due. However much changes at once, and however
@@ -46,10 +51,14 @@ impl Listing {
         self.due.extend(marks.books);
         if marks.unknown {
             let known: Vec<Uuid> = self.told.keys().copied().collect();
-            let now = glance(&transaction, caller, &known).await?;
-            self.due.extend(differences(&self.told, &now));
+            let health = self.health_at.elapsed() >= HEALTH_EVERY;
+            let now = glance(&transaction, caller, &known, health).await?;
+            self.due.extend(differences(&self.told, &now, health));
+            if health {
+                self.health_at = Instant::now();
+            }
             if self.told.len() > KNOWN {
-                let newest = glance(&transaction, caller, &[]).await?;
+                let newest = glance(&transaction, caller, &[], false).await?;
                 self.told.retain(|book, _| newest.contains_key(book));
             }
         }
@@ -92,25 +101,31 @@ impl Listing {
     }
 }
 
-/// Books whose revision or health is another, or which are to be seen by one of the two only.
-fn differences(told: &HashMap<Uuid, Seen>, now: &HashMap<Uuid, Seen>) -> BTreeSet<Uuid> {
-    let new = now.iter().filter(|(book, seen)| told.get(*book) != Some(*seen)).map(|(book, _)| *book);
+/// Books whose revision, or health where that is known, is another, or which are to be seen by one of the two only.
+fn differences(told: &HashMap<Uuid, Seen>, now: &HashMap<Uuid, Seen>, health: bool) -> BTreeSet<Uuid> {
+    let same = |told: &Seen, now: &Seen| told.0 == now.0 && (!health || told.1 == now.1);
+    let new =
+        now.iter().filter(|(book, now)| !told.get(*book).is_some_and(|told| same(told, now))).map(|(book, _)| *book);
     let gone = told.keys().filter(|book| !now.contains_key(*book)).copied();
     new.chain(gone).collect()
 }
 
-/// Revision and health of these books and of the newest ones.
+/// Revision, and health where that is asked for, of these books and of the newest ones.
 async fn glance(
     transaction: &Transaction<'_>,
     caller: &Caller,
     books: &[Uuid],
+    health: bool,
 ) -> Result<HashMap<Uuid, Seen>, ApiError> {
     let query = "select b.book_id, b.revision, \
-           case when b.status = b.current_stage and b.completed_at is null then bindery.get_book_status(b.book_id) ->> 'health' \
+           case when not $3 then null \
+                when b.status = b.current_stage and b.completed_at is null then bindery.get_book_status(b.book_id) ->> 'health' \
                 when b.status = 'FAILED' and b.error ->> 'code' = 'stalled' then 'stalled' end \
          from bindery.book_status b \
          where b.book_id = any ($1 || array(select n.book_id from bindery.list_books($2) n))";
-    let rows = ask(transaction, caller, query, &[(&books, Type::UUID_ARRAY), (&WATCHED, Type::INT4)]).await?;
+    let rows =
+        ask(transaction, caller, query, &[(&books, Type::UUID_ARRAY), (&WATCHED, Type::INT4), (&health, Type::BOOL)])
+            .await?;
     let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
     rows.iter()
         .map(|row| {
@@ -129,7 +144,11 @@ mod tests {
         let of = |books: &[(u128, i64)]| -> HashMap<Uuid, Seen> {
             books.iter().map(|(book, revision)| (Uuid::from_u128(*book), (*revision, None))).collect()
         };
-        let found = differences(&of(&[(1, 1), (2, 1), (3, 1)]), &of(&[(1, 1), (2, 2), (4, 1)]));
+        let found = differences(&of(&[(1, 1), (2, 1), (3, 1)]), &of(&[(1, 1), (2, 2), (4, 1)]), true);
         assert_eq!(found, [2, 3, 4].map(Uuid::from_u128).into());
+        let mut quiet = of(&[(1, 1)]);
+        quiet.insert(Uuid::from_u128(1), (1, Some("quiet".to_owned())));
+        assert_eq!(differences(&of(&[(1, 1)]), &quiet, true), [Uuid::from_u128(1)].into());
+        assert!(differences(&of(&[(1, 1)]), &quiet, false).is_empty());
     }
 }

@@ -145,7 +145,7 @@ export function card(first, acts) {
   const value = make('span', { class: 'value', 'aria-hidden': 'true' });
   const whole = bar('whole');
   const row = stages();
-  const steps = substeps(4);
+  const steps = substeps(5);
   const message = make('p', { class: 'failure' });
   const resume = make('button', { type: 'button', class: 'primary resume', onclick: () => acts.resume(book, resume) }, 'Resume');
   const trouble = make('div', { class: 'trouble' }, message, resume);
