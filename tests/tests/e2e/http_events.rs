@@ -92,22 +92,23 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
         }
         revision(&writer, book).await
     });
+    let mut writing = std::pin::pin!(writing);
     let (mut last, mut connections) = (0, 0);
     let token = service()?;
-    while !writing.is_finished() {
+    let newest = 'written: loop {
         let mut stream = follow(&at, book, &token, Some(last)).await?;
         connections += 1;
         for _ in 0..=connections % 3 {
-            // The last revision may be there already; then nothing comes any more.
-            if last == revision(&at.client, book).await? && writing.is_finished() {
-                break;
-            }
-            let id = stream.next().await?.and_then(|event| event.id).context("an event without a revision")?;
+            let event = tokio::select! {
+                event = stream.next() => event?,
+                // Perhaps nothing comes any more; perhaps something has come and was not read.
+                newest = writing.as_mut() => break 'written newest??,
+            };
+            let id = event.and_then(|event| event.id).context("an event without a revision")?;
             ensure!(id > last, "{id} came after {last}");
             last = id;
         }
-    }
-    let newest = writing.await??;
+    };
     if last < newest {
         let mut stream = follow(&at, book, &token, Some(last)).await?;
         stream.until(|event| event.id == Some(newest)).await?;
