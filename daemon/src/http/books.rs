@@ -142,14 +142,16 @@ pub async fn list(
         (&prefix, Type::TEXT),
     ];
     let rank = if asked.failed_first { "(b.status = 'FAILED')" } else { "(1 = 0)" };
+    // What is made of a book is made of those on the page only, not of all that are sorted for it.
     let page = format!(
-        "select bindery.get_book_status(p.book_id)::text, p.place from ( \
-           select b.book_id, pg_catalog.format('%s_%s_%s', ({rank})::int, \
-             pg_catalog.to_char(b.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), b.book_id) as place \
-           from bindery.book_status b \
+        "select bindery.get_book_status(p.book_id)::text, pg_catalog.format('%s_%s_%s', p.failed::int, \
+             pg_catalog.to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), p.book_id) \
+         from ( \
+           select b.book_id, b.created_at, {rank} as failed from bindery.book_status b \
            where {FILTER} and ($6::text is null or {PHASE} = $6) \
              and ($9::uuid is null or ({rank}, b.created_at, b.book_id) < ($7::boolean, $8::text::timestamptz, $9)) \
-           order by {rank} desc, b.created_at desc, b.book_id desc limit $10) p"
+           order by {rank} desc, b.created_at desc, b.book_id desc limit $10) p \
+         order by p.failed desc, p.created_at desc, p.book_id desc"
     );
     let mut values = filters.to_vec();
     let more = limit + 1;
