@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test test-pg golden supabase lint load bench clean
+.PHONY: help setup build demo dev dev-stop env test test-pg golden supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,7 +31,7 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, Supabase
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, Supabase, the client, the page
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
@@ -43,6 +43,10 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/xstate.sh
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
+	@echo "==> the client package"
+	scripts/client.sh
+	@echo "==> the page in Chromium"
+	scripts/page.sh
 
 test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)
@@ -63,6 +67,9 @@ load: build ## many books at once, every row checked at the end (BOOKS=200 CONNE
 
 bench: build ## the benchmarks: a table, and one JSON line a figure
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
+
+screenshots: build ## the page's pictures in docs/images, made anew
+	scripts/page.sh screenshots
 
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean

@@ -42,7 +42,7 @@ step "installing the schema and starting the daemon" scripts/daemon.sh start "$d
 # shellcheck source=/dev/null
 source "$dir/env"
 address=$(<"$dir/binderyd.http")
-echo "    status over HTTP: $address/api/books/{id}/status    metrics: $address/metrics    logs: $dir"
+echo "    the books, live: $address/    metrics: $address/metrics    logs: $dir"
 
 code=0
 if [[ -t 1 && ${ONCE:-0} != 1 ]]; then

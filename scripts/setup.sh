@@ -24,6 +24,8 @@ has_libclang() {
 }
 has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
 has_nginx() { has nginx || [[ -x /usr/sbin/nginx ]]; }
+has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome; }
+has_fonts() { compgen -G '/usr/share/fonts/*/*' >/dev/null; }
 pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 
 find_missing() {
@@ -43,6 +45,10 @@ find_missing() {
     need npm has npm
     need "postgresql-$PG_MAJOR-wal2json" pg_file --pkglibdir wal2json.so
     need nginx has_nginx
+    # For the page's tests and pictures; fonts, so that there is something to see.
+    # Ubuntu's package is a snap, which runs in no container: bring one, and name it in CHROMIUM.
+    if ! grep -qs '^ID=ubuntu' /etc/os-release; then need chromium has_chromium; fi
+    need fonts-liberation has_fonts
   fi
 }
 
@@ -70,7 +76,7 @@ error: this system has no apt-get, so set-up cannot install what is missing. Ple
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
-    Node.js 18 or newer with npm, wal2json for that PostgreSQL, and nginx (for the tests)
+    Node.js 18 or newer with npm, wal2json for that PostgreSQL, nginx and Chromium (for the tests)
   Missing here, by their Debian names: ${missing[*]}
 TEXT
   exit 1

@@ -1,12 +1,12 @@
 //! Commands and flags. Every flag has an environment variable of the same meaning; the flag wins.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::database::DatabaseUrl;
+use crate::http::HttpOptions;
 use crate::kernel::Kernel;
 use crate::source::RedisUrl;
 
@@ -22,11 +22,11 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// clap repeats a value that it cannot take; a URL's may hold a password.
+/// clap repeats a value that it cannot take; a URL may hold a password, and a secret is one.
 pub fn without_secrets(mut error: clap::Error) -> clap::Error {
     let hidden = || ContextValue::String("(not shown)".to_owned());
     let says = |error: &clap::Error, kind, what| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(what));
-    if says(&error, ContextKind::InvalidArg, "-url") {
+    if ["-url", "-secret"].into_iter().any(|what| says(&error, ContextKind::InvalidArg, what)) {
         error.insert(ContextKind::InvalidValue, hidden());
     }
     // A URL where none belongs.
@@ -105,9 +105,8 @@ pub struct RunOptions {
     /// A stream to relay; may be given again.
     #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = stream)]
     pub streams: Vec<String>,
-    /// Where to answer /healthz, /readyz, /metrics and, on loopback only, /api.
-    #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
-    pub http: SocketAddr,
+    #[command(flatten)]
+    pub http: HttpOptions,
     /// How long to wait for more events before a batch that is not full is applied.
     #[arg(long, env = "BINDERY_LINGER", default_value = "2ms", value_parser = humantime::parse_duration)]
     pub linger: Duration,

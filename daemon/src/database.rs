@@ -4,9 +4,10 @@ mod error;
 mod relay;
 mod url;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use error::{DatabaseError, Policy};
@@ -50,6 +51,23 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
         // Whoever uses the client sees the same error from its call, and tells it.
         if let Err(error) = connection.await {
             tracing::debug!(error = %error, "a connection to Postgres ended");
+        }
+    });
+    Ok(client)
+}
+
+/// A connection of one's own that says what it is notified of.
+pub async fn connect_listening(
+    url: &DatabaseUrl,
+    notified: impl Fn(&str) + Send + 'static,
+) -> Result<Client, DatabaseError> {
+    let (client, mut connection) = config(url).connect(tls()).await?;
+    tokio::spawn(async move {
+        // An error is seen by whoever uses the client, too.
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                notified(notification.payload());
+            }
         }
     });
     Ok(client)

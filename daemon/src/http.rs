@@ -1,8 +1,35 @@
-//! The HTTP port: `/healthz`, `/readyz`, `/metrics`, and `/api` where only this machine can reach it.
+//! The HTTP port: the page at `/`, `/api`, `/healthz`, `/readyz`, `/metrics`.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `options` | its flags |
+//! | `server` | the port itself: how many may come, and how long they may take to ask |
+//! | `router` | the routes below `/api`, and what holds for all of them |
+//! | `auth`, `jwks` | who is asking: tokens and their keys |
+//! | `pool` | Postgres as the caller |
+//! | `books`, `acts` | reading books, and what an operator does to them |
+//! | `events`, `listing` | server-sent events, of one book and of all |
+//! | `hub`, `listen` | who wants to hear of which book, and what Postgres says |
+//! | `error` | what a refusal looks like |
+//! | `page` | the page |
 
-mod api;
+mod acts;
+mod auth;
+mod books;
+mod error;
+mod events;
+mod hub;
+mod jwks;
+mod listen;
+mod listing;
+mod options;
+mod page;
+mod pool;
+mod router;
+mod server;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
@@ -12,36 +39,75 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{info, warn};
 
 use crate::database::DatabaseUrl;
 use crate::state::State;
+use auth::Access;
+use hub::Hub;
+use router::{Api, Shared};
 
-/// What the port answers.
-///
-/// `/api` has no tokens yet, so beyond loopback it is not served at all.
-pub fn router(
-    database: &DatabaseUrl,
-    state: State,
-    metrics: PrometheusHandle,
-    address: SocketAddr,
-) -> anyhow::Result<Router> {
-    let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready).with_state(state))
-        .route("/metrics", get(async move || metrics.render()));
-    if !address.ip().is_loopback() {
-        info!(%address, "the address is not loopback: /api is not served");
-        return Ok(router);
-    }
-    Ok(router.merge(api::router(database)?))
+pub use options::HttpOptions;
+
+/// The HTTP port, ready to serve.
+pub struct Http {
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    database: DatabaseUrl,
+    hub: Hub,
 }
 
-/// Serves until `stop`, and after it those who are still connected, until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
-    if let Err(error) = served {
-        error!(error = %error, "the HTTP port ended");
+impl Http {
+    /// What the port answers. Without tokens `/api` is for this machine only; where others reach the port it is closed.
+    pub fn new(
+        options: &HttpOptions,
+        listener: TcpListener,
+        database: &DatabaseUrl,
+        state: State,
+        metrics: PrometheusHandle,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let access = Access::new(options, address.ip().is_loopback());
+        say(&access, address);
+        let hub = Hub::default();
+        let api = Api(Arc::new(Shared {
+            pool: pool::pool(database, usize::try_from(options.http_pool)?)?,
+            hub: hub.clone(),
+            access,
+            origins: options.cors_origins.clone(),
+            stop: stop.clone(),
+        }));
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready).with_state(state))
+            .route("/metrics", get(async move || metrics.render()))
+            .merge(page::router())
+            .nest("/api", router::router(api));
+        let connections = usize::try_from(options.http_connections)?;
+        Ok(Self { listener, router, connections, database: database.clone(), hub })
+    }
+
+    /// Serves until `stop`, and after it those who are still connected, until it is dropped.
+    pub async fn serve(self, stop: CancellationToken) {
+        let listening = listen::listen(self.database, self.hub, stop.clone());
+        tokio::join!(server::serve(self.listener, self.router, self.connections, stop), listening);
+    }
+}
+
+fn say(access: &Access, address: SocketAddr) {
+    match access {
+        Access::Tokens(_) => info!(page = %format_args!("http://{address}/"), "/api asks for tokens"),
+        Access::Local => info!(
+            page = %format_args!("http://{address}/"),
+            "no token secret is configured: /api serves this machine only, and whoever is on it as service_role"
+        ),
+        Access::Closed => warn!(
+            %address,
+            remedy = "give --jwt-secret or --jwks-url, or --http on loopback",
+            "no token secret is configured, and the port is not on loopback only: /api is closed"
+        ),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
 //! | `sweep` | calls `bindery.sweep` now and then |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
-//! | `http` | health, metrics, a book's status |
+//! | `http` | health, metrics, the API, streams of events, the page |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
 //! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
 //! | `watch` | live bars in the terminal |

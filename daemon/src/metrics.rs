@@ -27,6 +27,8 @@ pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
 pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
 /// Messages published from the outbox.
 pub const PUBLISHED: &str = "bindery_outbox_published_total";
+/// Streams of events that somebody reads.
+pub const STREAMS: &str = "bindery_http_streams";
 
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const ITEMS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
@@ -55,6 +57,7 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     describe_counter!(SWEEP_FAILURES, "Sweeps that failed.");
     describe_gauge!(SWEEP_WAITING, "Streams that are behind, so that no book is called stalled.");
     describe_counter!(PUBLISHED, "Messages published from the outbox.");
+    describe_gauge!(STREAMS, "Streams of events that somebody reads.");
     Ok(handle)
 }
 

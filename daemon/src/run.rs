@@ -12,11 +12,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::cli::RunOptions;
+use crate::http::Http;
+use crate::metrics;
 use crate::outbox::Publisher;
 use crate::relay::Relay;
 use crate::state::State;
 use crate::sweep::Sweeper;
-use crate::{http, metrics};
 
 /// How long a stop may take: what is in flight is finished and the leases released, or given up with a word.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -26,9 +27,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let metrics = metrics::install()?;
     let stop = CancellationToken::new();
     let state = State::default();
-    let listener = TcpListener::bind(options.http)
+    let listener = TcpListener::bind(options.http.http)
         .await
-        .with_context(|| format!("{} cannot be listened on; choose another with --http", options.http))?;
+        .with_context(|| format!("{} cannot be listened on; choose another with --http", options.http.http))?;
     let address = listener.local_addr()?;
 
     let mut tasks = JoinSet::new();
@@ -59,10 +60,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         let sweeper = Sweeper { every: options.sweep, database: options.database.database_url.clone() };
         tasks.spawn(sweeper.run(stop.clone()));
     }
-    let api = http::router(&options.database.database_url, state, metrics.clone(), address)?;
+    let http = Http::new(&options.http, listener, &options.database.database_url, state, metrics.clone(), &stop)?;
     // Apart from the others: who keeps a connection open must not hold up the stop. They end with this.
     let mut aside = JoinSet::new();
-    aside.spawn(http::serve(listener, api, stop.clone()));
+    aside.spawn(http.serve(stop.clone()));
     aside.spawn(metrics::upkeep(metrics));
     info!(http = %address, streams = options.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");
 

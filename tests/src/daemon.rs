@@ -65,13 +65,20 @@ pub struct Response {
 impl Daemon {
     /// Starts a daemon on a database and the servers' Redis. `args` are further arguments of `binderyd run`.
     pub fn spawn(servers: &Servers, database_url: &str, args: &[&str]) -> Result<Daemon> {
-        let http = free_address()?;
+        // Where it is told where to listen, it is asked on loopback all the same.
+        let told = args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
+        let http = match told {
+            Some(address) => SocketAddr::from(([127, 0, 0, 1], address.parse::<SocketAddr>()?.port())),
+            None => free_address()?,
+        };
+        let here = http.to_string();
+        let listen = if told.is_some() { vec![] } else { vec!["--http", &here] };
         let log = servers.new_file("binderyd.log");
         let output = File::create(&log)?;
         let child = Command::new(binderyd()?)
             .arg("run")
             .args(["--database-url", database_url, "--redis-url", servers.redis_url()])
-            .args(["--http", &http.to_string()])
+            .args(listen)
             .args(args)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -95,6 +102,19 @@ impl Daemon {
     /// Asks over HTTP.
     pub async fn get(&self, path: &str) -> Result<Response> {
         timeout(ANSWER_WITHIN, get(self.http, path)).await.with_context(|| format!("no answer to GET {path}"))?
+    }
+
+    /// Asks over HTTP with headers, a body, or for a stream.
+    pub fn ask(&self, method: &str, path: &str) -> crate::Ask {
+        crate::Ask::new(self.http, method, path)
+    }
+
+    /// Bytes of memory that it has, by `/proc`.
+    pub fn resident(&self) -> Result<u64> {
+        let pid = self.pid().context("it has ended")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 
     /// Where its HTTP port is.
@@ -166,7 +186,7 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Somebody else may take it before the daemon does; the log then says so.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

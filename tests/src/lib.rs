@@ -22,6 +22,7 @@ mod daemon;
 mod database;
 mod dump;
 mod eventually;
+mod http;
 mod listen;
 mod servers;
 
@@ -29,5 +30,6 @@ pub use daemon::{Daemon, Response, binderyd, run_binderyd};
 pub use database::{Database, connect};
 pub use dump::{difference, dump, dump_schema, restore};
 pub use eventually::eventually;
+pub use http::{Answer, Ask, Event, Stream, token};
 pub use listen::Listener;
 pub use servers::Servers;

@@ -136,7 +136,7 @@ impl Servers {
     }
 
     /// A new file's path in the servers' folder.
-    pub(crate) fn new_file(&self, name: &str) -> PathBuf {
+    pub fn new_file(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.{}", self.files.fetch_add(1, Ordering::Relaxed)))
     }
 

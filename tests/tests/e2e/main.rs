@@ -18,11 +18,13 @@
 //! | `upgrade` | from an older version of the schema, with its books |
 //! | `dump` | the golden file, and a copy in another server |
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
+//! | `http_tokens`, `http_books`, `http_acts` | the API: who may see what, lists and timelines, an operator's acts and the limits |
+//! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
 //! | `watch` | the books as lines |
 //! | `docs` | docs/api.md: every function, and examples that run |
 //!
-//! `support` asks the database, `load` makes up events, `produce` adds them, `live` has books in every kind of status,
-//! and `oracle` knows what must have become of them.
+//! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds them, `live` has books in every
+//! kind of status, and `oracle` knows what must have become of them.
 
 mod concurrency;
 mod crash;
@@ -30,6 +32,12 @@ mod docs;
 mod dump;
 mod errors;
 mod fencing;
+mod http_acts;
+mod http_books;
+mod http_events;
+mod http_streams;
+mod http_support;
+mod http_tokens;
 mod illegal;
 mod kernels;
 mod live;

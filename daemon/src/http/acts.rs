@@ -1,0 +1,120 @@
+//! What an operator does to a book: resume, cancel, rewind. The body is the SQL function's arguments but the book's id.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use postgres_types::{ToSql, Type};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::auth::Caller;
+use super::books::{BookId, ask, json, read_status};
+use super::error::ApiError;
+use super::pool::{Intent, begin};
+use super::router::Api;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Resume {
+    expected_revision: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cancel {
+    message: Option<String>,
+    expected_revision: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rewind {
+    to_stage: String,
+    message: Option<String>,
+    expected_revision: Option<i64>,
+}
+
+type Body = Result<Bytes, BytesRejection>;
+
+/// `POST /api/books/{id}/resume`: goes on where it stopped.
+pub async fn resume(
+    State(api): State<Api>,
+    caller: Caller,
+    book: BookId,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Resume { expected_revision } = arguments(&headers, body)?.unwrap_or_default();
+    act(&api, &caller, book, "select from bindery.resume_book($1, $2)", &[(&expected_revision, Type::INT8)]).await
+}
+
+/// `POST /api/books/{id}/cancel`: stops for good.
+pub async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    book: BookId,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Cancel { message, expected_revision } = arguments(&headers, body)?.unwrap_or_default();
+    let values: [(&(dyn ToSql + Sync), Type); 2] = [(&message, Type::TEXT), (&expected_revision, Type::INT8)];
+    act(&api, &caller, book, "select from bindery.cancel_book($1, $2, $3)", &values).await
+}
+
+/// `POST /api/books/{id}/rewind`: an operator's step back.
+pub async fn rewind(
+    State(api): State<Api>,
+    caller: Caller,
+    book: BookId,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let missing = || ApiError::bad_request("to_stage is missing", r#"Say where to: {"to_stage": "ANALYZING"}."#);
+    let Rewind { to_stage, message, expected_revision } = arguments(&headers, body)?.ok_or_else(missing)?;
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&to_stage, Type::TEXT), (&message, Type::TEXT), (&expected_revision, Type::INT8)];
+    act(&api, &caller, book, "select from bindery.rewind_book($1, $2, $3, $4)", &values).await
+}
+
+/// Calls the function and gives the book's status after it, in one transaction.
+async fn act(
+    api: &Api,
+    caller: &Caller,
+    BookId(book): BookId,
+    call: &str,
+    values: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Response, ApiError> {
+    let mut client = api.pool.get().await?;
+    let transaction = begin(&mut client, caller, Intent::Change).await?;
+    let mut all: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&book, Type::UUID)];
+    all.extend_from_slice(values);
+    ask(&transaction, caller, call, &all).await?;
+    let status = read_status(&transaction, caller, book).await?;
+    transaction.commit().await.map_err(|error| ApiError::from_postgres(&error, caller.has_token()))?;
+    Ok(json(status))
+}
+
+/// The body's JSON; none where it is empty. Only as application/json: a form of another site's page cannot say that.
+fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Option<T>, ApiError> {
+    let body = body.map_err(|problem| {
+        ApiError::new(problem.status(), "bad_body", problem.body_text(), "The arguments take far less than 64 KiB.")
+    })?;
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let hint = "Send Content-Type: application/json, and the arguments as an object.";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_body", "the body must be JSON", hint));
+    }
+    if body.is_empty() {
+        return Ok(None);
+    }
+    // An object first: serde takes an array for a struct, too.
+    serde_json::from_slice::<Map<String, Value>>(&body)
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
+        .map(Some)
+        .map_err(|problem| ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments."))
+}

@@ -1,0 +1,279 @@
+//! Who is asking: a token's role and claims, which Postgres then goes by; or, without a secret, this machine's own people.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::jwks::Jwks;
+use super::options::HttpOptions;
+use super::router::Api;
+
+/// Clocks differ a little.
+const LEEWAY_SECONDS: u64 = 10;
+const INVALID: &str = "PGRST301";
+const REFUSED_CLAIMS: &str = "PGRST303";
+
+/// The roles that a token may name: Supabase's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nobody in particular.
+    Anon,
+    /// A user.
+    Authenticated,
+    /// A service or an operator.
+    Service,
+}
+
+impl Role {
+    /// The role's name in Postgres.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anon => "anon",
+            Self::Authenticated => "authenticated",
+            Self::Service => "service_role",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Anon, Self::Authenticated, Self::Service].into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As whom Postgres is asked.
+    pub role: Role,
+    /// The token's claims as JSON, for row-level security.
+    pub claims: Arc<str>,
+    /// When the token expires, in seconds since 1970.
+    expires: Option<u64>,
+    /// The token itself, to be looked at again while a stream lasts.
+    token: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// Whether there was a token.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// How long the token lasts yet; `None`: for ever.
+    pub fn expires_in(&self) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.expires.map(|at| Duration::from_secs(at).saturating_sub(now))
+    }
+
+    fn without_token(role: Role) -> Self {
+        let claims = format!(r#"{{"role":"{}"}}"#, role.name()).into();
+        Self { role, claims, expires: None, token: None }
+    }
+}
+
+/// Who may ask.
+#[derive(Debug)]
+pub enum Access {
+    /// Whoever has a token; who has none is `anon`.
+    Tokens(Tokens),
+    /// Anyone who reaches loopback, as `service_role`.
+    Local,
+    /// Nobody: there are no tokens, and others than this machine can reach the port.
+    Closed,
+}
+
+impl Access {
+    /// As the flags say.
+    pub fn new(options: &HttpOptions, is_loopback: bool) -> Self {
+        let secret = options.jwt_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes()));
+        let jwks = options.jwks_url.clone().map(Jwks::new);
+        match (secret, jwks) {
+            (None, None) if is_loopback => Self::Local,
+            (None, None) => Self::Closed,
+            (secret, jwks) => Self::Tokens(Tokens { secret, jwks }),
+        }
+    }
+
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        match self {
+            Self::Local => Ok(Caller::without_token(Role::Service)),
+            Self::Closed => Err(closed()),
+            Self::Tokens(tokens) => match bearer(headers)? {
+                None => Ok(Caller::without_token(Role::Anon)),
+                Some(token) => tokens.caller(token).await,
+            },
+        }
+    }
+
+    /// Whether the caller's token is good yet: not expired, and its key still among the keys.
+    pub async fn recheck(&self, caller: &Caller) -> Result<(), ApiError> {
+        match (self, &caller.token) {
+            (Self::Tokens(tokens), Some(token)) => tokens.caller(token).await.map(|_same| ()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a token that has expired is told.
+pub fn expired() -> ApiError {
+    ApiError::bad_token(REFUSED_CLAIMS, "JWT expired", "Get a new token, and ask again.")
+}
+
+fn closed() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "42501",
+        "/api is closed: no token secret is configured, and the port is not on loopback only",
+        "Start binderyd with --jwt-secret (BINDERY_JWT_SECRET) or --jwks-url, or with --http on 127.0.0.1.",
+    )
+}
+
+/// What checks tokens.
+pub struct Tokens {
+    secret: Option<DecodingKey>,
+    jwks: Option<Jwks>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Tokens(secret: {}, keys: {})", self.secret.is_some(), self.jwks.is_some())
+    }
+}
+
+impl Tokens {
+    async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
+        let header = decode_header(token)
+            .map_err(|_| ApiError::bad_token(INVALID, "the token is not a JWT", "Send Authorization: Bearer <JWT>."))?;
+        let key = match (header.alg, &self.jwks) {
+            (Algorithm::HS256, _) => self.secret.clone(),
+            (_, Some(jwks)) => jwks.key(&header).await,
+            (_, None) => None,
+        };
+        let unknown =
+            || ApiError::bad_token(INVALID, "no key here checks this token", "See --jwt-secret and --jwks-url.");
+        let claims: Map<String, Value> =
+            decode(token, &key.ok_or_else(unknown)?, &validation(header.alg)).map_err(|error| refused(&error))?.claims;
+        let role = claims.get("role").and_then(Value::as_str).and_then(Role::named).ok_or_else(|| {
+            let hint = "The claim role must be anon, authenticated or service_role.";
+            ApiError::bad_token(REFUSED_CLAIMS, "the token names no role that may ask", hint)
+        })?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+        let expires = claims.get("exp").and_then(Value::as_f64).map(|at| at as u64);
+        Ok(Caller { role, claims: Value::Object(claims).to_string().into(), expires, token: Some(token.into()) })
+    }
+}
+
+/// `exp` and `nbf` count where they are there, as in PostgREST; `aud` is for the service that has one.
+fn validation(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
+}
+
+fn refused(error: &jsonwebtoken::errors::Error) -> ApiError {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => expired(),
+        ErrorKind::ImmatureSignature => {
+            ApiError::bad_token(REFUSED_CLAIMS, "JWT not yet valid", "Its claim nbf lies ahead; check the clocks.")
+        }
+        ErrorKind::InvalidSignature => ApiError::bad_token(INVALID, "the token's signature is not right", ""),
+        _ => ApiError::bad_token(INVALID, "the token cannot be taken", ""),
+    }
+}
+
+/// The token of `Authorization: Bearer …`, where there is one.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    });
+    token
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_token(INVALID, "not a bearer token", "Send Authorization: Bearer <JWT>."))
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        api.access.caller(&parts.headers).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
+
+    fn token(claims: &Value) -> String {
+        encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    async fn caller(token: &str) -> Result<Caller, ApiError> {
+        Tokens { secret: Some(DecodingKey::from_secret(SECRET)), jwks: None }.caller(token).await
+    }
+
+    fn now() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    #[tokio::test]
+    async fn a_token_gives_its_role_and_all_its_claims() {
+        let caller = caller(&token(&json!({"role": "authenticated", "sub": "s", "exp": now() + 60}))).await.unwrap();
+        assert_eq!(caller.role, Role::Authenticated);
+        assert!(caller.claims.contains(r#""sub":"s""#));
+        assert!(caller.expires_in().is_some_and(|left| left <= Duration::from_secs(60)));
+    }
+
+    #[tokio::test]
+    async fn only_the_three_roles_may_ask() {
+        for claims in [json!({}), json!({"role": "postgres"}), json!({"role": ["anon"]}), json!({"role": "Anon"})] {
+            assert_eq!(caller(&token(&claims)).await.unwrap_err().status(), StatusCode::UNAUTHORIZED, "{claims}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_out_of_its_time_is_refused() {
+        for claims in [
+            json!({"role": "anon", "exp": now() - 60}),
+            json!({"role": "anon", "nbf": now() + 60}),
+            json!({"role": "anon", "exp": "tomorrow"}),
+            json!({"role": "anon", "nbf": "yesterday"}),
+        ] {
+            assert!(caller(&token(&claims)).await.is_err(), "{claims}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_forged_token_is_refused() {
+        let good = token(&json!({"role": "anon"}));
+        let another = encode(
+            &Header::new(Algorithm::HS256),
+            &json!({"role": "service_role"}),
+            &EncodingKey::from_secret(b"another secret, 32 bytes or more too"),
+        );
+        // {"alg":"none"}
+        let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
+        let wider = encode(&Header::new(Algorithm::HS512), &json!({"role": "anon"}), &EncodingKey::from_secret(SECRET));
+        for forged in
+            [another.unwrap(), unsigned, wider.unwrap(), String::new(), "a.b.c".to_owned(), format!("{good}x")]
+        {
+            assert!(caller(&forged).await.is_err(), "{forged}");
+        }
+        assert!(caller(&good).await.is_ok());
+    }
+}

@@ -1,0 +1,147 @@
+//! What `/api` says when it says no: `{code, message, details, hint}`, with the HTTP status that PostgREST would give.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use deadpool_postgres::PoolError;
+use serde::Serialize;
+use tokio_postgres::error::DbError;
+
+/// A refusal.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiError {
+    #[serde(skip)]
+    status: StatusCode,
+    code: String,
+    message: String,
+    details: Option<String>,
+    hint: Option<String>,
+}
+
+impl ApiError {
+    /// A refusal of ours.
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { status, code: code.to_owned(), message: message.into(), details: None, hint }
+    }
+
+    /// What was asked cannot be understood.
+    pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message, hint)
+    }
+
+    /// A token that is not taken.
+    pub fn bad_token(code: &str, message: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message, hint)
+    }
+
+    /// Postgres is away, or has no time.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "08000", "Postgres does not answer", "Try again shortly.")
+    }
+
+    /// What the server said to a caller who has a token, or none.
+    pub fn refused(error: &DbError, has_token: bool) -> Self {
+        let code = error.code().code();
+        Self {
+            status: http_status(code, has_token),
+            code: code.to_owned(),
+            message: error.message().to_owned(),
+            details: error.detail().map(str::to_owned),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+
+    /// A call to Postgres failed: by its own word, or because it could not be reached.
+    pub fn from_postgres(error: &tokio_postgres::Error, has_token: bool) -> Self {
+        match error.as_db_error() {
+            Some(said) => Self::refused(said, has_token),
+            None => {
+                tracing::warn!(error = %error, "a request could not reach Postgres");
+                Self::unavailable()
+            }
+        }
+    }
+
+    /// The HTTP status.
+    #[cfg(test)]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The same as JSON on one line, for an event.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+impl From<PoolError> for ApiError {
+    fn from(error: PoolError) -> Self {
+        tracing::warn!(error = %error, "a request got no connection to Postgres");
+        Self::unavailable()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// PostgREST's table: `PTnnn` is the HTTP status nnn; what a role may not do is 403 with a token and 401 without.
+fn http_status(code: &str, has_token: bool) -> StatusCode {
+    if let Some(status) = code.strip_prefix("PT") {
+        let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+        return status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    match code {
+        "42501" if has_token => StatusCode::FORBIDDEN,
+        "42501" => StatusCode::UNAUTHORIZED,
+        "23503" | "23505" => StatusCode::CONFLICT,
+        "25006" => StatusCode::METHOD_NOT_ALLOWED,
+        "42883" | "42P01" => StatusCode::NOT_FOUND,
+        "57P01" => StatusCode::SERVICE_UNAVAILABLE,
+        "53400" | "42P17" => StatusCode::INTERNAL_SERVER_ERROR,
+        "P0001" => StatusCode::BAD_REQUEST,
+        _ => match code.get(..2).unwrap_or_default() {
+            "08" | "53" => StatusCode::SERVICE_UNAVAILABLE,
+            "0L" | "0P" | "28" => StatusCode::FORBIDDEN,
+            "09" | "25" | "2D" | "38" | "39" | "3B" | "40" | "54" | "55" | "57" | "58" | "F0" | "HV" | "P0" | "XX" => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            _ => StatusCode::BAD_REQUEST,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlstates_become_http_statuses_as_in_postgrest() {
+        for (code, status) in [
+            ("PT404", 404),
+            ("PT409", 409),
+            ("PT422", 422),
+            ("PT9", 500),
+            ("42501", 403),
+            ("22P02", 400),
+            ("23505", 409),
+            ("40001", 500),
+            ("57014", 500),
+            ("57P01", 503),
+            ("53300", 503),
+            ("XX000", 500),
+        ] {
+            assert_eq!(http_status(code, true).as_u16(), status, "{code}");
+        }
+        assert_eq!(http_status("42501", false), StatusCode::UNAUTHORIZED);
+    }
+}

@@ -1,0 +1,202 @@
+//! Public keys of tokens: a JWKS from a file or over https, kept, and read anew when a token names a key that is not among them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// A key that is no longer published stops being taken after this long.
+const FRESH: Duration = Duration::from_secs(600);
+/// Tokens with made-up keys must not make us ask all the time.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// Where a JWKS is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwksUrl {
+    /// A file here.
+    File(PathBuf),
+    /// An address.
+    Web(String),
+}
+
+impl FromStr for JwksUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(Self::File(path.into()));
+        }
+        if text.starts_with("https://") {
+            return Ok(Self::Web(text.to_owned()));
+        }
+        if let Some(rest) = text.strip_prefix("http://") {
+            let host = rest.split(['/', '?']).next().unwrap_or_default();
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+            let here = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            return if here {
+                Ok(Self::Web(text.to_owned()))
+            } else {
+                Err("keys come by https, or from this machine".to_owned())
+            };
+        }
+        if text.is_empty() || text.contains("://") {
+            return Err("give a file's path, or an https URL".to_owned());
+        }
+        Ok(Self::File(text.into()))
+    }
+}
+
+/// The keys.
+#[derive(Debug)]
+pub struct Jwks {
+    url: JwksUrl,
+    // Held while asking: whoever needs a key that is not there waits for the one answer.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    keys: Arc<Vec<Jwk>>,
+    asked: Option<Instant>,
+    answered: Option<Instant>,
+}
+
+impl Jwks {
+    /// Keys of this place; nothing is asked yet.
+    pub fn new(url: JwksUrl) -> Self {
+        Self { url, kept: Mutex::default() }
+    }
+
+    /// The key that a token names, or the only one that fits; none where there is no such key.
+    pub async fn key(&self, header: &Header) -> Option<DecodingKey> {
+        let mut kept = self.kept.lock().await;
+        let fresh = kept.answered.is_some_and(|at| at.elapsed() < FRESH);
+        let found = fitting(&kept.keys, header);
+        if fresh && found.is_some() {
+            return found;
+        }
+        if kept.asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN_AFTER) {
+            kept.asked = Some(Instant::now());
+            match self.ask().await {
+                Ok(keys) => {
+                    info!(keys = keys.len(), "the tokens' public keys are read");
+                    kept.keys = Arc::new(keys);
+                    kept.answered = Some(Instant::now());
+                }
+                // What was known stays good until there is an answer.
+                Err(error) => warn!(error = format!("{error:#}"), "the tokens' public keys cannot be read"),
+            }
+        }
+        fitting(&kept.keys, header)
+    }
+
+    async fn ask(&self) -> anyhow::Result<Vec<Jwk>> {
+        let text = match &self.url {
+            JwksUrl::File(path) => {
+                let path = path.clone();
+                tokio::task::spawn_blocking(move || {
+                    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+                })
+                .await??
+            }
+            JwksUrl::Web(url) => {
+                let url = url.clone();
+                tokio::task::spawn_blocking(move || download(&url)).await??
+            }
+        };
+        let set: JwkSet = serde_json::from_str(&text).context("it is not a JWKS")?;
+        if set.keys.is_empty() {
+            bail!("it holds no keys");
+        }
+        Ok(set.keys)
+    }
+}
+
+/// By the system's certificates, as Postgres and Redis are reached.
+fn download(url: &str) -> anyhow::Result<String> {
+    let trusted = rustls_native_certs::load_native_certs().certs;
+    let trusted: Vec<_> = trusted.iter().map(|der| ureq::tls::Certificate::from_der(der.as_ref()).to_owned()).collect();
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(trusted)).build();
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(ANSWER_WITHIN))
+        // A redirection could lead from https elsewhere.
+        .max_redirects(0)
+        .tls_config(tls)
+        .build();
+    let mut answer = ureq::Agent::new_with_config(config).get(url).call()?;
+    Ok(answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()?)
+}
+
+/// What a key can sign with. A shared secret in a public list is no secret, and HS256 with a public key as its secret is the
+/// oldest forgery there is: neither is taken.
+fn algorithms(key: &Jwk) -> &'static [Algorithm] {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+    match &key.algorithm {
+        AlgorithmParameters::RSA(_) => &[RS256, RS384, RS512, PS256, PS384, PS512],
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => &[ES256],
+            EllipticCurve::P384 => &[ES384],
+            _ => &[],
+        },
+        AlgorithmParameters::OctetKeyPair(_) => &[EdDSA],
+        _ => &[],
+    }
+}
+
+fn fitting(keys: &[Jwk], header: &Header) -> Option<DecodingKey> {
+    let mut fits = keys.iter().filter(|key| algorithms(key).contains(&header.alg));
+    let key = match &header.kid {
+        Some(kid) => fits.find(|key| key.common.key_id.as_ref() == Some(kid)),
+        None => fits.next().filter(|_| fits.next().is_none()),
+    };
+    key.and_then(|key| DecodingKey::from_jwk(key).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_from_a_file_by_https_or_from_this_machine() {
+        for right in [
+            "keys.json",
+            "/etc/keys.json",
+            "file:///etc/keys.json",
+            "https://a.example/jwks",
+            "http://127.0.0.1:9/k",
+            "http://[::1]:9/k",
+        ] {
+            assert!(right.parse::<JwksUrl>().is_ok(), "{right}");
+        }
+        for wrong in ["", "http://a.example/jwks", "ftp://a.example", "http://localhost.a.example/k"] {
+            assert!(wrong.parse::<JwksUrl>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_never_checks_a_shared_secret() {
+        let keys: JwkSet = serde_json::from_str(
+            r#"{"keys": [
+                {"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+                {"kty": "oct", "kid": "b", "k": "aHVzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaGh1c2g"}]}"#,
+        )
+        .unwrap();
+        let header = |alg, kid: Option<&str>| Header { kid: kid.map(str::to_owned), ..Header::new(alg) };
+        assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, Some("a"))).is_some());
+        assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, None)).is_some());
+        assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, Some("c"))).is_none());
+        for kid in ["a", "b"] {
+            assert!(fitting(&keys.keys, &header(Algorithm::HS256, Some(kid))).is_none(), "{kid}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Flags of the HTTP port.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use axum::http::HeaderValue;
+use clap::Args;
+
+use super::jwks::JwksUrl;
+
+/// What HS256 asks for: a key as long as the hash.
+const SECRET_BYTES: usize = 32;
+
+/// Flags of the HTTP port.
+#[derive(Debug, Clone, Args)]
+pub struct HttpOptions {
+    /// Where to answer: the page at /, /api, /healthz, /readyz and /metrics. /api needs tokens (--jwt-secret or --jwks-url) beyond
+    /// loopback.
+    #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
+    pub http: SocketAddr,
+    /// The secret of tokens signed with HS256, 32 bytes or more.
+    #[arg(long, env = "BINDERY_JWT_SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<Secret>,
+    /// The public keys of tokens: the path of a JWKS file, or an https URL (http on loopback only).
+    #[arg(long, env = "BINDERY_JWKS_URL", hide_env_values = true)]
+    pub jwks_url: Option<JwksUrl>,
+    /// An origin whose pages may ask /api, such as https://app.example.com; may be given again.
+    #[arg(long = "cors-origin", env = "BINDERY_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origins: Vec<Origin>,
+    /// The most connections at once; a stream of events is one.
+    #[arg(long, env = "BINDERY_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub http_connections: u32,
+    /// Connections to Postgres for /api.
+    #[arg(long, env = "BINDERY_HTTP_POOL", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub http_pool: u32,
+}
+
+/// A secret that is never shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() < SECRET_BYTES {
+            return Err(format!("must be {SECRET_BYTES} bytes or more, such as `openssl rand -hex 32` gives"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// A page's origin as browsers send it: scheme, host, and the port where it is not the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub HeaderValue);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".:-[]".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err("must be scheme://host[:port] in lower case, without a path; every origin by name".to_owned());
+        }
+        HeaderValue::from_str(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_secret_is_refused_and_none_is_shown() {
+        assert!("hush".parse::<Secret>().is_err_and(|said| !said.contains("hush")));
+        let secret: Secret = "hush".repeat(8).parse().unwrap();
+        assert!(!format!("{secret:?}").contains("hush"));
+    }
+
+    #[test]
+    fn an_origin_is_named_in_full() {
+        for right in ["https://app.example.com", "http://localhost:5173", "http://[::1]:3000"] {
+            assert!(right.parse::<Origin>().is_ok(), "{right}");
+        }
+        for wrong in
+            ["*", "", "null", "app.example.com", "https://a.example/", "https://A.example", "https://*.a.example"]
+        {
+            assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Postgres as the caller: each request is a transaction with the caller's role and claims, so that row-level security decides.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction};
+use postgres_types::Type;
+use tracing::warn;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::database::{self, DatabaseUrl};
+
+/// A request that takes longer has lost its asker; it must not keep the others waiting.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a request may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// Read.
+    Read,
+    /// Change books.
+    Change,
+}
+
+/// Connections for requests; the relays have their own.
+pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let mut config = database::config(url);
+    let options = config.get_options().unwrap_or_default();
+    let options = format!("{options} -c statement_timeout={}", ANSWER_WITHIN.as_millis());
+    config.options(options.trim_start());
+    let manager = Manager::from_config(config, database::tls(), recycling);
+    let patience = Some(ANSWER_WITHIN);
+    let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
+    Ok(Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).timeouts(timeouts).build()?)
+}
+
+/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and the role goes with it.
+pub async fn begin<'a>(client: &'a mut Object, caller: &Caller, intent: Intent) -> Result<Transaction<'a>, ApiError> {
+    let failed = |error| ApiError::from_postgres(&error, caller.has_token());
+    let transaction = client.build_transaction().read_only(intent == Intent::Read).start().await.map_err(failed)?;
+    let became = transaction
+        .query_typed(
+            "select pg_catalog.set_config('role', $1, true), pg_catalog.set_config('request.jwt.claims', $2, true)",
+            &[(&caller.role.name(), Type::TEXT), (&&*caller.claims, Type::TEXT)],
+        )
+        .await;
+    match became {
+        Ok(_) => Ok(transaction),
+        Err(error) if error.as_db_error().is_none() => Err(failed(error)),
+        Err(error) => {
+            // Not the caller's fault, and not told to the caller.
+            let role = caller.role.name();
+            warn!(
+                role,
+                error = error.as_db_error().map(ToString::to_string),
+                remedy = "grant anon, authenticated and service_role to the daemon's login",
+                "the daemon may not act as a caller's role"
+            );
+            Err(ApiError::new(
+                axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                "0P000",
+                format!("the daemon may not act as {role}"),
+                "Its operator finds the remedy in the log.",
+            ))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The routes below `/api`, and what holds for all of them: who may ask from where, how much, and how long it may take.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use deadpool_postgres::Pool;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
+
+use super::auth::Access;
+use super::error::ApiError;
+use super::hub::Hub;
+use super::options::Origin;
+use super::{acts, books, events};
+
+/// An act's arguments take far less.
+const BODY_BYTES: usize = 64 * 1024;
+/// Longer than Postgres may take, its pool and the body's way here included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+pub struct Api(pub Arc<Shared>);
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Connections to Postgres.
+    pub pool: Pool,
+    /// Who listens to which book.
+    pub hub: Hub,
+    /// Who may ask.
+    pub access: Access,
+    /// Other sites whose pages may ask.
+    pub origins: Vec<Origin>,
+    /// Ends the streams.
+    pub stop: CancellationToken,
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The routes below `/api`.
+pub fn router(api: Api) -> Router {
+    let cors = CorsLayer::new()
+        .allow_origin(api.origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+        .max_age(PREFLIGHT_HOLDS);
+    let routes = Router::new()
+        .route("/books", get(books::list))
+        .route("/books/{id}/status", get(books::status))
+        .route("/books/{id}/timeline", get(books::timeline))
+        .route("/books/{id}/events", get(events::of_book))
+        .route("/events", get(events::of_all))
+        .route("/books/{id}/resume", post(acts::resume))
+        .route("/books/{id}/cancel", post(acts::cancel))
+        .route("/books/{id}/rewind", post(acts::rewind))
+        .route("/", get(about))
+        .fallback(async || {
+            ApiError::new(StatusCode::NOT_FOUND, "no_route", "there is nothing here", "See docs/http.md.")
+        })
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no_route", "not by this method", "See docs/http.md.")
+        });
+    routes
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(api.clone(), from_here))
+        .layer(cors)
+        .with_state(api)
+}
+
+/// `GET /api`: whether tokens are asked for, and which daemon this is; the page starts with it.
+async fn about(State(api): State<Api>) -> Json<serde_json::Value> {
+    let access = match api.access {
+        Access::Tokens(_) => "tokens",
+        Access::Local => "local",
+        Access::Closed => "closed",
+    };
+    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.hears() }))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let mut response = match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_late) => {
+            let hint = "Ask for less, or again.";
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "late", "it took too long", hint).into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Without tokens whoever reaches loopback may ask. A page of another site can make its own name lead here, and its reader's
+/// browser ask (the name is still in `Host`), or ask for 127.0.0.1 outright (the site is in `Origin`): neither may.
+async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if !matches!(api.access, Access::Local) || comes_from_here(&request, &api.origins) {
+        return next.run(request).await;
+    }
+    let hint = "Ask 127.0.0.1 or localhost; pages of other sites need --cors-origin.";
+    ApiError::new(StatusCode::FORBIDDEN, "42501", "/api answers to this machine's own names only", hint).into_response()
+}
+
+fn comes_from_here(request: &Request, allowed: &[Origin]) -> bool {
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = header(HOST).unwrap_or_default();
+    let own = |origin: &str| {
+        origin.strip_prefix("http://") == Some(host) || allowed.iter().any(|allowed| allowed.0 == origin)
+    };
+    is_local(host) && header(ORIGIN).is_none_or(own)
+}
+
+/// Whether a `Host` header, with or without a port, names this machine.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_this_machines_names_are_local() {
+        for host in ["localhost", "LOCALHOST:7890", "127.0.0.1:7890", "127.0.0.1", "[::1]:7890", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:7890",
+            "localhost.evil.example",
+            "10.0.0.1:7890",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

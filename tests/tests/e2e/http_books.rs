@@ -1,0 +1,119 @@
+//! Lists and timelines over HTTP.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::http_support::{Guarded, service};
+use crate::support::transition;
+
+async fn get(at: &Guarded, path: &str) -> Result<Value> {
+    let answer = at.daemon.ask("GET", path).token(&service()?).answer().await?;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    answer.json()
+}
+
+fn titles(list: &Value) -> Vec<&str> {
+    list["books"].as_array().into_iter().flatten().filter_map(|book| book["title"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
+    let first = at.book_of(ann, "The Tide").await?;
+    let second = at.book_of(ben, "50% of the Fog").await?;
+    let third = at.book_of(ann, "Goose").await?;
+    transition(&at.client, first, "ANALYZING").await?;
+    at.client.query("select from bindery.fail_book($1, '{\"code\": \"ink\"}')", &[&first]).await?;
+    transition(&at.client, third, "ANALYZING").await?;
+
+    assert_eq!(titles(&get(&at, "/api/books").await?), ["Goose", "50% of the Fog", "The Tide"]);
+    assert_eq!(titles(&get(&at, "/api/books?failed_first=true").await?), ["The Tide", "Goose", "50% of the Fog"]);
+    for (query, expected) in [
+        ("status=FAILED", vec!["The Tide"]),
+        ("status=ANALYZING,UPLOADED", vec!["Goose", "50% of the Fog"]),
+        ("phase=working", vec!["Goose", "50% of the Fog"]),
+        ("phase=completed", vec![]),
+        ("pipeline=comic&q=GOO", vec!["Goose"]),
+        ("pipeline=other", vec![]),
+        ("q=0%25%20of", vec!["50% of the Fog"]),
+        ("q=%25%25", vec![]),
+        ("q=%27%3B--", vec![]),
+        (&format!("owner={ann}"), vec!["Goose", "The Tide"]),
+        (&format!("q={}", &second.to_string()[..13]), vec!["50% of the Fog"]),
+    ] {
+        assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
+    }
+    let counted = get(&at, "/api/books?counts=true&limit=1").await?;
+    assert_eq!(counted["counts"], json!({"failed": 1, "working": 2}));
+
+    for order in ["", "&failed_first=true"] {
+        let whole = get(&at, &format!("/api/books?limit=200{order}")).await?;
+        let (mut paged, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = get(&at, &format!("/api/books?limit=1{order}{after}")).await?;
+            paged.extend(titles(&page).into_iter().map(str::to_owned));
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!(paged, titles(&whole), "page by page it is the same list");
+    }
+    let book = &get(&at, "/api/books?q=Goose").await?["books"][0];
+    let status = get(&at, &format!("/api/books/{third}/status")).await?;
+    assert_eq!(book, &status, "a book in a list is its status");
+    for (query, code) in [
+        ("limit=0", "bad_request"),
+        ("limit=201", "bad_request"),
+        ("phase=x", "bad_request"),
+        ("after=x", "bad_request"),
+        ("owner=x", "bad_request"),
+        ("nonsense=1", "bad_request"),
+        (&format!("after=0_2026-13-99T99:99:99Z_{first}"), "22008"),
+    ] {
+        let refused = at.daemon.ask("GET", &format!("/api/books?{query}")).token(&service()?).answer().await?;
+        assert_eq!(refused.refusal()?, (400, code.to_owned()), "{query}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_timeline_is_the_history_the_latest_first() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    for to in ["ANALYZING", "GENERATING_SCENES", "FAILED"] {
+        transition(&at.client, book, to).await?;
+    }
+    let whole = get(&at, &format!("/api/books/{book}/timeline")).await?;
+    let events = whole["events"].as_array().context("no events")?;
+    let kinds: Vec<_> = events.iter().filter_map(|event| event["kind"].as_str()).collect();
+    assert_eq!((kinds, &whole["next"]), (vec!["fail", "transition", "transition", "register"], &Value::Null));
+    let page = get(&at, &format!("/api/books/{book}/timeline?limit=2")).await?;
+    assert_eq!(page["events"].as_array().map(Vec::as_slice), events.get(..2));
+    let rest = get(&at, &format!("/api/books/{book}/timeline?limit=2&before={}", page["next"])).await?;
+    assert_eq!(rest["events"].as_array().map(Vec::as_slice), events.get(2..));
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_route_and_parameter_that_the_documentation_names_is_there() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md"))?;
+    let named = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let routes: Vec<_> = named.filter_map(|name| name.split_once(' ')).collect();
+    assert!(routes.len() >= 8, "{routes:?}");
+    for (method, path) in routes {
+        let path = path.replace("{id}", &book.to_string());
+        if path.ends_with("/events") {
+            at.daemon.ask(method, &path).token(&service()?).stream().await?;
+            continue;
+        }
+        let answer = at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
+        assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
+    }
+    get(&at, &format!("/api/books?status=FAILED&phase=failed&pipeline=comic&owner={book}&q=x&failed_first=true&limit=1&counts=true")).await?;
+    Ok(())
+}

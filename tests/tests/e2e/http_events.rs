@@ -1,0 +1,215 @@
+//! Server-sent events: every change arrives, a reader that comes back misses nothing, and a stream ends with a reason.
+
+use anyhow::{Context, Result, ensure};
+use bindery_tests::{Servers, Stream, eventually, token};
+use serde_json::json;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::http_support::{Guarded, SECRET, seconds, service, user};
+use crate::support::{SOON, book_row, pid, transition, until_somebody_is_blocked};
+
+async fn report(client: &Client, book: Uuid, done: f64) -> Result<()> {
+    client.query("select from bindery.report_progress($1, 'extract_text', $2)", &[&book, &done]).await?;
+    Ok(())
+}
+
+async fn revision(client: &Client, book: Uuid) -> Result<i64> {
+    book_row(client, book).await?["revision"].as_i64().context("no revision")
+}
+
+async fn follow(at: &Guarded, book: Uuid, token: &str, last: Option<i64>) -> Result<Stream> {
+    let ask = at.daemon.ask("GET", &format!("/api/books/{book}/events")).token(token);
+    match last {
+        Some(last) => ask.header("Last-Event-ID", &last.to_string()),
+        None => ask,
+    }
+    .stream()
+    .await
+}
+
+#[tokio::test]
+async fn a_change_arrives_as_the_status_that_it_made() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let owner = Uuid::new_v4();
+    let book = at.book_of(owner, "The Tide").await?;
+    let mut stream = follow(&at, book, &user(owner)?, None).await?;
+    let first = stream.next().await?.context("the present status comes first")?;
+    assert_eq!((first.name.as_str(), first.id), ("book_status", Some(1)));
+    transition(&at.client, book, "ANALYZING").await?;
+    let event = stream.until(|event| event.id == Some(2)).await?;
+    let status = at.daemon.ask("GET", &format!("/api/books/{book}/status")).token(&user(owner)?).answer().await?;
+    assert_eq!(event.data, status.json()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_the_newest_revision_waits_for_the_next_and_who_has_an_older_one_does_not() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let mut behind = follow(&at, book, &service()?, Some(1)).await?;
+    assert_eq!(behind.next().await?.and_then(|event| event.id), Some(2));
+    let mut level = follow(&at, book, &service()?, Some(2)).await?;
+    report(&at.client, book, 10.0).await?;
+    assert_eq!(level.next().await?.and_then(|event| event.id), Some(3), "nothing came before it");
+    Ok(())
+}
+
+/// The stream's first look waits for a lock while a change is committed behind which it stands: it was registered before.
+#[tokio::test]
+async fn a_change_between_the_first_look_and_the_waiting_is_not_lost() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let mut writer = at.database.connect().await?;
+    let writing = pid(&writer).await?;
+    let transaction = writer.transaction().await?;
+    transaction.batch_execute("lock table bindery.book_status in access exclusive mode").await?;
+    let token = service()?;
+    let (stream, committed) = tokio::join!(follow(&at, book, &token, None), async {
+        until_somebody_is_blocked(&at.client, writing).await?;
+        transaction.query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book]).await?;
+        transaction.commit().await?;
+        // One more, that may come before, in or after the first look.
+        report(&at.client, book, 20.0).await
+    });
+    committed?;
+    let newest = revision(&at.client, book).await?;
+    stream?.until(|event| event.id == Some(newest)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revision_in_order() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let writer = at.database.connect().await?;
+    let writing = tokio::spawn(async move {
+        for done in 1..=400 {
+            report(&writer, book, f64::from(done) / 4.0).await?;
+        }
+        revision(&writer, book).await
+    });
+    let mut writing = std::pin::pin!(writing);
+    let (mut last, mut connections) = (0, 0);
+    let token = service()?;
+    let newest = 'written: loop {
+        let mut stream = follow(&at, book, &token, Some(last)).await?;
+        connections += 1;
+        for _ in 0..=connections % 3 {
+            let event = tokio::select! {
+                event = stream.next() => event?,
+                // Perhaps nothing comes any more; perhaps something has come and was not read.
+                newest = writing.as_mut() => break 'written newest??,
+            };
+            let id = event.and_then(|event| event.id).context("an event without a revision")?;
+            ensure!(id > last, "{id} came after {last}");
+            last = id;
+        }
+    };
+    if last < newest {
+        let mut stream = follow(&at, book, &token, Some(last)).await?;
+        stream.until(|event| event.id == Some(newest)).await?;
+    }
+    ensure!(connections > 1, "it came back {connections} times");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_list_hears_of_the_callers_books_and_of_no_others() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
+    let old = at.book_of(ann, "Old").await?;
+    let mut stream = at.daemon.ask("GET", "/api/events").token(&user(ann)?).stream().await?;
+    assert_eq!(stream.next().await?.context("ready comes first")?.name, "ready");
+    let bens = at.book_of(ben, "Ben's").await?;
+    transition(&at.client, bens, "ANALYZING").await?;
+    let new = at.book_of(ann, "New").await?;
+    let mut heard = vec![stream.next().await?.context("the new book")?];
+    transition(&at.client, old, "ANALYZING").await?;
+    heard.push(stream.next().await?.context("the old book")?);
+    let books: Vec<_> = heard.iter().map(|event| event.data["book_id"].clone()).collect();
+    assert_eq!(books, [json!(new), json!(old)], "and nothing of Ben's");
+    // A change of the owner changes no revision: it is found when the stream looks by itself.
+    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&new, &ben]).await?;
+    let gone = stream.until(|event| event.name == "book_gone").await?;
+    assert_eq!(gone.data["book_id"], json!(new));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_token_does() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let owner = Uuid::new_v4();
+    let book = at.book_of(owner, "The Tide").await?;
+    let short = token(SECRET, &json!({"role": "authenticated", "sub": owner, "exp": seconds() + 2}))?;
+    let mut one = follow(&at, book, &short, None).await?;
+    let mut all = at.daemon.ask("GET", "/api/events").token(&short).stream().await?;
+    for stream in [&mut one, &mut all] {
+        let end = stream.until(|event| event.name == "error").await?;
+        assert_eq!(end.data["code"], "PGRST303");
+        assert_eq!(stream.next().await?, None, "and the connection ends");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_reader_may_see_the_book_no_more() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (owner, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let (given, hidden) = (at.book_of(owner, "Given away").await?, at.book_of(owner, "Hidden").await?);
+    let mut streams = [follow(&at, given, &user(owner)?, None).await?, follow(&at, hidden, &user(owner)?, None).await?];
+    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&given, &other]).await?;
+    at.client
+        .batch_execute(&format!(
+            "create policy hides on bindery.book_status as restrictive for select to authenticated using (book_id <> '{hidden}')"
+        ))
+        .await?;
+    // The first look after it says so, be it for a change or not.
+    transition(&at.client, hidden, "ANALYZING").await?;
+    for stream in &mut streams {
+        let end = stream.until(|event| event.name == "error").await?;
+        assert_eq!(end.data["code"], "PT404");
+        assert_eq!(stream.next().await?, None);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_outlives_no_server_and_is_taken_up_again_where_it_stopped() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let mut daemon = database.daemon(&["--jwt-secret", SECRET]).await?;
+    let client = database.connect().await?;
+    let book = Uuid::new_v4();
+    client.query("select from bindery.register_book($1)", &[&book]).await?;
+    let (path, service) = (format!("/api/books/{book}/events"), service()?);
+    let mut stream = daemon.ask("GET", &path).token(&service).stream().await?;
+    assert_eq!(stream.next().await?.and_then(|event| event.id), Some(1));
+    daemon.signal("TERM").await?;
+    let end = stream.until(|event| event.name == "error").await?;
+    assert_eq!(end.data["code"], "stopping");
+    daemon.ended().await?;
+
+    transition(&client, book, "ANALYZING").await?;
+    let daemon = database.daemon(&["--jwt-secret", SECRET]).await?;
+    let again = || daemon.ask("GET", &path).token(&service).header("Last-Event-ID", "1").stream();
+    let mut stream = again().await?;
+    assert_eq!(stream.next().await?.and_then(|event| event.id), Some(2));
+
+    servers.restart_postgres("fast").await?;
+    let client = database.connect().await?;
+    report(&client, book, 50.0).await?;
+    let id = eventually(SOON, "the newest revision after Postgres was restarted", async || {
+        // The old stream either heard of it or ended.
+        let mut stream = again().await?;
+        let id = stream.next().await?.and_then(|event| event.id);
+        ensure!(id == Some(3), "{id:?}");
+        anyhow::Ok(id)
+    })
+    .await?;
+    assert_eq!(id, Some(3));
+    Ok(())
+}

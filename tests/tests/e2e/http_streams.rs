@@ -1,0 +1,129 @@
+//! Many streams, slow readers, and changes that nobody announces.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bindery_tests::{Servers, eventually};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::http_support::{Guarded, service, user};
+use crate::support::{SOON, book_row, transition};
+
+const MB: u64 = 1_000_000;
+
+#[tokio::test]
+async fn a_thousand_streams_stay_below_100_mb() -> Result<()> {
+    const STREAMS: u32 = 1000;
+    let at = Guarded::start(&[]).await?;
+    let before = at.daemon.resident()?;
+    let mut books = Vec::new();
+    for _ in 0..50 {
+        let owner = Uuid::new_v4();
+        books.push((owner, at.book_of(owner, "The Tide").await?));
+    }
+    let mut streams = Vec::new();
+    for index in 0..STREAMS {
+        let (owner, book) = books[index as usize % books.len()];
+        let mut stream =
+            at.daemon.ask("GET", &format!("/api/books/{book}/events")).token(&user(owner)?).stream().await?;
+        stream.next().await?.context("the present status comes first")?;
+        streams.push(stream);
+    }
+    let idle = at.daemon.resident()?;
+    let began = Instant::now();
+    for (_, book) in &books {
+        transition(&at.client, *book, "ANALYZING").await?;
+    }
+    let mut reading = JoinSet::new();
+    for mut stream in streams {
+        reading.spawn(async move {
+            stream.until(|event| event.id == Some(2)).await?;
+            anyhow::Ok(stream)
+        });
+    }
+    let mut open = Vec::new();
+    while let Some(read) = reading.join_next().await {
+        open.push(read??);
+    }
+    let told = began.elapsed();
+    let busy = at.daemon.resident()?;
+    println!(
+        "{STREAMS} streams: {:.1} MB before, {:.1} MB idle, {:.1} MB after a change of each book, which all had {told:?} later",
+        before as f64 / MB as f64,
+        idle as f64 / MB as f64,
+        busy as f64 / MB as f64
+    );
+    ensure!(busy < 100 * MB, "{busy} bytes");
+    let metrics = at.daemon.get("/metrics").await?.body;
+    ensure!(metrics.contains("bindery_http_streams 1000"), "{metrics}");
+    drop(open);
+    eventually(SOON, "the streams to end", async || {
+        let metrics = at.daemon.get("/metrics").await?.body;
+        ensure!(metrics.contains("bindery_http_streams 0"), "{metrics}");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_nothing_costs_no_memory_and_gets_the_newest_in_the_end() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    at.client
+        .query(
+            "update bindery.book_status set metadata = jsonb_build_object('x', repeat('x', 100000)) where book_id = $1",
+            &[&book],
+        )
+        .await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let mut slow = at.daemon.ask("GET", &format!("/api/books/{book}/events")).token(&service()?).stream().await?;
+    let mut slow_list = at.daemon.ask("GET", "/api/events").token(&service()?).stream().await?;
+    // Another reader, which keeps up, shows that the changes are being sent.
+    let mut quick = at.daemon.ask("GET", &format!("/api/books/{book}/events")).token(&service()?).stream().await?;
+    quick.next().await?;
+    let before = at.daemon.resident()?;
+    let mut newest = 0;
+    for done in 1..=300 {
+        let report = "select from bindery.report_progress($1, 'extract_text', $2)";
+        at.client.query(report, &[&book, &(f64::from(done) / 3.0)]).await?;
+        newest = book_row(&at.client, book).await?["revision"].as_i64().context("no revision")?;
+        quick.until(|event| event.id == Some(newest)).await?;
+    }
+    let grown = at.daemon.resident()?.saturating_sub(before);
+    println!("30 MB of changes unread by two readers: {:.1} MB more", grown as f64 / MB as f64);
+    ensure!(grown < 15 * MB, "{grown} bytes for 300 changes of 100 kB that two readers have not read");
+    for stream in [&mut slow, &mut slow_list] {
+        stream.until(|event| event.id == Some(newest)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_realtime_is_told_instead_streams_look_by_themselves() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute(
+            "create schema realtime;
+             create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
+             returns void language sql as $$ select $$;",
+        )
+        .await?;
+    let daemon = database.daemon(&[]).await?;
+    eventually(Duration::from_secs(20), "the daemon to know that it hears nothing", async || {
+        let about = daemon.ask("GET", "/api").answer().await?;
+        ensure!(daemon.log().contains("Realtime is installed"), "{about:?} {}", daemon.log());
+        anyhow::Ok(())
+    })
+    .await?;
+    let book = Uuid::new_v4();
+    client.query("select from bindery.register_book($1)", &[&book]).await?;
+    let mut one = daemon.ask("GET", &format!("/api/books/{book}/events")).stream().await?;
+    let mut all = daemon.ask("GET", "/api/events").stream().await?;
+    transition(&client, book, "ANALYZING").await?;
+    for stream in [&mut one, &mut all] {
+        stream.until(|event| event.id == Some(2)).await?;
+    }
+    Ok(())
+}

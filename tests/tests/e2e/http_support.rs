@@ -1,0 +1,47 @@
+//! A daemon that asks for tokens, and people who have some.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use bindery_tests::{Daemon, Database, Servers, token};
+use serde_json::json;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+pub const SECRET: &str = "the secret of the tests: 32 bytes or more";
+
+/// A daemon that asks for tokens.
+pub struct Guarded {
+    pub database: Database<'static>,
+    pub client: Client,
+    pub daemon: Daemon,
+}
+
+impl Guarded {
+    pub async fn start(args: &[&str]) -> Result<Guarded> {
+        let database = Servers::shared().await?.database().await?;
+        let client = database.connect().await?;
+        let daemon = database.daemon(&[&["--jwt-secret", SECRET], args].concat()).await?;
+        Ok(Guarded { database, client, daemon })
+    }
+
+    /// Registers a book of this owner's.
+    pub async fn book_of(&self, owner: Uuid, title: &str) -> Result<Uuid> {
+        let book = Uuid::new_v4();
+        self.client.query("select from bindery.register_book($1, $2, title => $3)", &[&book, &owner, &title]).await?;
+        Ok(book)
+    }
+}
+
+pub fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// A user's token, good for an hour.
+pub fn user(id: Uuid) -> Result<String> {
+    token(SECRET, &json!({"role": "authenticated", "sub": id, "aud": "authenticated", "exp": seconds() + 3600}))
+}
+
+pub fn service() -> Result<String> {
+    token(SECRET, &json!({"role": "service_role", "exp": seconds() + 3600}))
+}

@@ -1,0 +1,191 @@
+//! Who may see what over HTTP: by tokens, by keys, and without either.
+
+use anyhow::Result;
+use bindery_tests::{Servers, eventually, token};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::http_support::{Guarded, SECRET, seconds, service, user};
+use crate::support::SOON;
+
+#[tokio::test]
+async fn row_level_security_decides_by_the_token() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (owner, stranger) = (Uuid::new_v4(), Uuid::new_v4());
+    let book = at.book_of(owner, "The Tide").await?;
+    at.book_of(stranger, "Another").await?;
+    for route in ["status", "timeline", "events"] {
+        let path = format!("/api/books/{book}/{route}");
+        let unseen = at.daemon.ask("GET", &path).token(&user(stranger)?).answer().await?;
+        assert_eq!(unseen.refusal()?, (404, "PT404".to_owned()), "{route}: a stranger's");
+        let nobody = at.daemon.ask("GET", &path).answer().await?;
+        assert_eq!(nobody.refusal()?, (401, "42501".to_owned()), "{route}: nobody's");
+        assert_eq!(nobody.header("www-authenticate"), Some("bearer"));
+        if route != "events" {
+            for token in [user(owner)?, service()?] {
+                let seen = at.daemon.ask("GET", &path).token(&token).answer().await?;
+                assert_eq!((seen.status, &seen.json()?["book_id"]), (200, &json!(book)), "{route}");
+            }
+        }
+    }
+    for (token, books) in [(user(owner)?, 1), (user(stranger)?, 1), (user(Uuid::new_v4())?, 0), (service()?, 2)] {
+        let list = at.daemon.ask("GET", "/api/books").token(&token).answer().await?.json()?;
+        assert_eq!(list["books"].as_array().map(Vec::len), Some(books));
+    }
+    assert_eq!(at.daemon.ask("GET", "/api/books").answer().await?.status, 401, "anon lists nothing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let late = json!({"role": "service_role", "exp": seconds() - 60});
+    let early = json!({"role": "service_role", "nbf": seconds() + 60});
+    for (token, code) in [
+        (token(SECRET, &late)?, "PGRST303"),
+        (token(SECRET, &early)?, "PGRST303"),
+        (token(SECRET, &json!({"role": "postgres"}))?, "PGRST303"),
+        (token(SECRET, &json!({"sub": Uuid::new_v4()}))?, "PGRST303"),
+        (token("another secret, which is long enough too", &json!({"role": "service_role"}))?, "PGRST301"),
+        // {"alg":"none"}, {"role":"service_role"}
+        ("eyJhbGciOiJub25lIn0.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.".to_owned(), "PGRST301"),
+        ("nonsense".to_owned(), "PGRST301"),
+    ] {
+        for path in ["/api/books", "/api/events"] {
+            let refused = at.daemon.ask("GET", path).token(&token).answer().await?;
+            assert_eq!(refused.refusal()?, (401, code.to_owned()), "{path} {token}");
+            assert!(refused.json()?["message"].is_string() && refused.json()?.get("hint").is_some());
+        }
+    }
+    let basic = at.daemon.ask("GET", "/api/books").header("Authorization", "Basic YTpi").answer().await?;
+    assert_eq!(basic.refusal()?, (401, "PGRST301".to_owned()));
+    assert!(!at.daemon.log().contains(SECRET));
+    Ok(())
+}
+
+/// The first two keys of RFC 8032's examples: what signs, and what is published.
+const KEYS: [(&str, &str); 2] = [
+    ("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+    ("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"),
+];
+
+fn key(name: &str, index: usize) -> Result<(EncodingKey, Value)> {
+    let (private, public) = KEYS[index];
+    // PKCS #8 around the 32 bytes.
+    let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    for at in (0..private.len()).step_by(2) {
+        der.push(u8::from_str_radix(&private[at..at + 2], 16)?);
+    }
+    Ok((EncodingKey::from_ed_der(&der), json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public})))
+}
+
+fn signed(name: &str, key: &EncodingKey) -> Result<String> {
+    let header = Header { kid: Some(name.to_owned()), ..Header::new(Algorithm::EdDSA) };
+    Ok(encode(&header, &json!({"role": "service_role", "exp": seconds() + 3600}), key)?)
+}
+
+#[tokio::test]
+async fn public_keys_are_read_again_when_a_token_names_a_new_one() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let file = servers.new_file("jwks.json");
+    let ((first, first_public), (second, second_public)) = (key("first", 0)?, key("second", 1)?);
+    std::fs::write(&file, json!({"keys": [&first_public]}).to_string())?;
+    let daemon = database.daemon(&["--jwks-url", &file.to_string_lossy()]).await?;
+    let status = async |token: &str| anyhow::Ok(daemon.ask("GET", "/api/books").token(token).answer().await?.status);
+    assert_eq!(status(&signed("first", &first)?).await?, 200);
+    assert_eq!(status(&signed("second", &second)?).await?, 401);
+    assert_eq!(status(&signed("first", &second)?).await?, 401, "the name alone opens nothing");
+    assert_eq!(status(&token(SECRET, &json!({"role": "service_role"}))?).await?, 401, "no secret is known");
+    std::fs::write(&file, json!({"keys": [&first_public, &second_public]}).to_string())?;
+    let second = signed("second", &second)?;
+    eventually(SOON, "the new key to be taken", async || match status(&second).await {
+        Ok(200) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn public_keys_come_over_http_and_stay_known_while_nobody_answers() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let (private, public) = key("only", 0)?;
+    let keys = json!({"keys": [public]}).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/keys.json", listener.local_addr()?);
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let mut request = [0; 1024];
+        let read = stream.read(&mut request).await?;
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{keys}", keys.len());
+        stream.write_all(head.as_bytes()).await?;
+        anyhow::Ok(String::from_utf8_lossy(&request[..read]).into_owned())
+    });
+    let daemon = database.daemon(&["--jwks-url", &url]).await?;
+    let token = signed("only", &private)?;
+    assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
+    let asked = serving.await??;
+    assert!(asked.starts_with("GET /keys.json "), "{asked}");
+    // The listener is gone with its task.
+    let unknown = signed("another", &private)?;
+    assert_eq!(daemon.ask("GET", "/api/books").token(&unknown).answer().await?.status, 401);
+    assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_login_that_is_no_superuser_needs_the_roles_it_speaks_for() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    let login = format!("daemon_{}", Uuid::new_v4().simple());
+    client.batch_execute(&format!("create role {login} login in role bindery_relay")).await?;
+    let url = database.url().replace("postgres@", &format!("{login}@"));
+    let servers = Servers::shared().await?;
+    let args = ["--stream", database.stream(), "--sweep", "0", "--outbox", "", "--jwt-secret", SECRET];
+    let daemon = bindery_tests::Daemon::spawn(servers, &url, &args)?;
+    daemon.ready().await?;
+    let ask = async || daemon.ask("GET", "/api/books").token(&service()?).answer().await;
+    assert_eq!(ask().await?.refusal()?, (503, "0P000".to_owned()));
+    assert!(daemon.log().contains("grant anon, authenticated and service_role"), "{}", daemon.log());
+    client.batch_execute(&format!("grant anon, authenticated, service_role to {login}")).await?;
+    assert_eq!(ask().await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_secret_others_than_this_machine_get_nothing() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let daemon = database.daemon(&["--http", &format!("0.0.0.0:{port}")]).await?;
+    assert!(daemon.log().contains("/api is closed"), "{}", daemon.log());
+    for path in ["/api/books", "/api/events"] {
+        let refused = daemon.ask("GET", path).answer().await?;
+        assert_eq!(refused.refusal()?, (403, "42501".to_owned()));
+    }
+    assert_eq!(daemon.ask("GET", "/api").answer().await?.json()?["access"], "closed");
+    assert_eq!(daemon.get("/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_secret_only_this_machines_own_pages_may_ask() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let daemon = database.daemon(&["--cors-origin", "http://localhost:5173"]).await?;
+    assert!(daemon.log().contains("this machine only"), "{}", daemon.log());
+    let own = format!("http://{}", daemon.http());
+    for (header, value, status) in [
+        ("Host", "evil.example", 403),
+        ("Host", "localhost:7890", 200),
+        ("Origin", "https://evil.example", 403),
+        ("Origin", "null", 403),
+        ("Origin", &own, 200),
+        ("Origin", "http://localhost:5173", 200),
+    ] {
+        let answer = daemon.ask("GET", "/api/books").header(header, value).answer().await?;
+        assert_eq!(answer.status, status, "{header}: {value}");
+    }
+    Ok(())
+}
