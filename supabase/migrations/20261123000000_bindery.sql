@@ -1416,20 +1416,36 @@ create schema if not exists bindery_internal;
 comment on schema bindery is 'Bindery: the status and progress of books in the making. Tables to read, functions to call.';
 comment on schema bindery_internal is 'What schema bindery stands on: triggers, definer functions, helpers. Not an API.';
 
--- The one clock: wall time, or what the session set in bindery.now so that tests need no sleep.
--- Invariant: everything in bindery that asks for the time asks here.
+-- The one clock: wall time, or what the schema's owner set in bindery.now so that tests need no sleep.
+-- Invariant: everything in bindery that asks for the time asks here; nobody else's setting moves a lease or a heartbeat.
 -- Locks: none.
+create or replace function bindery_internal.may_set_clock() returns boolean
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  -- The session's own user: what it became by SET ROLE or a definer function counts for nothing.
+  return pg_has_role(session_user, (select n.nspowner from pg_catalog.pg_namespace n where n.nspname = 'bindery_internal'), 'member');
+end
+$$;
+
 create or replace function bindery_internal.now() returns timestamptz
 language plpgsql volatile parallel safe
 set search_path = ''
 as $$
+declare
+  setting constant text := coalesce(current_setting('bindery.now', true), '');
 begin
-  return coalesce(nullif(current_setting('bindery.now', true), '')::timestamptz, clock_timestamp());
+  if setting <> '' and bindery_internal.may_set_clock() then
+    return setting::timestamptz;
+  end if;
+  return clock_timestamp();
 end
 $$;
 
+comment on function bindery_internal.may_set_clock() is 'Whether the session belongs to the schema''s owner, or to a superuser: who may say what time it is.';
 comment on function bindery_internal.now() is
-  'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where it is set.';
+  'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where the schema''s owner has set it.';
 
 -- Errors are values until they are raised: a relay turns the same value into a dead letter that an API call raises.
 -- Invariant: every refusal of ours has a SQLSTATE, a message for people, a JSON detail with a code, and a hint.
@@ -2235,7 +2251,7 @@ comment on function bindery_internal.unknown_pipeline(text, integer) is
 
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks; one that is missing, raises, or
--- answers null does not hold. Locks: none of ours.
+-- answers null does not hold; what it did is undone. Locks: none of ours.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = ''
@@ -2257,28 +2273,44 @@ as $$
 declare
   answer boolean;
 begin
-  execute format('select %s($1)', guard) into answer using book;
-  return answer;
-exception when others then
-  -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
-  if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-    raise;
+  -- A dump restored without owners leaves it to whoever restored, with all of that role's rights.
+  if current_user <> 'bindery_guard' then
+    raise exception using errcode = '55000', message = 'bindery_internal.ask_guard belongs to ' || current_user || ', not to bindery_guard.',
+      hint = 'Run binderyd migrate as the schema''s owner; it gives it back.';
   end if;
-  raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
-  return null;
+  begin
+    execute format('select %s($1)', guard) into answer using book;
+    -- A guard is a question. Whatever it did is undone: settings it left, and what it put off to a moment when others' rights count.
+    raise exception using errcode = 'BD000';
+  exception
+    when sqlstate 'BD000' then
+      return answer;
+    when assert_failure or others then
+      -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever asked tries again.
+      if sqlstate in ('40P01', '55P03') or left(sqlstate, 2) in ('53', '57', '58') then
+        raise;
+      end if;
+      raise warning 'The guard % failed for book %: % (SQLSTATE %).', guard, book.book_id, sqlerrm, sqlstate;
+      return null;
+  end;
 end
 $$;
 
--- Only the owner's rights count in a definer function, so its owner is the one who has none.
+-- Only the owner's rights count in a definer function, so its owner is the one who has none. Done anew at each migrate.
 do $$
 begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     execute format('grant bindery_guard to %I', current_user);
-    execute format('grant execute on function bindery_internal.ask_guard(regproc, bindery.book_status) to %I', current_user);
   end if;
   grant create on schema bindery_internal to bindery_guard;
   alter function bindery_internal.ask_guard(regproc, bindery.book_status) owner to bindery_guard;
   revoke create on schema bindery_internal from bindery_guard;
+  if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    execute format('grant execute on function bindery_internal.ask_guard(regproc, bindery.book_status) to %I', current_user);
+  end if;
+exception when insufficient_privilege then
+  raise exception using errcode = '42501', message = sqlerrm,
+    hint = format('Guards run as the role bindery_guard, which must belong to whoever installs. As its maker or a superuser: grant bindery_guard to %I with admin option', current_user);
 end
 $$;
 
@@ -2310,7 +2342,7 @@ $$;
 comment on function bindery_internal.guard_function(text) is
   'The function a guard names, schema.function or a function of schema public; null where there is none with this argument and result.';
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
-  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why).';
+  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says why). Nothing it did stays.';
 comment on function bindery_internal.guard_faults(jsonb) is
   'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';
 
@@ -2372,13 +2404,14 @@ begin
 end
 $$;
 
--- A rewind asks for what no edge allows, so whoever makes it says so, in a setting that only lives as long as its UPDATE.
-create or replace function bindery_internal.is_rewinding() returns boolean
+-- A rewind asks for what no edge allows, so whoever makes it says so, in a setting that names the book and only lives as long as its
+-- UPDATE: what triggers of others do to other books meanwhile is no rewind.
+create or replace function bindery_internal.is_rewinding(book_id uuid) returns boolean
 language plpgsql stable parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = 'yes';
+  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
 end
 $$;
 
@@ -2390,7 +2423,7 @@ declare
   machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
   final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding();
+  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
   summary jsonb;
 begin
@@ -2411,7 +2444,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes' then
+  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -2456,7 +2489,7 @@ comment on function bindery_internal.facts(bindery.book_status, jsonb, text) is
   'What the kernel needs to know of a book to judge a change to this status: {substeps_complete, attempts_left, guards?}.';
 comment on function bindery_internal.refused_transition(bindery.book_status, text, boolean, jsonb) is
   'The error that forbids this book this status (as a rewind: this step back); null where it is allowed.';
-comment on function bindery_internal.is_rewinding() is 'Whether the change of status being made is an operator''s step back (do_transition).';
+comment on function bindery_internal.is_rewinding(uuid) is 'Whether the change of this book''s status that is being made is an operator''s step back (do_transition).';
 comment on function bindery_internal.guard_transition() is
   'Asks the kernel whether the change is allowed, and works out what follows from it: stage, attempt, percent, revision, times.';
 
@@ -2543,7 +2576,7 @@ for each row execute function bindery_internal.guard_texts();
 -- do_transition has looked at its arguments, and says so by bindery.message_is_new.
 create or replace trigger guard_texts before update of status, title, message, error, metadata on bindery.book_status
 for each row when (
-  coalesce(current_setting('bindery.message_is_new', true), '') <> 'yes'
+  coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text
   and (old.status, old.title, old.message, old.error, old.metadata) is distinct from (new.status, new.title, new.message, new.error, new.metadata))
 execute function bindery_internal.guard_texts();
 
@@ -2559,7 +2592,7 @@ set search_path = ''
 as $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding();
+  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding(new.book_id);
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
 begin
   -- Where there is nothing to start over, not even the statement's own triggers run.
@@ -2930,6 +2963,8 @@ as $$
 declare
   book bindery.book_status;
   refusal jsonb;
+  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
+  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -2967,12 +3002,13 @@ begin
     end if;
   end if;
   -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', 'yes', true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then 'yes' else '' end, true);
+  perform set_config('bindery.message_is_new', book.book_id::text, true),
+    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id;
-  perform set_config('bindery.message_is_new', '', true), set_config('bindery.rewinding', '', true);
+  -- A trigger of somebody's may have called us in the midst of another book's change.
+  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
   return null;
 end
 $$;
@@ -3122,6 +3158,13 @@ begin
 
   -- A plan is for the stage a book is in or will come to, whatever its substeps.
   verdict := bindery_internal.judge(do_plan.book_id, coalesce(do_plan.stage, ''), null);
+  if verdict = 'stale' then
+    -- A FAILED book may go on: what is planned for where it stands, or for later, is for then.
+    select bindery_core.report_verdict(bindery_internal.machine(b.pipeline, b.pipeline_version), b.current_stage, b.current_stage,
+      b.attempt, do_plan.stage, null, null, true) into verdict
+    from bindery.book_status b where b.book_id = do_plan.book_id and b.status = 'FAILED';
+    verdict := coalesce(verdict, 'stale');
+  end if;
   if verdict not in ('accept', 'advance', 'stage_not_reached') then
     return bindery_internal.refused_report(verdict, do_plan.book_id, do_plan.stage, null, null);
   end if;
@@ -3303,7 +3346,7 @@ set search_path = ''
 as $$
   -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and a panic in the kernel. A missing
   -- function, a lost grant, a full disk, a deadlock is the server's, and will be mended there.
-  select not (left(sqlstate, 2) in ('21', '22', '23', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
+  select not (left(sqlstate, 2) in ('21', '22', '23', '27', '2F', '38', '39', '44', '54', 'P0', 'PT') or sqlstate = 'XX000');
 $$;
 
 comment on function bindery_internal.bury(text, jsonb) is
@@ -3511,7 +3554,7 @@ begin
       applied := applied + counts.applied;
       stale := stale + counts.stale;
       dead := dead + counts.dead;
-    exception when others then
+    exception when assert_failure or others then
       if bindery_internal.is_transient(sqlstate) then
         raise;
       end if;
@@ -3522,7 +3565,7 @@ begin
           applied := applied + counts.applied;
           stale := stale + counts.stale;
           dead := dead + counts.dead;
-        exception when others then
+        exception when assert_failure or others then
           if bindery_internal.is_transient(sqlstate) then
             raise;
           end if;
@@ -3999,21 +4042,28 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  if not exists (select from bindery.book_status b where b.book_id = status_at.book_id) then
+  if status_at.at is null then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('at', 'is missing', 'Give the moment to look back to.'));
+  elsif not exists (select from bindery.book_status b where b.book_id = status_at.book_id) then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(status_at.book_id));
   end if;
   return (
     select jsonb_build_object('book_id', e.book_id, 'status', e.to_status, 'stage', e.stage, 'attempt', e.attempt,
       'revision', e.revision, 'since', e.at, 'actor', e.actor, 'message', e.message, 'data', e.data)
     from bindery.book_events e
-    where e.book_id = status_at.book_id and e.at <= status_at.at
-    order by e.revision desc limit 1);
+    -- Where the next row goes on from somewhere else, what lay between was pruned, and nobody can tell.
+    left join lateral (
+      select n.from_status from bindery.book_events n
+      where n.book_id = e.book_id and n.revision > e.revision order by n.revision limit 1) n on true
+    where e.book_id = status_at.book_id and e.revision = (
+        select max(l.revision) from bindery.book_events l where l.book_id = status_at.book_id and l.at <= status_at.at)
+      and coalesce(n.from_status, e.to_status) = e.to_status);
 end
 $$;
 
 comment on function bindery.status_at(uuid, timestamptz) is
-  'What a book''s status was at a moment, from its history, as one JSON object; null before it was registered or pruned away.
-{book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book.';
+  'What a book''s status was at a moment, from its history, as one JSON object; null before it was registered, or where that history was pruned.
+{book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book, PT422 bad_input.';
 
 -- pipeline_xstate: a pipeline as an XState v5 config, made of its compiled machine.
 -- Invariants: SECURITY INVOKER and STABLE; an event's type is the status it asks for; FAILED has a child a stage, so that it
@@ -4328,7 +4378,7 @@ begin
     return jsonb_build_object('code', letter.reason, 'message', letter.message);
   end if;
   return bindery_internal.apply_item(letter.payload);
-exception when others then
+exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
@@ -4567,11 +4617,14 @@ False where that was done within a minute, or is being done by another. Books ta
 -- sweep: what nobody else will do: a silent book is FAILED, and a FAILED book whose time has come goes on.
 -- Invariants: one sweep at a time; silence counts only up to where every relay is known to have applied all that was sent; each act
 -- stands in the history with who (sweep) and why. Locks: an advisory lock; then books one by one, skipping those somebody else has.
-create or replace function bindery_internal.sweep(moment timestamptz) returns jsonb
+create or replace function bindery_internal.sweep(given timestamptz) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  clock constant timestamptz := bindery_internal.now();
+  -- A moment that has not come would fail books for silence to be.
+  moment constant timestamptz := case when bindery_internal.may_set_clock() then coalesce(given, clock) else least(given, clock) end;
   waiting_for jsonb;
   heard_until timestamptz;
   stalled integer := 0;
@@ -4590,7 +4643,7 @@ begin
   -- An event that waits in a stream is a sign of life that has not got here yet.
   select least(moment, min(c.caught_up_at)),
     coalesce(jsonb_agg(c.stream order by c.stream) filter (
-      where c.holder is null or c.lease_expires_at <= bindery_internal.now() or c.caught_up_at is null), '[]')
+      where c.holder is null or c.lease_expires_at <= clock or c.caught_up_at is null), '[]')
   into heard_until, waiting_for
   from bindery.relay_cursors c;
 
@@ -4602,9 +4655,11 @@ begin
       select (bindery_internal.state_of(p.machine, b.status) ->> 'stall_after')::double precision as stall_after) s
     where b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')
       and heard_until - b.heartbeat_at > s.stall_after * interval '1 second' and waiting_for = '[]'
-    order by b.book_id limit 500
+    order by b.book_id
     for no key update of b skip locked
   loop
+    -- What could not be failed does not count: it would keep the others out for ever.
+    exit when stalled >= 500;
     -- One that raises (a trigger of somebody's own, say) holds up no other.
     begin
       refusal := bindery_internal.do_transition(book.book_id, 'FAILED',
@@ -4612,7 +4667,7 @@ begin
         error => jsonb_build_object(
           'code', 'stalled', 'stage', book.status, 'stall_after', book.stall_after, 'heartbeat_at', book.heartbeat_at));
       stalled := stalled + case when refusal is null then 1 else 0 end;
-    exception when others then
+    exception when assert_failure or others then
       raise warning 'Book % is silent, but could not be failed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
     end;
   end loop;
@@ -4621,14 +4676,15 @@ begin
     select b.book_id, b.attempt, b.current_stage
     from bindery.book_status b
     where b.resume_at <= moment and b.status = 'FAILED'
-    order by b.resume_at, b.book_id limit 500
+    order by b.resume_at, b.book_id
     for no key update skip locked
   loop
+    exit when resumed >= 500;
     begin
       refusal := bindery_internal.do_resume(book.book_id,
         message => format('Attempt %s at %s failed; its retry_after is over.', book.attempt, book.current_stage));
       resumed := resumed + case when refusal is null then 1 else 0 end;
-    exception when others then
+    exception when assert_failure or others then
       raise warning 'Book % is due, but could not be resumed: % (SQLSTATE %).', book.book_id, sqlerrm, sqlstate;
     end;
   end loop;
@@ -4642,14 +4698,14 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  return bindery_internal.sweep(coalesce(sweep.now, bindery_internal.now()));
+  return bindery_internal.sweep(sweep.now);
 end
 $$;
 
 comment on function bindery_internal.sweep(timestamptz) is 'See bindery.sweep.';
 comment on function bindery.sweep(timestamptz) is
   'Fails books that have been silent for longer than their stage''s stall_after, and resumes FAILED ones that are due; up to 500 of each.
-{stalled, resumed, waiting_for}. No book is called stalled while waiting_for names streams: their relay has no lease, or has never caught up; and silence counts only up to the moment to which every relay has caught up. Call it every few seconds (binderyd does); two at once: the second does nothing. now: the moment to judge by, the clock''s unless given. PT422 bad_input.';
+{stalled, resumed, waiting_for}. No book is called stalled while waiting_for names streams: their relay has no lease, or has never caught up; and silence counts only up to the moment to which every relay has caught up. Call it every few seconds (binderyd does); two at once: the second does nothing. now: the moment to judge by, the clock''s unless given (only the schema''s owner may name one that has not come). PT422 bad_input.';
 
 -- Row-level security: a user reads the books it owns; the service reads all; the relay and anon no table.
 -- Invariants: one permissive policy a role and action; the user's id is looked up once a statement.
@@ -4714,7 +4770,7 @@ grant update (owner_id, title, status, message, error, metadata) on bindery.book
 grant execute on function
   bindery.get_book_status(uuid), bindery.get_resume_point(uuid), bindery.list_books(integer),
   bindery.status_at(uuid, timestamptz),
-  bindery_internal.user_id(), bindery_internal.now(), bindery_internal.machine(text, integer),
+  bindery_internal.user_id(), bindery_internal.now(), bindery_internal.may_set_clock(), bindery_internal.machine(text, integer),
   bindery_internal.health(bindery.book_status, jsonb, timestamptz), bindery_internal.state_of(jsonb, text), bindery_internal.substep_rows(uuid, text, boolean),
   bindery_internal.kept(boolean, bindery.book_progress), bindery_internal.unknown_book(uuid),
   bindery_internal.error(text, text, text, text, jsonb), bindery_internal.raise_error(jsonb)
@@ -4884,5 +4940,5 @@ drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
   (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4837658892674064429'),
-  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '7236792177320578526')
+  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '11412729315744567326')
 on conflict (version) do nothing;
