@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test test-pg golden supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev dev-stop env test test-web test-pg golden supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,7 +31,7 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, Supabase, the client, the page
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
@@ -41,6 +41,9 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+
+test-web: export WITH_WEB = yes
+test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
 	@echo "==> the client package"
@@ -54,6 +57,7 @@ test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg P
 golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
 	BINDERY_GOLDEN=renew cargo test -p bindery-tests --test e2e golden
 
+supabase screenshots: export WITH_WEB = yes
 supabase: build ## renew supabase/migrations and supabase/types from the schema
 	scripts/supabase.sh generate
 

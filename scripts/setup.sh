@@ -43,6 +43,9 @@ find_missing() {
   if [[ -z ${WITHOUT_NODE:-} ]]; then
     need nodejs has_node
     need npm has npm
+  fi
+  # For `make test-web` alone.
+  if [[ -n ${WITH_WEB:-} ]]; then
     need "postgresql-$PG_MAJOR-wal2json" pg_file --pkglibdir wal2json.so
     need nginx has_nginx
     # For the page's tests and pictures; fonts, so that there is something to see.
