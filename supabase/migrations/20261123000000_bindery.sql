@@ -2759,13 +2759,14 @@ set lock_timeout = '100ms'
 as $$
 declare
   -- By name: neither need be there.
-  messages constant text := 'realtime.messages';
-  send constant text := 'realtime.send';
+  messages text;
+  send text;
   message record;
 begin
   -- One block, one subtransaction, however many books: more than 64 of them slow down every other session.
   begin
     -- The table that realtime.send writes to, in one statement for the whole batch.
+    messages := to_regclass('realtime.messages');
     execute format('insert into %s (payload, event, topic, private, extension)
       select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
     using book_ids;
@@ -2780,6 +2781,7 @@ begin
   end;
   -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
   begin
+    send := to_regproc('realtime.send');
     for message in select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids) t loop
       execute format('select %s($1, $2, $3, $4)', send) using message.payload, 'book_status', message.topic, true;
     end loop;
@@ -4940,5 +4942,5 @@ drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
   (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4837658892674064429'),
-  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '11412729315744567326')
+  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '11589991593339419367')
 on conflict (version) do nothing;

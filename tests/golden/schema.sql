@@ -1167,13 +1167,14 @@ CREATE FUNCTION bindery_internal.broadcast(book_ids uuid[]) RETURNS void
     AS $_$
 declare
   -- By name: neither need be there.
-  messages constant text := 'realtime.messages';
-  send constant text := 'realtime.send';
+  messages text;
+  send text;
   message record;
 begin
   -- One block, one subtransaction, however many books: more than 64 of them slow down every other session.
   begin
     -- The table that realtime.send writes to, in one statement for the whole batch.
+    messages := to_regclass('realtime.messages');
     execute format('insert into %s (payload, event, topic, private, extension)
       select t.payload, ''book_status'', t.topic, true, ''broadcast'' from bindery_internal.broadcast_messages($1) t', messages)
     using book_ids;
@@ -1188,6 +1189,7 @@ begin
   end;
   -- Another version of Realtime may keep its messages elsewhere; its function is what it promises.
   begin
+    send := to_regproc('realtime.send');
     for message in select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids) t loop
       execute format('select %s($1, $2, $3, $4)', send) using message.payload, 'book_status', message.topic, true;
     end loop;
