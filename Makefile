@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env test test-web test-pg golden supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev dev-stop env install test test-web chaos test-pg golden supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -18,6 +18,8 @@ build: setup ## build the daemon and the demo, build and install the extension
 
 # Only the tests need Node.js; the load over HTTP runs where k6 and Node.js are there.
 demo dev load bench: export WITHOUT_NODE = yes
+# A reader of the write-ahead log.
+bench: export WITH_BENCH = yes
 
 demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
 	@scripts/demo.sh
@@ -31,11 +33,14 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
+install: ## the program, its unit for systemd and an example of its configuration (PREFIX, DESTDIR); after make build
+	@scripts/install.sh
+
 test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
-	BINDERY_KERNEL=portable cargo test -p bindery-tests --test e2e -- --skip kernels::
+	BINDERY_KERNEL=portable cargo test --workspace --exclude bindery --test e2e -- --skip kernels::
 	@echo "==> pgTAP on both kernels"
 	scripts/pgtap.sh --kernel native
 	scripts/pgtap.sh --kernel portable
@@ -51,11 +56,15 @@ test-web: build ## what takes Chromium, nginx and Supabase's own programs: supab
 	@echo "==> the page in Chromium"
 	scripts/page.sh
 
+chaos: export BINDERY_CHAOS = yes
+chaos: build ## the faults at length: the daemon killed 100 times, 1,000,000 events of backlog (some ten minutes)
+	cargo test --workspace --exclude bindery --test e2e -- --nocapture crash:: faults:: daemons:: pooler:: outage::
+
 test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)
 
 golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
-	BINDERY_GOLDEN=renew cargo test -p bindery-tests --test e2e golden
+	BINDERY_GOLDEN=renew cargo test --workspace --exclude bindery --test e2e golden
 
 supabase screenshots: export WITH_WEB = yes
 supabase: build ## renew supabase/migrations and supabase/types from the schema

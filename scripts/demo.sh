@@ -52,7 +52,13 @@ if [[ -t 1 && ${ONCE:-0} != 1 ]]; then
   "$bin/binderyd" watch --database-url "$DATABASE_URL" &
   watch=$!
   children+=("$watch")
-  wait "$conductor" || code=$?
+  # Ctrl-C ends the view with 130, and with it the demo; q only the view.
+  wait -n "$conductor" "$watch" || code=$?
+  if kill -0 "$conductor" 2>/dev/null; then
+    if ((code == 130)); then exit 130; fi
+    code=0
+    wait "$conductor" || code=$?
+  fi
   sleep 1 # for the last change to be drawn
   kill -TERM "$watch" 2>/dev/null || true
   wait "$watch" || true

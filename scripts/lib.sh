@@ -91,3 +91,18 @@ free_port() {
   done
   echo "$port"
 }
+
+# Puts a newer Node.js first in the PATH where this one is older than MAJOR, as Debian 12's is for what Vite and Vitest want.
+# It comes from npm's registry, is kept in the cache, and is nobody else's.
+need_node() { # MAJOR
+  local version=22.23.3 found arch home
+  found=$(node -p 'process.versions.node.split(".")[0]')
+  if ((found >= $1)); then return; fi
+  arch=$(node -p process.arch)
+  home=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}/node-$version
+  if [[ ! -x $home/node_modules/.bin/node ]]; then
+    step "getting Node.js $version, since this is $found" \
+      npm install --prefix "$home" --no-audit --no-fund --ignore-scripts "node-linux-$arch@$version"
+  fi
+  export PATH=$home/node_modules/.bin:$PATH
+}

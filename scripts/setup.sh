@@ -23,8 +23,11 @@ has_libclang() {
     compgen -G '/usr/lib*/libclang.so' >/dev/null
 }
 has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
+has_venv() { has python3 && python3 -c 'import ensurepip' >/dev/null 2>&1; }
 has_nginx() { has nginx || [[ -x /usr/sbin/nginx ]]; }
 has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome; }
+has_pgbouncer() { has pgbouncer || [[ -x /usr/sbin/pgbouncer ]]; }
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
 has_fonts() { compgen -G '/usr/share/fonts/*/*' >/dev/null; }
 pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 
@@ -39,14 +42,22 @@ find_missing() {
   need "postgresql-$PG_MAJOR-pgtap" pg_file --sharedir extension/pgtap.control
   need libtap-parser-sourcehandler-pgtap-perl has pg_prove
   need redis-server has redis-server
+  need openssl has openssl
   # For the tests alone, and Debian's npm comes in 400 packages: `make demo` and the like do without.
   if [[ -z ${WITHOUT_NODE:-} ]]; then
+    need systemd has systemd-analyze
+    need pgbouncer has_pgbouncer
+    need faketime has_faketime
     need nodejs has_node
     need npm has npm
+    need python3-venv has_venv
+  fi
+  # For `make test-web` and `make bench`.
+  if [[ -n ${WITH_WEB:-}${WITH_BENCH:-} ]]; then
+    need "postgresql-$PG_MAJOR-wal2json" pg_file --pkglibdir wal2json.so
   fi
   # For `make test-web` alone.
   if [[ -n ${WITH_WEB:-} ]]; then
-    need "postgresql-$PG_MAJOR-wal2json" pg_file --pkglibdir wal2json.so
     need nginx has_nginx
     # For the page's tests and pictures; fonts, so that there is something to see.
     # Ubuntu's package is a snap, which runs in no container: bring one, and name it in CHROMIUM.
@@ -79,6 +90,7 @@ error: this system has no apt-get, so set-up cannot install what is missing. Ple
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
+    pgbouncer, libfaketime, and Python 3.10 or newer with venv (for the tests)
     Node.js 18 or newer with npm, wal2json for that PostgreSQL, nginx and Chromium (for the tests)
   Missing here, by their Debian names: ${missing[*]}
 TEXT

@@ -27,7 +27,7 @@ suite() { # NAME COMMAND...
 build() {
   WITHOUT_NODE=yes scripts/setup.sh
   if [[ -z ${BINDERYD:-} ]]; then cargo build --release -p binderyd; fi
-  cargo test -p bindery-tests --test e2e --no-run
+  cargo test --workspace --exclude bindery --test e2e --no-run
   scripts/install-extension.sh
 }
 
@@ -36,7 +36,7 @@ end_to_end() { # KERNEL ARGUMENT...
   shift
   # Each major's pg_dump writes differently; the golden file is PostgreSQL 15's.
   if [[ $PG_MAJOR != 15 ]]; then set -- --skip golden "$@"; fi
-  BINDERY_KERNEL=$kernel cargo test -p bindery-tests --test e2e -- "$@"
+  BINDERY_KERNEL=$kernel cargo test --workspace --exclude bindery --test e2e -- "$@"
 }
 
 "$PG_CONFIG" --version

@@ -10,7 +10,8 @@ create table bindery.pipelines (
   constraint pipelines_pkey primary key (name, version),
   constraint name_is_lower_snake_case check (name ~ '^[a-z][a-z0-9_]{0,62}$'),
   constraint version_counts_from_one check (version >= 1)
-);
+-- A machine of up to 8 KB stays in its row: each change of a book reads it.
+) with (toast_tuple_target = 8160);
 
 -- Every report reads the machine: uncompressed it is read without unpacking.
 alter table bindery.pipelines alter column machine set storage external;

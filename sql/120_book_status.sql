@@ -47,6 +47,8 @@ create index book_status_pipeline on bindery.book_status (pipeline, pipeline_ver
 create index book_status_created on bindery.book_status (created_at desc);
 -- For sweep: the books at work, and those to be resumed. Neither holds what a report changes, so reports stay heap-only.
 create index book_status_at_work on bindery.book_status (book_id) where completed_at is null and status not in ('FAILED', 'CANCELLED');
+-- For lists with failed books first. By error and not by status, which every transition changes: this one is touched by failures only.
+create index book_status_failed on bindery.book_status (created_at desc) where error is not null;
 create index book_status_to_resume on bindery.book_status (resume_at) where resume_at is not null;
 
 alter table bindery.book_status enable row level security;

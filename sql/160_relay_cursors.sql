@@ -1,5 +1,5 @@
 -- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves only with the events it covers, in one transaction; epoch and caught_up_at only grow; one holder at a time.
+-- Invariants: position moves with the events it covers, in one transaction, or by note_stream where the stream is not what it was; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -14,9 +14,15 @@ create table bindery.relay_cursors (
   applied_at timestamptz,
   created_at timestamptz not null default bindery_internal.now(),
   caught_up_at timestamptz,
+  losses bigint not null default 0,
+  lost bigint not null default 0,
+  last_loss text,
+  lost_at timestamptz,
+  entries_ahead bigint,
   constraint relay_cursors_pkey primary key (stream),
   constraint stream_has_a_name check (length(stream) between 1 and 512),
-  constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$')
+  constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$'),
+  constraint loss_is_known check (last_loss in ('trimmed', 'deleted', 'recreated', 'rewound'))
 ) with (fillfactor = 50);
 
 alter table bindery.relay_cursors enable row level security;
@@ -36,3 +42,10 @@ comment on column bindery.relay_cursors.created_at is 'When the stream was first
 comment on column bindery.relay_cursors.caught_up_at is
   'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
 seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
+comment on column bindery.relay_cursors.losses is 'How often the relay found the stream not to be what it had been: entries gone unread, or another stream in its place.';
+comment on column bindery.relay_cursors.lost is 'Entries that were gone before they were read, as far as they could be counted.';
+comment on column bindery.relay_cursors.last_loss is
+  'What was found last: trimmed (entries gone unread), deleted, recreated (another stream of that name) or rewound (a stream that ends before the position).';
+comment on column bindery.relay_cursors.lost_at is 'When that was found.';
+comment on column bindery.relay_cursors.entries_ahead is
+  'How many entries Redis had counted at the position (entries-added) beyond applied, stale and dead; by it the relay sees what goes missing. Null: not known yet.';

@@ -10,13 +10,16 @@ begin
 end
 $$;
 
+create or replace view bindery_internal.last_attempts as
+select e.book_id, e.stage, max(e.attempt) as attempt from bindery.book_events e group by e.book_id, e.stage;
+
 create or replace function bindery_internal.last_attempt(book_id uuid, stage text) returns integer
 language plpgsql stable parallel safe security definer
 set search_path = ''
 as $$
 begin
   return coalesce(
-    (select max(e.attempt) from bindery.book_events e where e.book_id = last_attempt.book_id and e.stage = last_attempt.stage), 0);
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = last_attempt.book_id and a.stage = last_attempt.stage), 0);
 end
 $$;
 
@@ -45,6 +48,11 @@ end
 $$;
 
 comment on function bindery_internal.state_of(jsonb, text) is 'A state of a compiled machine by its name; null where it has none such.';
+comment on view bindery_internal.last_attempts is
+  'The highest attempt that each book has had at each stage, as far as its history goes back; ask it for one book and stage.';
+comment on column bindery_internal.last_attempts.book_id is 'The book.';
+comment on column bindery_internal.last_attempts.stage is 'The stage.';
+comment on column bindery_internal.last_attempts.attempt is 'The highest attempt there, from 1.';
 comment on function bindery_internal.last_attempt(uuid, text) is
   'The highest attempt a book has had at a stage, as far as its history goes back; 0: it was never there.';
 comment on function bindery_internal.attempts_left(jsonb, integer) is 'Whether an attempt at a state is not yet its last by max_attempts.';

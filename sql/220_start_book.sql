@@ -34,7 +34,6 @@ begin
   new.error := null;
   new.attempt := 1;
   new.revision := 1;
-  new.metadata := coalesce(new.metadata, '{}');
   new.heartbeat_at := moment;
   new.stage_started_at := moment;
   new.resume_at := null;

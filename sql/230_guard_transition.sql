@@ -63,7 +63,7 @@ language plpgsql stable parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
+  return coalesce(current_setting('bindery.changing', true), '') = is_rewinding.book_id || ' rewinding';
 end
 $$;
 
@@ -72,17 +72,39 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
-  final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
+  -- What do_transition says of the change it makes: it has looked at the texts, and whether it is a rewind.
+  change constant text := coalesce(current_setting('bindery.changing', true), '');
+  by_call constant boolean := starts_with(change, old.book_id::text);
+  rewinding constant boolean := change like '% rewinding' and bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
+  machine jsonb;
+  final text;
+  attempts integer;
+  has_rows boolean;
+  median_seconds double precision;
+  later_seconds double precision;
+  refusal jsonb;
   summary jsonb;
 begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
+  elsif not by_call then
+    perform bindery_internal.refuse_texts(new);
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding, machine));
+  -- All that is looked up, in one statement. The halted stay in their stage, and no state is named like them.
+  select p.machine, p.machine #>> '{states,-1,name}', t.median_seconds, t.later_seconds,
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = old.book_id and a.stage = new.status),
+    exists (select from bindery.book_progress g where g.book_id = old.book_id and g.stage = new.status)
+  into machine, final, median_seconds, later_seconds, attempts, has_rows
+  from bindery.pipelines p
+  left join bindery_internal.stage_pace t on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
+  where p.name = old.pipeline and p.version = old.pipeline_version;
+
+  refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -96,7 +118,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
+  if new.message is not distinct from old.message and not by_call then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -117,18 +139,18 @@ begin
   else
     new.current_stage := new.status;
     -- Who comes back to a stage goes on counting: words from the visit before are stale then, not about this one.
-    new.attempt := case when resuming then old.attempt else bindery_internal.last_attempt(new.book_id, new.status) end + 1;
+    new.attempt := case when resuming then old.attempt else coalesce(attempts, 0) end + 1;
     new.stage_started_at := moment;
   end if;
-  summary := bindery_core.summarize(machine, new.status, new.current_stage,
-    bindery_internal.substep_rows(new.book_id, new.current_stage, case when new.status <> final then resuming end));
+  summary := bindery_core.summarize(machine, new.status, new.current_stage, case
+    when new.status = final then bindery_internal.substep_rows(new.book_id, new.current_stage)
+    when has_rows then bindery_internal.substep_rows(new.book_id, new.current_stage, resuming)
+    else '[]' end);
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
-  new.estimated_completion_at := case when new.status <> final then (
-    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
-    from bindery_internal.stage_pace p
-    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
+  new.estimated_completion_at := case when new.status <> final and median_seconds is not null
+    then bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, median_seconds, later_seconds) end;
   return new;
 end
 $$;

@@ -28,26 +28,35 @@ for each row when (
 execute function bindery_internal.guard_columns();
 
 create or replace function bindery_internal.touch() returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  new.revision := old.revision + 1;
-  new.updated_at := bindery_internal.now();
+  if (old.title, old.message, old.error, old.metadata) is distinct from (new.title, new.message, new.error, new.metadata) then
+    perform bindery_internal.refuse_texts(new);
+  end if;
+  if old.revision = new.revision
+    and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
+      is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at)
+  then
+    new.revision := old.revision + 1;
+    new.updated_at := bindery_internal.now();
+  end if;
   return new;
 end
 $$;
 
-create or replace trigger touch before update of
-  owner_id, title, message, error, metadata, resume_at, estimated_completion_at
-on bindery.book_status
-for each row when (
-  old.status = new.status and old.revision = new.revision
-  and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
-    is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at))
+-- A condition is read anew by each statement, which costs more the longer it is: a transition, which names message and error, reads
+-- a short one, and a roll-up, which touches many rows, one of its own that spares it the call.
+create or replace trigger touch before update of owner_id, title, message, error, metadata, resume_at on bindery.book_status
+for each row when (old.status = new.status) execute function bindery_internal.touch();
+
+create or replace trigger touch_estimate before update of estimated_completion_at on bindery.book_status
+for each row when (old.status = new.status and old.revision = new.revision
+  and old.estimated_completion_at is distinct from new.estimated_completion_at)
 execute function bindery_internal.touch();
 
 comment on function bindery_internal.guard_columns() is
   'Refuses to have columns set by hand that only follow from others (PT422 column_is_derived).';
 comment on function bindery_internal.touch() is
-  'Counts a change by hand of title, owner, message or metadata as a revision.';
+  'Counts a change by hand of title, owner, message, error, metadata or a time as a revision; refuses texts that calls refuse (PT422 bad_input).';

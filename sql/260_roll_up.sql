@@ -22,24 +22,26 @@ begin
   order by b.book_id for no key update;
 
   with summed as materialized (
-    select b.book_id, bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(
-        jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
-          'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) filter (where g.substep is not null), '[]')) as summary
-    from bindery.book_status b
+    select b.book_id, b.overall_progress, b.stage_progress, t.median_seconds, t.later_seconds,
+      bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(g.substeps, '[]')) as summary
+    from (select distinct c.book_id from changed c) c
+    join bindery.book_status b on b.book_id = c.book_id and b.status = b.current_stage
     join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
-    left join bindery.book_progress g on g.book_id = b.book_id and g.stage = b.current_stage
-    where b.book_id in (select c.book_id from changed c) and b.status = b.current_stage
-    group by b.book_id, p.name, p.version
+    left join bindery_internal.stage_pace t
+      on t.pipeline = b.pipeline and t.pipeline_version = b.pipeline_version and t.stage = b.current_stage
+    -- Book by book: a sort of all rows would carry the machine along, and spill onto the disk.
+    cross join lateral (
+      select jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
+        'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) as substeps
+      from bindery.book_progress g where g.book_id = b.book_id and g.stage = b.current_stage) g
   ), valued as (
     -- A substep that nobody declared makes the stage longer when it is first heard of; the percentage waits then, it does not
     -- go back. Only a plan, a deletion, or entering a stage (guard_transition) works it out anew.
     select s.book_id,
-      greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
-      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
-      s.summary -> 'substeps' as substeps, p.median_seconds, p.later_seconds
-    from summed s join bindery.book_status b using (book_id)
-    left join bindery_internal.stage_pace p
-      on p.pipeline = b.pipeline and p.pipeline_version = b.pipeline_version and p.stage = b.current_stage
+      greatest((s.summary ->> 'overall')::double precision, case when not anew then s.overall_progress end) as overall,
+      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then s.stage_progress end) as stage_progress,
+      s.summary -> 'substeps' as substeps, s.median_seconds, s.later_seconds
+    from summed s
   )
   update bindery.book_status b
   set overall_progress = v.overall,

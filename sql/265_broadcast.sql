@@ -79,6 +79,16 @@ begin
 end
 $$;
 
+create or replace function bindery_internal.broadcasts() returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select case current_setting('bindery.broadcast', true) when 'off' then false when 'on' then true
+    else coalesce((select s.broadcast from bindery.settings s), true) end;
+$$;
+
+comment on function bindery_internal.broadcasts() is
+  'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as bindery.settings does.';
 comment on function bindery_internal.broadcast_payload(bindery.book_status) is
   'A book''s row as JSON, below 32 KiB: what is too large is left out, and named in left_out, with partial true.';
 comment on function bindery_internal.broadcast(uuid[]) is

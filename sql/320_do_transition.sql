@@ -1,4 +1,4 @@
--- do_transition: one change of status, asked of the kernel before the row is touched.
+-- do_transition: one change of status. bindery.changing says to the triggers whose, for as long as the UPDATE lives.
 -- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_transition(
@@ -13,8 +13,8 @@ as $$
 declare
   book bindery.book_status;
   refusal jsonb;
-  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
-  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
+  revision bigint;
+  outer_change constant text := coalesce(current_setting('bindery.changing', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -24,42 +24,50 @@ begin
     return bindery_internal.refused_attempt();
   end if;
   refusal := coalesce(
-    bindery_internal.refused_text('to_status', do_transition.to_status, 63),
-    bindery_internal.refused_text('message', do_transition.message, 8192),
-    bindery_internal.refused_json('error', do_transition.error));
+    -- A plain name has nothing to be refused; looking first is quicker.
+    case when do_transition.to_status !~ '^[A-Z_]{1,63}$' then bindery_internal.refused_text('to_status', do_transition.to_status, 63) end,
+    case when do_transition.message is not null then bindery_internal.refused_text('message', do_transition.message, 8192) end,
+    case when do_transition.error is not null then bindery_internal.refused_json('error', do_transition.error) end);
   if refusal is not null then
     return refusal;
   end if;
 
-  select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
-  if not found then
-    return bindery_internal.unknown_book(do_transition.book_id);
-  elsif book.revision <> do_transition.expected_revision then
-    return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
-  elsif do_transition.attempt < book.attempt then
-    return '{"stale": true}';
-  elsif do_transition.attempt > book.attempt then
-    return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
-  end if;
-
-  -- Who raises the error anyway may leave it to guard_transition to raise the very same: asked once is quicker. It does not
-  -- hear of a status that stays.
-  if do_transition.asking_first or do_transition.to_status = book.status then
+  if do_transition.asking_first then
+    select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
+    if not found then
+      return bindery_internal.unknown_book(do_transition.book_id);
+    elsif book.revision <> do_transition.expected_revision then
+      return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
+    elsif do_transition.attempt < book.attempt then
+      return '{"stale": true}';
+    elsif do_transition.attempt > book.attempt then
+      return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
+    end if;
     refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding,
       bindery_internal.machine(book.pipeline, book.pipeline_version));
     if refusal is not null then
       return refusal;
     end if;
   end if;
-  -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', book.book_id::text, true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
+
+  perform set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
-  where b.book_id = do_transition.book_id;
-  -- A trigger of somebody's may have called us in the midst of another book's change.
-  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
-  return null;
+  where b.book_id = do_transition.book_id and b.status <> do_transition.to_status
+    and b.revision = coalesce(do_transition.expected_revision, b.revision)
+    and b.attempt = coalesce(do_transition.attempt, b.attempt)
+  returning b.revision into revision;
+  if not found then
+    -- Untouched, and not asked before: the same again says why.
+    refusal := bindery_internal.do_transition(do_transition.book_id, do_transition.to_status, do_transition.message,
+      do_transition.expected_revision, do_transition.attempt, do_transition.error, do_transition.rewinding);
+  end if;
+  -- A trigger of somebody's may have called us in the midst of another book's change; and a plain UPDATE after this one is no call.
+  perform set_config('bindery.changing', outer_change, true);
+  if revision is not null and pg_trigger_depth() = 0 and coalesce(current_setting('bindery.batching', true), '') <> 'yes' then
+    perform bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
+  end if;
+  return refusal;
 end
 $$;
 

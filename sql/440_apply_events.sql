@@ -119,9 +119,9 @@ begin
   end loop;
 
   perform set_config('bindery.batching', '', true);
-  perform bindery_internal.announce_books(array(
-    select b.book_id from bindery.book_status b
-    where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint));
+  perform bindery_internal.announce_books(array_agg(b.book_id), array_agg(b.revision))
+  from bindery.book_status b
+  where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint;
 
   update bindery.relay_cursors c
   set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,

@@ -3,7 +3,7 @@
 -- holder is not taken; caught_up_at never goes back, nor past the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
+returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -50,7 +50,7 @@ begin
   update bindery.relay_cursors c
   set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = length_of, lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
-  returning c.epoch, c.position, c.lease_expires_at;
+  returning c.epoch, c.position, c.lease_expires_at, c.applied + c.stale + c.dead + c.entries_ahead;
 end
 $$;
 

@@ -22,10 +22,14 @@ language plpgsql
 set search_path = ''
 as $$
 #variable_conflict use_column
-begin
-  perform bindery_internal.raise_error(bindery_internal.do_transition(
+declare
+  refusal constant jsonb := bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt, asking_first => false));
+    transition_book.attempt, asking_first => false);
+begin
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;

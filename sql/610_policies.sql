@@ -31,8 +31,14 @@ drop policy if exists service_reads_cursors on bindery.relay_cursors;
 create policy service_reads_cursors on bindery.relay_cursors for select to service_role using (true);
 drop policy if exists service_reads_dead_letters on bindery.dead_letters;
 create policy service_reads_dead_letters on bindery.dead_letters for select to service_role using (true);
+drop policy if exists service_reads_settings on bindery.settings;
+create policy service_reads_settings on bindery.settings for select to service_role using (true);
+drop policy if exists service_updates_settings on bindery.settings;
+create policy service_updates_settings on bindery.settings for update to service_role using (true) with check (true);
 
 -- What only definer functions read: no row for anybody else, said aloud.
+drop policy if exists nobody on bindery_internal.relays;
+create policy nobody on bindery_internal.relays using (false);
 drop policy if exists nobody on bindery_internal.forgotten_streams;
 create policy nobody on bindery_internal.forgotten_streams using (false);
 drop policy if exists nobody on bindery_internal.stage_visits;

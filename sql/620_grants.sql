@@ -12,6 +12,7 @@ grant select on bindery.book_status, bindery.book_progress, bindery.book_events 
 grant select on all tables in schema bindery to service_role;
 grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, metadata) on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata) on bindery.book_status to service_role;
+grant update (broadcast) on bindery.settings to service_role;
 
 -- Reading, and what reading stands on.
 grant execute on function
@@ -43,9 +44,14 @@ to service_role;
 grant execute on function
   bindery.acquire_stream(text, text, interval), bindery_internal.acquire_stream(text, text, interval),
   bindery.renew_stream(text, bigint, timestamptz), bindery_internal.renew_stream(text, bigint, timestamptz),
+  bindery.note_stream(text, bigint, bigint, text, bigint, text), bindery_internal.note_stream(text, bigint, bigint, text, bigint, text),
   bindery.release_stream(text, bigint), bindery_internal.release_stream(text, bigint),
+  bindery.announce_relay(text, text[], interval), bindery_internal.announce_relay(text, text[], interval),
   bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
+  bindery.outbox_backlog(integer), bindery_internal.outbox_backlog(integer),
+  bindery.dead_letter_reasons(text, text, integer), bindery_internal.dead_letter_reasons(text, text, integer),
+  bindery.place_of_books(text, uuid[]), bindery_internal.place_of_books(text, uuid[]),
   bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
 
@@ -61,6 +67,7 @@ grant execute on function
   bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.drop_dead_letters(bigint[]), bindery_internal.drop_dead_letters(bigint[]),
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
 to service_role;
 -- What is refused before a book is looked at.

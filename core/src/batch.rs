@@ -35,6 +35,7 @@ pub struct Batch {
     mergeable: HashMap<u64, usize>,
     hasher: RandomState,
     events: u64,
+    skipped: u64,
     bytes: usize,
     segments: u32,
     last_id: Option<StreamId>,
@@ -89,6 +90,12 @@ impl Batch {
         }
     }
 
+    /// Passes an entry that says nothing: the position moves past it, and nothing else happens.
+    pub fn skip(&mut self, id: StreamId) {
+        self.skipped += 1;
+        self.last_id = Some(id);
+    }
+
     /// How many items there are.
     pub fn items(&self) -> usize {
         self.items.len()
@@ -97,6 +104,11 @@ impl Batch {
     /// How many events were pushed, rejected ones included.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// How many entries were skipped.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// About how many bytes of memory this holds.
@@ -110,14 +122,14 @@ impl Batch {
         self.segments
     }
 
-    /// The id that was pushed last.
+    /// The id that was pushed or skipped last.
     pub fn last_id(&self) -> Option<StreamId> {
         self.last_id
     }
 
-    /// Whether nothing was pushed.
+    /// Whether nothing was pushed or skipped.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.last_id.is_none()
     }
 
     /// The items, in the order of their first events.

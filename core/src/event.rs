@@ -184,12 +184,19 @@ impl Event {
     /// # Errors
     /// The first rule it breaks, with the fields. Fields that no rule names are ignored, whatever they hold.
     pub fn parse(entry: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, Rejection> {
-        let (mut fields, rest) = match Fields::from_entry(entry) {
-            Ok(read) => read,
-            Err((error, entry)) => return Err(Rejection::of_entry(error, &entry)),
-        };
+        Self::read(entry.iter().map(|(name, value)| (name.as_slice(), value.as_slice())))
+    }
+
+    /// Reads a stream entry from where it lies; only what the event keeps is copied.
+    ///
+    /// # Errors
+    /// As [`Event::parse`].
+    pub fn read<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Result<Self, Rejection> {
+        let mut fields = Fields::from_entry(entry.clone())
+            .map_err(|error| Rejection::of_entry(error, &fields::unreadable(entry.clone())))?;
         let Some(data) = fields.take_data() else {
-            return rules::event(&mut fields).map_err(|error| Rejection::of_entry(error, &fields.into_entry(rest)));
+            return rules::event(&mut fields)
+                .map_err(|error| Rejection::of_entry(error, &fields.into_entry(fields::unnamed(entry))));
         };
         // `data` is kept as it was sent: a rejection shows that, and not what was read from it.
         let read = if fields.is_empty() {
@@ -199,8 +206,13 @@ impl Event {
         };
         read.map_err(|error| {
             fields.put_data(data);
-            Rejection::of_entry(error, &fields.into_entry(rest))
+            Rejection::of_entry(error, &fields.into_entry(fields::unnamed(entry)))
         })
+    }
+
+    /// The rejection of an entry that was too large to be read as a whole, by the beginnings of its fields.
+    pub fn too_large(beginnings: &[(Vec<u8>, Vec<u8>)]) -> Rejection {
+        Rejection::of_entry(fields::too_large(), beginnings)
     }
 
     /// Reads an event from a JSON object with the names of a stream entry's fields.

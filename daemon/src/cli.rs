@@ -1,14 +1,20 @@
 //! Commands and flags. Every flag has an environment variable of the same meaning; the flag wins.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::{
+    CompletionsOptions, DeadLettersOptions, DoctorOptions, ManOptions, PublishOptions, SimulateOptions, WatchOptions,
+};
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
 use crate::source::RedisUrl;
+use crate::source::bullmq::{PREFIX, Queue};
+use crate::source::channel::Channel;
 
 /// Keeps the status and progress of books in Postgres true to what services say in Redis.
 #[derive(Debug, Parser)]
@@ -17,6 +23,9 @@ pub struct Cli {
     /// How log lines look.
     #[arg(long, global = true, env = "BINDERY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// A TOML file of settings by the names of the flags, such as stream = ["a", "b"]; flags and environment win over it.
+    #[arg(long, global = true, env = "BINDERY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -59,6 +68,18 @@ pub enum Command {
     Migration(MigrationOptions),
     /// Show the books live in the terminal; plain lines where there is none.
     Watch(WatchOptions),
+    /// Look at both ends, and say what is wrong and how it is mended; changes nothing.
+    Doctor(DoctorOptions),
+    /// Send one event from flags; what the relay would refuse is not sent.
+    Publish(Box<PublishOptions>),
+    /// List, show, replay or drop events that could not take effect.
+    DeadLetters(DeadLettersOptions),
+    /// Send the events of many books with faults among them; prints what must become of them.
+    Simulate(SimulateOptions),
+    /// Print completions for a shell.
+    Completions(CompletionsOptions),
+    /// Print the manual, or write its pages.
+    Man(ManOptions),
 }
 
 /// Where Postgres is.
@@ -99,12 +120,23 @@ pub struct MigrationOptions {
 pub struct RunOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
-    /// Redis, such as redis://host:6379/ or rediss://user:password@host:6380/.
+    /// Redis, such as redis://host:6379/, rediss://user:password@host:6380/ for TLS, redis+sentinel://host,host/master or
+    /// redis+cluster://host,host.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
     /// A stream to relay; may be given again.
     #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = stream)]
     pub streams: Vec<String>,
+    /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may be given again.
+    #[arg(long, env = "BINDERY_BULLMQ", value_name = "QUEUE=STAGE", value_delimiter = ',')]
+    pub bullmq: Vec<Queue>,
+    /// What the keys of BullMQ's queues begin with.
+    #[arg(long, env = "BINDERY_BULLMQ_PREFIX", value_name = "PREFIX", default_value = PREFIX, value_parser = stream)]
+    pub bullmq_prefix: String,
+    /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be given again. What is published
+    /// while no daemon is subscribed is lost.
+    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
+    pub channels: Vec<Channel>,
     #[command(flatten)]
     pub http: HttpOptions,
     /// How long to wait for more events before a batch that is not full is applied.
@@ -125,19 +157,9 @@ pub struct RunOptions {
     /// How often silent books are failed and due ones resumed: seconds, or a duration such as 500ms; 0: never.
     #[arg(long, env = "BINDERY_SWEEP", value_name = "SECONDS", default_value = "5", value_parser = sweep)]
     pub sweep: Duration,
-}
-
-/// Options of `watch`.
-#[derive(Debug, Clone, Args)]
-pub struct WatchOptions {
-    #[command(flatten)]
-    pub database: DatabaseOptions,
-    /// The most books to show, the newest first.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
-    pub max_books: i32,
-    /// End once every book shown is completed or cancelled.
+    /// Print the configuration in effect and where each part of it comes from, without secrets, and end.
     #[arg(long)]
-    pub until_done: bool,
+    pub print_config: bool,
 }
 
 /// A version of the schema.
@@ -155,7 +177,7 @@ fn older_version(text: &str) -> Result<i32, String> {
 }
 
 /// The names that `bindery.acquire_stream` takes.
-fn stream(text: &str) -> Result<String, String> {
+pub fn stream(text: &str) -> Result<String, String> {
     let name = text.trim();
     if (1..=512).contains(&name.chars().count()) {
         Ok(name.to_owned())
@@ -195,6 +217,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_of_run_is_in_the_table_of_the_documents() {
+        let documents = include_str!("../../docs/operations.md");
+        let (command, run) = (Cli::command(), Cli::command().find_subcommand("run").unwrap().clone());
+        for arg in command.get_arguments().chain(run.get_arguments()) {
+            let Some(long) = arg.get_long() else { continue };
+            let row = documents.lines().find(|line| line.starts_with("| `--") && line.contains(&format!("`--{long}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row of --{long}"));
+            if let Some(variable) = arg.get_env() {
+                assert!(row.contains(variable.to_str().unwrap()), "--{long}: {row}");
+            }
+        }
     }
 
     #[test]

@@ -7,10 +7,11 @@
 //! | `router` | the routes below `/api`, and what holds for all of them |
 //! | `auth`, `jwks` | who is asking: tokens and their keys |
 //! | `pool` | Postgres as the caller |
-//! | `books`, `acts` | reading books, and what an operator does to them |
+//! | `list`, `books`, `acts` | reading books, many and one, and what an operator does to them |
 //! | `events`, `listing` | server-sent events, of one book and of all |
 //! | `hub`, `listen` | who wants to hear of which book, and what Postgres says |
 //! | `error` | what a refusal looks like |
+//! | `measure` | what was asked, and how long it took |
 //! | `page` | the page |
 
 mod acts;
@@ -20,8 +21,10 @@ mod error;
 mod events;
 mod hub;
 mod jwks;
+mod list;
 mod listen;
 mod listing;
+mod measure;
 mod options;
 mod page;
 mod pool;
@@ -35,13 +38,13 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::DatabaseUrl;
+use crate::metrics::Exporter;
 use crate::state::State;
 use auth::Access;
 use hub::Hub;
@@ -65,7 +68,7 @@ impl Http {
         listener: TcpListener,
         database: &DatabaseUrl,
         state: State,
-        metrics: PrometheusHandle,
+        metrics: Exporter,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
@@ -84,7 +87,8 @@ impl Http {
             .route("/readyz", get(ready).with_state(state))
             .route("/metrics", get(async move || metrics.render()))
             .merge(page::router())
-            .nest("/api", router::router(api));
+            .nest("/api", router::router(api))
+            .layer(axum::middleware::from_fn(measure::measure));
         let connections = usize::try_from(options.http_connections)?;
         Ok(Self { listener, router, connections, database: database.clone(), hub })
     }
@@ -111,10 +115,15 @@ fn say(access: &Access, address: SocketAddr) {
     }
 }
 
-/// 200 while every stream is held here or by another daemon and both ends answer; else 503. The body says which and why.
+/// 200 while every stream is held here or by another daemon, each channel is heard here or there, both ends answer, and the outbox is
+/// published; else 503. The body says which and why.
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Value>) {
     let streams = state.snapshot();
-    let ready = streams.values().all(crate::state::StreamState::is_ready);
+    let outbox = state.outbox();
+    let channels = state.channels();
+    let ready = outbox.problem.is_none()
+        && streams.values().all(crate::state::StreamState::is_ready)
+        && channels.values().all(|channel| channel.problem.is_none());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready, "streams": streams })))
+    (status, Json(json!({ "ready": ready, "streams": streams, "outbox": outbox, "channels": channels })))
 }

@@ -18,7 +18,7 @@ pub enum Kernel {
 }
 
 /// The extension that this daemon's schema stands on; they are released together.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Makes way for a kernel. Whoever works on books waits until the change is committed, and plans anew. What another kernel,
 /// or an older one, left goes: the functions of the schema are the kernel's alone, and nothing is bound to them.

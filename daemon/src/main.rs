@@ -3,16 +3,22 @@
 //! | module | subject |
 //! |---|---|
 //! | `cli` | commands, flags and their environment variables |
+//! | `config` | flags, environment and file as one; every fault at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
 //! | `sweep` | calls `bindery.sweep` now and then |
+//! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
+//! | `service` | what systemd is told |
 //! | `http` | health, metrics, the API, streams of events, the page |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
 //! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
-//! | `watch` | live bars in the terminal |
+//! | `commands` | what operators do by hand: doctor, watch, publish, dead letters, simulate, the manual |
 
+mod channel;
 mod cli;
+mod commands;
+mod config;
 mod database;
 mod http;
 mod kernel;
@@ -22,41 +28,61 @@ mod migrate;
 mod outbox;
 mod pauses;
 mod relay;
+mod repeats;
 mod run;
 mod schema;
+mod service;
 mod source;
 mod state;
 mod sweep;
-mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use cli::{Cli, Command};
+use cli::Command;
+use config::Stop;
 
 fn main() -> ExitCode {
-    // clap prints usage errors itself and exits with 2.
-    let cli = Cli::try_parse().unwrap_or_else(|error| cli::without_secrets(error).exit());
-    logging::init(cli.log_format);
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let cli = match config::load(&arguments) {
+        Ok(cli) => cli,
+        // clap prints help and usage errors itself and exits with 0 or 2.
+        Err(Stop::Usage(error)) => cli::without_secrets(error).exit(),
+        Err(Stop::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Faults(text)) => {
+            eprint!("{text}");
+            return ExitCode::from(2);
+        }
+    };
+    let format = cli.log_format;
+    logging::init(format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&anyhow::Error::new(error).context("the runtime does not start")),
+        Err(error) => return failed(format, &anyhow::Error::new(error).context("the runtime does not start")),
     };
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
             Command::Migration(options) => migrate::print(&options),
-            Command::Watch(options) => watch::watch(&options).await,
+            Command::Watch(options) => commands::watch(&options).await,
+            Command::Doctor(options) => commands::doctor(&options).await,
+            Command::Publish(options) => commands::publish(&options).await,
+            Command::DeadLetters(options) => commands::dead_letters(&options).await,
+            Command::Simulate(options) => commands::simulate(&options).await,
+            Command::Completions(options) => commands::completions(&options),
+            Command::Man(options) => commands::man(&options),
         }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(format, &error),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("binderyd: {error:#}");
+fn failed(format: cli::LogFormat, error: &anyhow::Error) -> ExitCode {
+    logging::failed(format, error);
     ExitCode::FAILURE
 }

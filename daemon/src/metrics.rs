@@ -1,70 +1,168 @@
-//! The metrics' names, described once.
+//! Every metric: its name, its labels and what it says, once. `/metrics` is described from this table, and the tests in
+//! `documented` hold docs/operations.md, the alert rules and the dashboard against it.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `count` | counting what a relay does |
+//! | `exporter` | collecting, and the text that Prometheus reads |
+//! | `times` | when a batch's events were written, by the clock of their ids |
 
-use std::time::Duration;
+mod count;
+#[cfg(test)]
+mod documented;
+mod exporter;
+mod times;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+pub use count::{applied, begin, buried, committed, lost, reconnected, settled};
+pub use exporter::Exporter;
+pub use times::Times;
 
-/// Events by stream and outcome (applied, stale, dead).
-pub const EVENTS: &str = "bindery_relay_events_total";
-/// Batches applied, by stream.
-pub const BATCHES: &str = "bindery_relay_batches_total";
-/// Items (coalesced events) a batch, by stream.
-pub const BATCH_ITEMS: &str = "bindery_relay_batch_items";
-/// Seconds that applying a batch took, by stream.
-pub const APPLY_SECONDS: &str = "bindery_relay_apply_seconds";
-/// Whether this daemon holds the stream's lease.
-pub const HELD: &str = "bindery_relay_held";
-/// Seconds since everything in the stream was known to be applied, by stream, as of the last renewal.
-pub const LAG: &str = "bindery_relay_lag_seconds";
-/// Failures that ended a connection or a lease, by stream and side (postgres, redis).
-pub const FAILURES: &str = "bindery_relay_failures_total";
-/// Books that a sweep of this daemon changed, by outcome (stalled, resumed).
-pub const SWEPT: &str = "bindery_sweep_books_total";
-/// Sweeps that failed.
-pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
-/// Streams that keep books from being called stalled, as of the last sweep.
-pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
-/// Messages published from the outbox.
-pub const PUBLISHED: &str = "bindery_outbox_published_total";
-/// Streams of events that somebody reads.
-pub const STREAMS: &str = "bindery_http_streams";
-
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-const ITEMS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
-
-/// The exporter's own recommendation.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// Starts collecting; the handle renders what was collected.
-pub fn install() -> anyhow::Result<PrometheusHandle> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(APPLY_SECONDS.to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full(BATCH_ITEMS.to_owned()), &ITEMS)?
-        .install_recorder()?;
-    describe_counter!(EVENTS, "Events by stream and outcome: applied, stale or dead.");
-    describe_counter!(BATCHES, "Batches applied.");
-    describe_histogram!(BATCH_ITEMS, "Items (coalesced events) a batch.");
-    describe_histogram!(APPLY_SECONDS, Unit::Seconds, "Time that applying a batch took.");
-    describe_gauge!(HELD, "1 while this daemon holds the stream's lease, else 0.");
-    describe_gauge!(
-        LAG,
-        Unit::Seconds,
-        "Time since everything in the stream was known to be applied; some seconds where the relay keeps up."
-    );
-    describe_counter!(FAILURES, "Failures that ended a connection or a lease, by side: postgres or redis.");
-    describe_counter!(SWEPT, "Books that a sweep changed, by outcome: stalled or resumed.");
-    describe_counter!(SWEEP_FAILURES, "Sweeps that failed.");
-    describe_gauge!(SWEEP_WAITING, "Streams that are behind, so that no book is called stalled.");
-    describe_counter!(PUBLISHED, "Messages published from the outbox.");
-    describe_gauge!(STREAMS, "Streams of events that somebody reads.");
-    Ok(handle)
+/// What a metric is to Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows, but for the daemon's own restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts values up to each of these bounds.
+    Histogram(&'static [f64]),
 }
 
-/// Keeps what was collected small, also where nobody ever asks for it; ends when it is dropped.
-pub async fn upkeep(handle: PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        handle.run_upkeep();
-    }
+/// A metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is to Prometheus.
+    pub kind: Kind,
+    /// Its labels, in the order of docs/operations.md; which tests alone read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what is described to Prometheus has no labels"))]
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub about: &'static str,
+}
+
+pub const EVENTS: &str = "bindery_relay_events_total";
+pub const DEAD_LETTERS: &str = "bindery_relay_dead_letters_total";
+pub const BATCHES: &str = "bindery_relay_batches_total";
+pub const BATCH_EVENTS: &str = "bindery_relay_batch_events";
+pub const BATCH_ITEMS: &str = "bindery_relay_batch_items";
+pub const APPLY_SECONDS: &str = "bindery_relay_apply_seconds";
+pub const END_TO_END_SECONDS: &str = "bindery_relay_end_to_end_seconds";
+pub const LAG_EVENTS: &str = "bindery_relay_lag_events";
+pub const LAG: &str = "bindery_relay_lag_seconds";
+pub const HELD: &str = "bindery_relay_held";
+pub const STANDING_BY: &str = "bindery_relay_standing_by";
+pub const FAILURES: &str = "bindery_relay_failures_total";
+pub const RECONNECTS: &str = "bindery_relay_reconnects_total";
+pub const LOSSES: &str = "bindery_relay_losses_total";
+pub const LOST: &str = "bindery_relay_lost_entries_total";
+pub const CLOCK_OFFSET: &str = "bindery_relay_redis_clock_offset_seconds";
+pub const MESSAGES: &str = "bindery_channel_messages_total";
+pub const SUBSCRIBED: &str = "bindery_channel_subscribed";
+pub const SUBSCRIPTIONS_LOST: &str = "bindery_channel_subscriptions_lost_total";
+pub const DROPPED: &str = "bindery_channel_dropped_messages_total";
+pub const PUBLISHED: &str = "bindery_outbox_published_total";
+pub const OUTBOX_FAILURES: &str = "bindery_outbox_failures_total";
+pub const OUTBOX_BACKLOG: &str = "bindery_outbox_backlog";
+pub const OUTBOX_OLDEST: &str = "bindery_outbox_oldest_seconds";
+pub const SWEPT: &str = "bindery_sweep_books_total";
+pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
+pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
+pub const SWEEP_LAST: &str = "bindery_sweep_last_success_timestamp_seconds";
+pub const REQUESTS: &str = "bindery_http_requests_total";
+pub const REQUEST_SECONDS: &str = "bindery_http_request_seconds";
+pub const CONNECTIONS: &str = "bindery_http_connections";
+pub const TURNED_AWAY: &str = "bindery_http_turned_away_total";
+pub const STREAMS: &str = "bindery_http_streams";
+pub const BUILD: &str = "bindery_build_info";
+
+const SECONDS: Kind = Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
+/// Finer around what is promised, and up to what a backlog of an hour takes.
+const END_TO_END: Kind = Kind::Histogram(&[
+    0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
+]);
+const AMOUNTS: Kind = Kind::Histogram(&[1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0]);
+
+/// All of Bindery's own metrics; those of the process, `process_…`, are the exporter's.
+pub const ALL: &[Metric] = &[
+    counter(EVENTS, &["stream", "outcome"], "Events that a batch of this daemon settled: applied, stale or dead."),
+    counter(DEAD_LETTERS, &["stream", "reason"], "Events that went to bindery.dead_letters, by the reason there."),
+    counter(BATCHES, &["stream"], "Batches applied."),
+    histogram(BATCH_EVENTS, AMOUNTS, &["stream"], "Events a batch, before coalescing."),
+    histogram(BATCH_ITEMS, AMOUNTS, &["stream"], "Items a batch: what its events were coalesced into."),
+    histogram(APPLY_SECONDS, SECONDS, &["stream"], "Time from sending a batch to Postgres to its answer."),
+    histogram(
+        END_TO_END_SECONDS,
+        END_TO_END,
+        &["stream"],
+        "Time from an event's id, which is Redis's clock at its XADD, to the answer that it is committed, by Redis's clock too; one value an event.",
+    ),
+    gauge(LAG_EVENTS, &["stream"], "Entries in the stream that are not applied yet, as of the last look (every 5 s)."),
+    gauge(
+        LAG,
+        &["stream"],
+        "Time since everything in the stream was known to be applied: up to two thirds of the lease where the relay keeps up; 0 while standing by.",
+    ),
+    gauge(HELD, &["stream"], "1 while this daemon holds the stream's lease, else 0."),
+    gauge(STANDING_BY, &["stream"], "1 while another daemon holds the stream's lease, else 0."),
+    counter(
+        FAILURES,
+        &["stream", "side"],
+        "Failures that ended a connection or a lease, by side: postgres or redis. Failed tries to reconnect count.",
+    ),
+    counter(RECONNECTS, &["stream", "side"], "Failures that are over: the relay goes on, by side."),
+    counter(
+        LOSSES,
+        &["stream", "loss"],
+        "Times that the stream was found not to be what it had been: trimmed, deleted, recreated or rewound.",
+    ),
+    counter(
+        LOST,
+        &["stream"],
+        "Entries that were gone from the stream before they were read, as far as they could be counted.",
+    ),
+    gauge(
+        CLOCK_OFFSET,
+        &["stream"],
+        "Redis's clock less this machine's, measured with every look; negative where Redis's is behind.",
+    ),
+    counter(MESSAGES, &["channel"], "Messages that this daemon heard on a channel of Redis Pub/Sub."),
+    gauge(SUBSCRIBED, &["channel"], "1 while this daemon is subscribed to the channel, else 0."),
+    counter(
+        SUBSCRIPTIONS_LOST,
+        &["channel"],
+        "Subscriptions that ended otherwise than by a stop: what was published until the next is lost, and cannot be counted.",
+    ),
+    counter(DROPPED, &["channel"], "Messages that were heard and may not have come into the stream."),
+    counter(PUBLISHED, &[], "Messages published from the outbox."),
+    counter(OUTBOX_FAILURES, &["side"], "Failures of publishing the outbox, by side: postgres or redis."),
+    gauge(
+        OUTBOX_BACKLOG,
+        &[],
+        "Messages in bindery.outbox as of the last look (every 10 s), at most 100,000; the same from every daemon.",
+    ),
+    gauge(OUTBOX_OLDEST, &[], "Age of the oldest message in bindery.outbox as of the last look, by Postgres's clock."),
+    counter(SWEPT, &["outcome"], "Books that this daemon's sweeps changed: stalled or resumed."),
+    counter(SWEEP_FAILURES, &[], "Sweeps that failed."),
+    gauge(SWEEP_WAITING, &[], "Streams that are behind, so that no book is called stalled, as of the last sweep."),
+    gauge(SWEEP_LAST, &[], "When a sweep of this daemon last came to its end, as Unix time by this machine's clock."),
+    counter(REQUESTS, &["method", "route", "status"], "HTTP requests answered; a stream of events when it begins."),
+    histogram(REQUEST_SECONDS, SECONDS, &["route"], "Time from an HTTP request's head to its answer's."),
+    gauge(CONNECTIONS, &[], "HTTP connections."),
+    counter(TURNED_AWAY, &[], "HTTP connections turned away because --http-connections were there."),
+    gauge(STREAMS, &[], "Streams of server-sent events that somebody reads."),
+    gauge(BUILD, &["version"], "Always 1; its label says which daemon this is."),
+];
+
+const fn counter(name: &'static str, labels: &'static [&'static str], about: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, about }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], about: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, about }
+}
+
+const fn histogram(name: &'static str, kind: Kind, labels: &'static [&'static str], about: &'static str) -> Metric {
+    Metric { name, kind, labels, about }
 }

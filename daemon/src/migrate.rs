@@ -22,6 +22,8 @@ const NOT_CHANGED: &str = "the schema was not changed (a database that was made 
 /// Installs or upgrades the schema; changes nothing where it is up to date.
 pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let mut client = database::connect(&options.database.database_url).await?;
+    // `if exists` and `if not exists` are told as notices; what somebody has to do is a warning.
+    client.batch_execute("set client_min_messages = warning").await?;
     client.execute_typed("select pg_advisory_lock($1)", &[(&LOCK, postgres_types::Type::INT8)]).await?;
     let target = options.to.unwrap_or(newest()?);
     check_what_is_there(&client, target).await?;

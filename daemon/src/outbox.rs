@@ -3,16 +3,18 @@
 //! A message is taken in a transaction that commits only after Redis has it: a crash between the two publishes it again, with the
 //! same revision, by which readers drop what they have seen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
+use crate::repeats::Repeats;
 use crate::source::RedisUrl;
+use crate::state::State;
 
 /// How long a message may wait unseen.
 const EVERY: Duration = Duration::from_millis(100);
@@ -20,6 +22,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const BATCH: i32 = 500;
 /// About how many messages the stream keeps; readers that are further behind read the table book_status instead.
 const KEPT: usize = 100_000;
+/// How often it is counted what waits.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Publishes the outbox.
@@ -31,6 +35,8 @@ pub struct Publisher {
     pub database: DatabaseUrl,
     /// Where the stream is.
     pub redis: RedisUrl,
+    /// Where to tell how it goes.
+    pub state: State,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +54,13 @@ impl From<tokio_postgres::Error> for PublishError {
 }
 
 impl PublishError {
+    fn side(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "postgres",
+            Self::Redis(_) => "redis",
+        }
+    }
+
     fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Database(error) => error.remedy(),
@@ -59,13 +72,18 @@ impl PublishError {
 impl Publisher {
     /// Publishes until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut well = true;
+        for side in ["postgres", "redis"] {
+            ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => side).increment(0);
+        }
+        ::metrics::counter!(metrics::PUBLISHED).increment(0);
+        let mut troubles = Repeats::default();
         while !stop.is_cancelled() {
-            let Err(error) = self.publish_on(&stop, &mut well).await else { break };
-            if well {
-                warn!(stream = self.stream, error = %error, remedy = error.remedy(), "the outbox waits; it is published when both sides answer");
+            let Err(error) = self.publish_on(&stop, &mut troubles).await else { break };
+            ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
+            self.state.set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
+            if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
             }
-            well = false;
             tokio::select! {
                 () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => (),
                 () = stop.cancelled() => (),
@@ -73,12 +91,20 @@ impl Publisher {
         }
     }
 
-    async fn publish_on(&self, stop: &CancellationToken, well: &mut bool) -> Result<(), PublishError> {
+    async fn publish_on(&self, stop: &CancellationToken, troubles: &mut Repeats) -> Result<(), PublishError> {
         let mut client = database::connect(&self.database).await?;
-        let mut redis = self.redis.connect(Duration::from_secs(5)).await?;
+        let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
+        let mut looked: Option<Instant> = None;
         while !stop.is_cancelled() {
             let published = self.publish(&mut client, &mut redis).await?;
-            *well = true;
+            self.state.set_outbox(None);
+            if troubles.over() {
+                info!(stream = self.stream, "publishing the outbox goes on");
+            }
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+                look(&client).await?;
+                looked = Some(Instant::now());
+            }
             if published == 0 {
                 tokio::select! {
                     () = tokio::time::sleep(EVERY) => (),
@@ -114,4 +140,13 @@ impl Publisher {
         transaction.commit().await?;
         Ok(messages.len())
     }
+}
+
+/// Counts what waits.
+async fn look(client: &Client) -> Result<(), PublishError> {
+    let query = "select messages::float8, extract(epoch from age)::float8 from bindery.outbox_backlog()";
+    let row = client.query_typed_one(query, &[]).await?;
+    ::metrics::gauge!(metrics::OUTBOX_BACKLOG).set(row.try_get::<_, f64>(0)?);
+    ::metrics::gauge!(metrics::OUTBOX_OLDEST).set(row.try_get::<_, f64>(1)?);
+    Ok(())
 }

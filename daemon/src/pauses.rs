@@ -7,8 +7,11 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 /// The longest pause.
 pub const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// An endless row of pauses.
+pub type Pauses = backon::ExponentialBackoff;
+
 /// Pauses between tries: doubling, with jitter, for ever.
-pub fn pauses() -> impl Iterator<Item = Duration> + Send {
+pub fn pauses() -> Pauses {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(MAX_PAUSE)

@@ -1,7 +1,30 @@
 //! Redis: where it is, and how entries of a stream are read.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `url`, `tls` | what a URL says: one server, Sentinel or Cluster |
+//! | `place` | finding the server that has a stream, and connecting to it |
+//! | `read` | a stream's entries from a position on, in chunks of bounded size |
+//! | `link`, `resp` | the connection that brings them, and its protocol |
+//! | `seen` | what was read last |
+//! | `bullmq` | BullMQ's events, turned into Bindery's |
+//! | `channel`, `subscription` | Pub/Sub: a channel with the stream that keeps its messages, and hearing them |
+//! | `info` | what Redis says of a stream as a whole |
 
+pub mod bullmq;
+pub mod channel;
+mod info;
+mod link;
+mod place;
 mod read;
+mod resp;
+mod seen;
+mod subscription;
+mod tls;
 mod url;
 
-pub use read::{Chunk, Entry, Reader};
+pub use info::Info;
+pub use read::{Chunk, Entry, Raw, Reader, Said};
+pub use seen::Seen;
+pub use subscription::{Heard, Subscription};
 pub use url::RedisUrl;

@@ -1,10 +1,14 @@
-//! What the daemon knows about itself, for `/readyz` and the logs: each stream's relay, and whether a stop was asked for.
+//! What the daemon knows about itself, for `/readyz`, `/metrics` and the logs: each stream's relay, the outbox's publisher, and
+//! each channel's subscriber.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bindery_core::stream_id::StreamId;
 use serde::Serialize;
+
+use crate::repeats::Repeats;
 
 /// Where a stream's relay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,34 +32,84 @@ pub struct StreamState {
     /// The last entry applied by this daemon or found applied.
     #[serde(skip)]
     pub position: StreamId,
-    /// Seconds since everything in the stream was known to be applied: set by each renewal, unset while standing by.
+    /// How many events this daemon has applied up to there, dead and stale ones included.
+    #[serde(skip)]
+    pub events: u64,
+    /// When everything in the stream was last known to be applied: set by each renewal, unset while standing by.
+    #[serde(skip)]
+    pub caught_up: Option<Instant>,
+    /// Seconds since then, worked out when it is asked for: so it grows while nothing is renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag: Option<f64>,
+    /// Redis's clock less this machine's, in seconds: set by each look at the stream.
+    #[serde(skip)]
+    pub redis_clock: Option<f64>,
+    /// What was said of Redis's failures; it outlives a session.
+    #[serde(skip)]
+    pub redis_troubles: Repeats,
+    /// Whether a failure on Postgres's side is not over yet: set by each, unset by the next acquire.
+    #[serde(skip)]
+    pub failed: bool,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 impl StreamState {
+    /// Everything in the stream was applied this long ago.
+    pub fn set_lag(&mut self, lag: Duration) {
+        self.caught_up = Instant::now().checked_sub(lag);
+    }
+
     /// Whether all is as it should be.
     pub fn is_ready(&self) -> bool {
         self.phase != Phase::Connecting && self.redis
     }
 }
 
-/// All streams' relays.
+/// The outbox's publisher.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OutboxState {
+    /// Why messages wait: set by each failure, unset once something was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A channel's subscriber.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ChannelState {
+    /// Whether this daemon is subscribed: set by each subscription, unset by its end.
+    pub subscribed: bool,
+    /// Why nobody here hears the channel: set by each failure, unset once this daemon is subscribed or another is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// All that the daemon knows about itself.
 #[derive(Debug, Clone, Default)]
-pub struct State(Arc<Mutex<BTreeMap<String, StreamState>>>);
+pub struct State(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    streams: BTreeMap<String, StreamState>,
+    outbox: OutboxState,
+    channels: BTreeMap<String, ChannelState>,
+}
 
 impl State {
     /// Changes one stream's state.
     pub fn update(&self, stream: &str, change: impl FnOnce(&mut StreamState)) {
-        let mut streams = self.lock();
-        let state = streams.entry(stream.to_owned()).or_insert_with(|| StreamState {
+        let mut known = self.lock();
+        let state = known.streams.entry(stream.to_owned()).or_insert_with(|| StreamState {
             phase: Phase::Connecting,
             redis: true,
             position: StreamId::default(),
+            events: 0,
+            caught_up: None,
             lag: None,
+            redis_clock: None,
+            redis_troubles: Repeats::default(),
+            failed: false,
             problem: None,
         });
         change(state);
@@ -63,10 +117,34 @@ impl State {
 
     /// A copy of all streams' states.
     pub fn snapshot(&self) -> BTreeMap<String, StreamState> {
-        self.lock().clone()
+        let mut streams = self.lock().streams.clone();
+        for state in streams.values_mut() {
+            state.lag = state.caught_up.map(|moment| moment.elapsed().as_secs_f64());
+        }
+        streams
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, StreamState>> {
+    /// Says how the outbox's publisher fares.
+    pub fn set_outbox(&self, problem: Option<String>) {
+        self.lock().outbox.problem = problem;
+    }
+
+    /// How the outbox's publisher fares.
+    pub fn outbox(&self) -> OutboxState {
+        self.lock().outbox.clone()
+    }
+
+    /// Says how a channel's subscriber fares.
+    pub fn set_channel(&self, channel: &str, subscribed: bool, problem: Option<String>) {
+        self.lock().channels.insert(channel.to_owned(), ChannelState { subscribed, problem });
+    }
+
+    /// How the channels' subscribers fare.
+    pub fn channels(&self) -> BTreeMap<String, ChannelState> {
+        self.lock().channels.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // A state is whole after each assignment, so what a panic left is still true.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@
 //! All of it is decided in the database, in one call, and by one caller at a time; so each daemon may have a sweeper, and any of
 //! them may die.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
+use crate::repeats::Repeats;
 
 /// Sweeps.
 #[derive(Debug, Clone)]
@@ -40,18 +41,19 @@ impl Sweeper {
     /// Sweeps until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut pauses = pauses();
-        let mut well = true;
+        let mut troubles = Repeats::default();
+        ::metrics::counter!(metrics::SWEEP_FAILURES).increment(0);
+        count(&Swept::default());
         while !stop.is_cancelled() {
             let mut swept_something = false;
-            let Err(error) = self.sweep_on(&stop, &mut swept_something).await else { break };
+            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut troubles).await else { break };
             ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
             if swept_something {
                 pauses = crate::pauses::pauses();
             }
-            if well || swept_something {
-                warn!(error = %error, remedy = error.remedy(), "sweeping failed; it goes on as soon as it can");
+            if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                warn!(error = %error, remedy = error.remedy(), unsaid, "sweeping failed; it goes on as soon as it can");
             }
-            well = false;
             tokio::select! {
                 () = tokio::time::sleep(pauses.next().unwrap_or(MAX_PAUSE)) => (),
                 () = stop.cancelled() => (),
@@ -60,7 +62,12 @@ impl Sweeper {
     }
 
     /// Sweeps until `stop` (then `Ok`) or until something fails. `swept` is set once a sweep came to its end.
-    async fn sweep_on(&self, stop: &CancellationToken, swept: &mut bool) -> Result<(), DatabaseError> {
+    async fn sweep_on(
+        &self,
+        stop: &CancellationToken,
+        swept: &mut bool,
+        troubles: &mut Repeats,
+    ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut turn = interval(self.every);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,6 +79,9 @@ impl Sweeper {
             // Not given up in the middle: the daemon's stop waits for it.
             tell(&sweep(&client).await?);
             *swept = true;
+            if troubles.over() {
+                info!("sweeping goes on");
+            }
         }
     }
 }
@@ -83,14 +93,20 @@ async fn sweep(client: &Client) -> Result<Swept, DatabaseError> {
 }
 
 fn tell(swept: &Swept) {
+    count(swept);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ::metrics::gauge!(metrics::SWEEP_LAST).set(now.as_secs_f64());
+    if swept.stalled > 0 || swept.resumed > 0 {
+        info!(stalled = swept.stalled, resumed = swept.resumed, "swept");
+    }
+}
+
+fn count(swept: &Swept) {
     for (outcome, books) in [("stalled", swept.stalled), ("resumed", swept.resumed)] {
         ::metrics::counter!(metrics::SWEPT, "outcome" => outcome).increment(books);
     }
     #[allow(clippy::cast_precision_loss, reason = "there are far fewer streams than 2^52")]
     ::metrics::gauge!(metrics::SWEEP_WAITING).set(swept.waiting_for.len() as f64);
-    if swept.stalled > 0 || swept.resumed > 0 {
-        info!(stalled = swept.stalled, resumed = swept.resumed, "swept");
-    }
 }
 
 #[cfg(test)]

@@ -1651,7 +1651,8 @@ create table bindery.pipelines (
   constraint pipelines_pkey primary key (name, version),
   constraint name_is_lower_snake_case check (name ~ '^[a-z][a-z0-9_]{0,62}$'),
   constraint version_counts_from_one check (version >= 1)
-);
+-- A machine of up to 8 KB stays in its row: each change of a book reads it.
+) with (toast_tuple_target = 8160);
 
 -- Every report reads the machine: uncompressed it is read without unpacking.
 alter table bindery.pipelines alter column machine set storage external;
@@ -1714,6 +1715,8 @@ create index book_status_pipeline on bindery.book_status (pipeline, pipeline_ver
 create index book_status_created on bindery.book_status (created_at desc);
 -- For sweep: the books at work, and those to be resumed. Neither holds what a report changes, so reports stay heap-only.
 create index book_status_at_work on bindery.book_status (book_id) where completed_at is null and status not in ('FAILED', 'CANCELLED');
+-- For lists with failed books first. By error and not by status, which every transition changes: this one is touched by failures only.
+create index book_status_failed on bindery.book_status (created_at desc) where error is not null;
 create index book_status_to_resume on bindery.book_status (resume_at) where resume_at is not null;
 
 alter table bindery.book_status enable row level security;
@@ -1861,7 +1864,7 @@ comment on column bindery.outbox.payload is 'The message.';
 comment on column bindery.outbox.created_at is 'When it was written.';
 
 -- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves only with the events it covers, in one transaction; epoch and caught_up_at only grow; one holder at a time.
+-- Invariants: position moves with the events it covers, in one transaction, or by note_stream where the stream is not what it was; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -1876,9 +1879,15 @@ create table bindery.relay_cursors (
   applied_at timestamptz,
   created_at timestamptz not null default bindery_internal.now(),
   caught_up_at timestamptz,
+  losses bigint not null default 0,
+  lost bigint not null default 0,
+  last_loss text,
+  lost_at timestamptz,
+  entries_ahead bigint,
   constraint relay_cursors_pkey primary key (stream),
   constraint stream_has_a_name check (length(stream) between 1 and 512),
-  constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$')
+  constraint position_is_a_stream_id check (position ~ '^[0-9]{1,20}-[0-9]{1,20}$'),
+  constraint loss_is_known check (last_loss in ('trimmed', 'deleted', 'recreated', 'rewound'))
 ) with (fillfactor = 50);
 
 alter table bindery.relay_cursors enable row level security;
@@ -1898,6 +1907,13 @@ comment on column bindery.relay_cursors.created_at is 'When the stream was first
 comment on column bindery.relay_cursors.caught_up_at is
   'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
 seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
+comment on column bindery.relay_cursors.losses is 'How often the relay found the stream not to be what it had been: entries gone unread, or another stream in its place.';
+comment on column bindery.relay_cursors.lost is 'Entries that were gone before they were read, as far as they could be counted.';
+comment on column bindery.relay_cursors.last_loss is
+  'What was found last: trimmed (entries gone unread), deleted, recreated (another stream of that name) or rewound (a stream that ends before the position).';
+comment on column bindery.relay_cursors.lost_at is 'When that was found.';
+comment on column bindery.relay_cursors.entries_ahead is
+  'How many entries Redis had counted at the position (entries-added) beyond applied, stale and dead; by it the relay sees what goes missing. Null: not known yet.';
 
 -- forgotten_streams: streams that were forgotten, each with its last epoch. One that is acquired again goes on above it.
 -- Invariant: a relay that slept through all of that does not find its own epoch in force again.
@@ -1913,6 +1929,25 @@ alter table bindery_internal.forgotten_streams enable row level security;
 comment on table bindery_internal.forgotten_streams is 'Streams that bindery.forget_stream deleted and nobody has acquired since.';
 comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
 comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';
+
+-- relays: which relays live, and which streams each would read, so that they can share them out.
+-- Invariants: a relay that has not announced itself within its ttl counts no more; handing_over is one of its streams, or null.
+-- Locks: the whole table, by announce_relay, before everything else; no row of relay_cursors is locked besides.
+create table bindery_internal.relays (
+  holder text not null,
+  streams text[] not null,
+  handing_over text,
+  expires_at timestamptz not null,
+  constraint relays_pkey primary key (holder)
+);
+
+alter table bindery_internal.relays enable row level security;
+
+comment on table bindery_internal.relays is 'Relays that live, as bindery.announce_relay was told.';
+comment on column bindery_internal.relays.holder is 'The name by which it acquires streams.';
+comment on column bindery_internal.relays.streams is 'The streams that it would read.';
+comment on column bindery_internal.relays.handing_over is 'The stream that it was last told to give up; null: none.';
+comment on column bindery_internal.relays.expires_at is 'When it counts no more, by this database''s clock.';
 
 -- dead_letters: events that could not take effect, each with its reason.
 -- Invariants: written in the transaction that moves the position past the event, so none is lost or listed twice.
@@ -2029,6 +2064,27 @@ comment on column bindery_internal.pace_refresh.only_row is 'Always true: there 
 comment on column bindery_internal.pace_refresh.through_event is 'The newest event of book_events that was read.';
 comment on column bindery_internal.pace_refresh.refreshed_at is 'When; null: never.';
 
+-- settings: one row, what an operator may switch. Here since a setting of the server's, such as bindery.broadcast, can be stored by
+-- superusers only (ALTER DATABASE … SET), and hosted projects have none. Invariants: there is one row; read by definer functions.
+-- Locks: none.
+create table bindery.settings (
+  only_row boolean not null default true,
+  broadcast boolean not null default true,
+  constraint settings_pkey primary key (only_row),
+  constraint there_is_one_row check (only_row)
+);
+
+insert into bindery.settings default values;
+
+alter table bindery.settings enable row level security;
+
+comment on table bindery.settings is
+  'One row: what an operator may switch.
+UPDATE it as service_role; it holds from the next transaction on.';
+comment on column bindery.settings.only_row is 'Always true: there is one row.';
+comment on column bindery.settings.broadcast is
+  'Whether changed books are broadcast by Supabase Realtime; the setting bindery.broadcast, on or off, says otherwise for a session.';
+
 -- The compiled machine of a pipeline's version: what every rule asks.
 -- Invariant: readers get it without a right to read the table; a version never changes, so the answer is the same for good.
 -- Locks: reads only.
@@ -2110,13 +2166,16 @@ begin
 end
 $$;
 
+create or replace view bindery_internal.last_attempts as
+select e.book_id, e.stage, max(e.attempt) as attempt from bindery.book_events e group by e.book_id, e.stage;
+
 create or replace function bindery_internal.last_attempt(book_id uuid, stage text) returns integer
 language plpgsql stable parallel safe security definer
 set search_path = ''
 as $$
 begin
   return coalesce(
-    (select max(e.attempt) from bindery.book_events e where e.book_id = last_attempt.book_id and e.stage = last_attempt.stage), 0);
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = last_attempt.book_id and a.stage = last_attempt.stage), 0);
 end
 $$;
 
@@ -2145,6 +2204,11 @@ end
 $$;
 
 comment on function bindery_internal.state_of(jsonb, text) is 'A state of a compiled machine by its name; null where it has none such.';
+comment on view bindery_internal.last_attempts is
+  'The highest attempt that each book has had at each stage, as far as its history goes back; ask it for one book and stage.';
+comment on column bindery_internal.last_attempts.book_id is 'The book.';
+comment on column bindery_internal.last_attempts.stage is 'The stage.';
+comment on column bindery_internal.last_attempts.attempt is 'The highest attempt there, from 1.';
 comment on function bindery_internal.last_attempt(uuid, text) is
   'The highest attempt a book has had at a stage, as far as its history goes back; 0: it was never there.';
 comment on function bindery_internal.attempts_left(jsonb, integer) is 'Whether an attempt at a state is not yet its last by max_attempts.';
@@ -2216,7 +2280,6 @@ begin
   new.error := null;
   new.attempt := 1;
   new.revision := 1;
-  new.metadata := coalesce(new.metadata, '{}');
   new.heartbeat_at := moment;
   new.stage_started_at := moment;
   new.resume_at := null;
@@ -2411,7 +2474,7 @@ language plpgsql stable parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
+  return coalesce(current_setting('bindery.changing', true), '') = is_rewinding.book_id || ' rewinding';
 end
 $$;
 
@@ -2420,17 +2483,39 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
-  final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
+  -- What do_transition says of the change it makes: it has looked at the texts, and whether it is a rewind.
+  change constant text := coalesce(current_setting('bindery.changing', true), '');
+  by_call constant boolean := starts_with(change, old.book_id::text);
+  rewinding constant boolean := change like '% rewinding' and bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
+  machine jsonb;
+  final text;
+  attempts integer;
+  has_rows boolean;
+  median_seconds double precision;
+  later_seconds double precision;
+  refusal jsonb;
   summary jsonb;
 begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
+  elsif not by_call then
+    perform bindery_internal.refuse_texts(new);
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding, machine));
+  -- All that is looked up, in one statement. The halted stay in their stage, and no state is named like them.
+  select p.machine, p.machine #>> '{states,-1,name}', t.median_seconds, t.later_seconds,
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = old.book_id and a.stage = new.status),
+    exists (select from bindery.book_progress g where g.book_id = old.book_id and g.stage = new.status)
+  into machine, final, median_seconds, later_seconds, attempts, has_rows
+  from bindery.pipelines p
+  left join bindery_internal.stage_pace t on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
+  where p.name = old.pipeline and p.version = old.pipeline_version;
+
+  refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -2444,7 +2529,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
+  if new.message is not distinct from old.message and not by_call then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -2465,18 +2550,18 @@ begin
   else
     new.current_stage := new.status;
     -- Who comes back to a stage goes on counting: words from the visit before are stale then, not about this one.
-    new.attempt := case when resuming then old.attempt else bindery_internal.last_attempt(new.book_id, new.status) end + 1;
+    new.attempt := case when resuming then old.attempt else coalesce(attempts, 0) end + 1;
     new.stage_started_at := moment;
   end if;
-  summary := bindery_core.summarize(machine, new.status, new.current_stage,
-    bindery_internal.substep_rows(new.book_id, new.current_stage, case when new.status <> final then resuming end));
+  summary := bindery_core.summarize(machine, new.status, new.current_stage, case
+    when new.status = final then bindery_internal.substep_rows(new.book_id, new.current_stage)
+    when has_rows then bindery_internal.substep_rows(new.book_id, new.current_stage, resuming)
+    else '[]' end);
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
-  new.estimated_completion_at := case when new.status <> final then (
-    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
-    from bindery_internal.stage_pace p
-    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
+  new.estimated_completion_at := case when new.status <> final and median_seconds is not null
+    then bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, median_seconds, later_seconds) end;
   return new;
 end
 $$;
@@ -2523,49 +2608,68 @@ for each row when (
 execute function bindery_internal.guard_columns();
 
 create or replace function bindery_internal.touch() returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  new.revision := old.revision + 1;
-  new.updated_at := bindery_internal.now();
+  if (old.title, old.message, old.error, old.metadata) is distinct from (new.title, new.message, new.error, new.metadata) then
+    perform bindery_internal.refuse_texts(new);
+  end if;
+  if old.revision = new.revision
+    and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
+      is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at)
+  then
+    new.revision := old.revision + 1;
+    new.updated_at := bindery_internal.now();
+  end if;
   return new;
 end
 $$;
 
-create or replace trigger touch before update of
-  owner_id, title, message, error, metadata, resume_at, estimated_completion_at
-on bindery.book_status
-for each row when (
-  old.status = new.status and old.revision = new.revision
-  and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
-    is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at))
+-- A condition is read anew by each statement, which costs more the longer it is: a transition, which names message and error, reads
+-- a short one, and a roll-up, which touches many rows, one of its own that spares it the call.
+create or replace trigger touch before update of owner_id, title, message, error, metadata, resume_at on bindery.book_status
+for each row when (old.status = new.status) execute function bindery_internal.touch();
+
+create or replace trigger touch_estimate before update of estimated_completion_at on bindery.book_status
+for each row when (old.status = new.status and old.revision = new.revision
+  and old.estimated_completion_at is distinct from new.estimated_completion_at)
 execute function bindery_internal.touch();
 
 comment on function bindery_internal.guard_columns() is
   'Refuses to have columns set by hand that only follow from others (PT422 column_is_derived).';
 comment on function bindery_internal.touch() is
-  'Counts a change by hand of title, owner, message or metadata as a revision.';
+  'Counts a change by hand of title, owner, message, error, metadata or a time as a revision; refuses texts that calls refuse (PT422 bad_input).';
 
--- guard_texts: BEFORE INSERT, and BEFORE UPDATE where somebody's own statement sets title, message, error or metadata.
+-- guard_texts: BEFORE INSERT, and asked by guard_transition and touch where somebody's own UPDATE sets title, message, error or metadata.
 -- Invariants: a plain INSERT or UPDATE is refused what a call is refused, with the same error (041, 042); the constraints of the
 -- table stand behind it. Locks: the row being written.
+create or replace function bindery_internal.refuse_texts(book bindery.book_status) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(book.metadata) is distinct from 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.'));
+  elsif jsonb_typeof(book.error) <> 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.'));
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('status', book.status, 63),
+    bindery_internal.refused_text('title', book.title, 1024),
+    bindery_internal.refused_text('message', book.message, 8192),
+    bindery_internal.refused_json('error', book.error),
+    bindery_internal.refused_json('metadata', book.metadata)));
+end
+$$;
+
 create or replace function bindery_internal.guard_texts() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  if coalesce(jsonb_typeof(new.metadata), case tg_op when 'INSERT' then 'object' end) is distinct from 'object' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.'));
-  elsif jsonb_typeof(new.error) <> 'object' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.'));
-  end if;
-  perform bindery_internal.raise_error(coalesce(
-    bindery_internal.refused_text('status', new.status, 63),
-    bindery_internal.refused_text('title', new.title, 1024),
-    bindery_internal.refused_text('message', new.message, 8192),
-    bindery_internal.refused_json('error', new.error),
-    bindery_internal.refused_json('metadata', new.metadata)));
+  new.metadata := coalesce(new.metadata, '{}');
+  perform bindery_internal.refuse_texts(new);
   return new;
 end
 $$;
@@ -2573,15 +2677,9 @@ $$;
 create or replace trigger guard_texts_of_new before insert on bindery.book_status
 for each row execute function bindery_internal.guard_texts();
 
--- do_transition has looked at its arguments, and says so by bindery.message_is_new.
-create or replace trigger guard_texts before update of status, title, message, error, metadata on bindery.book_status
-for each row when (
-  coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text
-  and (old.status, old.title, old.message, old.error, old.metadata) is distinct from (new.status, new.title, new.message, new.error, new.metadata))
-execute function bindery_internal.guard_texts();
-
-comment on function bindery_internal.guard_texts() is
-  'Refuses by a plain INSERT or UPDATE the texts and JSON that calls refuse (PT422 bad_input).';
+comment on function bindery_internal.refuse_texts(bindery.book_status) is
+  'Raises for a row the texts and JSON that calls refuse (PT422 bad_input).';
+comment on function bindery_internal.guard_texts() is 'Refuses by a plain INSERT the texts and JSON that calls refuse (PT422 bad_input).';
 
 -- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
 -- Invariants: history, outbox and the restarted progress rows stand in the change's transaction, under its revision.
@@ -2592,8 +2690,10 @@ set search_path = ''
 as $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding(new.book_id);
+  rewinding constant boolean := coalesce(current_setting('bindery.changing', true), '') like '% rewinding'
+    and bindery_internal.is_rewinding(new.book_id);
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
+  payload jsonb;
 begin
   -- Where there is nothing to start over, not even the statement's own triggers run.
   if tg_op = 'UPDATE' and new.status = new.current_stage
@@ -2607,19 +2707,22 @@ begin
     where g.book_id = new.book_id and g.stage = new.current_stage and not bindery_internal.kept(resuming, g);
   end if;
 
-  insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
-  values (new.book_id, new.revision,
-    case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
-         when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
-    from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
-    case when new.status = 'FAILED' then new.error end, new.updated_at);
-
+  payload := jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
+    'stage', new.current_stage, 'attempt', new.attempt);
+  if resuming or rewinding then
+    payload := payload || jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id));
+  end if;
+  with event as (
+    insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
+    values (new.book_id, new.revision,
+      case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
+           when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
+      from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
+      case when new.status = 'FAILED' then new.error end, new.updated_at)
+  )
   insert into bindery.outbox (book_id, revision, kind, payload, created_at)
   values (new.book_id, new.revision, case when resuming or rewinding then 'resume' else 'transition' end,
-    jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
-      'stage', new.current_stage, 'attempt', new.attempt)
-    || case when resuming or rewinding then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
-    new.updated_at);
+    payload, new.updated_at);
   return null;
 end
 $$;
@@ -2677,24 +2780,26 @@ begin
   order by b.book_id for no key update;
 
   with summed as materialized (
-    select b.book_id, bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(
-        jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
-          'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) filter (where g.substep is not null), '[]')) as summary
-    from bindery.book_status b
+    select b.book_id, b.overall_progress, b.stage_progress, t.median_seconds, t.later_seconds,
+      bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(g.substeps, '[]')) as summary
+    from (select distinct c.book_id from changed c) c
+    join bindery.book_status b on b.book_id = c.book_id and b.status = b.current_stage
     join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
-    left join bindery.book_progress g on g.book_id = b.book_id and g.stage = b.current_stage
-    where b.book_id in (select c.book_id from changed c) and b.status = b.current_stage
-    group by b.book_id, p.name, p.version
+    left join bindery_internal.stage_pace t
+      on t.pipeline = b.pipeline and t.pipeline_version = b.pipeline_version and t.stage = b.current_stage
+    -- Book by book: a sort of all rows would carry the machine along, and spill onto the disk.
+    cross join lateral (
+      select jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
+        'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) as substeps
+      from bindery.book_progress g where g.book_id = b.book_id and g.stage = b.current_stage) g
   ), valued as (
     -- A substep that nobody declared makes the stage longer when it is first heard of; the percentage waits then, it does not
     -- go back. Only a plan, a deletion, or entering a stage (guard_transition) works it out anew.
     select s.book_id,
-      greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
-      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
-      s.summary -> 'substeps' as substeps, p.median_seconds, p.later_seconds
-    from summed s join bindery.book_status b using (book_id)
-    left join bindery_internal.stage_pace p
-      on p.pipeline = b.pipeline and p.pipeline_version = b.pipeline_version and p.stage = b.current_stage
+      greatest((s.summary ->> 'overall')::double precision, case when not anew then s.overall_progress end) as overall,
+      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then s.stage_progress end) as stage_progress,
+      s.summary -> 'substeps' as substeps, s.median_seconds, s.later_seconds
+    from summed s
   )
   update bindery.book_status b
   set overall_progress = v.overall,
@@ -2809,6 +2914,16 @@ begin
 end
 $$;
 
+create or replace function bindery_internal.broadcasts() returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select case current_setting('bindery.broadcast', true) when 'off' then false when 'on' then true
+    else coalesce((select s.broadcast from bindery.settings s), true) end;
+$$;
+
+comment on function bindery_internal.broadcasts() is
+  'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as bindery.settings does.';
 comment on function bindery_internal.broadcast_payload(bindery.book_status) is
   'A book''s row as JSON, below 32 KiB: what is too large is left out, and named in left_out, with partial true.';
 comment on function bindery_internal.broadcast(uuid[]) is
@@ -2818,25 +2933,29 @@ comment on function bindery_internal.broadcast_messages(uuid[]) is
 
 -- announce: tells the world which books changed: by Supabase Realtime's broadcast where that is there, else by NOTIFY.
 -- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the change; a batch of events is
--- announced once a book, at its end (apply_events). Locks: none of ours; waits at most 100 ms for somebody else's.
-create or replace function bindery_internal.announce_books(book_ids uuid[]) returns void
+-- announced once a book, at its end (apply_events), and a change of status by whoever makes it (do_transition). Locks: none of ours; waits at most 100 ms for somebody else's.
+create or replace function bindery_internal.announce_books(book_ids uuid[], revisions bigint[]) returns void
 language plpgsql security definer
 set search_path = ''
--- Found by index and planned once, however small the tables were when that was.
-set enable_seqscan = off
-set plan_cache_mode = force_generic_plan
 as $$
+declare
+  nothing text;
 begin
+  if book_ids is null then
+    return;
+  end if;
   -- The schema first: it is the quicker look-up, and on plain Postgres the only one. Whoever may not look into it is as without it;
   -- to_regprocedure would raise.
   if has_schema_privilege(to_regnamespace('realtime'), 'usage') and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-    if coalesce(current_setting('bindery.broadcast', true), '') <> 'off' then
+    if bindery_internal.broadcasts() then
       perform bindery_internal.broadcast(book_ids);
     end if;
   else
     -- Not both: NOTIFY makes the commits of a whole cluster queue up behind each other.
-    perform pg_notify('bindery', json_build_object('book_id', b.book_id, 'revision', b.revision)::text)
-    from bindery.book_status b where b.book_id = any (book_ids) order by b.book_id;
+    for i in 1 .. cardinality(book_ids) loop
+      -- An assignment, which costs a single book less than a query.
+      nothing := pg_notify('bindery', json_build_object('book_id', book_ids[i], 'revision', revisions[i])::text);
+    end loop;
   end if;
 end
 $$;
@@ -2844,23 +2963,25 @@ $$;
 create or replace function bindery_internal.announce() returns trigger
 language plpgsql security definer
 set search_path = ''
--- Transition tables have no index and no statistics: a nested loop over a batch of 1,000 books looks at a million pairs.
-set enable_nestloop = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
   changed uuid[];
+  revisions bigint[];
 begin
-  if coalesce(current_setting('bindery.batching', true), '') = 'yes' then
+  -- do_transition's UPDATE, too, is of one book that is known, and announced, without these tables; but not what others' triggers do
+  -- in the midst of it.
+  if coalesce(current_setting('bindery.batching', true), '') = 'yes'
+    or (pg_trigger_depth() = 1 and coalesce(current_setting('bindery.changing', true), '') <> '')
+  then
     return null;
   elsif tg_op = 'INSERT' then
-    changed := array(select n.book_id from new_books n);
+    select array_agg(n.book_id), array_agg(n.revision) into changed, revisions from new_books n;
   else
-    changed := array(select n.book_id from new_books n join old_books o using (book_id) where n.revision <> o.revision);
+    -- No join: transition tables have no index and no statistics, and a nested loop over 1,000 books looks at a million pairs.
+    select array_agg(c.book_id), array_agg(c.revision) into changed, revisions
+    from (select n.book_id, n.revision from new_books n except select o.book_id, o.revision from old_books o) as c;
   end if;
-  if changed <> '{}' then
-    perform bindery_internal.announce_books(changed);
-  end if;
+  perform bindery_internal.announce_books(changed, revisions);
   return null;
 end
 $$;
@@ -2871,8 +2992,8 @@ referencing new table as new_books for each statement execute function bindery_i
 create or replace trigger announce_change after update on bindery.book_status
 referencing old table as old_books new table as new_books for each statement execute function bindery_internal.announce();
 
-comment on function bindery_internal.announce_books(uuid[]) is
-  'Tells listeners that these books changed: broadcasts where realtime.send is there and bindery.broadcast is not off, else NOTIFY bindery.';
+comment on function bindery_internal.announce_books(uuid[], bigint[]) is
+  'Tells listeners that these books have these revisions: broadcasts where realtime.send is there and not switched off, else NOTIFY bindery.';
 comment on function bindery_internal.announce() is 'Announces the books a statement changed, unless a batch does so at its end.';
 
 -- judge: what becomes of a word about a book as a whole, from a service in this stage and attempt (null: the current ones).
@@ -2950,7 +3071,7 @@ $$;
 comment on function bindery_internal.do_register(uuid, uuid, text, text, jsonb) is
   'Puts a book at the start of a pipeline. Null: it stands as asked; else the error.';
 
--- do_transition: one change of status, asked of the kernel before the row is touched.
+-- do_transition: one change of status. bindery.changing says to the triggers whose, for as long as the UPDATE lives.
 -- Invariants: returns null when done, {"stale": true} for a word from an earlier attempt, else the error; changes nothing then.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_transition(
@@ -2965,8 +3086,8 @@ as $$
 declare
   book bindery.book_status;
   refusal jsonb;
-  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
-  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
+  revision bigint;
+  outer_change constant text := coalesce(current_setting('bindery.changing', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -2976,42 +3097,50 @@ begin
     return bindery_internal.refused_attempt();
   end if;
   refusal := coalesce(
-    bindery_internal.refused_text('to_status', do_transition.to_status, 63),
-    bindery_internal.refused_text('message', do_transition.message, 8192),
-    bindery_internal.refused_json('error', do_transition.error));
+    -- A plain name has nothing to be refused; looking first is quicker.
+    case when do_transition.to_status !~ '^[A-Z_]{1,63}$' then bindery_internal.refused_text('to_status', do_transition.to_status, 63) end,
+    case when do_transition.message is not null then bindery_internal.refused_text('message', do_transition.message, 8192) end,
+    case when do_transition.error is not null then bindery_internal.refused_json('error', do_transition.error) end);
   if refusal is not null then
     return refusal;
   end if;
 
-  select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
-  if not found then
-    return bindery_internal.unknown_book(do_transition.book_id);
-  elsif book.revision <> do_transition.expected_revision then
-    return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
-  elsif do_transition.attempt < book.attempt then
-    return '{"stale": true}';
-  elsif do_transition.attempt > book.attempt then
-    return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
-  end if;
-
-  -- Who raises the error anyway may leave it to guard_transition to raise the very same: asked once is quicker. It does not
-  -- hear of a status that stays.
-  if do_transition.asking_first or do_transition.to_status = book.status then
+  if do_transition.asking_first then
+    select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
+    if not found then
+      return bindery_internal.unknown_book(do_transition.book_id);
+    elsif book.revision <> do_transition.expected_revision then
+      return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
+    elsif do_transition.attempt < book.attempt then
+      return '{"stale": true}';
+    elsif do_transition.attempt > book.attempt then
+      return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
+    end if;
     refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding,
       bindery_internal.machine(book.pipeline, book.pipeline_version));
     if refusal is not null then
       return refusal;
     end if;
   end if;
-  -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', book.book_id::text, true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
+
+  perform set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
-  where b.book_id = do_transition.book_id;
-  -- A trigger of somebody's may have called us in the midst of another book's change.
-  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
-  return null;
+  where b.book_id = do_transition.book_id and b.status <> do_transition.to_status
+    and b.revision = coalesce(do_transition.expected_revision, b.revision)
+    and b.attempt = coalesce(do_transition.attempt, b.attempt)
+  returning b.revision into revision;
+  if not found then
+    -- Untouched, and not asked before: the same again says why.
+    refusal := bindery_internal.do_transition(do_transition.book_id, do_transition.to_status, do_transition.message,
+      do_transition.expected_revision, do_transition.attempt, do_transition.error, do_transition.rewinding);
+  end if;
+  -- A trigger of somebody's may have called us in the midst of another book's change; and a plain UPDATE after this one is no call.
+  perform set_config('bindery.changing', outer_change, true);
+  if revision is not null and pg_trigger_depth() = 0 and coalesce(current_setting('bindery.batching', true), '') <> 'yes' then
+    perform bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
+  end if;
+  return refusal;
 end
 $$;
 
@@ -3579,9 +3708,9 @@ begin
   end loop;
 
   perform set_config('bindery.batching', '', true);
-  perform bindery_internal.announce_books(array(
-    select b.book_id from bindery.book_status b
-    where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint));
+  perform bindery_internal.announce_books(array_agg(b.book_id), array_agg(b.revision))
+  from bindery.book_status b
+  where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint;
 
   update bindery.relay_cursors c
   set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,
@@ -3602,7 +3731,7 @@ comment on function bindery_internal.fenced(text, bigint) is
 -- holder is not taken; caught_up_at never goes back, nor past the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
+returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -3649,7 +3778,7 @@ begin
   update bindery.relay_cursors c
   set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = length_of, lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
-  returning c.epoch, c.position, c.lease_expires_at;
+  returning c.epoch, c.position, c.lease_expires_at, c.applied + c.stale + c.dead + c.entries_ahead;
 end
 $$;
 
@@ -3726,6 +3855,117 @@ comment on function bindery_internal.acquire_stream(text, text, interval) is 'Se
 comment on function bindery_internal.renew_stream(text, bigint, timestamptz) is 'See bindery.renew_stream.';
 comment on function bindery_internal.release_stream(text, bigint) is 'See bindery.release_stream.';
 comment on function bindery_internal.forget_stream(text) is 'See bindery.forget_stream.';
+
+-- announce_relay: a relay says that it lives, and hears which streams are better read by another.
+-- Invariants: a stream is given up only for a living relay that would read it and has two fewer, one at a time over all relays that
+-- share streams; so the numbers come to differ by one at most, and then nothing moves. It is advice: safety is the epochs' alone.
+-- Locks: relays, whole, so that two relays are advised one after the other.
+create or replace function bindery_internal.announce_relay(
+  holder text, streams text[], ttl interval, out relays integer, out give_up text, out leave text[]
+)
+language plpgsql security definer
+set search_path = ''
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  moment timestamptz;
+begin
+  if announce_relay.holder is null or length(announce_relay.holder) not between 1 and 512 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('holder', 'is not a name of 1 to 512 characters', 'Give a name that no other relay has.'));
+  elsif announce_relay.streams is null or cardinality(announce_relay.streams) > 1000 or array_ndims(announce_relay.streams) > 1
+    or exists (select from unnest(announce_relay.streams) s(name) where s.name is null or length(s.name) not between 1 and 512) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('streams', 'is not a list of up to 1000 names of 1 to 512 characters', 'Give the keys of the Redis streams; an empty list says goodbye.'));
+  elsif announce_relay.ttl is null or announce_relay.ttl not between '100 milliseconds' and '1 hour' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('ttl', 'is not between 100 milliseconds and 1 hour', 'Give the interval of the leases, such as 10 seconds.'));
+  end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_text('holder', announce_relay.holder, 512));
+  perform bindery_internal.raise_error(bindery_internal.refused_text('streams', s.name, 512)) from unnest(announce_relay.streams) s(name);
+
+  lock table bindery_internal.relays in share row exclusive mode;
+  moment := bindery_internal.now();
+  delete from bindery_internal.relays r where r.expires_at <= moment or (r.holder = announce_relay.holder and announce_relay.streams = '{}');
+  if announce_relay.streams <> '{}' then
+    insert into bindery_internal.relays (holder, streams, expires_at)
+    values (announce_relay.holder, announce_relay.streams, moment + make_interval(secs => extract(epoch from announce_relay.ttl)::double precision))
+    on conflict (holder) do update set streams = excluded.streams, expires_at = excluded.expires_at;
+  end if;
+  -- What was handed over has been given up, or taken by another.
+  update bindery_internal.relays r set handing_over = null
+  where r.handing_over is not null and not exists (
+    select from bindery.relay_cursors c where c.stream = r.handing_over and c.holder = r.holder and c.lease_expires_at > moment);
+  select count(*)::integer into relays from bindery_internal.relays r where r.streams && announce_relay.streams;
+
+  with held as (
+    select c.stream, c.holder from bindery.relay_cursors c where c.holder is not null and c.lease_expires_at > moment
+  ), others as (
+    select r.streams, (select count(*) from held h where h.holder = r.holder) as has
+    from bindery_internal.relays r where r.holder <> announce_relay.holder
+  ), me as (
+    select count(*) as has from held h where h.holder = announce_relay.holder
+  )
+  select
+    -- Free, and somebody else who would read it has fewer.
+    array(select distinct s.name from unnest(announce_relay.streams) s(name)
+      where not exists (select from held h where h.stream = s.name)
+        and exists (select from others o where s.name = any (o.streams) and o.has < me.has) order by 1),
+    (select h.stream from held h join others o on h.stream = any (o.streams)
+      where h.holder = announce_relay.holder and h.stream = any (announce_relay.streams) and o.has + 2 <= me.has
+      order by o.has, h.stream limit 1)
+  into leave, give_up
+  from me;
+
+  -- One at a time: as long as one is on its way to another relay, the numbers are not what they will be.
+  if give_up is not null and (
+    exists (select from bindery_internal.relays r where r.handing_over is not null and r.holder <> announce_relay.holder and r.streams && announce_relay.streams)
+    or exists (select from unnest(announce_relay.streams) s(name)
+      where not exists (select from bindery.relay_cursors c where c.stream = s.name and c.holder is not null and c.lease_expires_at > moment))) then
+    give_up := null;
+  end if;
+  if give_up is not null then
+    update bindery_internal.relays r set handing_over = announce_relay.give_up where r.holder = announce_relay.holder;
+  end if;
+end
+$$;
+
+comment on function bindery_internal.announce_relay(text, text[], interval) is 'See bindery.announce_relay.';
+
+-- note_stream: what the relay found its stream in Redis to be, and where it goes on when that is not what it was.
+-- Invariants: only the newest epoch notes anything; the counts of events never change here.
+-- Locks: the stream's row in relay_cursors.
+create or replace function bindery_internal.note_stream(
+  stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text
+) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', note_stream.stream, 512));
+  if note_stream.loss not in ('trimmed', 'deleted', 'recreated', 'rewound') then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('loss', 'is none', 'Give trimmed, deleted, recreated or rewound, or leave it out.'));
+  elsif (note_stream.lost between 0 and 1000000000000000) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('lost', 'is no number of entries', 'Give how many are known to be lost, or 0.'));
+  elsif (note_stream.entries between 0 and 1000000000000000000) is false then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('entries', 'is no number of entries', 'Give what XINFO STREAM says of entries-added, less what comes after the position.'));
+  elsif note_stream.position is not null and bindery_internal.is_position(note_stream.position) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give an entry''s id, such as 1700000000000-0, or 0-0.'));
+  end if;
+  update bindery.relay_cursors c
+  set entries_ahead = note_stream.entries - c.applied - c.stale - c.dead,
+      position = coalesce(note_stream.position, c.position),
+      losses = c.losses + case when note_stream.loss is null then 0 else 1 end,
+      lost = c.lost + note_stream.lost,
+      last_loss = coalesce(note_stream.loss, c.last_loss),
+      lost_at = case when note_stream.loss is null then c.lost_at else bindery_internal.now() end
+  where c.stream = note_stream.stream and c.epoch = note_stream.epoch and c.holder is not null;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.fenced(note_stream.stream, note_stream.epoch));
+  end if;
+end
+$$;
+
+comment on function bindery_internal.note_stream(text, bigint, bigint, text, bigint, text) is 'See bindery.note_stream.';
 
 -- define_pipeline: stores the next version of a pipeline, compiled.
 -- Invariants: a definition with a fault is refused with all its faults; the same definition again is the version it was.
@@ -3804,10 +4044,14 @@ language plpgsql
 set search_path = ''
 as $$
 #variable_conflict use_column
-begin
-  perform bindery_internal.raise_error(bindery_internal.do_transition(
+declare
+  refusal constant jsonb := bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt, asking_first => false));
+    transition_book.attempt, asking_first => false);
+begin
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
@@ -4152,11 +4396,11 @@ An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a
 -- Invariants: SECURITY INVOKER over definers in bindery_internal, since the relay has no right to any table.
 -- Locks: relay_cursors first, then books in order of book_id.
 create or replace function bindery.acquire_stream(stream text, holder text, ttl interval default '10 seconds')
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz)
+returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
 language sql volatile
 set search_path = ''
 as $$
-  select a.epoch, a.position, a.lease_expires_at from bindery_internal.acquire_stream(stream, holder, ttl) a;
+  select a.epoch, a.position, a.lease_expires_at, a.entries from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
 create or replace function bindery.renew_stream(stream text, epoch bigint, caught_up_at timestamptz default null) returns timestamptz
@@ -4164,6 +4408,15 @@ language sql volatile
 set search_path = ''
 as $$
   select bindery_internal.renew_stream(stream, epoch, caught_up_at);
+$$;
+
+create or replace function bindery.note_stream(
+  stream text, epoch bigint, entries bigint default null, loss text default null, lost bigint default 0, "position" text default null
+) returns void
+language sql volatile
+set search_path = ''
+as $$
+  select bindery_internal.note_stream(stream, epoch, entries, loss, lost, "position");
 $$;
 
 create or replace function bindery.release_stream(stream text, epoch bigint) returns void
@@ -4180,6 +4433,15 @@ as $$
   select bindery_internal.forget_stream(stream);
 $$;
 
+create or replace function bindery.announce_relay(
+  holder text, streams text[], ttl interval default '10 seconds', out relays integer, out give_up text, out leave text[]
+)
+language sql volatile
+set search_path = ''
+as $$
+  select a.relays, a.give_up, a.leave from bindery_internal.announce_relay(holder, streams, ttl) a;
+$$;
+
 create or replace function bindery.apply_events(stream text, epoch bigint, "position" text, events jsonb)
 returns table (applied bigint, stale bigint, dead bigint)
 language sql volatile
@@ -4189,17 +4451,23 @@ as $$
 $$;
 
 comment on function bindery.acquire_stream(text, text, interval) is
-  'Takes the lease on a stream: gives a new epoch, the position applied so far, and when the lease ends unless renewed.
-The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
+  'Takes the lease on a stream: gives a new epoch, and the position applied so far.
+Also when the lease ends unless renewed, and how many entries Redis had counted at the position (null: not known). The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end.
 PT409 fenced where the epoch is not the newest. caught_up_at says that everything that was in the stream at that moment of this database''s clock is applied; kept in relay_cursors where it is later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment whose answer it had before it began a read that found no more than it has applied.';
+comment on function bindery.note_stream(text, bigint, bigint, text, bigint, text) is
+  'Notes what the relay found its stream to be: how many entries Redis had counted at the position, and what is lost.
+Where something is missing: what happened (trimmed, deleted, recreated, rewound) and how many entries are known to be lost. With a position, the stream is read from there on, which may lie before: what comes after it is new. PT409 fenced where the epoch is not the newest, PT422 bad_input.';
 comment on function bindery.release_stream(text, bigint) is
   'Gives the lease up, so that another relay need not wait for its end.
 PT409 fenced where the epoch is not the newest.';
 comment on function bindery.forget_stream(text) is
   'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead letters stay.
 Without it a stream whose relay is gone for good would hold the detection of stalled books up for ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 lease_held while its lease lasts.';
+comment on function bindery.announce_relay(text, text[], interval) is
+  'Says that a relay lives, for as long as ttl, and which streams it would read, so that living relays share them evenly; an empty list says goodbye.
+Gives how many relays share these streams, one that it holds and should release now for another that has fewer (or null), and those that are free and that another with fewer should take. PT422 bad_input.';
 comment on function bindery.apply_events(text, bigint, text, jsonb) is
   'Applies a batch of events and moves the stream''s position, in one transaction; counts what was applied, stale, dead.
 Items are events as docs/events.md has them, with id, count (how many events it stands for) and segment: items of a segment must have distinct keys, segments are applied in order; without a segment each item is one. PT409 fenced or position_passed, PT422 bad_input.';
@@ -4237,6 +4505,67 @@ comment on function bindery.take_outbox(integer) is
 Gives none while another transaction has some taken.';
 comment on function bindery_internal.take_outbox(integer) is
   'See bindery.take_outbox.';
+
+-- outbox_backlog: how many messages wait to be published, and since when.
+-- Invariants: reads only; counts no further than it is told, so that a neglected outbox costs no more to look at.
+-- Locks: none.
+create or replace function bindery_internal.outbox_backlog(max_messages integer, out messages bigint, out oldest_at timestamptz, out age interval)
+language sql stable security definer
+set search_path = ''
+as $$
+  select (select count(*) from (select from bindery.outbox limit least(greatest(outbox_backlog.max_messages, 0), 1000000)) o), f.created_at,
+    greatest(coalesce(bindery_internal.now() - f.created_at, '0'), '0')
+  from (values (0)) as one(row) left join lateral (
+    select o.created_at from bindery.outbox o order by o.id limit 1) f on true;
+$$;
+
+create or replace function bindery.outbox_backlog(max_messages integer default 100000, out messages bigint, out oldest_at timestamptz, out age interval)
+language sql stable
+set search_path = ''
+as $$
+  select b.* from bindery_internal.outbox_backlog(outbox_backlog.max_messages) b;
+$$;
+
+comment on function bindery_internal.outbox_backlog(integer) is 'See bindery.outbox_backlog.';
+comment on function bindery.outbox_backlog(integer) is
+  'How many messages of the outbox wait to be published, counted up to max_messages (at most 1,000,000), and since when the oldest does.';
+
+-- place_of_books: where books stand as a stage sees them; for events that say that work on the stage has begun.
+-- Invariants: reads only; a book that is not there is not among the answers.
+-- Locks: none.
+create or replace function bindery_internal.place_of_books(stage text, book_ids uuid[])
+returns table (book_id uuid, place text)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stage', place_of_books.stage, 63));
+  return query
+  select b.book_id, case
+    when b.status = place_of_books.stage then 'at'
+    when b.status = 'FAILED' and b.current_stage = place_of_books.stage then 'failed'
+    when exists (
+      select from jsonb_array_elements(
+        bindery_internal.state_of(bindery_internal.machine(b.pipeline, b.pipeline_version), b.status) -> 'next') as n(edge)
+      where n.edge ->> 'to' = place_of_books.stage) then 'before'
+    else 'elsewhere' end
+  from bindery.book_status b where b.book_id = any (place_of_books.book_ids);
+end
+$$;
+
+create or replace function bindery.place_of_books(stage text, book_ids uuid[])
+returns table (book_id uuid, place text)
+language sql stable
+set search_path = ''
+as $$
+  select p.* from bindery_internal.place_of_books(place_of_books.stage, place_of_books.book_ids) p;
+$$;
+
+comment on function bindery_internal.place_of_books(text, uuid[]) is 'See bindery.place_of_books.';
+comment on function bindery.place_of_books(text, uuid[]) is
+  'Where books stand as a stage sees them: at it; failed in it; before it, where the next transition may lead there; else elsewhere.
+Unknown books are left out. PT422 bad_input.';
 
 -- prune_events: deletes old history, in small batches that block nobody.
 -- Invariants: each book keeps its newest row, and the one that says how it ended, so that where it stands can always be told from
@@ -4364,6 +4693,46 @@ comment on function bindery_internal.prune_outbox(timestamptz, integer) is 'See 
 comment on function bindery.prune_outbox(timestamptz, integer) is
   'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, unpublished, and gives how many; call it until it gives 0.
 For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
+
+-- dead_letter_reasons: why a stream's newest dead letters are there, counted.
+-- Invariants: reads only; looks at no more than max_letters.
+-- Locks: none.
+create or replace function bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer)
+returns table (reason text, letters bigint, events bigint)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', dead_letter_reasons.stream, 512));
+  if bindery_internal.is_position(dead_letter_reasons.after) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('after', 'is not a stream id', 'Give an entry''s id, such as 1700000000000-0.'));
+  end if;
+  return query
+  select d.reason, count(*), sum(d.count)::bigint
+  from (
+    select c.reason, c.count, c.event_id from bindery.dead_letters c
+    where c.stream = dead_letter_reasons.stream
+    order by c.id desc limit least(greatest(max_letters, 0), 100000)) d
+  -- A letter without an id that is one was handed to apply_events by somebody else than binderyd.
+  where case when bindery_internal.is_position(d.event_id) is true then bindery_internal.is_after(d.event_id, dead_letter_reasons.after) else true end
+  group by d.reason
+  order by 3 desc, 1;
+end
+$$;
+
+create or replace function bindery.dead_letter_reasons(stream text, after text default '0-0', max_letters integer default 10000)
+returns table (reason text, letters bigint, events bigint)
+language sql stable
+set search_path = ''
+as $$
+  select r.* from bindery_internal.dead_letter_reasons(dead_letter_reasons.stream, dead_letter_reasons.after, dead_letter_reasons.max_letters) r;
+$$;
+
+comment on function bindery_internal.dead_letter_reasons(text, text, integer) is 'See bindery.dead_letter_reasons.';
+comment on function bindery.dead_letter_reasons(text, text, integer) is
+  'Why events of a stream went to dead_letters, most frequent first: of the newest max_letters letters (at most 100,000) those whose event comes after an id.
+PT422 bad_input.';
 
 -- replay_dead_letters: dead letters applied once more, by what the relay would do with them today.
 -- Invariants: letter by letter in order of id, so a book's keep their order; each ends deleted (applied or stale) or kept with its
@@ -4616,6 +4985,39 @@ comment on function bindery_internal.refresh_pace() is
   'Reads the visits that ended since the last time, and works out the medians of their pipelines anew: true.
 False where that was done within a minute, or is being done by another. Books take the new pace up at their next change.';
 
+-- drop_dead_letters: deletes dead letters for good, by their ids; an operator's decision, where prune_dead_letters goes by age.
+-- Invariants: only letters that are named go. Locks: skips letters that somebody else is deleting or replaying.
+create or replace function bindery_internal.drop_dead_letters(ids bigint[]) returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  dropped integer;
+begin
+  if coalesce(cardinality(drop_dead_letters.ids), 0) not between 1 and 10000 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('ids', 'are not between 1 and 10,000', 'Name the letters to drop by their ids.'));
+  end if;
+  delete from bindery.dead_letters d
+  where d.id in (select c.id from bindery.dead_letters c where c.id = any (drop_dead_letters.ids) order by c.id for update skip locked);
+  get diagnostics dropped = row_count;
+  return dropped;
+end
+$$;
+
+create or replace function bindery.drop_dead_letters(ids bigint[]) returns integer
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return bindery_internal.drop_dead_letters(drop_dead_letters.ids);
+end
+$$;
+
+comment on function bindery_internal.drop_dead_letters(bigint[]) is 'See bindery.drop_dead_letters.';
+comment on function bindery.drop_dead_letters(bigint[]) is
+  'Deletes these dead letters (1 to 10,000 ids) for good, and gives how many there were.
+PT422 bad_input.';
+
 -- sweep: what nobody else will do: a silent book is FAILED, and a FAILED book whose time has come goes on.
 -- Invariants: one sweep at a time; silence counts only up to where every relay is known to have applied all that was sent; each act
 -- stands in the history with who (sweep) and why. Locks: an advisory lock; then books one by one, skipping those somebody else has.
@@ -4742,8 +5144,14 @@ drop policy if exists service_reads_cursors on bindery.relay_cursors;
 create policy service_reads_cursors on bindery.relay_cursors for select to service_role using (true);
 drop policy if exists service_reads_dead_letters on bindery.dead_letters;
 create policy service_reads_dead_letters on bindery.dead_letters for select to service_role using (true);
+drop policy if exists service_reads_settings on bindery.settings;
+create policy service_reads_settings on bindery.settings for select to service_role using (true);
+drop policy if exists service_updates_settings on bindery.settings;
+create policy service_updates_settings on bindery.settings for update to service_role using (true) with check (true);
 
 -- What only definer functions read: no row for anybody else, said aloud.
+drop policy if exists nobody on bindery_internal.relays;
+create policy nobody on bindery_internal.relays using (false);
 drop policy if exists nobody on bindery_internal.forgotten_streams;
 create policy nobody on bindery_internal.forgotten_streams using (false);
 drop policy if exists nobody on bindery_internal.stage_visits;
@@ -4767,6 +5175,7 @@ grant select on bindery.book_status, bindery.book_progress, bindery.book_events 
 grant select on all tables in schema bindery to service_role;
 grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, metadata) on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata) on bindery.book_status to service_role;
+grant update (broadcast) on bindery.settings to service_role;
 
 -- Reading, and what reading stands on.
 grant execute on function
@@ -4798,9 +5207,14 @@ to service_role;
 grant execute on function
   bindery.acquire_stream(text, text, interval), bindery_internal.acquire_stream(text, text, interval),
   bindery.renew_stream(text, bigint, timestamptz), bindery_internal.renew_stream(text, bigint, timestamptz),
+  bindery.note_stream(text, bigint, bigint, text, bigint, text), bindery_internal.note_stream(text, bigint, bigint, text, bigint, text),
   bindery.release_stream(text, bigint), bindery_internal.release_stream(text, bigint),
+  bindery.announce_relay(text, text[], interval), bindery_internal.announce_relay(text, text[], interval),
   bindery.apply_events(text, bigint, text, jsonb), bindery_internal.apply_events(text, bigint, text, jsonb),
   bindery.take_outbox(integer), bindery_internal.take_outbox(integer),
+  bindery.outbox_backlog(integer), bindery_internal.outbox_backlog(integer),
+  bindery.dead_letter_reasons(text, text, integer), bindery_internal.dead_letter_reasons(text, text, integer),
+  bindery.place_of_books(text, uuid[]), bindery_internal.place_of_books(text, uuid[]),
   bindery.sweep(timestamptz), bindery_internal.sweep(timestamptz)
 to service_role, bindery_relay;
 
@@ -4816,6 +5230,7 @@ grant execute on function
   bindery.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery_internal.replay_dead_letters(text, text, uuid, integer, bigint[]),
   bindery.prune_dead_letters(timestamptz, integer), bindery_internal.prune_dead_letters(timestamptz, integer),
+  bindery.drop_dead_letters(bigint[]), bindery_internal.drop_dead_letters(bigint[]),
   bindery.prune_outbox(timestamptz, integer), bindery_internal.prune_outbox(timestamptz, integer)
 to service_role;
 -- What is refused before a book is looked at.
@@ -4942,5 +5357,5 @@ drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
   (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4837658892674064429'),
-  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '11589991593339419367')
+  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '9214806718401370752')
 on conflict (version) do nothing;

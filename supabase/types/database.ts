@@ -305,10 +305,15 @@ export type Database = {
           caught_up_at: string | null;
           created_at: string;
           dead: number;
+          entries_ahead: number | null;
           epoch: number;
           holder: string | null;
+          last_loss: string | null;
           lease_expires_at: string | null;
           lease_ttl: string;
+          losses: number;
+          lost: number;
+          lost_at: string | null;
           position: string;
           stale: number;
           stream: string;
@@ -320,10 +325,15 @@ export type Database = {
           caught_up_at?: string | null;
           created_at?: string;
           dead?: number;
+          entries_ahead?: number | null;
           epoch?: number;
           holder?: string | null;
+          last_loss?: string | null;
           lease_expires_at?: string | null;
           lease_ttl?: string;
+          losses?: number;
+          lost?: number;
+          lost_at?: string | null;
           position?: string;
           stale?: number;
           stream: string;
@@ -334,13 +344,34 @@ export type Database = {
           caught_up_at?: string | null;
           created_at?: string;
           dead?: number;
+          entries_ahead?: number | null;
           epoch?: number;
           holder?: string | null;
+          last_loss?: string | null;
           lease_expires_at?: string | null;
           lease_ttl?: string;
+          losses?: number;
+          lost?: number;
+          lost_at?: string | null;
           position?: string;
           stale?: number;
           stream?: string;
+        };
+        Relationships: [];
+      };
+      settings: {
+        Row: {
+          broadcast: boolean;
+          only_row: boolean;
+        };
+        ComputedFields: never;
+        Insert: {
+          broadcast?: boolean;
+          only_row?: boolean;
+        };
+        Update: {
+          broadcast?: boolean;
+          only_row?: boolean;
         };
         Relationships: [];
       };
@@ -352,11 +383,13 @@ export type Database = {
       acquire_stream: {
         Args: { holder: string; stream: string; ttl?: string };
         Returns: {
+          entries: number;
           epoch: number;
           lease_expires_at: string;
           position: string;
         }[];
       };
+      announce_relay: { Args: { holder: string; streams: string[]; ttl?: string }; Returns: Record<string, unknown> };
       apply_events: {
         Args: { epoch: number; events: Json; position: string; stream: string };
         Returns: {
@@ -398,7 +431,16 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      dead_letter_reasons: {
+        Args: { after?: string; max_letters?: number; stream: string };
+        Returns: {
+          events: number;
+          letters: number;
+          reason: string;
+        }[];
+      };
       define_pipeline: { Args: { definition: Json; name: string }; Returns: number };
+      drop_dead_letters: { Args: { ids: number[] }; Returns: number };
       fail_book: {
         Args: { attempt?: number; book_id: string; error?: Json; expected_revision?: number; message?: string };
         Returns: {
@@ -469,7 +511,19 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      note_stream: {
+        Args: { entries?: number; epoch: number; loss?: string; lost?: number; position?: string; stream: string };
+        Returns: undefined;
+      };
+      outbox_backlog: { Args: { max_messages?: number }; Returns: Record<string, unknown> };
       pipeline_xstate: { Args: { name: string; version?: number }; Returns: Json };
+      place_of_books: {
+        Args: { book_ids: string[]; stage: string };
+        Returns: {
+          book_id: string;
+          place: string;
+        }[];
+      };
       plan_substeps: {
         Args: { book_id: string; expected_revision?: number; stage: string; substeps: Json };
         Returns: {

@@ -18,17 +18,31 @@ COMMENT ON SCHEMA bindery_internal IS 'What schema bindery stands on: triggers, 
 
 -- Name: acquire_stream(text, text, interval); Type: FUNCTION; Schema: bindery; Owner: -
 
-CREATE FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval DEFAULT '00:00:10'::interval) RETURNS TABLE(epoch bigint, "position" text, lease_expires_at timestamp with time zone)
+CREATE FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval DEFAULT '00:00:10'::interval) RETURNS TABLE(epoch bigint, "position" text, lease_expires_at timestamp with time zone, entries bigint)
     LANGUAGE sql
     SET search_path TO ''
     AS $$
-  select a.epoch, a.position, a.lease_expires_at from bindery_internal.acquire_stream(stream, holder, ttl) a;
+  select a.epoch, a.position, a.lease_expires_at, a.entries from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
 -- Name: FUNCTION acquire_stream(stream text, holder text, ttl interval); Type: COMMENT; Schema: bindery; Owner: -
 
-COMMENT ON FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval) IS 'Takes the lease on a stream: gives a new epoch, the position applied so far, and when the lease ends unless renewed.
-The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
+COMMENT ON FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval) IS 'Takes the lease on a stream: gives a new epoch, and the position applied so far.
+Also when the lease ends unless renewed, and how many entries Redis had counted at the position (null: not known). The present holder may take it again at once. PT409 lease_held while another''s lease lasts, PT422 bad_input.';
+
+-- Name: announce_relay(text, text[], interval); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.announce_relay(holder text, streams text[], ttl interval DEFAULT '00:00:10'::interval, OUT relays integer, OUT give_up text, OUT leave text[]) RETURNS record
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select a.relays, a.give_up, a.leave from bindery_internal.announce_relay(holder, streams, ttl) a;
+$$;
+
+-- Name: FUNCTION announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) IS 'Says that a relay lives, for as long as ttl, and which streams it would read, so that living relays share them evenly; an empty list says goodbye.
+Gives how many relays share these streams, one that it holds and should release now for another that has fewer (or null), and those that are free and that another with fewer should take. PT422 bad_input.';
 
 -- Name: apply_events(text, bigint, text, jsonb); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -196,6 +210,20 @@ $$;
 COMMENT ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_revision bigint) IS 'Stops a book for good, where it is; gives its row.
 PT404 unknown_book, PT409 illegal_transition (it is at its end already) or stale_revision, PT422 bad_input.';
 
+-- Name: dead_letter_reasons(text, text, integer); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.dead_letter_reasons(stream text, after text DEFAULT '0-0'::text, max_letters integer DEFAULT 10000) RETURNS TABLE(reason text, letters bigint, events bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select r.* from bindery_internal.dead_letter_reasons(dead_letter_reasons.stream, dead_letter_reasons.after, dead_letter_reasons.max_letters) r;
+$$;
+
+-- Name: FUNCTION dead_letter_reasons(stream text, after text, max_letters integer); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.dead_letter_reasons(stream text, after text, max_letters integer) IS 'Why events of a stream went to dead_letters, most frequent first: of the newest max_letters letters (at most 100,000) those whose event comes after an id.
+PT422 bad_input.';
+
 -- Name: define_pipeline(text, jsonb); Type: FUNCTION; Schema: bindery; Owner: -
 
 CREATE FUNCTION bindery.define_pipeline(name text, definition jsonb) RETURNS integer
@@ -209,6 +237,22 @@ $$;
 
 COMMENT ON FUNCTION bindery.define_pipeline(name text, definition jsonb) IS 'Stores the next version of a pipeline and gives its number.
 The same definition as the latest version gives that one. PT422 bad_definition lists every fault by JSON path.';
+
+-- Name: drop_dead_letters(bigint[]); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.drop_dead_letters(ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return bindery_internal.drop_dead_letters(drop_dead_letters.ids);
+end
+$$;
+
+-- Name: FUNCTION drop_dead_letters(ids bigint[]); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.drop_dead_letters(ids bigint[]) IS 'Deletes these dead letters (1 to 10,000 ids) for good, and gives how many there were.
+PT422 bad_input.';
 
 -- Name: fail_book(uuid, jsonb, text, bigint, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -341,6 +385,33 @@ $$;
 
 COMMENT ON FUNCTION bindery.list_books(max_books integer) IS 'The newest books the caller may read, up to 1,000 (100 unless told). For filters and paging read the table book_status.';
 
+-- Name: note_stream(text, bigint, bigint, text, bigint, text); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.note_stream(stream text, epoch bigint, entries bigint DEFAULT NULL::bigint, loss text DEFAULT NULL::text, lost bigint DEFAULT 0, "position" text DEFAULT NULL::text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select bindery_internal.note_stream(stream, epoch, entries, loss, lost, "position");
+$$;
+
+-- Name: FUNCTION note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) IS 'Notes what the relay found its stream to be: how many entries Redis had counted at the position, and what is lost.
+Where something is missing: what happened (trimmed, deleted, recreated, rewound) and how many entries are known to be lost. With a position, the stream is read from there on, which may lie before: what comes after it is new. PT409 fenced where the epoch is not the newest, PT422 bad_input.';
+
+-- Name: outbox_backlog(integer); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.outbox_backlog(max_messages integer DEFAULT 100000, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select b.* from bindery_internal.outbox_backlog(outbox_backlog.max_messages) b;
+$$;
+
+-- Name: FUNCTION outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) IS 'How many messages of the outbox wait to be published, counted up to max_messages (at most 1,000,000), and since when the oldest does.';
+
 -- Name: pipeline_xstate(text, integer); Type: FUNCTION; Schema: bindery; Owner: -
 
 CREATE FUNCTION bindery.pipeline_xstate(name text, version integer DEFAULT NULL::integer) RETURNS jsonb
@@ -385,6 +456,20 @@ $$;
 
 COMMENT ON FUNCTION bindery.pipeline_xstate(name text, version integer) IS 'A pipeline as a config for XState v5''s createMachine; the latest version unless told.
 An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a child for each state it can resume to: a book that failed in ANALYZING is {"FAILED": "ANALYZING"}. Guards are given by name, weights, labels and limits (seconds) in meta. PT404 unknown_pipeline.';
+
+-- Name: place_of_books(text, uuid[]); Type: FUNCTION; Schema: bindery; Owner: -
+
+CREATE FUNCTION bindery.place_of_books(stage text, book_ids uuid[]) RETURNS TABLE(book_id uuid, place text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select p.* from bindery_internal.place_of_books(place_of_books.stage, place_of_books.book_ids) p;
+$$;
+
+-- Name: FUNCTION place_of_books(stage text, book_ids uuid[]); Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON FUNCTION bindery.place_of_books(stage text, book_ids uuid[]) IS 'Where books stand as a stage sees them: at it; failed in it; before it, where the next transition may lead there; else elsewhere.
+Unknown books are left out. PT422 bad_input.';
 
 -- Name: plan_substeps(uuid, text, jsonb, bigint); Type: FUNCTION; Schema: bindery; Owner: -
 
@@ -682,10 +767,14 @@ CREATE FUNCTION bindery.transition_book(book_id uuid, to_status text, message te
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
-begin
-  perform bindery_internal.raise_error(bindery_internal.do_transition(
+declare
+  refusal constant jsonb := bindery_internal.do_transition(
     transition_book.book_id, transition_book.to_status, transition_book.message, transition_book.expected_revision,
-    transition_book.attempt, asking_first => false));
+    transition_book.attempt, asking_first => false);
+begin
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = transition_book.book_id;
 end
 $$;
@@ -697,7 +786,7 @@ To the stage a FAILED book failed in, it is a resume. A worker gives its attempt
 
 -- Name: acquire_stream(text, text, interval); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.acquire_stream(stream text, holder text, ttl interval) RETURNS TABLE(epoch bigint, "position" text, lease_expires_at timestamp with time zone)
+CREATE FUNCTION bindery_internal.acquire_stream(stream text, holder text, ttl interval) RETURNS TABLE(epoch bigint, "position" text, lease_expires_at timestamp with time zone, entries bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -744,7 +833,7 @@ begin
   update bindery.relay_cursors c
   set epoch = c.epoch + 1, holder = acquire_stream.holder, lease_ttl = length_of, lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
-  returning c.epoch, c.position, c.lease_expires_at;
+  returning c.epoch, c.position, c.lease_expires_at, c.applied + c.stale + c.dead + c.entries_ahead;
 end
 $$;
 
@@ -776,22 +865,25 @@ COMMENT ON FUNCTION bindery_internal.actor() IS 'Who the history names: the sett
 CREATE FUNCTION bindery_internal.announce() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    SET enable_nestloop TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   changed uuid[];
+  revisions bigint[];
 begin
-  if coalesce(current_setting('bindery.batching', true), '') = 'yes' then
+  -- do_transition's UPDATE, too, is of one book that is known, and announced, without these tables; but not what others' triggers do
+  -- in the midst of it.
+  if coalesce(current_setting('bindery.batching', true), '') = 'yes'
+    or (pg_trigger_depth() = 1 and coalesce(current_setting('bindery.changing', true), '') <> '')
+  then
     return null;
   elsif tg_op = 'INSERT' then
-    changed := array(select n.book_id from new_books n);
+    select array_agg(n.book_id), array_agg(n.revision) into changed, revisions from new_books n;
   else
-    changed := array(select n.book_id from new_books n join old_books o using (book_id) where n.revision <> o.revision);
+    -- No join: transition tables have no index and no statistics, and a nested loop over 1,000 books looks at a million pairs.
+    select array_agg(c.book_id), array_agg(c.revision) into changed, revisions
+    from (select n.book_id, n.revision from new_books n except select o.book_id, o.revision from old_books o) as c;
   end if;
-  if changed <> '{}' then
-    perform bindery_internal.announce_books(changed);
-  end if;
+  perform bindery_internal.announce_books(changed, revisions);
   return null;
 end
 $$;
@@ -800,32 +892,109 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.announce() IS 'Announces the books a statement changed, unless a batch does so at its end.';
 
--- Name: announce_books(uuid[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+-- Name: announce_books(uuid[], bigint[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
-CREATE FUNCTION bindery_internal.announce_books(book_ids uuid[]) RETURNS void
+CREATE FUNCTION bindery_internal.announce_books(book_ids uuid[], revisions bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+  nothing text;
 begin
+  if book_ids is null then
+    return;
+  end if;
   -- The schema first: it is the quicker look-up, and on plain Postgres the only one. Whoever may not look into it is as without it;
   -- to_regprocedure would raise.
   if has_schema_privilege(to_regnamespace('realtime'), 'usage') and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-    if coalesce(current_setting('bindery.broadcast', true), '') <> 'off' then
+    if bindery_internal.broadcasts() then
       perform bindery_internal.broadcast(book_ids);
     end if;
   else
     -- Not both: NOTIFY makes the commits of a whole cluster queue up behind each other.
-    perform pg_notify('bindery', json_build_object('book_id', b.book_id, 'revision', b.revision)::text)
-    from bindery.book_status b where b.book_id = any (book_ids) order by b.book_id;
+    for i in 1 .. cardinality(book_ids) loop
+      -- An assignment, which costs a single book less than a query.
+      nothing := pg_notify('bindery', json_build_object('book_id', book_ids[i], 'revision', revisions[i])::text);
+    end loop;
   end if;
 end
 $$;
 
--- Name: FUNCTION announce_books(book_ids uuid[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION announce_books(book_ids uuid[], revisions bigint[]); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.announce_books(book_ids uuid[]) IS 'Tells listeners that these books changed: broadcasts where realtime.send is there and bindery.broadcast is not off, else NOTIFY bindery.';
+COMMENT ON FUNCTION bindery_internal.announce_books(book_ids uuid[], revisions bigint[]) IS 'Tells listeners that these books have these revisions: broadcasts where realtime.send is there and not switched off, else NOTIFY bindery.';
+
+-- Name: announce_relay(text, text[], interval); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '5s'
+    AS $$
+#variable_conflict use_column
+declare
+  moment timestamptz;
+begin
+  if announce_relay.holder is null or length(announce_relay.holder) not between 1 and 512 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('holder', 'is not a name of 1 to 512 characters', 'Give a name that no other relay has.'));
+  elsif announce_relay.streams is null or cardinality(announce_relay.streams) > 1000 or array_ndims(announce_relay.streams) > 1
+    or exists (select from unnest(announce_relay.streams) s(name) where s.name is null or length(s.name) not between 1 and 512) then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('streams', 'is not a list of up to 1000 names of 1 to 512 characters', 'Give the keys of the Redis streams; an empty list says goodbye.'));
+  elsif announce_relay.ttl is null or announce_relay.ttl not between '100 milliseconds' and '1 hour' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('ttl', 'is not between 100 milliseconds and 1 hour', 'Give the interval of the leases, such as 10 seconds.'));
+  end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_text('holder', announce_relay.holder, 512));
+  perform bindery_internal.raise_error(bindery_internal.refused_text('streams', s.name, 512)) from unnest(announce_relay.streams) s(name);
+
+  lock table bindery_internal.relays in share row exclusive mode;
+  moment := bindery_internal.now();
+  delete from bindery_internal.relays r where r.expires_at <= moment or (r.holder = announce_relay.holder and announce_relay.streams = '{}');
+  if announce_relay.streams <> '{}' then
+    insert into bindery_internal.relays (holder, streams, expires_at)
+    values (announce_relay.holder, announce_relay.streams, moment + make_interval(secs => extract(epoch from announce_relay.ttl)::double precision))
+    on conflict (holder) do update set streams = excluded.streams, expires_at = excluded.expires_at;
+  end if;
+  -- What was handed over has been given up, or taken by another.
+  update bindery_internal.relays r set handing_over = null
+  where r.handing_over is not null and not exists (
+    select from bindery.relay_cursors c where c.stream = r.handing_over and c.holder = r.holder and c.lease_expires_at > moment);
+  select count(*)::integer into relays from bindery_internal.relays r where r.streams && announce_relay.streams;
+
+  with held as (
+    select c.stream, c.holder from bindery.relay_cursors c where c.holder is not null and c.lease_expires_at > moment
+  ), others as (
+    select r.streams, (select count(*) from held h where h.holder = r.holder) as has
+    from bindery_internal.relays r where r.holder <> announce_relay.holder
+  ), me as (
+    select count(*) as has from held h where h.holder = announce_relay.holder
+  )
+  select
+    -- Free, and somebody else who would read it has fewer.
+    array(select distinct s.name from unnest(announce_relay.streams) s(name)
+      where not exists (select from held h where h.stream = s.name)
+        and exists (select from others o where s.name = any (o.streams) and o.has < me.has) order by 1),
+    (select h.stream from held h join others o on h.stream = any (o.streams)
+      where h.holder = announce_relay.holder and h.stream = any (announce_relay.streams) and o.has + 2 <= me.has
+      order by o.has, h.stream limit 1)
+  into leave, give_up
+  from me;
+
+  -- One at a time: as long as one is on its way to another relay, the numbers are not what they will be.
+  if give_up is not null and (
+    exists (select from bindery_internal.relays r where r.handing_over is not null and r.holder <> announce_relay.holder and r.streams && announce_relay.streams)
+    or exists (select from unnest(announce_relay.streams) s(name)
+      where not exists (select from bindery.relay_cursors c where c.stream = s.name and c.holder is not null and c.lease_expires_at > moment))) then
+    give_up := null;
+  end if;
+  if give_up is not null then
+    update bindery_internal.relays r set handing_over = announce_relay.give_up where r.holder = announce_relay.holder;
+  end if;
+end
+$$;
+
+-- Name: FUNCTION announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) IS 'See bindery.announce_relay.';
 
 -- Name: apply_events(text, bigint, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -912,9 +1081,9 @@ begin
   end loop;
 
   perform set_config('bindery.batching', '', true);
-  perform bindery_internal.announce_books(array(
-    select b.book_id from bindery.book_status b
-    where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint));
+  perform bindery_internal.announce_books(array_agg(b.book_id), array_agg(b.revision))
+  from bindery.book_status b
+  where b.book_id = any (named) and b.revision is distinct from (revisions ->> b.book_id::text)::bigint;
 
   update bindery.relay_cursors c
   set position = apply_events."position", applied = c.applied + apply_events.applied, stale = c.stale + apply_events.stale,
@@ -1253,6 +1422,20 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.broadcast_payload(book bindery.book_status) IS 'A book''s row as JSON, below 32 KiB: what is too large is left out, and named in left_out, with partial true.';
 
+-- Name: broadcasts(); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.broadcasts() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case current_setting('bindery.broadcast', true) when 'off' then false when 'on' then true
+    else coalesce((select s.broadcast from bindery.settings s), true) end;
+$$;
+
+-- Name: FUNCTION broadcasts(); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.broadcasts() IS 'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as bindery.settings does.';
+
 -- Name: bury(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.bury(stream text, items jsonb) RETURNS bigint
@@ -1301,6 +1484,35 @@ $$;
 -- Name: FUNCTION check_pruning(before timestamp with time zone, batch integer); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.check_pruning(before timestamp with time zone, batch integer) IS 'What is wrong with the arguments of a prune_ function, as an error; null where nothing is.';
+
+-- Name: dead_letter_reasons(text, text, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer) RETURNS TABLE(reason text, letters bigint, events bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', dead_letter_reasons.stream, 512));
+  if bindery_internal.is_position(dead_letter_reasons.after) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('after', 'is not a stream id', 'Give an entry''s id, such as 1700000000000-0.'));
+  end if;
+  return query
+  select d.reason, count(*), sum(d.count)::bigint
+  from (
+    select c.reason, c.count, c.event_id from bindery.dead_letters c
+    where c.stream = dead_letter_reasons.stream
+    order by c.id desc limit least(greatest(max_letters, 0), 100000)) d
+  -- A letter without an id that is one was handed to apply_events by somebody else than binderyd.
+  where case when bindery_internal.is_position(d.event_id) is true then bindery_internal.is_after(d.event_id, dead_letter_reasons.after) else true end
+  group by d.reason
+  order by 3 desc, 1;
+end
+$$;
+
+-- Name: FUNCTION dead_letter_reasons(stream text, after text, max_letters integer); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer) IS 'See bindery.dead_letter_reasons.';
 
 -- Name: define_pipeline(text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1626,13 +1838,13 @@ COMMENT ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, mess
 CREATE FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text DEFAULT NULL::text, expected_revision bigint DEFAULT NULL::bigint, attempt integer DEFAULT NULL::integer, error jsonb DEFAULT NULL::jsonb, rewinding boolean DEFAULT false, asking_first boolean DEFAULT true) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    AS $$
+    AS $_$
 #variable_conflict use_column
 declare
   book bindery.book_status;
   refusal jsonb;
-  outer_message constant text := coalesce(current_setting('bindery.message_is_new', true), '');
-  outer_rewinding constant text := coalesce(current_setting('bindery.rewinding', true), '');
+  revision bigint;
+  outer_change constant text := coalesce(current_setting('bindery.changing', true), '');
 begin
   if do_transition.to_status is null then
     return bindery_internal.bad_input('to_status', 'is missing', 'Name the state to go to.');
@@ -1642,48 +1854,79 @@ begin
     return bindery_internal.refused_attempt();
   end if;
   refusal := coalesce(
-    bindery_internal.refused_text('to_status', do_transition.to_status, 63),
-    bindery_internal.refused_text('message', do_transition.message, 8192),
-    bindery_internal.refused_json('error', do_transition.error));
+    -- A plain name has nothing to be refused; looking first is quicker.
+    case when do_transition.to_status !~ '^[A-Z_]{1,63}$' then bindery_internal.refused_text('to_status', do_transition.to_status, 63) end,
+    case when do_transition.message is not null then bindery_internal.refused_text('message', do_transition.message, 8192) end,
+    case when do_transition.error is not null then bindery_internal.refused_json('error', do_transition.error) end);
   if refusal is not null then
     return refusal;
   end if;
 
-  select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
-  if not found then
-    return bindery_internal.unknown_book(do_transition.book_id);
-  elsif book.revision <> do_transition.expected_revision then
-    return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
-  elsif do_transition.attempt < book.attempt then
-    return '{"stale": true}';
-  elsif do_transition.attempt > book.attempt then
-    return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
-  end if;
-
-  -- Who raises the error anyway may leave it to guard_transition to raise the very same: asked once is quicker. It does not
-  -- hear of a status that stays.
-  if do_transition.asking_first or do_transition.to_status = book.status then
+  if do_transition.asking_first then
+    select b.* into book from bindery.book_status b where b.book_id = do_transition.book_id for no key update;
+    if not found then
+      return bindery_internal.unknown_book(do_transition.book_id);
+    elsif book.revision <> do_transition.expected_revision then
+      return bindery_internal.stale_revision(book.book_id, book.revision, do_transition.expected_revision);
+    elsif do_transition.attempt < book.attempt then
+      return '{"stale": true}';
+    elsif do_transition.attempt > book.attempt then
+      return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage, null, do_transition.attempt);
+    end if;
     refusal := bindery_internal.refused_transition(book, do_transition.to_status, do_transition.rewinding,
       bindery_internal.machine(book.pipeline, book.pipeline_version));
     if refusal is not null then
       return refusal;
     end if;
   end if;
-  -- Else guard_transition takes the same words as last time for none.
-  perform set_config('bindery.message_is_new', book.book_id::text, true),
-    set_config('bindery.rewinding', case when do_transition.rewinding then book.book_id::text else '' end, true);
+
+  perform set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
-  where b.book_id = do_transition.book_id;
-  -- A trigger of somebody's may have called us in the midst of another book's change.
-  perform set_config('bindery.message_is_new', outer_message, true), set_config('bindery.rewinding', outer_rewinding, true);
-  return null;
+  where b.book_id = do_transition.book_id and b.status <> do_transition.to_status
+    and b.revision = coalesce(do_transition.expected_revision, b.revision)
+    and b.attempt = coalesce(do_transition.attempt, b.attempt)
+  returning b.revision into revision;
+  if not found then
+    -- Untouched, and not asked before: the same again says why.
+    refusal := bindery_internal.do_transition(do_transition.book_id, do_transition.to_status, do_transition.message,
+      do_transition.expected_revision, do_transition.attempt, do_transition.error, do_transition.rewinding);
+  end if;
+  -- A trigger of somebody's may have called us in the midst of another book's change; and a plain UPDATE after this one is no call.
+  perform set_config('bindery.changing', outer_change, true);
+  if revision is not null and pg_trigger_depth() = 0 and coalesce(current_setting('bindery.batching', true), '') <> 'yes' then
+    perform bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
+  end if;
+  return refusal;
 end
-$$;
+$_$;
 
 -- Name: FUNCTION do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) IS 'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: from an earlier attempt; else the error (with asking_first false, an illegal transition is raised instead).';
+
+-- Name: drop_dead_letters(bigint[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.drop_dead_letters(ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  dropped integer;
+begin
+  if coalesce(cardinality(drop_dead_letters.ids), 0) not between 1 and 10000 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('ids', 'are not between 1 and 10,000', 'Name the letters to drop by their ids.'));
+  end if;
+  delete from bindery.dead_letters d
+  where d.id in (select c.id from bindery.dead_letters c where c.id = any (drop_dead_letters.ids) order by c.id for update skip locked);
+  get diagnostics dropped = row_count;
+  return dropped;
+end
+$$;
+
+-- Name: FUNCTION drop_dead_letters(ids bigint[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.drop_dead_letters(ids bigint[]) IS 'See bindery.drop_dead_letters.';
 
 -- Name: error(text, text, text, text, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1884,24 +2127,15 @@ CREATE FUNCTION bindery_internal.guard_texts() RETURNS trigger
     SET search_path TO ''
     AS $$
 begin
-  if coalesce(jsonb_typeof(new.metadata), case tg_op when 'INSERT' then 'object' end) is distinct from 'object' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.'));
-  elsif jsonb_typeof(new.error) <> 'object' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.'));
-  end if;
-  perform bindery_internal.raise_error(coalesce(
-    bindery_internal.refused_text('status', new.status, 63),
-    bindery_internal.refused_text('title', new.title, 1024),
-    bindery_internal.refused_text('message', new.message, 8192),
-    bindery_internal.refused_json('error', new.error),
-    bindery_internal.refused_json('metadata', new.metadata)));
+  new.metadata := coalesce(new.metadata, '{}');
+  perform bindery_internal.refuse_texts(new);
   return new;
 end
 $$;
 
 -- Name: FUNCTION guard_texts(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.guard_texts() IS 'Refuses by a plain INSERT or UPDATE the texts and JSON that calls refuse (PT422 bad_input).';
+COMMENT ON FUNCTION bindery_internal.guard_texts() IS 'Refuses by a plain INSERT the texts and JSON that calls refuse (PT422 bad_input).';
 
 -- Name: guard_transition(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -1910,17 +2144,39 @@ CREATE FUNCTION bindery_internal.guard_transition() RETURNS trigger
     SET search_path TO ''
     AS $$
 declare
-  machine constant jsonb := bindery_internal.machine(old.pipeline, old.pipeline_version);
   moment constant timestamptz := bindery_internal.now();
-  final constant text := machine #>> '{states,-1,name}';
-  rewinding constant boolean := bindery_internal.is_rewinding(old.book_id);
+  -- What do_transition says of the change it makes: it has looked at the texts, and whether it is a rewind.
+  change constant text := coalesce(current_setting('bindery.changing', true), '');
+  by_call constant boolean := starts_with(change, old.book_id::text);
+  rewinding constant boolean := change like '% rewinding' and bindery_internal.is_rewinding(old.book_id);
   resuming constant boolean := old.status = 'FAILED' and not rewinding;
+  machine jsonb;
+  final text;
+  attempts integer;
+  has_rows boolean;
+  median_seconds double precision;
+  later_seconds double precision;
+  refusal jsonb;
   summary jsonb;
 begin
   if new.status is null then
     perform bindery_internal.raise_error(bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
+  elsif not by_call then
+    perform bindery_internal.refuse_texts(new);
   end if;
-  perform bindery_internal.raise_error(bindery_internal.refused_transition(old, new.status, rewinding, machine));
+  -- All that is looked up, in one statement. The halted stay in their stage, and no state is named like them.
+  select p.machine, p.machine #>> '{states,-1,name}', t.median_seconds, t.later_seconds,
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = old.book_id and a.stage = new.status),
+    exists (select from bindery.book_progress g where g.book_id = old.book_id and g.stage = new.status)
+  into machine, final, median_seconds, later_seconds, attempts, has_rows
+  from bindery.pipelines p
+  left join bindery_internal.stage_pace t on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
+  where p.name = old.pipeline and p.version = old.pipeline_version;
+
+  refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
+  if refusal is not null then
+    perform bindery_internal.raise_error(refusal);
+  end if;
 
   new.revision := old.revision + 1;
   new.updated_at := moment;
@@ -1934,7 +2190,7 @@ begin
   new.substeps := old.substeps;
   new.completed_at := null;
   -- A message or an error belongs to the change that brought it; a plain UPDATE that names none leaves the old one in new.
-  if new.message is not distinct from old.message and coalesce(current_setting('bindery.message_is_new', true), '') <> old.book_id::text then
+  if new.message is not distinct from old.message and not by_call then
     new.message := null;
   end if;
   if new.status <> 'FAILED' then
@@ -1955,18 +2211,18 @@ begin
   else
     new.current_stage := new.status;
     -- Who comes back to a stage goes on counting: words from the visit before are stale then, not about this one.
-    new.attempt := case when resuming then old.attempt else bindery_internal.last_attempt(new.book_id, new.status) end + 1;
+    new.attempt := case when resuming then old.attempt else coalesce(attempts, 0) end + 1;
     new.stage_started_at := moment;
   end if;
-  summary := bindery_core.summarize(machine, new.status, new.current_stage,
-    bindery_internal.substep_rows(new.book_id, new.current_stage, case when new.status <> final then resuming end));
+  summary := bindery_core.summarize(machine, new.status, new.current_stage, case
+    when new.status = final then bindery_internal.substep_rows(new.book_id, new.current_stage)
+    when has_rows then bindery_internal.substep_rows(new.book_id, new.current_stage, resuming)
+    else '[]' end);
   new.overall_progress := (summary ->> 'overall')::double precision;
   new.stage_progress := (summary ->> 'stage_progress')::double precision;
   new.substeps := summary -> 'substeps';
-  new.estimated_completion_at := case when new.status <> final then (
-    select bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, p.median_seconds, p.later_seconds)
-    from bindery_internal.stage_pace p
-    where p.pipeline = new.pipeline and p.pipeline_version = new.pipeline_version and p.stage = new.current_stage) end;
+  new.estimated_completion_at := case when new.status <> final and median_seconds is not null
+    then bindery_internal.estimate(moment, moment, new.stage_progress, new.attempt, median_seconds, later_seconds) end;
   return new;
 end
 $$;
@@ -2051,7 +2307,7 @@ CREATE FUNCTION bindery_internal.is_rewinding(book_id uuid) RETURNS boolean
     SET search_path TO ''
     AS $$
 begin
-  return coalesce(current_setting('bindery.rewinding', true), '') = is_rewinding.book_id::text;
+  return coalesce(current_setting('bindery.changing', true), '') = is_rewinding.book_id || ' rewinding';
 end
 $$;
 
@@ -2206,7 +2462,7 @@ CREATE FUNCTION bindery_internal.last_attempt(book_id uuid, stage text) RETURNS 
     AS $$
 begin
   return coalesce(
-    (select max(e.attempt) from bindery.book_events e where e.book_id = last_attempt.book_id and e.stage = last_attempt.stage), 0);
+    (select a.attempt from bindery_internal.last_attempts a where a.book_id = last_attempt.book_id and a.stage = last_attempt.stage), 0);
 end
 $$;
 
@@ -2260,6 +2516,42 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.may_set_clock() IS 'Whether the session belongs to the schema''s owner, or to a superuser: who may say what time it is.';
 
+-- Name: note_stream(text, bigint, bigint, text, bigint, text); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stream', note_stream.stream, 512));
+  if note_stream.loss not in ('trimmed', 'deleted', 'recreated', 'rewound') then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('loss', 'is none', 'Give trimmed, deleted, recreated or rewound, or leave it out.'));
+  elsif (note_stream.lost between 0 and 1000000000000000) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('lost', 'is no number of entries', 'Give how many are known to be lost, or 0.'));
+  elsif (note_stream.entries between 0 and 1000000000000000000) is false then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('entries', 'is no number of entries', 'Give what XINFO STREAM says of entries-added, less what comes after the position.'));
+  elsif note_stream.position is not null and bindery_internal.is_position(note_stream.position) is not true then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('position', 'is not a stream id', 'Give an entry''s id, such as 1700000000000-0, or 0-0.'));
+  end if;
+  update bindery.relay_cursors c
+  set entries_ahead = note_stream.entries - c.applied - c.stale - c.dead,
+      position = coalesce(note_stream.position, c.position),
+      losses = c.losses + case when note_stream.loss is null then 0 else 1 end,
+      lost = c.lost + note_stream.lost,
+      last_loss = coalesce(note_stream.loss, c.last_loss),
+      lost_at = case when note_stream.loss is null then c.lost_at else bindery_internal.now() end
+  where c.stream = note_stream.stream and c.epoch = note_stream.epoch and c.holder is not null;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.fenced(note_stream.stream, note_stream.epoch));
+  end if;
+end
+$$;
+
+-- Name: FUNCTION note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) IS 'See bindery.note_stream.';
+
 -- Name: now(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.now() RETURNS timestamp with time zone
@@ -2279,6 +2571,22 @@ $$;
 -- Name: FUNCTION now(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.now() IS 'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting bindery.now where the schema''s owner has set it.';
+
+-- Name: outbox_backlog(integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select (select count(*) from (select from bindery.outbox limit least(greatest(outbox_backlog.max_messages, 0), 1000000)) o), f.created_at,
+    greatest(coalesce(bindery_internal.now() - f.created_at, '0'), '0')
+  from (values (0)) as one(row) left join lateral (
+    select o.created_at from bindery.outbox o order by o.id limit 1) f on true;
+$$;
+
+-- Name: FUNCTION outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) IS 'See bindery.outbox_backlog.';
 
 -- Name: pace_of(jsonb, jsonb); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2342,6 +2650,32 @@ $$;
 
 COMMENT ON FUNCTION bindery_internal.pace_of(machine jsonb, medians jsonb) IS 'For every state of a machine but the final one: its median, and the sum of those after it on the heaviest path; from {state: seconds}.
 Of paths of the same weight the one listed first. A state of no weight without a median takes no time; a stage without one makes null.';
+
+-- Name: place_of_books(text, uuid[]); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.place_of_books(stage text, book_ids uuid[]) RETURNS TABLE(book_id uuid, place text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_text('stage', place_of_books.stage, 63));
+  return query
+  select b.book_id, case
+    when b.status = place_of_books.stage then 'at'
+    when b.status = 'FAILED' and b.current_stage = place_of_books.stage then 'failed'
+    when exists (
+      select from jsonb_array_elements(
+        bindery_internal.state_of(bindery_internal.machine(b.pipeline, b.pipeline_version), b.status) -> 'next') as n(edge)
+      where n.edge ->> 'to' = place_of_books.stage) then 'before'
+    else 'elsewhere' end
+  from bindery.book_status b where b.book_id = any (place_of_books.book_ids);
+end
+$$;
+
+-- Name: FUNCTION place_of_books(stage text, book_ids uuid[]); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.place_of_books(stage text, book_ids uuid[]) IS 'See bindery.place_of_books.';
 
 -- Name: prune_dead_letters(timestamp with time zone, integer); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2452,8 +2786,10 @@ CREATE FUNCTION bindery_internal.record_transition() RETURNS trigger
     AS $$
 declare
   from_status constant text := case when tg_op = 'UPDATE' then old.status end;
-  rewinding constant boolean := tg_op = 'UPDATE' and bindery_internal.is_rewinding(new.book_id);
+  rewinding constant boolean := coalesce(current_setting('bindery.changing', true), '') like '% rewinding'
+    and bindery_internal.is_rewinding(new.book_id);
   resuming constant boolean := from_status is not distinct from 'FAILED' and new.status not in ('FAILED', 'CANCELLED') and not rewinding;
+  payload jsonb;
 begin
   -- Where there is nothing to start over, not even the statement's own triggers run.
   if tg_op = 'UPDATE' and new.status = new.current_stage
@@ -2467,19 +2803,22 @@ begin
     where g.book_id = new.book_id and g.stage = new.current_stage and not bindery_internal.kept(resuming, g);
   end if;
 
-  insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
-  values (new.book_id, new.revision,
-    case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
-         when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
-    from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
-    case when new.status = 'FAILED' then new.error end, new.updated_at);
-
+  payload := jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
+    'stage', new.current_stage, 'attempt', new.attempt);
+  if resuming or rewinding then
+    payload := payload || jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id));
+  end if;
+  with event as (
+    insert into bindery.book_events (book_id, revision, kind, from_status, to_status, stage, attempt, actor, message, data, at)
+    values (new.book_id, new.revision,
+      case when tg_op = 'INSERT' then 'register' when rewinding then 'rewind' when resuming then 'resume' when new.status = 'FAILED' then 'fail'
+           when new.status = 'CANCELLED' then 'cancel' when new.completed_at is not null then 'complete' else 'transition' end,
+      from_status, new.status, new.current_stage, new.attempt, bindery_internal.actor(), new.message,
+      case when new.status = 'FAILED' then new.error end, new.updated_at)
+  )
   insert into bindery.outbox (book_id, revision, kind, payload, created_at)
   values (new.book_id, new.revision, case when resuming or rewinding then 'resume' else 'transition' end,
-    jsonb_build_object('book_id', new.book_id, 'revision', new.revision, 'from', from_status, 'to', new.status,
-      'stage', new.current_stage, 'attempt', new.attempt)
-    || case when resuming or rewinding then jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id)) else '{}' end,
-    new.updated_at);
+    payload, new.updated_at);
   return null;
 end
 $$;
@@ -2612,6 +2951,31 @@ $$;
 -- Name: FUNCTION refuse_pipeline_change(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON FUNCTION bindery_internal.refuse_pipeline_change() IS 'Raises PT409 pipeline_is_immutable: a version of a pipeline is fixed.';
+
+-- Name: refuse_texts(bindery.book_status); Type: FUNCTION; Schema: bindery_internal; Owner: -
+
+CREATE FUNCTION bindery_internal.refuse_texts(book bindery.book_status) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(book.metadata) is distinct from 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('metadata', 'is not a JSON object', 'Give an object such as {"pages": 320}.'));
+  elsif jsonb_typeof(book.error) <> 'object' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('error', 'is not a JSON object', 'Give an object such as {"code": "out_of_memory"}.'));
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('status', book.status, 63),
+    bindery_internal.refused_text('title', book.title, 1024),
+    bindery_internal.refused_text('message', book.message, 8192),
+    bindery_internal.refused_json('error', book.error),
+    bindery_internal.refused_json('metadata', book.metadata)));
+end
+$$;
+
+-- Name: FUNCTION refuse_texts(book bindery.book_status); Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON FUNCTION bindery_internal.refuse_texts(book bindery.book_status) IS 'Raises for a row the texts and JSON that calls refuse (PT422 bad_input).';
 
 -- Name: refused_attempt(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -2990,24 +3354,26 @@ begin
   order by b.book_id for no key update;
 
   with summed as materialized (
-    select b.book_id, bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(
-        jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
-          'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) filter (where g.substep is not null), '[]')) as summary
-    from bindery.book_status b
+    select b.book_id, b.overall_progress, b.stage_progress, t.median_seconds, t.later_seconds,
+      bindery_core.summarize(p.machine, b.status, b.current_stage, coalesce(g.substeps, '[]')) as summary
+    from (select distinct c.book_id from changed c) c
+    join bindery.book_status b on b.book_id = c.book_id and b.status = b.current_stage
     join bindery.pipelines p on p.name = b.pipeline and p.version = b.pipeline_version
-    left join bindery.book_progress g on g.book_id = b.book_id and g.stage = b.current_stage
-    where b.book_id in (select c.book_id from changed c) and b.status = b.current_stage
-    group by b.book_id, p.name, p.version
+    left join bindery_internal.stage_pace t
+      on t.pipeline = b.pipeline and t.pipeline_version = b.pipeline_version and t.stage = b.current_stage
+    -- Book by book: a sort of all rows would carry the machine along, and spill onto the disk.
+    cross join lateral (
+      select jsonb_agg(jsonb_build_object('substep', g.substep, 'weight', g.weight, 'progress', g.progress,
+        'done', g.done, 'total', g.total, 'unit', g.unit, 'message', g.message)) as substeps
+      from bindery.book_progress g where g.book_id = b.book_id and g.stage = b.current_stage) g
   ), valued as (
     -- A substep that nobody declared makes the stage longer when it is first heard of; the percentage waits then, it does not
     -- go back. Only a plan, a deletion, or entering a stage (guard_transition) works it out anew.
     select s.book_id,
-      greatest((s.summary ->> 'overall')::double precision, case when not anew then b.overall_progress end) as overall,
-      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then b.stage_progress end) as stage_progress,
-      s.summary -> 'substeps' as substeps, p.median_seconds, p.later_seconds
-    from summed s join bindery.book_status b using (book_id)
-    left join bindery_internal.stage_pace p
-      on p.pipeline = b.pipeline and p.pipeline_version = b.pipeline_version and p.stage = b.current_stage
+      greatest((s.summary ->> 'overall')::double precision, case when not anew then s.overall_progress end) as overall,
+      greatest((s.summary ->> 'stage_progress')::double precision, case when not anew then s.stage_progress end) as stage_progress,
+      s.summary -> 'substeps' as substeps, s.median_seconds, s.later_seconds
+    from summed s
   )
   update bindery.book_status b
   set overall_progress = v.overall,
@@ -3084,7 +3450,6 @@ begin
   new.error := null;
   new.attempt := 1;
   new.revision := 1;
-  new.metadata := coalesce(new.metadata, '{}');
   new.heartbeat_at := moment;
   new.stage_started_at := moment;
   new.resume_at := null;
@@ -3249,19 +3614,27 @@ COMMENT ON FUNCTION bindery_internal.take_outbox(max_rows integer) IS 'See binde
 -- Name: touch(); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
 CREATE FUNCTION bindery_internal.touch() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
-  new.revision := old.revision + 1;
-  new.updated_at := bindery_internal.now();
+  if (old.title, old.message, old.error, old.metadata) is distinct from (new.title, new.message, new.error, new.metadata) then
+    perform bindery_internal.refuse_texts(new);
+  end if;
+  if old.revision = new.revision
+    and (old.owner_id, old.title, old.message, old.error, old.metadata, old.resume_at, old.estimated_completion_at)
+      is distinct from (new.owner_id, new.title, new.message, new.error, new.metadata, new.resume_at, new.estimated_completion_at)
+  then
+    new.revision := old.revision + 1;
+    new.updated_at := bindery_internal.now();
+  end if;
   return new;
 end
 $$;
 
 -- Name: FUNCTION touch(); Type: COMMENT; Schema: bindery_internal; Owner: -
 
-COMMENT ON FUNCTION bindery_internal.touch() IS 'Counts a change by hand of title, owner, message or metadata as a revision.';
+COMMENT ON FUNCTION bindery_internal.touch() IS 'Counts a change by hand of title, owner, message, error, metadata or a time as a revision; refuses texts that calls refuse (PT422 bad_input).';
 
 -- Name: unknown_book(uuid); Type: FUNCTION; Schema: bindery_internal; Owner: -
 
@@ -3457,7 +3830,8 @@ CREATE TABLE bindery.pipelines (
     created_at timestamp with time zone DEFAULT bindery_internal.now() NOT NULL,
     CONSTRAINT name_is_lower_snake_case CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     CONSTRAINT version_counts_from_one CHECK ((version >= 1))
-);
+)
+WITH (toast_tuple_target='8160');
 ALTER TABLE ONLY bindery.pipelines ALTER COLUMN machine SET STORAGE EXTERNAL;
 
 -- Name: TABLE pipelines; Type: COMMENT; Schema: bindery; Owner: -
@@ -3499,6 +3873,12 @@ CREATE TABLE bindery.relay_cursors (
     applied_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT bindery_internal.now() NOT NULL,
     caught_up_at timestamp with time zone,
+    losses bigint DEFAULT 0 NOT NULL,
+    lost bigint DEFAULT 0 NOT NULL,
+    last_loss text,
+    lost_at timestamp with time zone,
+    entries_ahead bigint,
+    CONSTRAINT loss_is_known CHECK ((last_loss = ANY (ARRAY['trimmed'::text, 'deleted'::text, 'recreated'::text, 'rewound'::text]))),
     CONSTRAINT position_is_a_stream_id CHECK (("position" ~ '^[0-9]{1,20}-[0-9]{1,20}$'::text)),
     CONSTRAINT stream_has_a_name CHECK (((length(stream) >= 1) AND (length(stream) <= 512)))
 )
@@ -3557,6 +3937,47 @@ COMMENT ON COLUMN bindery.relay_cursors.created_at IS 'When the stream was first
 COMMENT ON COLUMN bindery.relay_cursors.caught_up_at IS 'Everything that was in the stream at this moment (of this database''s clock) has been applied; null: not proven yet. It lags the clock by
 seconds while the relay keeps up, and stands still while it is behind, gone, or cut off from Redis.';
 
+-- Name: COLUMN relay_cursors.losses; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.losses IS 'How often the relay found the stream not to be what it had been: entries gone unread, or another stream in its place.';
+
+-- Name: COLUMN relay_cursors.lost; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.lost IS 'Entries that were gone before they were read, as far as they could be counted.';
+
+-- Name: COLUMN relay_cursors.last_loss; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.last_loss IS 'What was found last: trimmed (entries gone unread), deleted, recreated (another stream of that name) or rewound (a stream that ends before the position).';
+
+-- Name: COLUMN relay_cursors.lost_at; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.lost_at IS 'When that was found.';
+
+-- Name: COLUMN relay_cursors.entries_ahead; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.relay_cursors.entries_ahead IS 'How many entries Redis had counted at the position (entries-added) beyond applied, stale and dead; by it the relay sees what goes missing. Null: not known yet.';
+
+-- Name: settings; Type: TABLE; Schema: bindery; Owner: -
+
+CREATE TABLE bindery.settings (
+    only_row boolean DEFAULT true NOT NULL,
+    broadcast boolean DEFAULT true NOT NULL,
+    CONSTRAINT there_is_one_row CHECK (only_row)
+);
+
+-- Name: TABLE settings; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON TABLE bindery.settings IS 'One row: what an operator may switch.
+UPDATE it as service_role; it holds from the next transaction on.';
+
+-- Name: COLUMN settings.only_row; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.settings.only_row IS 'Always true: there is one row.';
+
+-- Name: COLUMN settings.broadcast; Type: COMMENT; Schema: bindery; Owner: -
+
+COMMENT ON COLUMN bindery.settings.broadcast IS 'Whether changed books are broadcast by Supabase Realtime; the setting bindery.broadcast, on or off, says otherwise for a session.';
+
 -- Name: forgotten_streams; Type: TABLE; Schema: bindery_internal; Owner: -
 
 CREATE TABLE bindery_internal.forgotten_streams (
@@ -3575,6 +3996,31 @@ COMMENT ON COLUMN bindery_internal.forgotten_streams.stream IS 'The stream''s ke
 -- Name: COLUMN forgotten_streams.epoch; Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON COLUMN bindery_internal.forgotten_streams.epoch IS 'The last epoch it had.';
+
+-- Name: last_attempts; Type: VIEW; Schema: bindery_internal; Owner: -
+
+CREATE VIEW bindery_internal.last_attempts AS
+ SELECT e.book_id,
+    e.stage,
+    max(e.attempt) AS attempt
+   FROM bindery.book_events e
+  GROUP BY e.book_id, e.stage;
+
+-- Name: VIEW last_attempts; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON VIEW bindery_internal.last_attempts IS 'The highest attempt that each book has had at each stage, as far as its history goes back; ask it for one book and stage.';
+
+-- Name: COLUMN last_attempts.book_id; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.last_attempts.book_id IS 'The book.';
+
+-- Name: COLUMN last_attempts.stage; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.last_attempts.stage IS 'The stage.';
+
+-- Name: COLUMN last_attempts.attempt; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.last_attempts.attempt IS 'The highest attempt there, from 1.';
 
 -- Name: pace_refresh; Type: TABLE; Schema: bindery_internal; Owner: -
 
@@ -3600,6 +4046,35 @@ COMMENT ON COLUMN bindery_internal.pace_refresh.through_event IS 'The newest eve
 -- Name: COLUMN pace_refresh.refreshed_at; Type: COMMENT; Schema: bindery_internal; Owner: -
 
 COMMENT ON COLUMN bindery_internal.pace_refresh.refreshed_at IS 'When; null: never.';
+
+-- Name: relays; Type: TABLE; Schema: bindery_internal; Owner: -
+
+CREATE TABLE bindery_internal.relays (
+    holder text NOT NULL,
+    streams text[] NOT NULL,
+    handing_over text,
+    expires_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE relays; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON TABLE bindery_internal.relays IS 'Relays that live, as bindery.announce_relay was told.';
+
+-- Name: COLUMN relays.holder; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.relays.holder IS 'The name by which it acquires streams.';
+
+-- Name: COLUMN relays.streams; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.relays.streams IS 'The streams that it would read.';
+
+-- Name: COLUMN relays.handing_over; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.relays.handing_over IS 'The stream that it was last told to give up; null: none.';
+
+-- Name: COLUMN relays.expires_at; Type: COMMENT; Schema: bindery_internal; Owner: -
+
+COMMENT ON COLUMN bindery_internal.relays.expires_at IS 'When it counts no more, by this database''s clock.';
 
 -- Name: schema_history; Type: TABLE; Schema: bindery_internal; Owner: -
 
@@ -3731,6 +4206,11 @@ ALTER TABLE ONLY bindery.pipelines
 ALTER TABLE ONLY bindery.relay_cursors
     ADD CONSTRAINT relay_cursors_pkey PRIMARY KEY (stream);
 
+-- Name: settings settings_pkey; Type: CONSTRAINT; Schema: bindery; Owner: -
+
+ALTER TABLE ONLY bindery.settings
+    ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
+
 -- Name: forgotten_streams forgotten_streams_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
 
 ALTER TABLE ONLY bindery_internal.forgotten_streams
@@ -3740,6 +4220,11 @@ ALTER TABLE ONLY bindery_internal.forgotten_streams
 
 ALTER TABLE ONLY bindery_internal.pace_refresh
     ADD CONSTRAINT pace_refresh_pkey PRIMARY KEY (only_row);
+
+-- Name: relays relays_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
+
+ALTER TABLE ONLY bindery_internal.relays
+    ADD CONSTRAINT relays_pkey PRIMARY KEY (holder);
 
 -- Name: schema_history schema_history_pkey; Type: CONSTRAINT; Schema: bindery_internal; Owner: -
 
@@ -3767,6 +4252,10 @@ CREATE INDEX book_status_at_work ON bindery.book_status USING btree (book_id) WH
 -- Name: book_status_created; Type: INDEX; Schema: bindery; Owner: -
 
 CREATE INDEX book_status_created ON bindery.book_status USING btree (created_at DESC);
+
+-- Name: book_status_failed; Type: INDEX; Schema: bindery; Owner: -
+
+CREATE INDEX book_status_failed ON bindery.book_status USING btree (created_at DESC) WHERE (error IS NOT NULL);
 
 -- Name: book_status_owner; Type: INDEX; Schema: bindery; Owner: -
 
@@ -3799,10 +4288,6 @@ CREATE TRIGGER announce_start AFTER INSERT ON bindery.book_status REFERENCING NE
 -- Name: book_status guard_columns; Type: TRIGGER; Schema: bindery; Owner: -
 
 CREATE TRIGGER guard_columns BEFORE UPDATE OF book_id, pipeline, pipeline_version, created_at, revision, current_stage, attempt, overall_progress, stage_progress, substeps, completed_at ON bindery.book_status FOR EACH ROW WHEN (((old.book_id <> new.book_id) OR (old.pipeline <> new.pipeline) OR (old.pipeline_version <> new.pipeline_version) OR (old.created_at <> new.created_at) OR (new.revision < old.revision) OR ((old.status = new.status) AND ((old.current_stage <> new.current_stage) OR (old.attempt <> new.attempt))) OR ((pg_trigger_depth() = 0) AND (old.status = new.status) AND (((((old.overall_progress IS DISTINCT FROM new.overall_progress) OR (old.stage_progress IS DISTINCT FROM new.stage_progress)) OR (old.substeps IS DISTINCT FROM new.substeps)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.revision IS DISTINCT FROM new.revision))))) EXECUTE FUNCTION bindery_internal.guard_columns();
-
--- Name: book_status guard_texts; Type: TRIGGER; Schema: bindery; Owner: -
-
-CREATE TRIGGER guard_texts BEFORE UPDATE OF status, title, message, error, metadata ON bindery.book_status FOR EACH ROW WHEN (((COALESCE(current_setting('bindery.message_is_new'::text, true), ''::text) <> (old.book_id)::text) AND (((((old.status IS DISTINCT FROM new.status) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)))) EXECUTE FUNCTION bindery_internal.guard_texts();
 
 -- Name: book_status guard_texts_of_new; Type: TRIGGER; Schema: bindery; Owner: -
 
@@ -3846,7 +4331,11 @@ CREATE TRIGGER start_book BEFORE INSERT ON bindery.book_status FOR EACH ROW EXEC
 
 -- Name: book_status touch; Type: TRIGGER; Schema: bindery; Owner: -
 
-CREATE TRIGGER touch BEFORE UPDATE OF owner_id, title, message, error, metadata, resume_at, estimated_completion_at ON bindery.book_status FOR EACH ROW WHEN (((old.status = new.status) AND (old.revision = new.revision) AND (((((((old.owner_id IS DISTINCT FROM new.owner_id) OR (old.title IS DISTINCT FROM new.title)) OR (old.message IS DISTINCT FROM new.message)) OR (old.error IS DISTINCT FROM new.error)) OR (old.metadata IS DISTINCT FROM new.metadata)) OR (old.resume_at IS DISTINCT FROM new.resume_at)) OR (old.estimated_completion_at IS DISTINCT FROM new.estimated_completion_at)))) EXECUTE FUNCTION bindery_internal.touch();
+CREATE TRIGGER touch BEFORE UPDATE OF owner_id, title, message, error, metadata, resume_at ON bindery.book_status FOR EACH ROW WHEN ((old.status = new.status)) EXECUTE FUNCTION bindery_internal.touch();
+
+-- Name: book_status touch_estimate; Type: TRIGGER; Schema: bindery; Owner: -
+
+CREATE TRIGGER touch_estimate BEFORE UPDATE OF estimated_completion_at ON bindery.book_status FOR EACH ROW WHEN (((old.status = new.status) AND (old.revision = new.revision) AND (old.estimated_completion_at IS DISTINCT FROM new.estimated_completion_at))) EXECUTE FUNCTION bindery_internal.touch();
 
 -- Name: book_status book_follows_a_pipeline; Type: FK CONSTRAINT; Schema: bindery; Owner: -
 
@@ -3949,9 +4438,21 @@ CREATE POLICY service_reads_pipelines ON bindery.pipelines FOR SELECT TO service
 
 CREATE POLICY service_reads_progress ON bindery.book_progress FOR SELECT TO service_role USING (true);
 
+-- Name: settings service_reads_settings; Type: POLICY; Schema: bindery; Owner: -
+
+CREATE POLICY service_reads_settings ON bindery.settings FOR SELECT TO service_role USING (true);
+
 -- Name: book_status service_updates_books; Type: POLICY; Schema: bindery; Owner: -
 
 CREATE POLICY service_updates_books ON bindery.book_status FOR UPDATE TO service_role USING (true) WITH CHECK (true);
+
+-- Name: settings service_updates_settings; Type: POLICY; Schema: bindery; Owner: -
+
+CREATE POLICY service_updates_settings ON bindery.settings FOR UPDATE TO service_role USING (true) WITH CHECK (true);
+
+-- Name: settings; Type: ROW SECURITY; Schema: bindery; Owner: -
+
+ALTER TABLE bindery.settings ENABLE ROW LEVEL SECURITY;
 
 -- Name: forgotten_streams; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
@@ -3964,6 +4465,10 @@ CREATE POLICY nobody ON bindery_internal.forgotten_streams USING (false);
 -- Name: pace_refresh nobody; Type: POLICY; Schema: bindery_internal; Owner: -
 
 CREATE POLICY nobody ON bindery_internal.pace_refresh USING (false);
+
+-- Name: relays nobody; Type: POLICY; Schema: bindery_internal; Owner: -
+
+CREATE POLICY nobody ON bindery_internal.relays USING (false);
 
 -- Name: schema_history nobody; Type: POLICY; Schema: bindery_internal; Owner: -
 
@@ -3980,6 +4485,10 @@ CREATE POLICY nobody ON bindery_internal.stage_visits USING (false);
 -- Name: pace_refresh; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
 ALTER TABLE bindery_internal.pace_refresh ENABLE ROW LEVEL SECURITY;
+
+-- Name: relays; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
+
+ALTER TABLE bindery_internal.relays ENABLE ROW LEVEL SECURITY;
 
 -- Name: schema_history; Type: ROW SECURITY; Schema: bindery_internal; Owner: -
 
@@ -4011,6 +4520,12 @@ GRANT USAGE ON SCHEMA bindery_internal TO bindery_relay;
 REVOKE ALL ON FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval) TO service_role;
 GRANT ALL ON FUNCTION bindery.acquire_stream(stream text, holder text, ttl interval) TO bindery_relay;
+
+-- Name: FUNCTION announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) TO service_role;
+GRANT ALL ON FUNCTION bindery.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) TO bindery_relay;
 
 -- Name: FUNCTION apply_events(stream text, epoch bigint, "position" text, events jsonb); Type: ACL; Schema: bindery; Owner: -
 
@@ -4064,10 +4579,21 @@ GRANT INSERT(metadata),UPDATE(metadata) ON TABLE bindery.book_status TO service_
 REVOKE ALL ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_revision bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.cancel_book(book_id uuid, message text, expected_revision bigint) TO service_role;
 
+-- Name: FUNCTION dead_letter_reasons(stream text, after text, max_letters integer); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.dead_letter_reasons(stream text, after text, max_letters integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.dead_letter_reasons(stream text, after text, max_letters integer) TO service_role;
+GRANT ALL ON FUNCTION bindery.dead_letter_reasons(stream text, after text, max_letters integer) TO bindery_relay;
+
 -- Name: FUNCTION define_pipeline(name text, definition jsonb); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.define_pipeline(name text, definition jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.define_pipeline(name text, definition jsonb) TO service_role;
+
+-- Name: FUNCTION drop_dead_letters(ids bigint[]); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.drop_dead_letters(ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.drop_dead_letters(ids bigint[]) TO service_role;
 
 -- Name: FUNCTION fail_book(book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer); Type: ACL; Schema: bindery; Owner: -
 
@@ -4102,11 +4628,29 @@ REVOKE ALL ON FUNCTION bindery.list_books(max_books integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.list_books(max_books integer) TO authenticated;
 GRANT ALL ON FUNCTION bindery.list_books(max_books integer) TO service_role;
 
+-- Name: FUNCTION note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) TO service_role;
+GRANT ALL ON FUNCTION bindery.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) TO bindery_relay;
+
+-- Name: FUNCTION outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) TO service_role;
+GRANT ALL ON FUNCTION bindery.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) TO bindery_relay;
+
 -- Name: FUNCTION pipeline_xstate(name text, version integer); Type: ACL; Schema: bindery; Owner: -
 
 REVOKE ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) TO authenticated;
 GRANT ALL ON FUNCTION bindery.pipeline_xstate(name text, version integer) TO service_role;
+
+-- Name: FUNCTION place_of_books(stage text, book_ids uuid[]); Type: ACL; Schema: bindery; Owner: -
+
+REVOKE ALL ON FUNCTION bindery.place_of_books(stage text, book_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery.place_of_books(stage text, book_ids uuid[]) TO service_role;
+GRANT ALL ON FUNCTION bindery.place_of_books(stage text, book_ids uuid[]) TO bindery_relay;
 
 -- Name: FUNCTION plan_substeps(book_id uuid, stage text, substeps jsonb, expected_revision bigint); Type: ACL; Schema: bindery; Owner: -
 
@@ -4206,9 +4750,15 @@ REVOKE ALL ON FUNCTION bindery_internal.actor() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION bindery_internal.announce() FROM PUBLIC;
 
--- Name: FUNCTION announce_books(book_ids uuid[]); Type: ACL; Schema: bindery_internal; Owner: -
+-- Name: FUNCTION announce_books(book_ids uuid[], revisions bigint[]); Type: ACL; Schema: bindery_internal; Owner: -
 
-REVOKE ALL ON FUNCTION bindery_internal.announce_books(book_ids uuid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION bindery_internal.announce_books(book_ids uuid[], revisions bigint[]) FROM PUBLIC;
+
+-- Name: FUNCTION announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.announce_relay(holder text, streams text[], ttl interval, OUT relays integer, OUT give_up text, OUT leave text[]) TO bindery_relay;
 
 -- Name: FUNCTION apply_events(stream text, epoch bigint, "position" text, events jsonb, OUT applied bigint, OUT stale bigint, OUT dead bigint); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4254,6 +4804,10 @@ REVOKE ALL ON FUNCTION bindery_internal.broadcast_messages(book_ids uuid[]) FROM
 
 REVOKE ALL ON FUNCTION bindery_internal.broadcast_payload(book bindery.book_status) FROM PUBLIC;
 
+-- Name: FUNCTION broadcasts(); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.broadcasts() FROM PUBLIC;
+
 -- Name: FUNCTION bury(stream text, items jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.bury(stream text, items jsonb) FROM PUBLIC;
@@ -4261,6 +4815,12 @@ REVOKE ALL ON FUNCTION bindery_internal.bury(stream text, items jsonb) FROM PUBL
 -- Name: FUNCTION check_pruning(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.check_pruning(before timestamp with time zone, batch integer) FROM PUBLIC;
+
+-- Name: FUNCTION dead_letter_reasons(stream text, after text, max_letters integer); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.dead_letter_reasons(stream text, after text, max_letters integer) TO bindery_relay;
 
 -- Name: FUNCTION define_pipeline(name text, definition jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4301,6 +4861,11 @@ GRANT ALL ON FUNCTION bindery_internal.do_rewind(book_id uuid, to_stage text, me
 
 REVOKE ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.do_transition(book_id uuid, to_status text, message text, expected_revision bigint, attempt integer, error jsonb, rewinding boolean, asking_first boolean) TO service_role;
+
+-- Name: FUNCTION drop_dead_letters(ids bigint[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.drop_dead_letters(ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.drop_dead_letters(ids bigint[]) TO service_role;
 
 -- Name: FUNCTION error(sqlstate text, code text, message text, hint text, detail jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4408,15 +4973,33 @@ REVOKE ALL ON FUNCTION bindery_internal.may_set_clock() FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.may_set_clock() TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.may_set_clock() TO service_role;
 
+-- Name: FUNCTION note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.note_stream(stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text) TO bindery_relay;
+
 -- Name: FUNCTION now(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.now() FROM PUBLIC;
 GRANT ALL ON FUNCTION bindery_internal.now() TO authenticated;
 GRANT ALL ON FUNCTION bindery_internal.now() TO service_role;
 
+-- Name: FUNCTION outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.outbox_backlog(max_messages integer, OUT messages bigint, OUT oldest_at timestamp with time zone, OUT age interval) TO bindery_relay;
+
 -- Name: FUNCTION pace_of(machine jsonb, medians jsonb); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.pace_of(machine jsonb, medians jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION place_of_books(stage text, book_ids uuid[]); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.place_of_books(stage text, book_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION bindery_internal.place_of_books(stage text, book_ids uuid[]) TO service_role;
+GRANT ALL ON FUNCTION bindery_internal.place_of_books(stage text, book_ids uuid[]) TO bindery_relay;
 
 -- Name: FUNCTION prune_dead_letters(before timestamp with time zone, batch integer); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4454,6 +5037,10 @@ REVOKE ALL ON FUNCTION bindery_internal.refuse_history_change() FROM PUBLIC;
 -- Name: FUNCTION refuse_pipeline_change(); Type: ACL; Schema: bindery_internal; Owner: -
 
 REVOKE ALL ON FUNCTION bindery_internal.refuse_pipeline_change() FROM PUBLIC;
+
+-- Name: FUNCTION refuse_texts(book bindery.book_status); Type: ACL; Schema: bindery_internal; Owner: -
+
+REVOKE ALL ON FUNCTION bindery_internal.refuse_texts(book bindery.book_status) FROM PUBLIC;
 
 -- Name: FUNCTION refused_attempt(); Type: ACL; Schema: bindery_internal; Owner: -
 
@@ -4590,6 +5177,14 @@ GRANT SELECT ON TABLE bindery.pipelines TO service_role;
 -- Name: TABLE relay_cursors; Type: ACL; Schema: bindery; Owner: -
 
 GRANT SELECT ON TABLE bindery.relay_cursors TO service_role;
+
+-- Name: TABLE settings; Type: ACL; Schema: bindery; Owner: -
+
+GRANT SELECT ON TABLE bindery.settings TO service_role;
+
+-- Name: COLUMN settings.broadcast; Type: ACL; Schema: bindery; Owner: -
+
+GRANT UPDATE(broadcast) ON TABLE bindery.settings TO service_role;
 
 -- PostgreSQL database dump complete
 

@@ -32,7 +32,7 @@ create function shop.delayed(book bindery.book_status) returns boolean language 
   end $$;
 create function shop.forger(book bindery.book_status) returns boolean language plpgsql as $$
   begin
-    perform set_config('bindery.actor', 'somebody else', false), set_config('bindery.rewinding', book.book_id::text, true);
+    perform set_config('bindery.actor', 'somebody else', false), set_config('bindery.changing', book.book_id || ' rewinding', true);
     return true;
   end $$;
 create function shop.wrecker(book bindery.book_status) returns boolean language plpgsql as $$ begin drop owned by bindery_guard; return true; end $$;

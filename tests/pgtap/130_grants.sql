@@ -29,10 +29,15 @@ insert into may_call values
   ('bindery_internal.refused_report(text,uuid,text,text,integer)', 's'),
   -- relaying: the service and the relay
   ('bindery.acquire_stream(text,text,interval)', 'sr'), ('bindery_internal.acquire_stream(text,text,interval)', 'sr'),
+  ('bindery.announce_relay(text,text[],interval)', 'sr'), ('bindery_internal.announce_relay(text,text[],interval)', 'sr'),
   ('bindery.apply_events(text,bigint,text,jsonb)', 'sr'), ('bindery_internal.apply_events(text,bigint,text,jsonb)', 'sr'),
+  ('bindery.note_stream(text,bigint,bigint,text,bigint,text)', 'sr'), ('bindery_internal.note_stream(text,bigint,bigint,text,bigint,text)', 'sr'),
   ('bindery.release_stream(text,bigint)', 'sr'), ('bindery_internal.release_stream(text,bigint)', 'sr'),
   ('bindery.renew_stream(text,bigint,timestamp with time zone)', 'sr'), ('bindery_internal.renew_stream(text,bigint,timestamp with time zone)', 'sr'),
   ('bindery.take_outbox(integer)', 'sr'), ('bindery_internal.take_outbox(integer)', 'sr'),
+  ('bindery.outbox_backlog(integer)', 'sr'), ('bindery_internal.outbox_backlog(integer)', 'sr'),
+  ('bindery.dead_letter_reasons(text,text,integer)', 'sr'), ('bindery_internal.dead_letter_reasons(text,text,integer)', 'sr'),
+  ('bindery.place_of_books(text,uuid[])', 'sr'), ('bindery_internal.place_of_books(text,uuid[])', 'sr'),
   ('bindery.sweep(timestamp with time zone)', 'sr'), ('bindery_internal.sweep(timestamp with time zone)', 'sr');
 -- Pipelines as XState configs.
 insert into may_call values
@@ -41,6 +46,7 @@ insert into may_call values
 -- dead letters and retention: the service
 insert into may_call values
   ('bindery.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'), ('bindery_internal.replay_dead_letters(text,text,uuid,integer,bigint[])', 's'),
+  ('bindery.drop_dead_letters(bigint[])', 's'), ('bindery_internal.drop_dead_letters(bigint[])', 's'),
   ('bindery.prune_dead_letters(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_dead_letters(timestamp with time zone,integer)', 's'),
   ('bindery.prune_outbox(timestamp with time zone,integer)', 's'), ('bindery_internal.prune_outbox(timestamp with time zone,integer)', 's');
 insert into may_call values ('bindery_internal.refused_attempt()', 's'), ('bindery_internal.bad_input(text,text,text)', 'as'),
@@ -67,7 +73,7 @@ select is_empty($$select function from functions where nspname in ('bindery', 'b
 create temp table may_touch (role text, tablename text, privilege text);
 insert into may_touch
 select 'authenticated', t, 'SELECT' from unnest(array['book_status', 'book_progress', 'book_events']) t
-union all select 'service_role', t, 'SELECT' from unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters']) t;
+union all select 'service_role', t, 'SELECT' from unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters', 'settings']) t;
 create temp view tables as
   select c.oid, n.nspname, c.relname, c.relacl, c.relowner, c.relrowsecurity from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname in ('bindery', 'bindery_internal', 'bindery_core') and c.relkind in ('r', 'p', 'v', 'm', 'f');
@@ -76,8 +82,9 @@ select set_eq($$select role, relname::text, privilege from tables, roles, unnest
 select set_eq($$select r.role, t.relname::text, a.attname::text, p.privilege from tables t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0, roles r, unnest(array['INSERT', 'UPDATE', 'REFERENCES']) p(privilege)
     where has_column_privilege(r.role, t.oid, a.attnum, p.privilege)$$,
   $$select 'service_role' as r, 'book_status' as t, c, 'INSERT' as p from unnest(array['book_id', 'owner_id', 'title', 'pipeline', 'pipeline_version', 'status', 'metadata']) c
-    union all select 'service_role' as r, 'book_status' as t, c, 'UPDATE' as p from unnest(array['owner_id', 'title', 'status', 'message', 'error', 'metadata']) c$$,
-  'the service may insert and update these columns of book_status, nobody any other');
+    union all select 'service_role' as r, 'book_status' as t, c, 'UPDATE' as p from unnest(array['owner_id', 'title', 'status', 'message', 'error', 'metadata']) c
+    union all values ('service_role', 'settings', 'broadcast', 'UPDATE')$$,
+  'the service may insert and update these columns of book_status and settings, nobody any other');
 select is_empty($$select t.relname, a.* from tables t, aclexplode(t.relacl) a where a.grantee = 0$$, 'no table is left to PUBLIC');
 select is_empty($$select a.attname from tables t join pg_attribute a on a.attrelid = t.oid, aclexplode(a.attacl) e where e.grantee = 0$$, 'nor any column');
 select is_empty($$select c.relname, r.role from pg_class c join pg_namespace n on n.oid = c.relnamespace, roles r

@@ -1,6 +1,6 @@
 begin;
 \ir helpers.psql
-select plan(86);
+select plan(90);
 -- Books of two owners, and one of nobody.
 select bindery.register_book(tap.id(1), tap.id(900)), bindery.register_book(tap.id(2), tap.id(901)), bindery.register_book(tap.id(3));
 select bindery.transition_book(tap.id(n), 'ANALYZING'), bindery.report_progress(tap.id(n), 'extract_text', 50) from generate_series(1, 3) n;
@@ -13,10 +13,10 @@ select is(tap.as_user(902, 'select count(*) from bindery.' || t), '0', format('a
 select is(tap.as_role('authenticated', 'select count(*) from bindery.' || t), '0', format('a request without a token sees none of %s, not even those of nobody', t)) from unnest(array['book_status', 'book_progress', 'book_events']) t;
 select is(tap.as_role('authenticated', 'select count(*) from bindery.book_status', sub), '0', format('the sub %s sees nothing', quote_literal(sub)))
 from unnest(array['', 'service_role', '00000000-0000-4000-8000-000000000900 ', '{00000000-0000-4000-8000-000000000900}', ''' or true --']) sub;
-select is(tap.as_user(900, 'select count(*) from bindery.' || t), '42501', format('a user may not look into %s', t)) from unnest(array['pipelines', 'outbox', 'relay_cursors', 'dead_letters']) t;
+select is(tap.as_user(900, 'select count(*) from bindery.' || t), '42501', format('a user may not look into %s', t)) from unnest(array['pipelines', 'outbox', 'relay_cursors', 'dead_letters', 'settings']) t;
 select is(tap.as_role(role, 'select count(*) from bindery.' || t), '42501', format('%s may not look into %s', role, t))
-from unnest(array['anon', 'bindery_relay']) role, unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters']) t;
-select isnt(tap.as_role('service_role', 'select count(*) from bindery.' || t), '0', format('the service sees %s', t)) from unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters']) t;
+from unnest(array['anon', 'bindery_relay']) role, unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters', 'settings']) t;
+select isnt(tap.as_role('service_role', 'select count(*) from bindery.' || t), '0', format('the service sees %s', t)) from unnest(array['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox', 'relay_cursors', 'dead_letters', 'settings']) t;
 select is(tap.as_role('service_role', 'select count(*) from bindery.book_status'), '3', 'all of the books');
 select is((select count(*)::int from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname like 'bindery%' and relkind in ('r', 'p') and not relrowsecurity), 0, 'row-level security is on for every table');
 

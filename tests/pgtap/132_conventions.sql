@@ -19,6 +19,7 @@ select is_empty($$select function from functions where nspname = 'bindery' and p
 select set_eq($$select proname::text, pronargs - pronargdefaults from functions where nspname = 'bindery'$$,
   $$values
     ('acquire_stream', 2),
+    ('announce_relay', 2),
     ('apply_events', 4),
     ('cancel_book', 1),
     ('define_pipeline', 2),
@@ -29,9 +30,13 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions 
     ('heartbeat', 1),
     ('list_books', 0),
     ('pipeline_xstate', 1),
+    ('note_stream', 2),
+    ('place_of_books', 2),
     ('plan_substeps', 3),
-    ('prune_dead_letters', 1),
+    ('prune_dead_letters', 1), ('drop_dead_letters', 1),
     ('prune_events', 1),
+    ('dead_letter_reasons', 1),
+    ('outbox_backlog', 0),
     ('prune_outbox', 1),
     ('register_book', 1),
     ('release_stream', 2),
@@ -45,7 +50,7 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions 
     ('take_outbox', 0),
     ('transition_book', 2)$$,
   'these are the functions of the API, each with the number of arguments it cannot do without');
-select set_eq($$select relname::text from tables$$, array['pipelines', 'book_status', 'book_progress', 'book_events', 'outbox', 'relay_cursors', 'dead_letters'], 'these are the tables');
+select set_eq($$select relname::text from tables$$, array['pipelines', 'book_status', 'book_progress', 'book_events', 'outbox', 'relay_cursors', 'dead_letters', 'settings'], 'these are the tables');
 select is_empty($$select function from functions where nspname = 'bindery_core' and (provolatile = 'v' or proparallel <> 's')$$, 'the kernel is immutable or stable, and parallel safe');
 create temp table kernel as select exists (select from pg_extension where extname = 'bindery') as native;
 select set_eq($$select proname::text from functions, kernel where nspname = 'bindery_core' and (native or proname ~ '^(compile_pipeline|transition_error|next_statuses|rewind_targets|report_verdict|summarize)$')$$,

@@ -1,6 +1,6 @@
 begin;
 \ir helpers.psql
-select plan(36);
+select plan(44);
 create function tap.sent() returns text language plpgsql as $$
 declare
   all_of_them text;
@@ -61,7 +61,21 @@ select tap.sent();
 set local bindery.broadcast = 'off';
 select bindery.report_progress(tap.id(10), 'extract_text', 72);
 select is(tap.sent(), 'nothing', 'bindery.broadcast = off switches it off');
+update bindery.settings set broadcast = true;
+select bindery.report_progress(tap.id(10), 'extract_text', 72.2);
+select is(tap.sent(), 'nothing', 'whatever the table of settings says');
 set local bindery.broadcast = '';
+select is(tap.as_role('service_role', 'with s as (update bindery.settings set broadcast = false returning 1) select count(*) from s'), '1', 'the service switches it off for all');
+select bindery.report_progress(tap.id(10), 'extract_text', 72.4);
+select is(tap.sent(), 'nothing', 'which holds');
+set local bindery.broadcast = 'on';
+select bindery.report_progress(tap.id(10), 'extract_text', 72.6);
+select is(tap.sent(), format('book:%s r%s', tap.id(10), (tap.row(10)).revision), 'but where a session says otherwise');
+set local bindery.broadcast = '';
+select is(tap.as_role(role, 'with s as (update bindery.settings set broadcast = true returning 1) select count(*) from s'), '42501', format('%s cannot switch it', role))
+from unnest(array['authenticated', 'anon', 'bindery_relay']) role;
+select throws_ok('insert into bindery.settings (only_row) values (false)', '23514', null, 'there is one row of settings');
+update bindery.settings set broadcast = true;
 select bindery.report_progress(tap.id(10), 'extract_text', 73);
 select is(tap.sent(), format('book:%s r%s', tap.id(10), (tap.row(10)).revision), 'and anything else on');
 

@@ -32,11 +32,11 @@ select is_empty($$select call, argument, label from probes where type in ('text'
   'a text or JSON that is taken is stored to the letter');
 select is_empty($$select call, argument, label from probes join arguments using (function, argument) where label = 'null' and outcome = 'ok' and changed and not optional$$,
   'null is taken only for what may be left out');
-select is_empty($$select call, argument, label, outcome from probes where type in ('integer', 'bigint') and label ~ '^-|^0' and argument !~ '^max_' and outcome !~ '^PT4'$$,
+select is_empty($$select call, argument, label, outcome from probes where type in ('integer', 'bigint') and label ~ '^-|^0' and argument !~ '^max_|^entries$|^lost$' and outcome !~ '^PT4'$$,
   'what counts from 1 is refused below it');
 select set_eq($$select distinct call, argument, label from probes where type not in ('text', 'jsonb', 'uuid') and outcome = 'ok' and changed and label <> 'null'$$,
   $$values ('report', 'progress', '0'), ('report', 'progress', '-0'), ('report', 'progress', '5e-324'), ('report of units', 'done', '0'), ('report of units', 'done', '-0'), ('report of units', 'done', '5e-324'),
-    ('report of units', 'total', '100.0000001'), ('report of units', 'total', '101'), ('report of units', 'total', '1e15'), ('take', 'max_rows', '2147483647'),
+    ('report of units', 'total', '100.0000001'), ('report of units', 'total', '101'), ('report of units', 'total', '1e15'), ('take', 'max_rows', '2147483647'), ('note', 'entries', '0'), ('note', 'lost', '0'),
     ('prune events', 'before', 'infinity'), ('prune events', 'before', '294276-12-31 23:59:59+00'), ('prune letters', 'before', 'infinity'),
     ('prune letters', 'before', '294276-12-31 23:59:59+00'), ('prune outbox', 'before', 'infinity'), ('prune outbox', 'before', '294276-12-31 23:59:59+00'),
     ('sweep', 'now', '294276-12-31 23:59:59+00'),

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use crate::eventually::eventually;
 use crate::servers::Servers;
 
-const READY_WITHIN: Duration = Duration::from_secs(20);
-const STOP_WITHIN: Duration = Duration::from_secs(30);
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const LINES_SHOWN: usize = 200;
 
 /// The program under test: the release build next to this test program, or what `BINDERYD` names.
@@ -65,6 +65,17 @@ pub struct Response {
 impl Daemon {
     /// Starts a daemon on a database and the servers' Redis. `args` are further arguments of `binderyd run`.
     pub fn spawn(servers: &Servers, database_url: &str, args: &[&str]) -> Result<Daemon> {
+        Self::spawn_with(servers, database_url, servers.redis_url(), args, &[])
+    }
+
+    /// The same with a Redis elsewhere, which may be a proxy, and with more environment.
+    pub fn spawn_with(
+        servers: &Servers,
+        database_url: &str,
+        redis_url: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Daemon> {
         // Where it is told where to listen, it is asked on loopback all the same.
         let told = args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
         let http = match told {
@@ -77,7 +88,8 @@ impl Daemon {
         let output = File::create(&log)?;
         let child = Command::new(binderyd()?)
             .arg("run")
-            .args(["--database-url", database_url, "--redis-url", servers.redis_url()])
+            .args(["--database-url", database_url, "--redis-url", redis_url])
+            .envs(environment.iter().copied())
             .args(listen)
             .args(args)
             .stdin(Stdio::null())

@@ -48,7 +48,7 @@ pub async fn difference(one: &Path, other: &Path) -> Result<String> {
 }
 
 /// A program of the PostgreSQL under test: that of PG_CONFIG, else Debian's.
-async fn program(name: &str) -> Result<Command> {
+pub async fn program(name: &str) -> Result<Command> {
     let major = std::env::var("PG_MAJOR").unwrap_or_else(|_| "15".to_owned());
     let config = std::env::var("PG_CONFIG").unwrap_or_else(|_| format!("/usr/lib/postgresql/{major}/bin/pg_config"));
     let output = Command::new(&config).arg("--bindir").output().await.with_context(|| config.clone())?;

@@ -3,6 +3,8 @@
 //! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the test is, however it ends
 //! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
 //! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
+//! - [`Proxy`]: between a daemon and a server, to make answers slow, cut them short, or let none through
+//! - [`Pooler`]: a real pgbouncer in transaction mode
 //! - [`dump_schema`] and its like: `pg_dump`, and what it dumped
 //! - [`eventually`]: waiting for what has to come true; the only place that sleeps
 //!
@@ -24,12 +26,18 @@ mod dump;
 mod eventually;
 mod http;
 mod listen;
+mod node;
+mod pooler;
+mod proxy;
 mod servers;
 
 pub use daemon::{Daemon, Response, binderyd, run_binderyd};
 pub use database::{Database, connect};
-pub use dump::{difference, dump, dump_schema, restore};
+pub use dump::{difference, dump, dump_schema, program, restore};
 pub use eventually::eventually;
 pub use http::{Answer, Ask, Event, Stream, token};
 pub use listen::Listener;
+pub use node::{Certificates, Node};
+pub use pooler::Pooler;
+pub use proxy::{Fault, Proxy};
 pub use servers::Servers;

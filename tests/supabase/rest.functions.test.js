@@ -104,12 +104,29 @@ const calls = {
     const swept = /** @type {any} */ (await ok(service.rpc('sweep')));
     assert.deepEqual(Object.keys(swept).sort(), ['resumed', 'stalled', 'waiting_for']);
   },
+  async place_of_books() {
+    const [here, before] = [await book({ path: ['ANALYZING'] }), await book()];
+    const args = { stage: 'ANALYZING', book_ids: [here, before, randomUUID()] };
+    const places = await ok(service.rpc('place_of_books', args));
+    assert.deepEqual(new Map(places.map((row) => [row.book_id, row.place])), new Map([[here, 'at'], [before, 'before']]));
+  },
+  async announce_relay() {
+    const announced = { holder: 'rest', streams: [stream], ttl: '1 second' };
+    const alone = { relays: 1, give_up: null, leave: [] };
+    assert.deepEqual(await ok(service.rpc('announce_relay', announced)), alone);
+    assert.deepEqual(await ok(service.rpc('announce_relay', { ...announced, streams: [] })), { ...alone, relays: 0 }, 'it says goodbye');
+  },
   async acquire_stream() {
     const lease = await ok(service.rpc('acquire_stream', { stream, holder: 'rest' }).single());
     assert.deepEqual([lease.epoch, lease.position], [1, '0-0']);
   },
   async renew_stream() {
     assert.ok(Date.parse(await ok(service.rpc('renew_stream', { stream, epoch: 1 }))) > Date.now() - 60_000);
+  },
+  async note_stream() {
+    await ok(service.rpc('note_stream', { stream, epoch: 1, entries: 12 }));
+    const row = await ok(service.from('relay_cursors').select('entries_ahead, losses').eq('stream', stream).single());
+    assert.deepEqual([row.entries_ahead, row.losses], [12, 0]);
   },
   async apply_events() {
     const events = [
@@ -118,6 +135,10 @@ const calls = {
     ];
     const counts = await ok(service.rpc('apply_events', { stream, epoch: 1, position: '5-1', events }).single());
     assert.deepEqual({ ...counts }, { applied: 1, stale: 0, dead: 1 });
+  },
+  async dead_letter_reasons() {
+    const [row, ...more] = await ok(service.rpc('dead_letter_reasons', { stream }));
+    assert.deepEqual([{ ...row }, more], [{ reason: 'unknown_book', letters: 1, events: 1 }, []]);
   },
   async replay_dead_letters() {
     assert.deepEqual({ ...(await ok(service.rpc('replay_dead_letters', { stream }).single())) }, { applied: 0, stale: 0, dead: 1 });
@@ -134,11 +155,19 @@ const calls = {
   async prune_events() {
     assert.equal(await ok(service.rpc('prune_events', { before: soon() })), 0);
   },
+  async drop_dead_letters() {
+    assert.equal(await ok(service.rpc('drop_dead_letters', { ids: [999999999] })), 0);
+  },
   async prune_dead_letters() {
     assert.equal(await ok(service.rpc('prune_dead_letters', { before: soon(), batch: 10 })), 0);
   },
   async prune_outbox() {
     assert.equal(await ok(service.rpc('prune_outbox', { before: soon(), batch: 10 })), 0);
+  },
+  async outbox_backlog() {
+    await book({ path: ['ANALYZING'] });
+    const backlog = /** @type {any} */ (await ok(service.rpc('outbox_backlog', {}, { get: true })));
+    assert.ok(backlog.messages > 0, JSON.stringify(backlog));
   },
   async take_outbox() {
     await book({ path: ['ANALYZING'] });
@@ -172,6 +201,10 @@ test('of functions users call those that read, and anon none', async () => {
     position: '1-0',
     events: [],
     before: '2026-01-01T00:00:00Z',
+    streams: ['s'],
+    book_ids: [book_id],
+    entries: 1,
+    ids: [1],
   };
   const functions =
     await sql`select proname as name, proargnames[1:pronargs - pronargdefaults] as needed from pg_proc where pronamespace = 'bindery'::regnamespace`;

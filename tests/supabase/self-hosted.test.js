@@ -22,8 +22,8 @@ test('every file, service and volume that the compose file names is there', () =
 });
 
 test('what the images copy from the checkout is there', () => {
-  for (const name of ['Dockerfile', 'Dockerfile.daemon']) {
-    for (const [, from = ''] of read(`supabase/self-hosted/${name}`).matchAll(/^COPY (?!--from)(\S+) /gm)) {
+  for (const name of ['supabase/self-hosted/Dockerfile', 'deploy/docker/Dockerfile']) {
+    for (const [, from = ''] of read(name).matchAll(/^COPY (?!--from)(\S+) /gm)) {
       assert.ok(existsSync(new URL(from, root)), `${name}: ${from}`);
     }
   }

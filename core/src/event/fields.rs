@@ -3,6 +3,8 @@
 //! Reading leaves the fields where they are, so that a rejection can still show them; texts are moved out only once nothing
 //! can fail any more.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -91,12 +93,12 @@ impl Field {
 }
 
 /// A field's value: text, as in a stream entry, or another JSON value than text, as `data` can hold.
-pub(super) enum Raw {
-    Text(String),
+pub(super) enum Raw<'a> {
+    Text(Cow<'a, str>),
     Json(Value),
 }
 
-/// A stream entry as it comes.
+/// A stream entry as a rejection shows it.
 pub(super) type Entry = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What a JSON object holds that no rule names.
@@ -104,43 +106,55 @@ pub(super) type Unnamed = Vec<(String, Value)>;
 
 /// The fields of one event. An empty text counts as absent.
 #[derive(Default)]
-pub(super) struct Fields {
-    slots: [Option<Raw>; NAMES.len()],
+pub(super) struct Fields<'a> {
+    slots: [Option<Raw<'a>>; NAMES.len()],
 }
 
-impl Fields {
-    /// Sorts an entry into fields that rules name and the rest; where that fails, gives the entry back.
-    pub(super) fn from_entry(entry: Entry) -> Result<(Self, Entry), (EventError, Entry)> {
-        let size: usize = entry.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if size > MAX_ENTRY_BYTES {
-            return Err((too_large(), entry));
+/// The fields of an entry that no rule names.
+pub(super) fn unnamed<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Entry {
+    entry.filter(|(name, _)| Field::of(name).is_none()).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
+/// The fields of an entry that is too large, or has a field twice or no text in one: those come first, with what no rule names.
+pub(super) fn unreadable<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Entry {
+    let own = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    if size(entry.clone()) > MAX_ENTRY_BYTES {
+        return entry.map(own).collect();
+    }
+    let (mut rest, mut named) = (Entry::new(), [None; NAMES.len()]);
+    for (name, value) in entry {
+        match Field::of(name) {
+            Some(field) if named[field as usize].is_none() && std::str::from_utf8(value).is_ok() => {
+                named[field as usize] = Some((name, value));
+            }
+            _ => rest.push(own((name, value))),
+        }
+    }
+    rest.extend(named.into_iter().flatten().map(own));
+    rest
+}
+
+fn size<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+    entry.map(|(name, value)| name.len() + value.len()).sum()
+}
+
+impl<'a> Fields<'a> {
+    /// Finds the fields that rules name in an entry.
+    pub(super) fn from_entry(entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Result<Self, EventError> {
+        if size(entry.clone()) > MAX_ENTRY_BYTES {
+            return Err(too_large());
         }
         let mut fields = Self::default();
-        let mut rest = Entry::new();
-        let mut fault = None;
         for (name, value) in entry {
-            let Some(field) = Field::of(&name) else {
-                rest.push((name, value));
-                continue;
-            };
+            let Some(field) = Field::of(name) else { continue };
             let slot = &mut fields.slots[field as usize];
             if slot.is_some() {
-                fault.get_or_insert(EventError::Duplicate { field: field.name().into() });
-                rest.push((name, value));
-                continue;
+                return Err(EventError::Duplicate { field: field.name().into() });
             }
-            match String::from_utf8(value) {
-                Ok(text) => *slot = Some(Raw::Text(text)),
-                Err(error) => {
-                    fault.get_or_insert(EventError::NotUtf8 { field: field.name().into() });
-                    rest.push((name, error.into_bytes()));
-                }
-            }
+            let text = std::str::from_utf8(value).map_err(|_| EventError::NotUtf8 { field: field.name().into() })?;
+            *slot = Some(Raw::Text(Cow::Borrowed(text)));
         }
-        match fault {
-            None => Ok((fields, rest)),
-            Some(fault) => Err((fault, fields.into_entry(rest))),
-        }
+        Ok(fields)
     }
 
     /// Reads the text of the field `data`.
@@ -172,7 +186,7 @@ impl Fields {
                 Some(field) => {
                     fields.slots[field as usize] = match value {
                         Value::Null => None,
-                        Value::String(text) => Some(Raw::Text(text)),
+                        Value::String(text) => Some(Raw::Text(Cow::Owned(text))),
                         other => Some(Raw::Json(other)),
                     };
                 }
@@ -187,7 +201,7 @@ impl Fields {
         for (name, value) in NAMES.into_iter().zip(self.slots) {
             match value {
                 None => {}
-                Some(Raw::Text(text)) => entry.push((name.into(), text.into_bytes())),
+                Some(Raw::Text(text)) => entry.push((name.into(), text.into_owned().into_bytes())),
                 Some(Raw::Json(value)) => entry.push((name.into(), as_text(value).into_bytes())),
             }
         }
@@ -200,12 +214,15 @@ impl Fields {
     }
 
     /// Moves the field `data` out, where it holds anything.
-    pub(super) fn take_data(&mut self) -> Option<String> {
+    pub(super) fn take_data(&mut self) -> Option<Cow<'a, str>> {
         self.get(Field::Data)?;
-        self.take_text(Field::Data)
+        match self.slots[Field::Data as usize].take()? {
+            Raw::Text(text) => Some(text),
+            Raw::Json(value) => Some(Cow::Owned(value.to_string())),
+        }
     }
 
-    pub(super) fn put_data(&mut self, data: String) {
+    pub(super) fn put_data(&mut self, data: Cow<'a, str>) {
         self.slots[Field::Data as usize] = Some(Raw::Text(data));
     }
 
@@ -214,7 +231,7 @@ impl Fields {
         self.slots[field as usize] = Some(Raw::Json(value));
     }
 
-    pub(super) fn get(&self, field: Field) -> Option<&Raw> {
+    pub(super) fn get(&self, field: Field) -> Option<&Raw<'a>> {
         self.slots[field as usize].as_ref().filter(|raw| !matches!(raw, Raw::Text(text) if text.is_empty()))
     }
 
@@ -222,7 +239,7 @@ impl Fields {
     pub(super) fn take_text(&mut self, field: Field) -> Option<String> {
         match self.slots[field as usize].take()? {
             Raw::Text(text) if text.is_empty() => None,
-            Raw::Text(text) => Some(text),
+            Raw::Text(text) => Some(text.into_owned()),
             Raw::Json(value) => Some(value.to_string()),
         }
     }
@@ -301,7 +318,7 @@ impl Fields {
     }
 }
 
-impl Raw {
+impl Raw<'_> {
     fn number(&self) -> Option<f64> {
         match self {
             Self::Text(text) => number_in(text),
@@ -315,7 +332,7 @@ pub(super) fn number_in(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-fn too_large() -> EventError {
+pub(super) fn too_large() -> EventError {
     EventError::TooLarge { field: "the event".into(), limit: MAX_ENTRY_BYTES }
 }
 

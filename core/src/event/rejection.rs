@@ -5,7 +5,6 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::EventError;
-use super::fields::Entry;
 use super::json::as_text;
 
 /// The most bytes of JSON a payload has.
@@ -27,7 +26,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(super) fn of_entry(error: EventError, entry: &Entry) -> Self {
+    pub(super) fn of_entry(error: EventError, entry: &[(Vec<u8>, Vec<u8>)]) -> Self {
         let texts = entry.iter().map(|(name, value)| (clean(name), clean(value)));
         Self::of_texts(error, texts.collect())
     }

@@ -25,10 +25,10 @@ const AN_OBJECT: &str = "a JSON object";
 const SUBSTEPS: &str = "a JSON array of substeps, such as [{\"name\": \"chapter_1\", \"weight\": 2}]";
 
 /// Checks the fields and makes an event of them. Texts are moved out only where nothing can fail any more.
-pub(super) fn event(fields: &mut Fields) -> Result<Event, EventError> {
+pub(super) fn event(fields: &mut Fields<'_>) -> Result<Event, EventError> {
     const A_TYPE: &str = "progress, transition, fail, heartbeat, plan or register";
     let kind = fields.text(Field::Type, usize::MAX, A_TYPE)?.ok_or_else(|| missing(Field::Type, A_TYPE))?;
-    let kind: fn(&mut Fields) -> Result<EventKind, EventError> = match kind {
+    let kind: fn(&mut Fields<'_>) -> Result<EventKind, EventError> = match kind {
         "progress" => progress,
         "transition" => transition,
         "fail" => fail,
@@ -47,7 +47,7 @@ pub(super) fn event(fields: &mut Fields) -> Result<Event, EventError> {
     Ok(Event { book_id, at: fields.take_text(Field::At), kind })
 }
 
-fn progress(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn progress(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
     if let Some(substep) = fields.text(Field::Substep, MAX_NAME_CHARS, A_SUBSTEP)?
         && !is_substep_name(substep)
@@ -92,7 +92,7 @@ fn progress(fields: &mut Fields) -> Result<EventKind, EventError> {
     Ok(EventKind::Progress(Progress { stage, substep, attempt, report }))
 }
 
-fn transition(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn transition(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     fields.text(Field::To, MAX_NAME_CHARS, A_STATE)?;
     fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
     let attempt = attempt(fields)?;
@@ -100,7 +100,7 @@ fn transition(fields: &mut Fields) -> Result<EventKind, EventError> {
     Ok(EventKind::Transition(Transition { to, message: fields.take_text(Field::Message), attempt }))
 }
 
-fn fail(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn fail(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
     fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
     let attempt = attempt(fields)?;
@@ -109,7 +109,7 @@ fn fail(fields: &mut Fields) -> Result<EventKind, EventError> {
     Ok(EventKind::Fail(Fail { error, message, attempt, stage }))
 }
 
-fn heartbeat(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn heartbeat(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
     fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
     let attempt = attempt(fields)?;
@@ -117,7 +117,7 @@ fn heartbeat(fields: &mut Fields) -> Result<EventKind, EventError> {
     Ok(EventKind::Heartbeat(Heartbeat { attempt, stage, message }))
 }
 
-fn plan(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn plan(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?.ok_or_else(|| missing(Field::Stage, A_STATE))?;
     let Some(substeps) = fields.take_json(Field::Substeps, SUBSTEPS, Value::is_array)? else {
         return Err(missing(Field::Substeps, SUBSTEPS));
@@ -171,7 +171,7 @@ fn planned_substeps(substeps: &Value) -> Result<Vec<PlannedSubstep>, EventError>
     Ok(planned)
 }
 
-fn register(fields: &mut Fields) -> Result<EventKind, EventError> {
+fn register(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
     let owner_id = fields.uuid(Field::OwnerId)?;
     fields.text(Field::Pipeline, MAX_NAME_CHARS, "the name of a pipeline")?;
     fields.text(Field::Title, MAX_TITLE_CHARS, A_TEXT)?;
@@ -180,7 +180,7 @@ fn register(fields: &mut Fields) -> Result<EventKind, EventError> {
     Ok(EventKind::Register(Register { owner_id, pipeline, title, metadata }))
 }
 
-fn attempt(fields: &Fields) -> Result<Option<i32>, EventError> {
+fn attempt(fields: &Fields<'_>) -> Result<Option<i32>, EventError> {
     let Some(number) = fields.number(Field::Attempt, AN_ATTEMPT)? else {
         return Ok(None);
     };

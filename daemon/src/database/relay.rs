@@ -1,4 +1,4 @@
-//! The relay's functions: `acquire_stream`, `renew_stream`, `release_stream`, `apply_events`; one round trip each.
+//! The relay's functions: `acquire_stream`, `renew_stream`, `note_stream`, `release_stream`, `apply_events`; one round trip each.
 //!
 //! Parameters are sent with their types, so that no statement has to be prepared first: that would be a second round trip, and
 //! would not survive a pooler in transaction mode.
@@ -21,6 +21,8 @@ pub struct Lease {
     pub epoch: i64,
     /// The last entry whose effect is in the database.
     pub position: StreamId,
+    /// How many entries Redis had counted up to there; `None`: not known.
+    pub entries: Option<u64>,
     /// When it was taken, by the database's clock.
     pub since: SystemTime,
     ttl: Duration,
@@ -43,7 +45,7 @@ impl Lease {
         let millis = format!("{} milliseconds", ttl.as_millis());
         let row = client
             .query_typed_one(
-                "select epoch, position, lease_expires_at from bindery.acquire_stream($1, $2, $3::text::interval)",
+                "select epoch, position, lease_expires_at, entries from bindery.acquire_stream($1, $2, $3::text::interval)",
                 &[(&stream, Type::TEXT), (&holder, Type::TEXT), (&millis, Type::TEXT)],
             )
             .await?;
@@ -51,7 +53,9 @@ impl Lease {
         // The column's check lets only stream ids in; a number past 64 bits is further than any stream.
         let position = position.parse().unwrap_or(StreamId { ms: u64::MAX, seq: u64::MAX });
         let expires: SystemTime = row.try_get(2)?;
-        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position, since: expires - ttl, ttl })
+        let entries: Option<i64> = row.try_get(3)?;
+        let entries = entries.and_then(|entries| u64::try_from(entries).ok());
+        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position, entries, since: expires - ttl, ttl })
     }
 
     /// Says that this relay is alive, and up to which moment of the database's clock it is known to have applied everything.
@@ -65,6 +69,53 @@ impl Lease {
             .await?;
         let expires: SystemTime = row.try_get(0)?;
         Ok(expires - self.ttl)
+    }
+
+    /// Says what the stream was found to be: how many entries Redis counted at the position, what is missing and how many entries
+    /// of it are known to be lost, and where to read on instead of the position.
+    pub async fn note(
+        &self,
+        client: &Client,
+        entries: Option<u64>,
+        loss: Option<&str>,
+        lost: u64,
+        position: Option<StreamId>,
+    ) -> Result<(), DatabaseError> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        client
+            .query_typed(
+                "select bindery.note_stream($1, $2, $3, $4, $5, $6)",
+                &[
+                    (&self.stream, Type::TEXT),
+                    (&self.epoch, Type::INT8),
+                    (&entries.map(number), Type::INT8),
+                    (&loss, Type::TEXT),
+                    (&number(lost), Type::INT8),
+                    (&position.map(|position| position.to_string()), Type::TEXT),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Why events after `after` went to the dead letters, and how many for each reason. `dead` is how many there are at most.
+    pub async fn reasons(
+        &self,
+        client: &Client,
+        after: StreamId,
+        dead: i64,
+    ) -> Result<Vec<(String, u64)>, DatabaseError> {
+        let rows = client
+            .query_typed(
+                "select reason, events from bindery.dead_letter_reasons($1, $2, $3)",
+                &[
+                    (&self.stream, Type::TEXT),
+                    (&after.to_string(), Type::TEXT),
+                    (&i32::try_from(dead).unwrap_or(i32::MAX), Type::INT4),
+                ],
+            )
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()))).collect()
     }
 
     /// Gives the stream up at once.

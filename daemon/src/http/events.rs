@@ -10,13 +10,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
 use postgres_types::Type;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -68,10 +70,22 @@ pub async fn of_book(
     Ok(stream(api, caller, subscription, Watched::Book { book, seen }, opening))
 }
 
-/// `GET /api/events`: `ready` first, then each change of a book that the caller may see.
-pub async fn of_all(State(api): State<Api>, caller: Caller) -> Result<Response, ApiError> {
+/// What `GET /api/events` may be asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsQuery {
+    owner_id: Option<Uuid>,
+}
+
+/// `GET /api/events`: `ready` first, then each change of a book that the caller may see, of one owner where that is asked for.
+pub async fn of_all(
+    State(api): State<Api>,
+    caller: Caller,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(asked) = query.map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes owner_id."))?;
     let subscription = api.hub.subscribe(None);
-    let listing = Listing::begin(&api, &caller).await?;
+    let listing = Listing::begin(&api, &caller, asked.owner_id).await?;
     let opening = "retry: 2000\n\nevent: ready\ndata: {}\n\n".to_owned();
     Ok(stream(api, caller, subscription, Watched::All(listing), opening))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Transaction;
-use postgres_types::Type;
+use postgres_types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::auth::Caller;
@@ -16,7 +16,7 @@ use super::pool::{Intent, begin};
 use super::router::Api;
 
 /// Books that are looked at without a mark: the newest.
-const WATCHED: i32 = 1000;
+const WATCHED: i64 = 1000;
 /// Books known at most; the oldest are forgotten first, which costs no more than a take-back.
 const KNOWN: usize = 2000;
 /// Health is worked out for each book; where streams look by themselves they do so too often for that.
@@ -27,6 +27,7 @@ const AT_ONCE: usize = 20;
 /// Each book as it was last told, and those to be told of next.
 #[derive(Debug)]
 pub struct Listing {
+    owner: Option<Uuid>,
     told: HashMap<Uuid, Seen>,
     due: BTreeSet<Uuid>,
     health_at: Instant,
@@ -36,11 +37,11 @@ type Seen = (i64, Option<String>);
 
 impl Listing {
     /// The books as they are now, which the reader reads for itself.
-    pub async fn begin(api: &Api, caller: &Caller) -> Result<Self, ApiError> {
+    pub async fn begin(api: &Api, caller: &Caller, owner: Option<Uuid>) -> Result<Self, ApiError> {
         let mut client = api.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
-        let told = glance(&transaction, caller, &[], true).await?;
-        Ok(Self { told, due: BTreeSet::new(), health_at: Instant::now() })
+        let told = glance(&transaction, caller, owner, &[], true).await?;
+        Ok(Self { owner, told, due: BTreeSet::new(), health_at: Instant::now() })
     }
 
     /// Some events for what is due, with what was marked; and whether more is due. However much changes at once, and however
@@ -52,13 +53,13 @@ impl Listing {
         if marks.unknown {
             let known: Vec<Uuid> = self.told.keys().copied().collect();
             let health = self.health_at.elapsed() >= HEALTH_EVERY;
-            let now = glance(&transaction, caller, &known, health).await?;
+            let now = glance(&transaction, caller, self.owner, &known, health).await?;
             self.due.extend(differences(&self.told, &now, health));
             if health {
                 self.health_at = Instant::now();
             }
             if self.told.len() > KNOWN {
-                let newest = glance(&transaction, caller, &[], false).await?;
+                let newest = glance(&transaction, caller, self.owner, &[], false).await?;
                 self.told.retain(|book, _| newest.contains_key(book));
             }
         }
@@ -78,8 +79,8 @@ impl Listing {
     ) -> Result<String, ApiError> {
         let query = "select s.status::text, (s.status ->> 'revision')::bigint, s.status ->> 'health', b.book_id \
              from bindery.book_status b cross join lateral (select bindery.get_book_status(b.book_id) as status) s \
-             where b.book_id = any ($1)";
-        let rows = ask(transaction, caller, query, &[(&books, Type::UUID_ARRAY)]).await?;
+             where b.book_id = any ($1) and ($2::uuid is null or b.owner_id = $2)";
+        let rows = ask(transaction, caller, query, &[(&books, Type::UUID_ARRAY), (&self.owner, Type::UUID)]).await?;
         let mut gone: BTreeSet<Uuid> = books.iter().copied().collect();
         let mut events = String::new();
         for row in &rows {
@@ -114,6 +115,7 @@ fn differences(told: &HashMap<Uuid, Seen>, now: &HashMap<Uuid, Seen>, health: bo
 async fn glance(
     transaction: &Transaction<'_>,
     caller: &Caller,
+    owner: Option<Uuid>,
     books: &[Uuid],
     health: bool,
 ) -> Result<HashMap<Uuid, Seen>, ApiError> {
@@ -122,10 +124,12 @@ async fn glance(
                 when b.status = b.current_stage and b.completed_at is null then bindery.get_book_status(b.book_id) ->> 'health' \
                 when b.status = 'FAILED' and b.error ->> 'code' = 'stalled' then 'stalled' end \
          from bindery.book_status b \
-         where b.book_id = any ($1 || array(select n.book_id from bindery.list_books($2) n))";
-    let rows =
-        ask(transaction, caller, query, &[(&books, Type::UUID_ARRAY), (&WATCHED, Type::INT4), (&health, Type::BOOL)])
-            .await?;
+         where ($4::uuid is null or b.owner_id = $4) and b.book_id = any ($1 || array( \
+           select n.book_id from bindery.book_status n where $4::uuid is null or n.owner_id = $4 \
+           order by n.created_at desc limit $2))";
+    let values: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&books, Type::UUID_ARRAY), (&WATCHED, Type::INT8), (&health, Type::BOOL), (&owner, Type::UUID)];
+    let rows = ask(transaction, caller, query, &values).await?;
     let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
     rows.iter()
         .map(|row| {

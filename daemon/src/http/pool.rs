@@ -25,24 +25,26 @@ pub enum Intent {
 /// Connections for requests; the relays have their own.
 pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let mut config = database::config(url);
-    let options = config.get_options().unwrap_or_default();
-    let options = format!("{options} -c statement_timeout={}", ANSWER_WITHIN.as_millis());
-    config.options(options.trim_start());
-    let manager = Manager::from_config(config, database::tls(), recycling);
+    let manager = Manager::from_config(database::config(url), database::tls(), recycling);
     let patience = Some(ANSWER_WITHIN);
     let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
     Ok(Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).timeouts(timeouts).build()?)
 }
 
-/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and the role goes with it.
+/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and with it go the role and the time limit:
+/// nothing is left to the session, which behind a pooler may be another one each time.
 pub async fn begin<'a>(client: &'a mut Object, caller: &Caller, intent: Intent) -> Result<Transaction<'a>, ApiError> {
     let failed = |error| ApiError::from_postgres(&error, caller.has_token());
     let transaction = client.build_transaction().read_only(intent == Intent::Read).start().await.map_err(failed)?;
     let became = transaction
         .query_typed(
-            "select pg_catalog.set_config('role', $1, true), pg_catalog.set_config('request.jwt.claims', $2, true)",
-            &[(&caller.role.name(), Type::TEXT), (&&*caller.claims, Type::TEXT)],
+            "select pg_catalog.set_config('role', $1, true), pg_catalog.set_config('request.jwt.claims', $2, true), \
+             pg_catalog.set_config('statement_timeout', $3, true)",
+            &[
+                (&caller.role.name(), Type::TEXT),
+                (&&*caller.claims, Type::TEXT),
+                (&ANSWER_WITHIN.as_millis().to_string(), Type::TEXT),
+            ],
         )
         .await;
     match became {

@@ -20,7 +20,7 @@ use super::auth::Access;
 use super::error::ApiError;
 use super::hub::Hub;
 use super::options::Origin;
-use super::{acts, books, events};
+use super::{acts, books, events, list};
 
 /// An act's arguments take far less.
 const BODY_BYTES: usize = 64 * 1024;
@@ -63,7 +63,7 @@ pub fn router(api: Api) -> Router {
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
         .max_age(PREFLIGHT_HOLDS);
     let routes = Router::new()
-        .route("/books", get(books::list))
+        .route("/books", get(list::list))
         .route("/books/{id}/status", get(books::status))
         .route("/books/{id}/timeline", get(books::timeline))
         .route("/books/{id}/events", get(events::of_book))

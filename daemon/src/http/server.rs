@@ -1,7 +1,7 @@
 //! The port itself: how many may come, how long they may take to ask, and the end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -14,6 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crate::metrics;
+use crate::repeats::Repeats;
 
 /// A request's head must be there by then; a connection that asks nothing ends then, too.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
@@ -28,16 +31,23 @@ const FULL: &str = r#"{"code":"too_many_connections","message":"no more connecti
 pub async fn serve(listener: TcpListener, router: Router, connections: usize, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(connections));
     let mut served = JoinSet::new();
+    let mut troubles = Repeats::default();
+    ::metrics::counter!(metrics::TURNED_AWAY).increment(0);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _from)) => match places.clone().try_acquire_owned() {
                     Ok(place) => drop(served.spawn(connection(stream, router.clone(), place, stop.clone()))),
-                    Err(_full) => drop(served.spawn(turn_away(stream))),
+                    Err(_full) => {
+                        ::metrics::counter!(metrics::TURNED_AWAY).increment(1);
+                        drop(served.spawn(turn_away(stream)));
+                    }
                 },
                 // No more files, say: whoever ends makes room.
                 Err(error) => {
-                    warn!(error = %error, "a connection could not be accepted");
+                    if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                        warn!(error = %error, unsaid, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 }
             },
@@ -50,6 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
 }
 
 async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit, stop: CancellationToken) {
+    let _counted = Counted::begin();
     // An event is sent when it happens. Neither setting is vital.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN_WITHIN));
@@ -68,6 +79,22 @@ async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePer
     };
     if let Err(error) = ended {
         debug!(error = %error, "a connection ended");
+    }
+}
+
+/// A connection, in the metrics while this is there.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        ::metrics::gauge!(metrics::CONNECTIONS).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        ::metrics::gauge!(metrics::CONNECTIONS).decrement(1.0);
     }
 }
 

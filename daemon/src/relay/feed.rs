@@ -1,19 +1,41 @@
 //! Chunks of a stream, read ahead while a batch is being applied. Redis may come and go meanwhile.
 
-use std::time::SystemTime;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use bindery_core::stream_id::StreamId;
-use tokio::sync::{mpsc, watch};
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::Relay;
+use super::bridge::Bridge;
+use super::health::{self, Finding};
+use super::trim::Trim;
+use super::{Origin, Relay};
+use crate::database::Lease;
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::source::{Chunk, Reader};
+use crate::pauses::{MAX_PAUSE, Pauses, pauses};
+use crate::source::{Chunk, Reader, Seen};
 
 /// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and bounds the memory.
 const CHUNKS_AHEAD: usize = 1;
+
+/// The stream is looked at this often, or as often as the lease is renewed where that is more; and after every reconnect.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What a stream's relay remembers of what it read, from one session to the next.
+pub type Memory = Arc<Mutex<Seen>>;
+
+/// What the reading brought.
+pub enum Fed {
+    /// Entries.
+    Read(Read),
+    /// The stream is not what it was. What was read before this stands.
+    Found(Finding),
+}
 
 /// What one read brought; empty where nothing came for a while.
 pub struct Read {
@@ -25,19 +47,33 @@ pub struct Read {
 
 /// A task that reads; it ends when this is dropped.
 pub struct Feed {
-    reads: mpsc::Receiver<Read>,
+    fed: mpsc::Receiver<Fed>,
     moments: watch::Sender<SystemTime>,
     _task: JoinSet<()>,
 }
 
 impl Feed {
-    /// Starts to read what comes after `position`. The moment is one that Postgres has told.
-    pub fn start(relay: &Relay, position: StreamId, moment: SystemTime) -> Self {
-        let (sender, reads) = mpsc::channel(CHUNKS_AHEAD);
-        let (moments, known) = watch::channel(moment);
+    /// Starts to read what comes after the lease's position.
+    pub async fn start(relay: &Relay, lease: &Lease, seen: &Memory) -> Self {
+        let (sender, fed) = mpsc::channel(CHUNKS_AHEAD);
+        let (moments, known) = watch::channel(lease.since);
         let mut task = JoinSet::new();
-        task.spawn(read_on(relay.clone(), position, known, sender));
-        Self { reads, moments, _task: task }
+        // The task of the session before this one is gone, or will be in a moment.
+        let mut seen = Memory::clone(seen).lock_owned().await;
+        seen.go_on_from(lease.position);
+        let reading = Reading {
+            position: lease.position,
+            // Entries that say nothing are not counted, so what was counted in another lease is not known.
+            entries: lease.entries.filter(|_| matches!(relay.origin, Origin::Events)),
+            seen,
+            trim: Trim::default(),
+            blind: false,
+            known,
+            fed: sender,
+            relay: relay.clone(),
+        };
+        task.spawn(reading.read_on());
+        Self { fed, moments, _task: task }
     }
 
     /// Postgres has told another moment: what is read from now on is read after it.
@@ -45,46 +81,139 @@ impl Feed {
         self.moments.send_replace(moment);
     }
 
-    /// The next read; `None` where the reading task has ended, which only a panic in it can bring about.
-    pub async fn next(&mut self) -> Option<Read> {
-        self.reads.recv().await
+    /// What comes next; `None` where the reading task has ended, which only a panic in it can bring about.
+    pub async fn next(&mut self) -> Option<Fed> {
+        self.fed.recv().await
     }
 }
 
-/// Reads until nobody wants it any more; reconnects as often as it takes.
-async fn read_on(relay: Relay, mut position: StreamId, known: watch::Receiver<SystemTime>, reads: mpsc::Sender<Read>) {
-    let stream = relay.stream.as_str();
-    let mut pauses = pauses();
-    loop {
-        // Half of what is between two renewals, so that each can say of the one before that the stream was at its end.
-        let failure = match Reader::connect(&relay.redis, stream, position, relay.renewal() / 2).await {
-            Err(error) => error,
-            Ok(mut reader) => loop {
-                let moment = *known.borrow();
-                let chunk = match reader.next().await {
-                    Ok(chunk) => chunk,
-                    Err(error) => break error,
-                };
-                relay.state.update(stream, |state| {
-                    if !state.redis {
-                        info!(stream, "reading from Redis goes on");
-                        (state.redis, state.problem) = (true, None);
-                    }
-                });
-                pauses = crate::pauses::pauses();
-                position = chunk.entries.last().map_or(position, |&(last, _)| last);
-                if reads.send(Read { chunk, moment }).await.is_err() {
-                    return;
+/// The reading itself.
+struct Reading {
+    relay: Relay,
+    /// What was read last.
+    position: StreamId,
+    /// How many entries Redis counted up to there.
+    entries: Option<u64>,
+    seen: OwnedMutexGuard<Seen>,
+    trim: Trim,
+    /// Whether it was said that the login may not look.
+    blind: bool,
+    known: watch::Receiver<SystemTime>,
+    fed: mpsc::Sender<Fed>,
+}
+
+/// Why the reading pauses.
+enum Pause {
+    /// Redis failed.
+    Failure(RedisError),
+    /// Nobody wants any more of it.
+    End,
+}
+
+impl From<RedisError> for Pause {
+    fn from(error: RedisError) -> Self {
+        Self::Failure(error)
+    }
+}
+
+impl Reading {
+    /// Reads until nobody wants it any more; reconnects as often as it takes.
+    async fn read_on(mut self) {
+        let mut pauses = pauses();
+        loop {
+            let Err(Pause::Failure(failure)) = self.read_once_connected(&mut pauses).await else { return };
+            let stream = self.relay.stream.as_str();
+            ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
+            self.relay.state.update(stream, |state| {
+                if let Some(unsaid) = state.redis_troubles.say(&failure.to_string(), Instant::now()) {
+                    warn!(stream, error = %failure, unsaid, "reading from Redis failed; it goes on as soon as it can");
                 }
-            },
+                (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
+            });
+            tokio::time::sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
+        }
+    }
+
+    /// Reads until that fails.
+    async fn read_once_connected(&mut self, pauses: &mut Pauses) -> Result<Infallible, Pause> {
+        let relay = self.relay.clone();
+        // Half of what is between two renewals, so that each can say of the one before that the stream was at its end.
+        let mut reader = Reader::connect(&relay.redis, &relay.stream, self.position, relay.renewal() / 2).await?;
+        let mut looking = relay.redis.connect(&relay.stream, LOOK_EVERY).await?;
+        let mut look_at = Instant::now();
+        let mut bridge = match &relay.origin {
+            Origin::Events => None,
+            Origin::BullMq(queue) => Some(Bridge::connect(&relay, queue.clone()).await?),
         };
-        ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
-        relay.state.update(stream, |state| {
-            if state.redis {
-                warn!(stream, error = %failure, "reading from Redis failed; it goes on as soon as it can");
+        loop {
+            if reader.is_at_rest() && Instant::now() >= look_at {
+                self.look(&mut reader, &mut looking).await?;
+                self.goes_on();
+                look_at = Instant::now() + LOOK_EVERY.min(relay.renewal());
             }
-            (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
+            let moment = *self.known.borrow();
+            let chunk = match &mut bridge {
+                None => reader.next(&mut self.seen).await?,
+                Some(bridge) => {
+                    let Chunk { entries, more } = reader.next_raw(&mut self.seen).await?;
+                    Chunk { entries: bridge.translate(entries).await?, more }
+                }
+            };
+            self.goes_on();
+            *pauses = crate::pauses::pauses();
+            self.position = chunk.entries.last().map_or(self.position, |&(last, _)| last);
+            self.entries = self.entries.map(|entries| entries + chunk.entries.len() as u64);
+            self.feed(Fed::Read(Read { chunk, moment })).await?;
+        }
+    }
+
+    /// Looks whether the stream is still what it was.
+    async fn look(&mut self, reader: &mut Reader, redis: &mut MultiplexedConnection) -> Result<(), Pause> {
+        match health::look(reader, redis, &self.relay.stream, self.position, self.entries, &self.seen).await {
+            Ok(None) => {
+                self.trim.turn(&self.relay, redis).await;
+                Ok(())
+            }
+            Ok(Some(found)) => {
+                self.entries = found.entries;
+                self.feed(Fed::Found(found)).await?;
+                if found.position.is_some() {
+                    // Who takes that in begins anew.
+                    self.fed.closed().await;
+                    return Err(Pause::End);
+                }
+                Ok(())
+            }
+            // A login that may not ask relays all the same.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                if !std::mem::replace(&mut self.blind, true) {
+                    warn!(
+                        stream = self.relay.stream, error = %error,
+                        "the login may not look at the stream, so losses are not noticed: grant it +exists +xinfo|stream +xrevrange"
+                    );
+                }
+                self.trim.turn(&self.relay, redis).await;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn feed(&self, fed: Fed) -> Result<(), Pause> {
+        self.fed.send(fed).await.map_err(|_| Pause::End)
+    }
+
+    /// Redis answers.
+    fn goes_on(&self) {
+        let stream = self.relay.stream.as_str();
+        self.relay.state.update(stream, |state| {
+            if !state.redis {
+                if state.redis_troubles.over() {
+                    info!(stream, "reading from Redis goes on");
+                }
+                metrics::reconnected(stream, "redis");
+                (state.redis, state.problem) = (true, None);
+            }
         });
-        tokio::time::sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
     }
 }

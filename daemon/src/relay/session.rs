@@ -12,22 +12,31 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::caught_up::CaughtUp;
-use super::feed::{Feed, Read};
-use super::{Relay, trim};
+use super::feed::{Fed, Feed, Memory, Read};
+use super::health::{Finding, Loss};
+use super::voice::Voice;
+use super::{Relay, look};
 use crate::database::{self, Applied, DatabaseError, Lease};
-use crate::metrics;
+use crate::metrics::{self, Times};
 use crate::source::Entry;
 use crate::state::Phase;
 
 /// The most that a batch's items may weigh in memory.
-const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 5 * 1024 * 1024;
 /// The most segments: each is a few statements of its own, so more would make a long transaction.
 const MAX_SEGMENTS: u32 = 32;
 /// How long a batch may grow while the stream has more: the more events are coalesced, the less Postgres has to do, and an
 /// event that waits in a backlog does not notice.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
-type Applying<'a> = Pin<Box<dyn Future<Output = (StreamId, Result<Applied, DatabaseError>)> + Send + 'a>>;
+type Applying<'a> = Pin<Box<dyn Future<Output = (Sent, Result<Applied, DatabaseError>)> + Send + 'a>>;
+
+/// What is being applied.
+struct Sent {
+    position: StreamId,
+    skipped: u64,
+    times: Times,
+}
 
 /// What ends a session before its time.
 #[derive(Debug, thiserror::Error)]
@@ -38,23 +47,35 @@ pub enum SessionError {
     /// The reading task panicked.
     #[error("reading from Redis ended")]
     Feed,
+    /// The stream is read on from elsewhere.
+    #[error("the stream is not what it was, and is read on from {0}")]
+    Moved(StreamId),
 }
 
 /// Relays until `stop` (then `Ok`) or until something fails. `applied` is set once a batch took effect.
-pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) -> Result<(), SessionError> {
+pub async fn run(
+    relay: &Relay,
+    seen: &Memory,
+    stop: &CancellationToken,
+    applied: &mut bool,
+    voice: &mut Voice,
+) -> Result<(), SessionError> {
     let client = database::connect(&relay.database).await?;
     let lease = Lease::acquire(&client, &relay.stream, &relay.holder, relay.lease).await?;
-    info!(stream = relay.stream, epoch = lease.epoch, position = %lease.position, "holding the stream");
-    ::metrics::gauge!(metrics::HELD, "stream" => relay.stream.clone()).set(1.0);
+    voice.holding(&lease);
     relay.state.update(&relay.stream, |state| {
         (state.phase, state.position, state.problem) = (Phase::Holding, lease.position, None);
+        if std::mem::take(&mut state.failed) {
+            metrics::reconnected(&relay.stream, "postgres");
+        }
     });
 
-    let mut feed = Feed::start(relay, lease.position, lease.since);
-    let _trimming = trim::start(relay);
+    let mut feed = Feed::start(relay, &lease, seen).await;
+    let _looking = look::start(relay);
     let mut renewal = interval(relay.renewal());
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Batch::new();
+    let mut times = Times::default();
     // What of a chunk did not fit into the batch.
     let mut rest = Vec::new().into_iter();
     // When the batch got its first entry, and whether the stream has more than we have read.
@@ -65,10 +86,12 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
     // The latest moment that it has said so of; before that the lag is counted from the lease's beginning.
     let mut caught_up_at = lease.since;
     let mut renewal_due = false;
+    // What was found behind all that was read: to be noted once that is applied.
+    let mut found: Option<Finding> = None;
 
     loop {
         let stopping = stop.is_cancelled();
-        let full = fill(relay, &mut batch, &mut rest);
+        let full = fill(relay, &mut batch, &mut times, &mut rest);
         if rest.as_slice().is_empty() {
             caught_up.batched();
         }
@@ -83,16 +106,18 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
                 feed.tell(moment);
                 caught_up_at = proven.unwrap_or(caught_up_at);
                 tell_lag(relay, moment, caught_up_at);
+                voice.say_buried();
             }
         }
         if since.is_none() && !batch.is_empty() {
             since = Some(Deadline::now());
         }
         let due = since.map(|since| since + if behind { CATCH_UP } else { relay.linger });
-        let lingering = due.is_some_and(|due| due > Deadline::now()) && !full && !stopping;
+        let lingering = due.is_some_and(|due| due > Deadline::now()) && !full && !stopping && found.is_none();
         if applying.is_none() && !lingering {
             if let Some(position) = batch.last_id() {
-                applying = Some(apply(relay, &client, &lease, std::mem::take(&mut batch), position));
+                let sent = Sent { position, skipped: batch.skipped(), times: std::mem::take(&mut times) };
+                applying = Some(apply(relay, &client, &lease, std::mem::take(&mut batch), sent));
                 caught_up.sent();
                 since = None;
                 continue;
@@ -100,18 +125,29 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
             if stopping {
                 break;
             }
+            if let Some(found) = found.take() {
+                note(&client, &lease, found, voice).await?;
+                continue;
+            }
         }
         tokio::select! {
-            (position, outcome) = finished(&mut applying) => {
+            (sent, outcome) = finished(&mut applying) => {
                 applying = None;
-                *applied |= count(relay, position, outcome?);
+                let outcome = outcome?;
+                let before = count(relay, &sent, outcome);
+                *applied = true;
                 caught_up.applied();
+                if outcome.dead > 0 {
+                    voice.buried(&buried(relay, &client, &lease, before, outcome.dead).await);
+                }
             }
-            read = feed.next(), if !full && !stopping => {
-                let Read { chunk, moment } = read.ok_or(SessionError::Feed)?;
-                caught_up.read(moment, chunk.more);
-                (rest, behind) = (chunk.entries.into_iter(), chunk.more);
-            }
+            fed = feed.next(), if !full && !stopping && found.is_none() => match fed.ok_or(SessionError::Feed)? {
+                Fed::Read(Read { chunk, moment }) => {
+                    caught_up.read(moment, chunk.more);
+                    (rest, behind) = (chunk.entries.into_iter(), chunk.more);
+                }
+                Fed::Found(finding) => found = Some(finding),
+            },
             () = sleep_until(due.unwrap_or_else(Deadline::now)), if lingering && applying.is_none() => (),
             _ = renewal.tick() => renewal_due = true,
             () = stop.cancelled(), if !stopping => (),
@@ -123,18 +159,43 @@ pub async fn run(relay: &Relay, stop: &CancellationToken, applied: &mut bool) ->
     Ok(())
 }
 
+/// Says what was found of the stream, where all that was read before is applied.
+async fn note(
+    client: &tokio_postgres::Client,
+    lease: &Lease,
+    found: Finding,
+    voice: &mut Voice,
+) -> Result<(), SessionError> {
+    let Finding { loss, lost, entries, position } = found;
+    lease.note(client, entries, loss.map(Loss::name), lost, position).await?;
+    if let Some(loss) = loss {
+        metrics::lost(&lease.stream, loss.name(), lost);
+        voice.lost(loss, lost, position);
+    }
+    match position {
+        Some(position) => Err(SessionError::Moved(position)),
+        None => Ok(()),
+    }
+}
+
 /// Moves entries into the batch; whether it is full then.
-fn fill(relay: &Relay, batch: &mut Batch, entries: &mut IntoIter<Entry>) -> bool {
+fn fill(relay: &Relay, batch: &mut Batch, times: &mut Times, entries: &mut IntoIter<Entry>) -> bool {
     loop {
         if batch.items() >= relay.max_batch || batch.bytes() >= MAX_BATCH_BYTES || batch.segments() >= MAX_SEGMENTS {
             return true;
         }
-        let Some((id, parsed)) = entries.next() else { return false };
-        batch.push(id, parsed);
+        let Some((id, said)) = entries.next() else { return false };
+        match said {
+            Some(parsed) => {
+                times.push(id);
+                batch.push(id, parsed);
+            }
+            None => batch.skip(id),
+        }
     }
 }
 
-async fn finished(applying: &mut Option<Applying<'_>>) -> (StreamId, Result<Applied, DatabaseError>) {
+async fn finished(applying: &mut Option<Applying<'_>>) -> (Sent, Result<Applied, DatabaseError>) {
     match applying {
         Some(applying) => applying.await,
         None => pending().await,
@@ -146,35 +207,50 @@ fn apply<'a>(
     client: &'a tokio_postgres::Client,
     lease: &'a Lease,
     batch: Batch,
-    position: StreamId,
+    sent: Sent,
 ) -> Applying<'a> {
     Box::pin(async move {
         let start = Instant::now();
-        let outcome = lease.apply(client, &batch, position).await;
-        ::metrics::histogram!(metrics::APPLY_SECONDS, "stream" => relay.stream.clone()).record(start.elapsed());
-        #[allow(clippy::cast_precision_loss, reason = "a batch has far fewer items than 2^52")]
-        ::metrics::histogram!(metrics::BATCH_ITEMS, "stream" => relay.stream.clone()).record(batch.items() as f64);
-        (position, outcome)
+        let outcome = lease.apply(client, &batch, sent.position).await;
+        if outcome.is_ok() {
+            metrics::applied(&relay.stream, &batch, start.elapsed());
+        }
+        (sent, outcome)
     })
 }
 
 /// Tells how far this is behind the stream.
 fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: SystemTime) {
-    let lag = moment.duration_since(caught_up_at).unwrap_or_default().as_secs_f64();
-    ::metrics::gauge!(metrics::LAG, "stream" => relay.stream.clone()).set(lag);
-    relay.state.update(&relay.stream, |state| state.lag = Some(lag));
+    let lag = moment.duration_since(caught_up_at).unwrap_or_default();
+    relay.state.update(&relay.stream, |state| state.set_lag(lag));
 }
 
-/// Counts what a batch came to.
-fn count(relay: &Relay, position: StreamId, outcome: Applied) -> bool {
-    for (name, events) in [("applied", outcome.applied), ("stale", outcome.stale), ("dead", outcome.dead)] {
-        ::metrics::counter!(metrics::EVENTS, "stream" => relay.stream.clone(), "outcome" => name)
-            .increment(events.unsigned_abs());
-    }
-    ::metrics::counter!(metrics::BATCHES, "stream" => relay.stream.clone()).increment(1);
-    relay.state.update(&relay.stream, |state| state.position = position);
-    if outcome.dead > 0 {
-        tracing::warn!(stream = relay.stream, events = outcome.dead, "events went to bindery.dead_letters");
-    }
-    true
+/// Counts what a batch came to; the position before it.
+fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
+    let (mut before, mut clock) = (StreamId::default(), None);
+    relay.state.update(&relay.stream, |state| {
+        before = std::mem::replace(&mut state.position, sent.position);
+        state.events += (outcome.applied + outcome.stale + outcome.dead).unsigned_abs() + sent.skipped;
+        clock = state.redis_clock;
+    });
+    metrics::settled(&relay.stream, outcome);
+    metrics::committed(&relay.stream, &sent.times, clock.unwrap_or_default());
+    before
+}
+
+/// Why events of the batch that was just applied went to the dead letters, counted.
+async fn buried(
+    relay: &Relay,
+    client: &tokio_postgres::Client,
+    lease: &Lease,
+    after: StreamId,
+    dead: i64,
+) -> Vec<(String, u64)> {
+    let reasons = lease.reasons(client, after, dead).await.unwrap_or_else(|error| {
+        // The batch is applied all the same, and what broke is met by the next call.
+        tracing::debug!(stream = relay.stream, error = %error, "the reasons could not be asked for");
+        vec![("unknown".to_owned(), dead.unsigned_abs())]
+    });
+    metrics::buried(&relay.stream, &reasons);
+    reasons
 }

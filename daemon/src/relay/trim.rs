@@ -1,40 +1,39 @@
-//! Trims a stream: what is applied and older than `--retain` goes.
+//! Trims a stream: what is applied and older than `--retain` goes. Only right after a look that found the stream to be the one that
+//! was read: of another one in its place the position says nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bindery_core::stream_id::StreamId;
 use redis::RedisError;
-use tokio::task::JoinSet;
+use redis::aio::ConnectionLike;
 use tracing::debug;
 
 use super::Relay;
 
-/// Often enough for any retention worth setting.
+/// Often enough for any retention worth setting; a shorter one is kept as often as it lasts.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Trims now and then until what it gives is dropped; does nothing where nothing is to be trimmed.
-pub fn start(relay: &Relay) -> JoinSet<()> {
-    let mut task = JoinSet::new();
-    if let Some(retain) = relay.retain {
-        let relay = relay.clone();
-        task.spawn(async move {
-            loop {
-                if let Err(error) = trim(&relay, retain).await {
-                    // The relay itself tells when Redis is away; the next turn makes up for this one.
-                    debug!(stream = relay.stream, error = %error, "not trimmed");
-                }
-                tokio::time::sleep(EVERY).await;
-            }
-        });
+/// When to trim next.
+#[derive(Debug, Default)]
+pub struct Trim(Option<Instant>);
+
+impl Trim {
+    /// Trims if it is time to; does nothing where nothing is to be trimmed.
+    pub async fn turn(&mut self, relay: &Relay, redis: &mut impl ConnectionLike) {
+        let now = Instant::now();
+        let Some(retain) = relay.retain.filter(|_| self.0.is_none_or(|next| now >= next)) else { return };
+        self.0 = Some(now + EVERY.min(retain));
+        if let Err(error) = trim(relay, retain, redis).await {
+            // The relay itself tells when Redis is away; the next turn makes up for this one.
+            debug!(stream = relay.stream, error = %error, "not trimmed");
+        }
     }
-    task
 }
 
-async fn trim(relay: &Relay, retain: Duration) -> Result<(), RedisError> {
+async fn trim(relay: &Relay, retain: Duration, redis: &mut impl ConnectionLike) -> Result<(), RedisError> {
     let Some(state) = relay.state.snapshot().remove(&relay.stream) else { return Ok(()) };
-    let mut redis = relay.redis.connect(EVERY).await?;
     // Ids are in Redis's time, so its clock is the one to ask.
-    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await?;
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await?;
     let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
     let from = first_kept(state.position, now, retain);
     redis::cmd("XTRIM")
@@ -42,7 +41,7 @@ async fn trim(relay: &Relay, retain: Duration) -> Result<(), RedisError> {
         .arg("MINID")
         .arg("~")
         .arg(from.to_string())
-        .query_async::<u64>(&mut redis)
+        .query_async::<u64>(redis)
         .await?;
     Ok(())
 }

@@ -4,42 +4,54 @@ use std::time::Duration;
 
 use bindery_core::event::{Event, Rejection};
 use bindery_core::stream_id::StreamId;
-use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError, Value};
+use redis::RedisError;
 
 use super::RedisUrl;
+use super::link::{Came, Fields, Link};
+use super::seen::Seen;
 
-/// What one `XREAD` should bring: large enough that the round trip does not count, small enough to hold two or three of.
+/// What one chunk should bring: large enough that the round trip does not count, small enough to hold two or three of.
 const CHUNK_BYTES: usize = 512 * 1024;
-/// The most entries asked for at once: XREAD knows no limit in bytes, so this bounds what a sudden run of large entries takes.
+/// The most entries asked for at once. XREAD knows no limit in bytes; what of an answer goes beyond a chunk stays on the wire
+/// until it is asked for, so this bounds what a sudden run of large entries takes in Redis, not here.
 const MAX_COUNT: usize = 500;
-/// The first guess, before any entry's size is known.
-const FIRST_COUNT: usize = 16;
+/// The first guess, before any entry's size is known. One: where Redis cuts off who has too much to read
+/// (`client-output-buffer-limit`), each new connection gets at least an entry further.
+const FIRST_COUNT: usize = 1;
 /// The longest that Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
 const MAX_BLOCK: Duration = Duration::from_secs(5);
 /// The shortest: an idle stream is to cost next to nothing.
 const MIN_BLOCK: Duration = Duration::from_millis(20);
-/// How much later than it should an answer may come.
+/// How much later than it should a piece of an answer may come.
 const LATE: Duration = Duration::from_secs(5);
 
-/// An entry's id and what it says, or why it says nothing.
-pub type Entry = (StreamId, Result<Event, Rejection>);
+/// What an entry says, or why it is no event; `None`: nothing that matters here.
+pub type Said = Option<Result<Event, Rejection>>;
+/// An entry's id and what it says.
+pub type Entry<T = Said> = (StreamId, T);
+/// An entry's fields.
+pub type Raw = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Entries of a stream, in its order.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct Chunk<T = Said> {
     /// The entries; none where none came for a while.
-    pub entries: Vec<Entry>,
-    /// Whether as many came as were asked for: then more are likely to be there already. Else these were all that the stream had.
+    pub entries: Vec<Entry<T>>,
+    /// Whether more are likely to be there already: some are on the wire, or as many came as were asked for. Else these were all
+    /// that the stream had.
     pub more: bool,
 }
 
 /// Reads one stream from a position on.
+#[derive(Debug)]
 pub struct Reader {
-    connection: MultiplexedConnection,
+    link: Link,
     stream: String,
     position: StreamId,
     count: usize,
+    /// How many entries of the last answer are still on the wire, and whether it had as many as were asked for.
+    left: usize,
+    full: bool,
     block: Duration,
 }
 
@@ -51,35 +63,92 @@ impl Reader {
         position: StreamId,
         block: Duration,
     ) -> Result<Self, RedisError> {
-        let block = block.clamp(MIN_BLOCK, MAX_BLOCK);
-        let connection = url.connect(block + LATE).await?;
-        Ok(Self { connection, stream: stream.to_owned(), position, count: FIRST_COUNT, block })
+        Ok(Self::on(url.link(stream, LATE).await?, stream, position, block))
     }
 
-    /// The next entries.
-    pub async fn next(&mut self) -> Result<Chunk, RedisError> {
-        let reply: Value = redis::cmd("XREAD")
-            .arg("COUNT")
-            .arg(self.count)
-            .arg("BLOCK")
-            .arg(u64::try_from(self.block.as_millis()).unwrap_or(u64::MAX))
-            .arg("STREAMS")
-            .arg(&self.stream)
-            .arg(self.position.to_string())
-            .query_async(&mut self.connection)
-            .await?;
-        let mut bytes = 0;
-        let mut entries = Vec::new();
-        for (id, fields) in stream_entries(reply)? {
-            bytes += fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-            entries.push((id, Event::parse(fields)));
+    fn on(link: Link, stream: &str, position: StreamId, block: Duration) -> Self {
+        let block = block.clamp(MIN_BLOCK, MAX_BLOCK);
+        Self { link, stream: stream.to_owned(), position, count: FIRST_COUNT, left: 0, full: false, block }
+    }
+
+    /// Whether nothing of an answer is on the wire, so that something else may be asked.
+    pub fn is_at_rest(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The next entries, which are remembered in `seen`, too.
+    pub async fn next(&mut self, seen: &mut Seen) -> Result<Chunk, RedisError> {
+        let whole = |fields: Fields<'_>| Some(Event::read(fields.iter()));
+        self.next_of(seen, whole, |fields| Some(Err(Event::too_large(&fields)))).await
+    }
+
+    /// The next entries as they are; of one that is too large, as much as is kept.
+    pub async fn next_raw(&mut self, seen: &mut Seen) -> Result<Chunk<Raw>, RedisError> {
+        let whole = |fields: Fields<'_>| fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        self.next_of(seen, whole, |fields| fields).await
+    }
+
+    async fn next_of<T>(
+        &mut self,
+        seen: &mut Seen,
+        whole: impl Fn(Fields<'_>) -> T,
+        large: impl Fn(Raw) -> T,
+    ) -> Result<Chunk<T>, RedisError> {
+        if self.left == 0 {
+            self.ask().await?;
         }
-        let more = entries.len() == self.count;
-        if let Some((last, _)) = entries.last() {
-            self.position = *last;
+        let (mut bytes, mut entries) = (0, Vec::with_capacity(self.left.min(self.count)));
+        while self.left > 0 && (bytes < CHUNK_BYTES || entries.is_empty()) {
+            let entry = self.link.entry(&whole).await?;
+            self.left -= 1;
+            self.position = entry.id;
+            bytes += entry.bytes;
+            seen.push(entry.id, entry.content);
+            let said = match entry.came {
+                Came::Whole(said) => said,
+                Came::Large(fields) => large(fields),
+            };
+            entries.push((entry.id, said));
+        }
+        let more = self.left > 0 || self.full;
+        if !entries.is_empty() {
             self.count = next_count(self.count, entries.len(), bytes);
         }
         Ok(Chunk { entries, more })
+    }
+
+    async fn ask(&mut self) -> Result<(), RedisError> {
+        let (count, block) = (self.count.to_string(), self.block.as_millis().to_string());
+        let position = self.position.to_string();
+        let mut words = vec![&b"XREAD"[..], b"COUNT", count.as_bytes()];
+        // After a full answer there may be more or not: it is asked for without waiting, so that the end is known at once.
+        if !self.full {
+            words.extend([&b"BLOCK"[..], block.as_bytes()]);
+        }
+        words.extend([&b"STREAMS"[..], self.stream.as_bytes(), position.as_bytes()]);
+        self.link.ask(&words).await?;
+        self.left = self.link.entries_of_xread(self.block).await?;
+        self.full = self.left == self.count;
+        Ok(())
+    }
+
+    /// The entries of these ids, the newest first: each with the number for what it says. To be asked at rest.
+    pub async fn range(
+        &mut self,
+        newest: StreamId,
+        oldest: StreamId,
+        count: usize,
+    ) -> Result<Vec<(StreamId, u64)>, RedisError> {
+        let (newest, oldest, count) = (newest.to_string(), oldest.to_string(), count.to_string());
+        let words =
+            [b"XREVRANGE", self.stream.as_bytes(), newest.as_bytes(), oldest.as_bytes(), b"COUNT", count.as_bytes()];
+        self.link.ask(&words).await?;
+        let mut entries = Vec::new();
+        for _ in 0..self.link.entries_of_range().await? {
+            let entry = self.link.entry(|_| ()).await?;
+            entries.push((entry.id, entry.content));
+        }
+        Ok(entries)
     }
 }
 
@@ -89,69 +158,67 @@ fn next_count(count: usize, entries: usize, bytes: usize) -> usize {
     fitting.clamp(1, MAX_COUNT).min(count * 4)
 }
 
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// The entries in an answer of `XREAD` for one stream: nil, or `[[stream, [[id, [name, value, …]], …]]]`.
-fn stream_entries(reply: Value) -> Result<Vec<(StreamId, Fields)>, RedisError> {
-    let Value::Array(streams) = reply else {
-        return if reply == Value::Nil { Ok(Vec::new()) } else { Err(unexpected()) };
-    };
-    let Some(Value::Array(mut stream)) = streams.into_iter().next() else {
-        return Ok(Vec::new());
-    };
-    let Some(Value::Array(entries)) = stream.pop() else {
-        return Err(unexpected());
-    };
-    entries.into_iter().map(entry).collect()
-}
-
-fn entry(value: Value) -> Result<(StreamId, Fields), RedisError> {
-    let Value::Array(parts) = value else { return Err(unexpected()) };
-    let mut parts = parts.into_iter();
-    let (Some(Value::BulkString(id)), Some(Value::Array(texts))) = (parts.next(), parts.next()) else {
-        return Err(unexpected());
-    };
-    let id = std::str::from_utf8(&id).ok().and_then(|id| id.parse().ok()).ok_or_else(unexpected)?;
-    let mut texts = texts.into_iter();
-    let mut fields = Vec::with_capacity(texts.len() / 2);
-    while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-        let (Value::BulkString(name), Value::BulkString(value)) = (name, value) else { return Err(unexpected()) };
-        fields.push((name, value));
-    }
-    Ok((id, fields))
-}
-
-fn unexpected() -> RedisError {
-    (ErrorKind::UnexpectedReturnType, "XREAD answered something else than stream entries").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    fn text(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+    /// Answers one question with these entries, each of one field of so many bytes.
+    async fn reader_of(entries: Vec<usize>) -> Reader {
+        let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+        tokio::spawn(async move {
+            let mut question = [0; 1024];
+            let _ = theirs.read(&mut question).await;
+            let mut head = format!("*1\r\n*2\r\n$1\r\ns\r\n*{}\r\n", entries.len());
+            for (number, bytes) in entries.into_iter().enumerate() {
+                let id = format!("{}-0", number + 1);
+                head.push_str(&format!("*2\r\n${}\r\n{id}\r\n*2\r\n$4\r\nbulk\r\n${bytes}\r\n", id.len()));
+                let all = [head.as_bytes(), &vec![b'x'; bytes], b"\r\n"].concat();
+                if theirs.write_all(&all).await.is_err() {
+                    return;
+                }
+                head.clear();
+            }
+            // Nothing more, and the connection stays.
+            let _ = theirs.read(&mut question).await;
+        });
+        Reader::on(Link::new(Box::new(ours), LATE), "s", StreamId::ZERO, MIN_BLOCK)
     }
 
-    #[test]
-    fn nil_is_no_entries() {
-        assert!(stream_entries(Value::Nil).unwrap().is_empty());
-    }
-
-    #[test]
-    fn entries_keep_order_and_repeated_fields() {
-        let entry = Value::Array(vec![text("5-1"), Value::Array(vec![text("a"), text("1"), text("a"), text("2")])]);
-        let reply = Value::Array(vec![Value::Array(vec![text("s"), Value::Array(vec![entry])])]);
-        let entries = stream_entries(reply).unwrap();
-        assert_eq!(entries[0].0, StreamId { ms: 5, seq: 1 });
-        assert_eq!(entries[0].1, [(b"a".to_vec(), b"1".to_vec()), (b"a".to_vec(), b"2".to_vec())]);
-    }
-
-    #[test]
-    fn anything_else_is_an_error() {
-        for reply in [Value::Int(1), Value::Array(vec![Value::Array(vec![text("s"), Value::Int(3)])])] {
-            assert!(stream_entries(reply).is_err());
+    #[tokio::test]
+    async fn a_sudden_run_of_large_entries_stays_on_the_wire() {
+        const MEGABYTE: usize = 1024 * 1024;
+        let sizes = [vec![100; 200], vec![MEGABYTE; 100], vec![100; 10]].concat();
+        let mut reader = reader_of(sizes).await;
+        let (mut seen, mut ids, mut chunks) = (Seen::from(StreamId::ZERO), Vec::new(), 0);
+        loop {
+            let chunk = reader.next(&mut seen).await.unwrap();
+            // What is held of a large entry is what a dead letter shows of it.
+            let held = |(_, said): &Entry| match said {
+                Some(Err(dead)) => dead.payload.to_string().len(),
+                _ => 0,
+            };
+            let held: usize = chunk.entries.iter().map(held).sum();
+            assert!(held < CHUNK_BYTES, "a chunk holds {held} bytes");
+            assert!(reader.link.held() < 2 * CHUNK_BYTES, "{} bytes are buffered", reader.link.held());
+            ids.extend(chunk.entries.iter().map(|(id, _)| id.ms));
+            chunks += 1;
+            if reader.is_at_rest() {
+                break;
+            }
+            assert!(chunk.more);
         }
+        assert_eq!(ids, (1..=310).collect::<Vec<u64>>());
+        assert!(chunks > 100, "each large entry ends a chunk: {chunks}");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_too_large_is_refused_with_its_beginning() {
+        let mut reader = reader_of(vec![700_000]).await;
+        let chunk = reader.next(&mut Seen::from(StreamId::ZERO)).await.unwrap();
+        let (id, Some(Err(dead))) = &chunk.entries[0] else { panic!("{chunk:?}") };
+        assert_eq!((id.ms, dead.error.code(), dead.truncated), (1, "too_large", true));
+        assert!(dead.payload["bulk"].as_str().is_some_and(|text| text.len() > 16_000 && text.starts_with("xxx")));
     }
 
     #[test]

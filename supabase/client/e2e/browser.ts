@@ -1,14 +1,18 @@
-// The example app, built from the sources and served as files; a Chromium; and the stand-in of the daemon behind it.
+// An app, the example one unless told, built from the sources and served as files, and a Chromium. Behind it is the daemon's stand-in, or where a
+// test says so a real one.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 import { build, preview, type PreviewServer } from "vite";
 import { SseServer } from "../test/support/sse-server.js";
 
-const root = new URL("..", import.meta.url).pathname;
+export const root = new URL("..", import.meta.url).pathname;
 
 export class Stage {
+  /** The folder of the app that is shown. */
+  constructor(private readonly app = `${root}example`) {}
+
   server = new SseServer();
   base = "";
   #folder = "";
@@ -23,7 +27,7 @@ export class Stage {
       { find: /^@bindery\/react\/styles.css$/, replacement: `${root}styles.css` },
     ];
     const files = { outDir: this.#folder, emptyOutDir: true };
-    const common = { root: `${root}example`, configFile: false as const, logLevel: "error" as const, base: "./" };
+    const common = { root: this.app, configFile: false as const, logLevel: "error" as const, base: "./" };
     await build({ ...common, resolve: { alias }, build: files });
     this.#preview = await preview({ ...common, build: files, preview: { port: 0, host: "127.0.0.1" } });
     this.#browser = await chromium.launch({
@@ -33,24 +37,33 @@ export class Stage {
     this.base = await this.server.start();
   }
 
-  /** The example app in a new page, with the daemon at `base` and what else is in its address. */
-  async page(address: Record<string, string>, looks: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
-    const page = await this.#browser?.newPage(looks);
+  /** Where the pages come from, as browsers say it. */
+  get origin(): string {
+    return new URL(this.#at).origin;
+  }
+
+  get #at(): string {
     const at = this.#preview?.resolvedUrls?.local[0];
-    if (page === undefined || at === undefined) throw new Error("the stage was not started");
-    await page.goto(`${at}?${new URLSearchParams({ base: this.base, ...address })}`);
+    if (at === undefined) throw new Error("the stage was not started");
+    return at;
+  }
+
+  /** A browser's window of its own. */
+  async context(looks: BrowserContextOptions = {}): Promise<BrowserContext> {
+    if (this.#browser === null) throw new Error("the stage was not started");
+    return this.#browser.newContext(looks);
+  }
+
+  /** The example app in a new page, with the daemon at `base` and what else is in its address. */
+  async page(address: Record<string, string>, where: BrowserContextOptions | BrowserContext = {}): Promise<Page> {
+    const context = "newPage" in where ? where : await this.context(where);
+    const page = await context.newPage();
+    await page.goto(this.address(address));
     return page;
   }
 
-  /** Kills the daemon's stand-in. */
-  async stopServer() {
-    await this.server.stop();
-  }
-
-  async startServer(answer: SseServer["answer"]) {
-    this.server = new SseServer();
-    this.server.answer = answer;
-    await this.server.start(Number(new URL(this.base).port));
+  address(more: Record<string, string>): string {
+    return `${this.#at}?${new URLSearchParams({ base: this.base, ...more })}`;
   }
 
   async stop() {

@@ -146,5 +146,5 @@ function belongs(query: BooksQuery, row: BookRow): boolean {
 function inOrder({ sort, descending }: BooksQuery): (a: BookRow, b: BookRow) => number {
   const key = (row: BookRow) => (sort === "overall_progress" ? row.overall_progress : Date.parse(row[sort]));
   const sign = descending ? -1 : 1;
-  return (a, b) => sign * (key(a) - key(b)) || (a.book_id < b.book_id ? -1 : 1);
+  return (a, b) => sign * (key(a) - key(b) || (a.book_id < b.book_id ? -1 : 1));
 }

@@ -122,7 +122,7 @@ test("a list ends with the newest rows, in order", () => {
     const lives = [1, 2, 3, 4, 5].map((n) => life(random, id(n)));
     const answer = (pick: (life: BookStatus[]) => BookStatus): BooksAnswer => {
       const all = lives.map((one) => row(pick(one)));
-      all.sort((a, b) => b.overall_progress - a.overall_progress || (a.book_id < b.book_id ? -1 : 1));
+      all.sort((a, b) => b.overall_progress - a.overall_progress || (a.book_id < b.book_id ? 1 : -1));
       return { rows: all.slice(0, query.limit), total: all.length, limit: query.limit };
     };
     const sent = lives.flatMap((one) => one.map((now, place) => message(random, now, one[place - 1])));

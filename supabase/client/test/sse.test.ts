@@ -35,7 +35,7 @@ test("events of a book are heard, deletions and nonsense too", async () => {
   await until(() => expect(ears.subscribed).toHaveBeenCalledOnce());
   server.send("book_status", status(), 5);
   await until(() => expect(ears.message).toHaveBeenCalledWith(status()));
-  server.send("book_deleted", { book_id: id(1) });
+  server.send("book_gone", { book_id: id(1) });
   await until(() => expect(ears.deleted).toHaveBeenCalledWith(id(1)));
   server.send("novelty", {});
   server.streams[0]?.write("event: book_status\ndata: {half\n\n");
@@ -81,7 +81,7 @@ test("something else than a stream is no stream", async () => {
   server.refusal = [200, {}];
   const ears = listen({ kind: "books", ownerId: owner });
   await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("unavailable"));
-  expect(server.requests[0]?.url).toBe(`/api/books/events?owner_id=${owner}`);
+  expect(server.requests[0]?.url).toBe(`/api/events?owner_id=${owner}`);
 });
 
 test("a book and a list are asked for", async () => {
@@ -101,8 +101,34 @@ test("a book and a list are asked for", async () => {
   expect(await transport.fetchBooks(query, signal)).toEqual({ rows: [row()], total: 31 });
   expect(server.requests.map((request) => request.url)).toEqual([
     `/api/books/${id(1)}/status`,
-    `/api/books?owner_id=${owner}&status=A%2CB&sort=created_at&order=desc&limit=20`,
+    `/api/books?owner_id=${owner}&status=A%2CB&sort=created_at&order=desc&limit=20&total=true`,
   ]);
+});
+
+test("a long list is read page by page, and an answer that is none is handed on as it is", async () => {
+  const transport = sseTransport(base);
+  const { signal } = new AbortController();
+  const books = Array.from({ length: 450 }, (_, n) => row({ book_id: id(n + 1) }));
+  server.answer = (url) => {
+    const asked = new URL(url, base).searchParams;
+    const from = Number(asked.get("after") ?? 0);
+    const to = from + Number(asked.get("limit"));
+    const total = asked.has("total") ? { total: 450 } : {};
+    return [200, { books: books.slice(from, to), next: to < 450 ? String(to) : null, ...total }];
+  };
+  const ask = (limit: number) =>
+    transport.fetchBooks(
+      { ownerId: null, statuses: null, pipeline: null, sort: "updated_at", descending: false, limit },
+      signal,
+    );
+  expect(await ask(250)).toEqual({ rows: books.slice(0, 250), total: 450 });
+  expect(server.requests.map((request) => request.url)).toEqual([
+    "/api/books?sort=updated_at&order=asc&limit=200&total=true",
+    "/api/books?sort=updated_at&order=asc&limit=50&after=200",
+  ]);
+  expect(await ask(1000)).toEqual({ rows: books, total: 450 });
+  server.answer = () => [200, { nothing: true }];
+  expect(await ask(10)).toEqual({ rows: { nothing: true }, total: null });
 });
 
 test("what fails says how", async () => {

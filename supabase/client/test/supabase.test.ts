@@ -198,7 +198,7 @@ test("a book is asked for by GET, a list by its filter, in order, with a count",
     ["eq", "pipeline", "comic"],
     ["in", "status", ["FAILED"]],
     ["order", "updated_at", { ascending: false }],
-    ["order", "book_id", { ascending: true }],
+    ["order", "book_id", { ascending: false }],
     ["limit", 20],
     ["abortSignal"],
   ]);

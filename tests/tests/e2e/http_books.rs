@@ -29,6 +29,7 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
     transition(&at.client, first, "ANALYZING").await?;
     at.client.query("select from bindery.fail_book($1, '{\"code\": \"ink\"}')", &[&first]).await?;
     transition(&at.client, third, "ANALYZING").await?;
+    at.client.query("select from bindery.report_progress($1, 'extract_text', 40)", &[&third]).await?;
 
     assert_eq!(titles(&get(&at, "/api/books").await?), ["Goose", "50% of the Fog", "The Tide"]);
     assert_eq!(titles(&get(&at, "/api/books?failed_first=true").await?), ["The Tide", "Goose", "50% of the Fog"]);
@@ -42,15 +43,33 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
         ("q=0%25%20of", vec!["50% of the Fog"]),
         ("q=%25%25", vec![]),
         ("q=%27%3B--", vec![]),
-        (&format!("owner={ann}"), vec!["Goose", "The Tide"]),
+        (&format!("owner_id={ann}"), vec!["Goose", "The Tide"]),
         (&format!("q={}", &second.to_string()[..13]), vec!["50% of the Fog"]),
     ] {
         assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
     }
+    for (query, expected) in [
+        ("sort=created_at&order=asc", ["The Tide", "50% of the Fog", "Goose"]),
+        ("sort=updated_at", ["Goose", "The Tide", "50% of the Fog"]),
+        ("sort=overall_progress&order=asc&failed_first=true", ["The Tide", "50% of the Fog", "Goose"]),
+    ] {
+        assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
+    }
+    let total = get(&at, "/api/books?total=true&limit=1&phase=working").await?;
+    assert_eq!((titles(&total), &total["total"]), (vec!["Goose"], &json!(2)));
     let counted = get(&at, "/api/books?counts=true&limit=1").await?;
     assert_eq!(counted["counts"], json!({"failed": 1, "working": 2}));
 
-    for order in ["", "&failed_first=true"] {
+    for order in [
+        "",
+        "&order=asc",
+        "&failed_first=true",
+        "&failed_first=true&order=asc",
+        "&sort=updated_at",
+        "&sort=overall_progress",
+        "&sort=overall_progress&order=asc",
+        "&sort=overall_progress&failed_first=true",
+    ] {
         let whole = get(&at, &format!("/api/books?limit=200{order}")).await?;
         let (mut paged, mut after) = (Vec::new(), String::new());
         loop {
@@ -59,7 +78,7 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
             let Some(next) = page["next"].as_str() else { break };
             after = format!("&after={next}");
         }
-        assert_eq!(paged, titles(&whole), "page by page it is the same list");
+        assert_eq!(paged, titles(&whole), "page by page it is the same list: {order}");
     }
     let book = &get(&at, "/api/books?q=Goose").await?["books"][0];
     let status = get(&at, &format!("/api/books/{third}/status")).await?;
@@ -69,7 +88,9 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
         ("limit=201", "bad_request"),
         ("phase=x", "bad_request"),
         ("after=x", "bad_request"),
-        ("owner=x", "bad_request"),
+        ("owner_id=x", "bad_request"),
+        ("sort=title", "bad_request"),
+        ("order=up", "bad_request"),
         ("nonsense=1", "bad_request"),
         (&format!("after=0_2026-13-99T99:99:99Z_{first}"), "22008"),
     ] {
@@ -114,6 +135,6 @@ async fn every_route_and_parameter_that_the_documentation_names_is_there() -> Re
         let answer = at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
     }
-    get(&at, &format!("/api/books?status=FAILED&phase=failed&pipeline=comic&owner={book}&q=x&failed_first=true&limit=1&counts=true")).await?;
+    get(&at, &format!("/api/books?status=FAILED&phase=failed&pipeline=comic&owner_id={book}&q=x&failed_first=true&sort=updated_at&order=asc&limit=1&counts=true&total=true")).await?;
     Ok(())
 }

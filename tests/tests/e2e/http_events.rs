@@ -140,6 +140,26 @@ async fn the_list_hears_of_the_callers_books_and_of_no_others() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_list_of_one_owner_hears_of_that_owners_books_also_where_the_caller_sees_all() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
+    let old = at.book_of(ann, "Old").await?;
+    let mut stream = at.daemon.ask("GET", &format!("/api/events?owner_id={ann}")).token(&service()?).stream().await?;
+    assert_eq!(stream.next().await?.context("ready comes first")?.name, "ready");
+    at.book_of(ben, "Ben's").await?;
+    let new = at.book_of(ann, "New").await?;
+    let heard = stream.next().await?.context("the new book")?;
+    assert_eq!(heard.data["book_id"], json!(new), "and nothing of Ben's");
+    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&old, &ben]).await?;
+    transition(&at.client, old, "ANALYZING").await?;
+    let gone = stream.until(|event| event.name == "book_gone").await?;
+    assert_eq!(gone.data["book_id"], json!(old));
+    let refused = at.daemon.ask("GET", "/api/events?owner_id=x").token(&service()?).answer().await?;
+    assert_eq!(refused.refusal()?, (400, "bad_request".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_its_token_does() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let owner = Uuid::new_v4();

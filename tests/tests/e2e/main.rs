@@ -7,7 +7,15 @@
 //! | `concurrency` | many sessions at once: nothing lost, nothing stuck |
 //! | `malformed` | bad events among good ones |
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
+//! | `daemons` | several daemons on the same streams |
 //! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `faults` | answers cut, slow or missing, a full disk, timeouts, poison, pauses, a clock that jumps |
+//! | `losses` | a stream trimmed too far, deleted, made anew, put back to an older state |
+//! | `pooler` | the daemon through pgbouncer |
+//! | `sources` | TLS and ACL users, sentinels, a cluster |
+//! | `bullmq` | queues of BullMQ, whose workers know nothing of Bindery |
+//! | `outbox` | workers that follow `bindery:changes`, killed and replaced |
+//! | `channels` | Redis Pub/Sub: heard by one daemon, each message once |
 //! | `errors` | every error of the API, provoked |
 //! | `fencing` | one relay a stream, each batch once |
 //! | `retention` | pruning, replaying and refreshing beside others |
@@ -20,17 +28,28 @@
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `http_tokens`, `http_books`, `http_acts` | the API: who may see what, lists and timelines, an operator's acts and the limits |
 //! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
-//! | `watch` | the books as lines |
-//! | `docs` | docs/api.md: every function, and examples that run |
+//! | `metrics` | `/metrics` after known work, readiness, and a log that nothing floods |
+//! | `deploy` | the unit for systemd, what it is told, the installation |
+//! | `watch` | the books as lines, and on a terminal |
+//! | `commands`, `doctor` | publish, dead-letters, the configuration, the manual; both ends looked at |
+//! | `docs`, `docs_events` | docs/api.md: every function, and examples that run; those of docs/events.md, in four languages |
 //!
-//! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds them, `live` has books in every
+//! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds them, `node` and `python` run programs of tests/bridges and of the documentation, `live` has books in every
 //! kind of status, and `oracle` knows what must have become of them.
 
+mod bullmq;
+mod channels;
+mod commands;
 mod concurrency;
 mod crash;
+mod daemons;
+mod deploy;
 mod docs;
+mod docs_events;
+mod doctor;
 mod dump;
 mod errors;
+mod faults;
 mod fencing;
 mod http_acts;
 mod http_books;
@@ -42,15 +61,22 @@ mod illegal;
 mod kernels;
 mod live;
 mod load;
+mod losses;
 mod malformed;
+mod metrics;
 mod migrate;
 mod model;
+mod node;
 mod oracle;
 mod outage;
+mod outbox;
 mod pipeline;
+mod pooler;
 mod produce;
+mod python;
 mod retention;
 mod roles;
+mod sources;
 mod support;
 mod sweep;
 mod upgrade;

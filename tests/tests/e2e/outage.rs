@@ -180,7 +180,7 @@ const NOTE_BATCHES: &str = "
       return null;
     end $$;
     create trigger note_batch after update on bindery.relay_cursors
-    for each row when (old.position <> new.position) execute function public.note_batch();";
+    for each row when (old.position <> new.position and old.losses = new.losses) execute function public.note_batch();";
 
 /// Takes the end off Redis's append-only file; Redis loads what is before.
 fn forget_the_end(servers: &Servers) -> Result<()> {

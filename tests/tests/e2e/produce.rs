@@ -6,24 +6,37 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bindery_tests::{Servers, eventually};
+use redis::AsyncConnectionConfig;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::load::Load;
 use crate::support::{Entry, SOON, add};
 
-/// Events a millisecond: a load that a daemon with small batches is always a little behind of.
-const A_MILLISECOND: usize = 2;
+/// Events a tick: a load that a daemon with small batches is always a little behind of.
+const A_TICK: usize = 2;
+const TICK: Duration = Duration::from_millis(1);
+
+/// A Redis that is away says so at once; one that is only slow has this long.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running producer.
 pub struct Producer {
     shared: Arc<Shared>,
-    task: JoinHandle<Result<Produced>>,
+    task: Option<JoinHandle<Result<Produced>>>,
+}
+
+/// A test that fails drops it unfinished, and its runtime would wait for the thread for ever.
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
 struct Shared {
     finishing: AtomicBool,
+    abandoned: AtomicBool,
     added: AtomicUsize,
 }
 
@@ -38,13 +51,20 @@ pub struct Produced {
 impl Producer {
     /// Starts to add a load's events to a stream.
     pub fn start(servers: &Servers, stream: &str, load: Load) -> Result<Producer> {
+        Producer::sharing(servers, stream, load, 1)
+    }
+
+    /// The same, for one of so many streams at once: all of them together get what one alone would.
+    pub fn sharing(servers: &Servers, stream: &str, load: Load, streams: u32) -> Result<Producer> {
         let shared = Arc::new(Shared::default());
         let client = redis::Client::open(servers.redis_url())?;
         let (stream, for_task) = (stream.to_owned(), Arc::clone(&shared));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // A thread of its own, so that it keeps adding whatever the test waits for.
-        let task = tokio::task::spawn_blocking(move || runtime.block_on(produce(client, stream, load, for_task)));
-        Ok(Producer { shared, task })
+        let task = tokio::task::spawn_blocking(move || {
+            runtime.block_on(produce(client, stream, load, TICK * streams, for_task))
+        });
+        Ok(Producer { shared, task: Some(task) })
     }
 
     /// How many events were acknowledged so far.
@@ -53,23 +73,34 @@ impl Producer {
     }
 
     /// Lets the books that were begun come to their end, and stops then.
-    pub async fn finish(self) -> Result<Produced> {
+    pub async fn finish(mut self) -> Result<Produced> {
         self.shared.finishing.store(true, Ordering::Relaxed);
-        self.task.await?
+        self.task.take().context("it has finished already")?.await?
     }
 }
 
-async fn produce(client: redis::Client, stream: String, mut load: Load, shared: Arc<Shared>) -> Result<Produced> {
-    let mut redis = client.get_multiplexed_async_connection().await?;
+async fn produce(
+    client: redis::Client,
+    stream: String,
+    mut load: Load,
+    tick: Duration,
+    shared: Arc<Shared>,
+) -> Result<Produced> {
+    // The client's own limit of half a second is too little on a busy machine.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWERS_WITHIN));
+    let mut redis = client.get_multiplexed_async_connection_with_config(&patient).await?;
     let (mut acknowledged, mut failures) = (Vec::new(), Vec::new());
-    let mut pace = interval(Duration::from_millis(1));
+    let mut pace = interval(tick);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        if shared.added.load(Ordering::Relaxed).is_multiple_of(A_MILLISECOND) {
+        if shared.added.load(Ordering::Relaxed).is_multiple_of(A_TICK) {
             pace.tick().await;
         }
         if shared.finishing.load(Ordering::Relaxed) {
             load.finish();
+        }
+        if shared.abandoned.load(Ordering::Relaxed) {
+            break;
         }
         let Some(event) = load.next() else { break };
         let id = match add(&mut redis, &stream, &event).await {
@@ -77,7 +108,7 @@ async fn produce(client: redis::Client, stream: String, mut load: Load, shared: 
             Err(_) => {
                 failures.push(acknowledged.len());
                 eventually(SOON, "Redis to take an event again", async || {
-                    redis = client.get_multiplexed_async_connection().await?;
+                    redis = client.get_multiplexed_async_connection_with_config(&patient).await?;
                     add(&mut redis, &stream, &event).await
                 })
                 .await

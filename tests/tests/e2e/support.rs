@@ -13,8 +13,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 use uuid::Uuid;
 
-/// Longer than anything takes that comes true at all.
-pub const SOON: Duration = Duration::from_secs(60);
+/// Longer than anything takes that comes true at all, on a machine that is busy with everything else, too.
+pub const SOON: Duration = Duration::from_secs(180);
 
 /// A stream entry's fields.
 pub type Entry = Vec<(Vec<u8>, Vec<u8>)>;
@@ -159,7 +159,19 @@ pub async fn add(redis: &mut MultiplexedConnection, stream: &str, entry: &Entry)
 
 /// Everything that a stream holds.
 pub async fn entries(redis: &mut MultiplexedConnection, stream: &str) -> Result<Vec<(String, Entry)>> {
-    Ok(redis::cmd("XRANGE").arg(stream).arg("-").arg("+").query_async(redis).await?)
+    const PAGE: usize = 10_000;
+    let mut all: Vec<(String, Entry)> = Vec::new();
+    loop {
+        let from = all.last().map_or_else(|| "-".to_owned(), |(last, _)| format!("({last}"));
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg(from).arg("+").arg("COUNT").arg(PAGE);
+        let page: Vec<(String, Entry)> = command.query_async(redis).await?;
+        let is_last = page.len() < PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
 }
 
 /// An entry of these fields.

@@ -29,8 +29,8 @@ async fn book(client: &Client) -> Result<Uuid> {
     Ok(book)
 }
 
-/// Sets the clock of all sessions to come, so many seconds after the beginning.
-async fn clock(client: &Client, name: &str, seconds: i32) -> Result<()> {
+/// Sets the clock of all sessions to come, so many seconds after the beginning, up to an hour.
+pub async fn clock(client: &Client, name: &str, seconds: i32) -> Result<()> {
     let moment = format!("2030-01-01 12:{:02}:{:02}+00", seconds / 60, seconds % 60);
     client.batch_execute(&format!("alter database {name} set bindery.now = '{moment}'")).await?;
     Ok(client.batch_execute(&format!("set bindery.now = '{moment}'")).await?)

@@ -1,9 +1,12 @@
-//! `binderyd watch` where there is no terminal: one line a change.
+//! `binderyd watch`: one line a change where there is no terminal, and in a terminal of any size the screen.
 
+use std::io::{Read, Write};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, ensure};
-use bindery_tests::{Database, Servers, binderyd};
+use anyhow::{Context, Result, anyhow, ensure};
+use bindery_tests::{Database, Servers, binderyd, eventually};
+use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -96,4 +99,87 @@ async fn without_until_done_it_goes_on() -> Result<()> {
     watch.until(&["Second", "UPLOADED"]).await?;
     assert!(watch.child.try_wait()?.is_none());
     Ok(())
+}
+
+/// A terminal of its own, and what is on its screen.
+struct Terminal {
+    pair: PtyPair,
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+}
+
+fn locked(screen: &Mutex<vt100::Parser>) -> MutexGuard<'_, vt100::Parser> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Terminal {
+    fn start(database: &Database<'_>, size: PtySize) -> Result<Terminal> {
+        let pair = native_pty_system().openpty(size)?;
+        let mut command = CommandBuilder::new(binderyd()?);
+        command.args(["watch", "--database-url", database.url()]);
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command)?;
+        let keys = pair.master.take_writer()?;
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(size.rows, size.cols, 0)));
+        let (mut reader, parser) = (pair.master.try_clone_reader()?, Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut bytes) {
+                locked(&parser).process(&bytes[..read]);
+            }
+        });
+        Ok(Terminal { pair, child, keys, screen })
+    }
+
+    async fn shows(&self, what: &str, is: impl Fn(&vt100::Screen) -> bool) -> Result<()> {
+        eventually(SOON, what, async || {
+            let parser = locked(&self.screen);
+            if is(parser.screen()) { Ok(()) } else { Err(anyhow!("{}", parser.screen().contents())) }
+        })
+        .await
+    }
+
+    fn resize(&self, size: PtySize) -> Result<()> {
+        locked(&self.screen).screen_mut().set_size(size.rows, size.cols);
+        self.pair.master.resize(size)
+    }
+}
+
+const fn size(rows: u16, cols: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+#[tokio::test]
+async fn in_a_terminal_it_follows_size_filter_and_changes_and_gives_it_back() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    let tide = register(&client, "The Tide").await?;
+    register(&client, "Fog").await?;
+    let mut terminal = Terminal::start(&database, size(12, 110))?;
+    let has = |words: &'static [&str]| {
+        move |screen: &vt100::Screen| words.iter().all(|word| screen.contents().contains(word))
+    };
+    terminal.shows("both books, with room", has(&["2 at work", "The Tide", "Fog", "UPLOADED", "q quit"])).await?;
+    assert!(locked(&terminal.screen).screen().alternate_screen());
+    transition(&client, tide, "ANALYZING").await?;
+    terminal.shows("the change", has(&["The Tide", "ANALYZING"])).await?;
+    terminal.resize(size(5, 50))?;
+    let foot = |screen: &vt100::Screen| screen.rows(0, 50).nth(4).is_some_and(|row| row.starts_with("/ filter"));
+    terminal.shows("the foot on the last line of the smaller terminal", foot).await?;
+    terminal.keys.write_all(b"/tide\r")?;
+    terminal
+        .shows("only what fits", |screen| screen.contents().contains("The Tide") && !screen.contents().contains("Fog"))
+        .await?;
+    terminal.keys.write_all(b"q")?;
+    let status = eventually(SOON, "it to end", async || match terminal.child.try_wait()? {
+        Some(status) => Ok(status),
+        None => Err(anyhow!("it runs")),
+    });
+    assert_eq!(status.await?.exit_code(), 0);
+    terminal
+        .shows("the terminal given back, with the last lines", |screen| {
+            !screen.alternate_screen() && screen.contents().contains("The Tide")
+        })
+        .await
 }

@@ -6,12 +6,13 @@ import { createClient } from "@supabase/supabase-js";
 import { createBindery, sseTransport, supabaseTransport, type Bindery } from "@bindery/react/client";
 
 export function connect(place: URLSearchParams): Bindery {
-  const token = place.get("token");
+  // Asked for each time, since it may have been replaced by a newer one meanwhile.
+  const token = () => new URLSearchParams(location.search).get("token");
   const supabase = place.get("supabase");
   if (supabase === null) {
-    return createBindery(sseTransport(place.get("base") ?? "http://127.0.0.1:7890", { token: () => token }));
+    return createBindery(sseTransport(place.get("base") ?? "http://127.0.0.1:7890", { token }));
   }
-  const accessToken = token === null ? undefined : async () => token;
+  const accessToken = token() === null ? undefined : async () => token();
   const client = createClient(supabase, place.get("key") ?? "", accessToken && { accessToken });
   return createBindery(supabaseTransport(client, { via: place.get("via") === "changes" ? "changes" : "broadcast" }));
 }

@@ -3,6 +3,9 @@ import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js"
 import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
 import { eventParser, type ServerSentEvent } from "./sse-parser.js";
 
+/** The daemon gives no more books at once. */
+const PAGE = 200;
+
 export interface SseOptions {
   /** The reader's token, asked for before each request: give the one of now. */
   token?: () => string | null | Promise<string | null>;
@@ -21,9 +24,18 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
     fetchBook: (bookId, signal) => json(`/api/books/${encodeURIComponent(bookId)}/status`, signal),
 
     async fetchBooks(query, signal) {
-      const answer = await json(`/api/books?${parameters(query)}`, signal);
-      const { books, total } = isRecord(answer) ? answer : {};
-      return { rows: books, total: typeof total === "number" ? total : null };
+      const rows: unknown[] = [];
+      let total: number | null = null;
+      let after: string | null = null;
+      do {
+        const limit = Math.min(query.limit - rows.length, PAGE);
+        const answer = await json(`/api/books?${parameters(query, limit, after)}`, signal);
+        if (!isRecord(answer) || !Array.isArray(answer["books"])) return { rows: answer, total };
+        rows.push(...(answer["books"] as unknown[]));
+        if (typeof answer["total"] === "number") total = answer["total"];
+        after = typeof answer["next"] === "string" ? answer["next"] : null;
+      } while (after !== null && rows.length < query.limit);
+      return { rows, total };
     },
 
     open(topic, since, ears) {
@@ -84,26 +96,26 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
 
 function path(topic: Topic): string {
   if (topic.kind === "book") return `/api/books/${encodeURIComponent(topic.bookId)}/events`;
-  return topic.ownerId === null
-    ? "/api/books/events"
-    : `/api/books/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
+  return topic.ownerId === null ? "/api/events" : `/api/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
 }
 
-function parameters(query: BooksQuery): URLSearchParams {
+/** A page of the list; the first one says how many there are in all. */
+function parameters(query: BooksQuery, limit: number, after: string | null): URLSearchParams {
   const given = {
     owner_id: query.ownerId,
     pipeline: query.pipeline,
     status: query.statuses?.join(",") ?? null,
     sort: query.sort,
     order: query.descending ? "desc" : "asc",
-    limit: String(query.limit),
+    limit: String(limit),
+    ...(after === null ? { total: "true" } : { after }),
   };
   const kept = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== null);
   return new URLSearchParams(kept);
 }
 
 function tell({ event, data }: ServerSentEvent, ears: Ears) {
-  if (event !== "book_status" && event !== "book_deleted") return;
+  if (event !== "book_status" && event !== "book_gone") return;
   let payload: unknown;
   try {
     payload = JSON.parse(data);

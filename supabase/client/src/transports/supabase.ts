@@ -96,7 +96,7 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
     if (query.pipeline !== null) question = question.eq("pipeline", query.pipeline);
     if (query.statuses !== null) question = question.in("status", query.statuses);
     const ascending = !query.descending;
-    return question.order(query.sort, { ascending }).order("book_id", { ascending: true }).limit(query.limit);
+    return question.order(query.sort, { ascending }).order("book_id", { ascending }).limit(query.limit);
   }
 
   function join(topic: Topic, ears: Ears): Channel {

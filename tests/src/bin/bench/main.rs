@@ -5,6 +5,7 @@
 mod figure;
 mod million;
 mod relay;
+mod steady;
 mod summarize;
 mod timing;
 mod transition;
@@ -24,8 +25,14 @@ async fn main() -> Result<()> {
     if wanted("relay", "wide") {
         relay::wide(&servers, &mut figures).await?;
     }
+    if wanted("relay", "large") {
+        relay::large(&servers, &mut figures).await?;
+    }
     if wanted("relay", "latency") {
         relay::latency(&servers, &mut figures).await?;
+    }
+    if wanted("relay", "steady") {
+        steady::steady(&servers, &mut figures).await?;
     }
     if wanted("rules", "transition") {
         transition::transition(&servers, &mut figures).await?;

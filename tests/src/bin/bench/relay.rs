@@ -5,15 +5,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Daemon, Database, Listener, Servers, eventually};
 use redis::aio::MultiplexedConnection;
+use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::figure::Figure;
 
 const BOOKS: usize = 1_000;
-const SUBSTEPS: [&str; 3] = ["extract_text", "detect_chapters", "analyze_characters"];
+pub const SUBSTEPS: [&str; 3] = ["extract_text", "detect_chapters", "analyze_characters"];
 const EVENTS: usize = 300_000;
+/// Where no two events are about the same substep: many books, each heard of again only after all the others, or fewer books
+/// of many planned substeps, each heard of at length.
 const WIDE_BOOKS: usize = 20_000;
+const LONG_BOOKS: usize = 600;
+const PAGES: usize = 100;
 /// Commands a pipeline when loading the stream.
 const PIPELINE: usize = 5_000;
 const LONE_EVENTS: usize = 2_000;
@@ -21,7 +26,7 @@ const LONE_EVENTS: usize = 2_000;
 /// 300,000 progress events over 1,000 books x 3 substeps, already in one stream when the daemon starts.
 pub async fn drain(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let database = servers.database().await?;
-    let drained = drained(servers, &database, BOOKS, EVENTS).await?;
+    let drained = drained(servers, &database, &Work::declared(BOOKS, EVENTS)).await?;
     let rate = EVENTS as f64 / drained.took.as_secs_f64();
     let how =
         format!("{EVENTS} events, {BOOKS} books x {} substeps, one stream, synchronous_commit on", SUBSTEPS.len());
@@ -43,50 +48,175 @@ pub async fn drain(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
 
 /// The same where nothing can be coalesced: each event is another book's or substep's.
 pub async fn wide(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
-    let database = servers.database().await?;
-    let drained = drained(servers, &database, WIDE_BOOKS, WIDE_BOOKS * SUBSTEPS.len()).await?;
-    let rows = WIDE_BOOKS * SUBSTEPS.len();
-    let how = format!("{rows} events, each another book's or substep's, {WIDE_BOOKS} books");
-    figures.push(Figure { name: "wide_rate", value: rows as f64 / drained.took.as_secs_f64(), unit: "rows/s", how });
-    figures.push(Figure {
-        name: "wide_memory",
-        value: drained.memory,
-        unit: "MB",
-        how: "the daemon's peak resident memory meanwhile".to_owned(),
-    });
+    let books = Work::declared(WIDE_BOOKS, WIDE_BOOKS * SUBSTEPS.len());
+    let spread = Work { streams: 2, ..Work::declared(WIDE_BOOKS, WIDE_BOOKS * SUBSTEPS.len()) };
+    let pages = Work {
+        books: LONG_BOOKS,
+        substeps: (1..=PAGES).map(|page| format!("page_{page}")).collect(),
+        planned: true,
+        events: LONG_BOOKS * PAGES,
+        book_by_book: true,
+        streams: 1,
+    };
+    for (rate, memory, work) in [
+        ("wide_rate", "wide_memory", books),
+        ("wide_two_streams_rate", "wide_two_streams_memory", spread),
+        ("pages_rate", "pages_memory", pages),
+    ] {
+        let database = servers.database().await?;
+        let drained = drained(servers, &database, &work).await?;
+        let seconds = drained.took.as_secs_f64();
+        let how = format!(
+            "{} events, each another book's or substep's, {} books x {} substeps, {}, {} stream(s); {:.0} rows written a second",
+            work.events,
+            work.books,
+            work.substeps.len(),
+            if work.book_by_book { "one book after the other" } else { "in turn" },
+            work.streams,
+            drained.rows as f64 / seconds
+        );
+        figures.push(Figure { name: rate, value: work.events as f64 / seconds, unit: "events/s", how });
+        figures.push(Figure {
+            name: memory,
+            value: drained.memory,
+            unit: "MB",
+            how: "the daemon's peak resident memory meanwhile".to_owned(),
+        });
+    }
     Ok(())
+}
+
+/// Small events, then a sudden run of large ones: as large as an event may be, and far beyond.
+pub async fn large(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
+    const SMALL: usize = 18_000;
+    const CHECKPOINTS: usize = 2_000;
+    const CHECKPOINT_BYTES: usize = 60 * 1024;
+    const HUGE: usize = 200;
+    const HUGE_BYTES: usize = 1024 * 1024;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let books = analyzing(&client, BOOKS).await?;
+    let mut redis = servers.redis().await?;
+    eprintln!("loading {SMALL} small events, {CHECKPOINTS} large ones and {HUGE} that are too large");
+    load(&mut redis, database.stream(), &books, &Work::declared(BOOKS, SMALL)).await?;
+    let mut last = None;
+    let checkpoint = format!("\"{}\"", "x".repeat(CHECKPOINT_BYTES));
+    for number in 0..CHECKPOINTS {
+        let book = books[number % books.len()].to_string();
+        let fields = [
+            ("type", "progress"),
+            ("book_id", book.as_str()),
+            ("substep", SUBSTEPS[number % SUBSTEPS.len()]),
+            ("progress", "100"),
+            ("checkpoint", &checkpoint),
+        ];
+        last = Some(database.add(&mut redis, &fields).await?);
+    }
+    let huge = "x".repeat(HUGE_BYTES);
+    for _ in 0..HUGE {
+        last = Some(database.add(&mut redis, &[("type", "heartbeat"), ("huge", &huge)]).await?);
+    }
+    let last = last.context("no event was added")?;
+    eprintln!("starting the daemon");
+    let daemon = database.daemon_unready(&[])?;
+    let first = at_position(&client, database.stream(), None).await?;
+    let took = at_position(&client, database.stream(), Some(&last)).await? - first;
+    let query = "select applied, stale, dead from bindery.relay_cursors where stream = $1";
+    let row = client.query_one(query, &[&database.stream()]).await?;
+    let counts: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    ensure!(
+        counts == (i64::try_from(SMALL + CHECKPOINTS)?, 0, i64::try_from(HUGE)?),
+        "applied, stale, dead are {counts:?}"
+    );
+    let how = format!(
+        "the daemon's peak resident memory: {SMALL} small events, {CHECKPOINTS} with 60 KiB, {HUGE} entries of 1 MiB, in {:.1} s",
+        took.as_secs_f64()
+    );
+    figures.push(Figure { name: "large_memory", value: peak_memory(&daemon)?, unit: "MB", how });
+    Ok(())
+}
+
+/// What is in the stream: reports of each substep of each book, evenly, that end at 100.
+struct Work {
+    books: usize,
+    substeps: Vec<String>,
+    /// Whether the books plan their substeps, in place of those of the pipeline.
+    planned: bool,
+    events: usize,
+    /// Whether a book's events stand together; else each substep of all books in turn.
+    book_by_book: bool,
+    /// The books are shared out among so many.
+    streams: usize,
+}
+
+impl Work {
+    /// Where the books are: of what this one declares none is left over beside a plan.
+    fn stage(&self) -> &'static str {
+        if self.planned { "CREATING_ARTWORK" } else { "ANALYZING" }
+    }
+
+    fn declared(books: usize, events: usize) -> Work {
+        let substeps = SUBSTEPS.map(str::to_owned).into();
+        Work { books, substeps, planned: false, events, book_by_book: false, streams: 1 }
+    }
 }
 
 struct Drained {
     /// From the lease to the last event's commit.
     took: Duration,
-    /// What reading the stream alone takes.
+    /// What reading the streams alone takes.
     bare: Duration,
+    /// Rows written: a substep's for each event, and a book's whenever it was rolled up.
+    rows: i64,
     /// Megabytes.
     memory: f64,
 }
 
-/// Loads a stream with evenly spread reports that end at 100, then lets a daemon drain it, and looks at every row.
-async fn drained(servers: &Servers, database: &Database<'_>, books: usize, events: usize) -> Result<Drained> {
+/// Loads a stream, then lets a daemon drain it, and looks at every row.
+async fn drained(servers: &Servers, database: &Database<'_>, work: &Work) -> Result<Drained> {
     let client = database.connect().await?;
-    let books = analyzing(&client, books).await?;
+    let books = analyzing(&client, work.books).await?;
+    if work.planned {
+        let plan: Vec<_> = work.substeps.iter().map(|name| json!({ "name": name })).collect();
+        for stage in ["GENERATING_SCENES", work.stage()] {
+            let query = "select count(*) from unnest($1::uuid[]) b, bindery.transition_book(b, $2)";
+            client.query(query, &[&books, &stage]).await?;
+        }
+        let query = "select count(*) from unnest($1::uuid[]) b, bindery.plan_substeps(b, $2, $3)";
+        client.query(query, &[&books, &work.stage(), &json!(plan)]).await?;
+    }
     let mut redis = servers.redis().await?;
-    eprintln!("loading {events} events");
-    let last = load(&mut redis, database, &books, events).await?;
-    let bare = bare_xread(&mut redis, database.stream(), &last).await?;
+    eprintln!("loading {} events", work.events);
+    let further = (1..work.streams).map(|number| format!("{}:{number}", database.stream()));
+    let streams: Vec<String> = std::iter::once(database.stream().to_owned()).chain(further).collect();
+    let mut lasts = Vec::new();
+    let mut bare = Duration::ZERO;
+    for (number, stream) in streams.iter().enumerate() {
+        let last = load(&mut redis, stream, &shared_out(&books, number, work.streams), work).await?;
+        bare += bare_xread(&mut redis, stream, &last).await?;
+        lasts.push(last);
+    }
+    let revisions = "select sum(revision)::bigint from bindery.book_status";
+    let before: i64 = client.query_one(revisions, &[]).await?.get(0);
     eprintln!("starting the daemon");
-    let daemon = database.daemon_unready(&[])?;
-    let first = at_position(&client, database.stream(), None).await?;
-    let took = at_position(&client, database.stream(), Some(&last)).await? - first;
+    let named: Vec<&str> = streams[1..].iter().flat_map(|stream| ["--stream", stream]).collect();
+    let daemon = database.daemon_unready(&named)?;
+    let first = at_position(&client, &streams[0], None).await?;
+    let mut took = Duration::ZERO;
+    for (stream, last) in streams.iter().zip(&lasts) {
+        took = took.max(at_position(&client, stream, Some(last)).await? - first);
+    }
 
-    let query = "select applied, stale, dead from bindery.relay_cursors where stream = $1";
-    let row = client.query_one(query, &[&database.stream()]).await?;
+    let query = "select sum(applied)::bigint, sum(stale)::bigint, sum(dead)::bigint from bindery.relay_cursors where stream = any ($1)";
+    let row = client.query_one(query, &[&streams]).await?;
     let counts: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    ensure!(counts == (i64::try_from(events)?, 0, 0), "applied, stale, dead are {counts:?}");
+    let events = i64::try_from(work.events)?;
+    ensure!(counts == (events, 0, 0), "applied, stale, dead are {counts:?}");
+    let rows = events + client.query_one(revisions, &[]).await?.get::<_, i64>(0) - before;
     let unfinished = "select count(*) from bindery.book_status where stage_progress < 100";
     let unfinished: i64 = client.query_one(unfinished, &[]).await?.get(0);
     ensure!(unfinished == 0, "{unfinished} books are not through their stage");
-    Ok(Drained { took, bare, memory: peak_memory(&daemon)? })
+    Ok(Drained { took, bare, rows, memory: peak_memory(&daemon)? })
 }
 
 /// One event at a time, from before XADD to the commit seen by LISTEN.
@@ -128,7 +258,7 @@ pub async fn latency(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()>
 }
 
 /// Books in ANALYZING.
-async fn analyzing(client: &Client, count: usize) -> Result<Vec<Uuid>> {
+pub async fn analyzing(client: &Client, count: usize) -> Result<Vec<Uuid>> {
     let books: Vec<Uuid> = (0..count).map(|_| Uuid::new_v4()).collect();
     for function in ["register_book(b)", "transition_book(b, 'ANALYZING')"] {
         client.query(&format!("select count(*) from unnest($1::uuid[]) b, bindery.{function}"), &[&books]).await?;
@@ -136,29 +266,35 @@ async fn analyzing(client: &Client, count: usize) -> Result<Vec<Uuid>> {
     Ok(books)
 }
 
-/// Adds the events; the last one's id.
-async fn load(
-    redis: &mut MultiplexedConnection,
-    database: &Database<'_>,
-    books: &[Uuid],
-    events: usize,
-) -> Result<String> {
+/// The books of one of so many streams.
+fn shared_out(books: &[Uuid], number: usize, streams: usize) -> Vec<Uuid> {
+    books.iter().skip(number).step_by(streams).copied().collect()
+}
+
+/// Adds one stream's events, about these books; the last one's id.
+async fn load(redis: &mut MultiplexedConnection, stream: &str, books: &[Uuid], work: &Work) -> Result<String> {
     let books: Vec<String> = books.iter().map(Uuid::to_string).collect();
-    let rounds = books.len() * SUBSTEPS.len();
+    let (substeps, rounds) = (work.substeps.len(), books.len() * work.substeps.len());
+    let events = work.events / work.streams;
     let total = (events / rounds).to_string();
     let mut last = None;
     for from in (0..events).step_by(PIPELINE) {
         let mut pipeline = redis::pipe();
         for number in from..events.min(from + PIPELINE) {
             let done = (number / rounds + 1).to_string();
+            let (book, substep) = if work.book_by_book {
+                (number / substeps % books.len(), number % substeps)
+            } else {
+                (number % books.len(), number / books.len() % substeps)
+            };
             pipeline.xadd(
-                database.stream(),
+                stream,
                 "*",
                 &[
                     ("type", "progress"),
-                    ("book_id", &books[number % books.len()]),
-                    ("stage", "ANALYZING"),
-                    ("substep", SUBSTEPS[number / books.len() % SUBSTEPS.len()]),
+                    ("book_id", &books[book]),
+                    ("stage", work.stage()),
+                    ("substep", &work.substeps[substep]),
                     ("done", &done),
                     ("total", &total),
                     ("unit", "page"),
@@ -218,7 +354,7 @@ async fn at_position(client: &Client, stream: &str, position: Option<&str>) -> R
 }
 
 /// Megabytes, from Linux's own accounting.
-fn peak_memory(daemon: &Daemon) -> Result<f64> {
+pub fn peak_memory(daemon: &Daemon) -> Result<f64> {
     let pid = daemon.pid().context("the daemon has ended")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;

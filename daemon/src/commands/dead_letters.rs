@@ -1,0 +1,254 @@
+//! `binderyd dead-letters`: events that could not take effect: looked at, applied once more, or dropped for good.
+
+use anyhow::{bail, ensure};
+use clap::{Args, Subcommand};
+use postgres_types::Type;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use crate::cli::DatabaseOptions;
+use crate::database::{self, DatabaseError};
+
+/// Letters a call; each call is a transaction of its own.
+const BATCH: i64 = 500;
+
+/// Options of `dead-letters`.
+#[derive(Debug, Clone, Args)]
+pub struct DeadLettersOptions {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Action {
+    /// List them, the newest first.
+    List {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        which: Which,
+        /// The most to list.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        max: i64,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one whole, as JSON.
+    Show {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        /// Its id, as list gives it.
+        id: i64,
+    },
+    /// Apply them once more, the oldest first, each once. What takes effect or comes too late is gone; the rest stays.
+    Replay {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        which: Which,
+        /// All that the relay could read.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Delete them for good.
+    Drop {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        which: Which,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+        /// Do it; without this it is only said how many they are.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which letters; all that is given must fit.
+#[derive(Debug, Clone, Default, Args)]
+struct Which {
+    /// Of this stream.
+    #[arg(long, value_name = "STREAM")]
+    of_stream: Option<String>,
+    /// With this reason, such as unknown_book.
+    #[arg(long)]
+    reason: Option<String>,
+    /// About this book.
+    #[arg(long, value_name = "UUID")]
+    book_id: Option<Uuid>,
+    /// With this id; may be given again.
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    ids: Vec<i64>,
+}
+
+impl Which {
+    fn is_all(&self) -> bool {
+        self.of_stream.is_none() && self.reason.is_none() && self.book_id.is_none() && self.ids.is_empty()
+    }
+
+    /// What could be meant by accident is not done.
+    fn ensure_meant(&self, all: bool) -> anyhow::Result<()> {
+        match (self.is_all(), all) {
+            (true, false) => bail!("say which: --of-stream, --reason, --book-id, --id, or --all"),
+            (false, true) => bail!("--all does not go with --of-stream, --reason, --book-id or --id"),
+            _ => Ok(()),
+        }
+    }
+
+    /// These columns of those that fit, after an id or before one, in that order.
+    async fn rows(
+        &self,
+        client: &Client,
+        columns: &str,
+        beyond: (i64, Order),
+        most: i64,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let (comparison, order) = match beyond.1 {
+            Order::OldestFirst => (">", "asc"),
+            Order::NewestFirst => ("<", "desc"),
+        };
+        let query = format!(
+            "select {columns} from bindery.dead_letters d where d.id {comparison} $1 and ($2::text is null or d.stream = $2) \
+             and ($3::text is null or d.reason = $3) and ($4::uuid is null or d.book_id = $4) \
+             and (cardinality($5::bigint[]) = 0 or d.id = any ($5)) order by d.id {order} limit $6"
+        );
+        let rows = client
+            .query_typed(
+                &query,
+                &[
+                    (&beyond.0, Type::INT8),
+                    (&self.of_stream, Type::TEXT),
+                    (&self.reason, Type::TEXT),
+                    (&self.book_id, Type::UUID),
+                    (&self.ids, Type::INT8_ARRAY),
+                    (&most, Type::INT8),
+                ],
+            )
+            .await?;
+        Ok(rows)
+    }
+
+    /// Their ids after one, a batch.
+    async fn ids(&self, client: &Client, after: i64) -> Result<Vec<i64>, DatabaseError> {
+        let rows = self.rows(client, "d.id", (after, Order::OldestFirst), BATCH).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+const WHOLE: &str = "to_jsonb(d)";
+
+/// Does it.
+pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
+    match &options.action {
+        Action::List { database, which, max, json } => {
+            let client = database::connect(&database.database_url).await?;
+            let rows = which.rows(&client, WHOLE, (i64::MAX, Order::NewestFirst), *max).await.map_err(with_remedy)?;
+            for row in rows {
+                let letter: Value = row.try_get(0)?;
+                println!("{}", if *json { letter.to_string() } else { line(&letter) });
+            }
+            Ok(())
+        }
+        Action::Show { database, id } => {
+            let client = database::connect(&database.database_url).await?;
+            let which = Which { ids: vec![*id], ..Which::default() };
+            let rows = which.rows(&client, WHOLE, (0, Order::OldestFirst), 1).await.map_err(with_remedy)?;
+            ensure!(!rows.is_empty(), "there is no dead letter {id}; binderyd dead-letters list shows those there are");
+            let letter: Value = rows[0].try_get(0)?;
+            println!("{letter:#}");
+            Ok(())
+        }
+        Action::Replay { database, which, all } => {
+            which.ensure_meant(*all)?;
+            replay(&database::connect(&database.database_url).await?, which).await
+        }
+        Action::Drop { database, which, all, yes } => {
+            which.ensure_meant(*all)?;
+            drop_letters(&database::connect(&database.database_url).await?, which, *yes).await
+        }
+    }
+}
+
+/// Those there are when it begins, each once: what is refused again keeps its id and is passed.
+async fn replay(client: &Client, which: &Which) -> anyhow::Result<()> {
+    let (mut after, mut outcome) = (0, [0_i64; 3]);
+    loop {
+        let ids = which.ids(client, after).await.map_err(with_remedy)?;
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        let query = "select applied, stale, dead from bindery.replay_dead_letters(ids => $1, max_letters => 10000)";
+        let row =
+            client.query_typed(query, &[(&ids, Type::INT8_ARRAY)]).await.map_err(|error| with_remedy(error.into()))?;
+        for (sum, column) in outcome.iter_mut().zip(0..) {
+            *sum += row[0].try_get::<usize, i64>(column)?;
+        }
+    }
+    let [applied, stale, dead] = outcome;
+    println!("{}", json!({"applied": applied, "stale": stale, "dead": dead}));
+    Ok(())
+}
+
+async fn drop_letters(client: &Client, which: &Which, yes: bool) -> anyhow::Result<()> {
+    let (mut after, mut number) = (0, 0_i64);
+    loop {
+        let ids = which.ids(client, after).await.map_err(with_remedy)?;
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        number += if yes {
+            let dropped = client.query_typed("select bindery.drop_dead_letters($1)", &[(&ids, Type::INT8_ARRAY)]).await;
+            i64::from(dropped.map_err(|error| with_remedy(error.into()))?[0].try_get::<usize, i32>(0)?)
+        } else {
+            i64::try_from(ids.len())?
+        };
+    }
+    ensure!(yes || number == 0, "{number} dead letters would be dropped for good; say --yes to do it");
+    println!("{}", json!({ "dropped": number }));
+    Ok(())
+}
+
+/// A letter on one line.
+fn line(letter: &Value) -> String {
+    let text = |name: &str| match &letter[name] {
+        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    ["id", "at", "stream", "event_id", "book_id", "reason", "message"].map(text).join("  ")
+}
+
+fn with_remedy(error: DatabaseError) -> anyhow::Error {
+    let remedy = error.remedy();
+    let error = anyhow::Error::new(error);
+    match remedy {
+        Some(remedy) => error.context(remedy),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_them_is_never_meant_by_accident() {
+        let none = Which::default();
+        let some = Which { reason: Some("unknown_book".to_owned()), ..Which::default() };
+        assert!(none.ensure_meant(false).is_err() && none.ensure_meant(true).is_ok());
+        assert!(some.ensure_meant(true).is_err() && some.ensure_meant(false).is_ok());
+    }
+
+    #[test]
+    fn a_message_cannot_drive_the_terminal() {
+        let letter = json!({"id": 7, "at": "now", "stream": "s", "event_id": null, "book_id": null, "reason": "bad", "message": "a\u{1b}[31m"});
+        assert_eq!(line(&letter), "7  now  s  -  -  bad  a [31m");
+    }
+}

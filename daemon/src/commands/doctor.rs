@@ -1,0 +1,160 @@
+//! `binderyd doctor`: looks at both ends, changes nothing, and says of each finding how it is mended.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `postgres` | reach, version, schema, kernel, rights, clock, durability, slots, publication, positions |
+//! | `redis` | reach, version, rights, clock, eviction, durability, streams |
+
+mod postgres;
+mod redis;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::ensure;
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::DatabaseOptions;
+use crate::source::RedisUrl;
+use crate::source::channel::Channel;
+
+/// Clocks further apart than this make times on screens and in logs disagree.
+const SKEW_WARNS: f64 = 1.0;
+
+/// Options of `doctor`: those of `run` that say where things are.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorOptions {
+    #[command(flatten)]
+    database: DatabaseOptions,
+    /// Redis, such as redis://host:6379/.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: RedisUrl,
+    /// A stream that is relayed; may be given again.
+    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = crate::cli::stream)]
+    streams: Vec<String>,
+    /// A channel that is heard; may be given again.
+    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
+    channels: Vec<Channel>,
+    /// The stream that the outbox is published to; empty: nowhere.
+    #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
+    outbox: String,
+    /// Entries that are applied are trimmed: look whether that is allowed, too.
+    #[arg(long, env = "BINDERY_RETAIN", value_parser = humantime::parse_duration)]
+    retain: Option<Duration>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and may not always.
+    Warning,
+    /// It does not work.
+    Failure,
+}
+
+/// One thing looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Finding {
+    level: Level,
+    /// What was looked at, for programs, such as `redis_rights`.
+    check: &'static str,
+    /// What was found.
+    found: String,
+    /// How it is mended; nothing where it is as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { level: Level::Ok, check, found: found.into(), remedy: None });
+    }
+
+    fn warn(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { level: Level::Warning, check, found: found.into(), remedy: Some(remedy.into()) });
+    }
+
+    fn fail(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { level: Level::Failure, check, found: found.into(), remedy: Some(remedy.into()) });
+    }
+
+    /// How far a server's clock is from this machine's; what the question took is not held against it.
+    fn clock(&mut self, check: &'static str, server: f64, asked: f64, answered: f64) {
+        let skew = if server < asked { server - asked } else { (server - answered).max(0.0) };
+        if skew.abs() < SKEW_WARNS {
+            self.ok(check, "the clock agrees with this machine's");
+        } else {
+            let found = format!("the clock is {skew:+.1} s from this machine's");
+            self.warn(check, found, "run NTP on both; leases and positions go by Postgres's clock alone, ages in metrics and retention do not");
+        }
+    }
+}
+
+/// This machine's clock, in seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Looks, prints what was found, and fails where something does not work.
+pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
+    let mut findings = Findings::default();
+    let of_channels = options.channels.iter().map(Channel::stream);
+    let streams: Vec<String> = options.streams.iter().cloned().chain(of_channels).collect();
+    let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
+    redis::look(options, &positions, &mut findings).await;
+    for finding in &findings.0 {
+        if options.json {
+            println!("{}", serde_json::to_string(finding)?);
+        } else {
+            println!("{}", line(finding));
+        }
+    }
+    let failures = findings.0.iter().filter(|finding| finding.level == Level::Failure).count();
+    ensure!(failures == 0, "{failures} of {} findings keep Bindery from working", findings.0.len());
+    Ok(())
+}
+
+fn line(finding: &Finding) -> String {
+    let level = match finding.level {
+        Level::Ok => "ok      ",
+        Level::Warning => "warning ",
+        Level::Failure => "FAILURE ",
+    };
+    let remedy = finding.remedy.as_ref().map(|remedy| format!("\n           -> {remedy}")).unwrap_or_default();
+    format!("{level} {:20} {}{remedy}", finding.check, finding.found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skew(server: f64, asked: f64, answered: f64) -> Level {
+        let mut findings = Findings::default();
+        findings.clock("clock", server, asked, answered);
+        findings.0[0].level
+    }
+
+    #[test]
+    fn what_a_question_took_is_no_skew() {
+        assert_eq!(skew(100.0, 99.0, 105.0), Level::Ok);
+        assert_eq!(skew(97.0, 99.0, 99.1), Level::Warning);
+        assert_eq!(skew(107.0, 99.0, 105.0), Level::Warning);
+    }
+
+    #[test]
+    fn a_finding_says_how_it_is_mended() {
+        let mut findings = Findings::default();
+        findings.fail("redis_rights", "XREAD is refused", "grant it");
+        assert!(line(&findings.0[0]).ends_with("-> grant it"));
+    }
+}

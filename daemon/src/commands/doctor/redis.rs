@@ -1,0 +1,204 @@
+//! Redis, as the daemon's user sees it, on the server that has each stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bindery_core::stream_id::StreamId;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError, Value, cmd};
+
+use super::{DoctorOptions, Findings, now};
+use crate::source::channel::{Channel, Claim};
+use crate::source::{Info, Subscription};
+
+/// A server that is there answers sooner.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// From here on `XTRIM … MINID` is known.
+const OLDEST: (u32, u32) = (6, 2);
+/// More waiting entries than this are a backlog.
+const BACKLOG: u64 = 10_000;
+
+/// Looks.
+pub async fn look(options: &DoctorOptions, positions: &BTreeMap<String, StreamId>, findings: &mut Findings) {
+    let mut told = false;
+    for stream in &options.streams {
+        let Some(mut redis) = reach(options, stream, findings).await else { return };
+        if !told {
+            told = true;
+            server(&mut redis, findings).await;
+        }
+        source(&mut redis, stream, options.retain.is_some(), positions.get(stream).copied(), findings).await;
+    }
+    for channel in &options.channels {
+        let stream = channel.stream();
+        let Some(mut redis) = reach(options, &stream, findings).await else { return };
+        hears(options, channel, findings).await;
+        if right(&mut redis, &channel.claim(), &Claim::probe(channel), findings).await
+            && right(&mut redis, &stream, &no_entry(&stream), findings).await
+        {
+            source(&mut redis, &stream, true, positions.get(&stream).copied(), findings).await;
+        }
+    }
+    if !options.outbox.is_empty()
+        && let Some(mut redis) = reach(options, &options.outbox, findings).await
+    {
+        right(&mut redis, &options.outbox, &no_entry(&options.outbox), findings).await;
+    }
+}
+
+/// No stream has an id below 0-1: where there is one it says no, and where there is none, none is made.
+fn no_entry(stream: &str) -> Cmd {
+    cmd("XADD").arg(stream).arg("NOMKSTREAM").arg("0-1").arg("doctor").arg("probe").to_owned()
+}
+
+/// Whether the channel can be subscribed to. It is, for a moment.
+async fn hears(options: &DoctorOptions, channel: &Channel, findings: &mut Findings) {
+    match Subscription::begin(&options.redis_url, channel).await {
+        Ok(_) => findings.ok("channel", format!("SUBSCRIBE of {channel} is allowed")),
+        Err(error) => findings.fail(
+            "channel",
+            format!("SUBSCRIBE of {channel} is refused: {error}"),
+            "grant the daemon's user the rights for --channel that docs/operations.md lists (ACL SETUSER)",
+        ),
+    }
+}
+
+async fn reach(options: &DoctorOptions, key: &str, findings: &mut Findings) -> Option<MultiplexedConnection> {
+    match options.redis_url.connect(key, ANSWER_WITHIN).await {
+        Ok(redis) => Some(redis),
+        Err(error) => {
+            findings.fail(
+                "redis_reach",
+                format!("{:?}: {error}", options.redis_url),
+                "check --redis-url, its user and password, and that the server runs",
+            );
+            None
+        }
+    }
+}
+
+async fn server(redis: &mut MultiplexedConnection, findings: &mut Findings) {
+    let asked = now();
+    if let Ok((seconds, micros)) = cmd("TIME").query_async::<(f64, f64)>(redis).await {
+        findings.clock("redis_clock", seconds + micros / 1e6, asked, now());
+    }
+    let Ok(info) = cmd("INFO").query_async::<String>(redis).await else {
+        findings.warn(
+            "redis_server",
+            "INFO is refused: version, eviction and durability are not looked at",
+            "grant this user +info to have them looked at",
+        );
+        return;
+    };
+    let value = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
+    };
+    let version = value("redis_version");
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+        findings.fail(
+            "redis_version",
+            format!("Redis {version}"),
+            "upgrade it to 6.2 or later; from 7 on lost entries are counted",
+        );
+    } else {
+        findings.ok("redis_version", format!("Redis {version}"));
+    }
+    let (policy, limit) = (value("maxmemory_policy"), value("maxmemory"));
+    if policy.starts_with("allkeys-") && limit != "0" {
+        findings.fail(
+            "redis_eviction",
+            format!("maxmemory-policy is {policy}: streams are thrown away when memory is short"),
+            "CONFIG SET maxmemory-policy noeviction",
+        );
+    } else {
+        findings.ok("redis_eviction", format!("maxmemory-policy is {policy}"));
+    }
+    if value("aof_enabled") == "1" {
+        findings.ok("redis_durability", "appendonly is on");
+    } else {
+        findings.warn(
+            "redis_durability",
+            "appendonly is off: a crash of Redis loses what was added since its last snapshot",
+            "CONFIG SET appendonly yes",
+        );
+    }
+}
+
+async fn source(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    trims: bool,
+    position: Option<StreamId>,
+    findings: &mut Findings,
+) {
+    let read = cmd("XREAD").arg("COUNT").arg(1).arg("STREAMS").arg(stream).arg("0-0").to_owned();
+    if !right(redis, stream, &read, findings).await {
+        return;
+    }
+    if trims {
+        // Nothing lies before 0-0.
+        right(redis, stream, &cmd("XTRIM").arg(stream).arg("MINID").arg("0-0").to_owned(), findings).await;
+    }
+    match Info::ask(redis, stream).await {
+        Ok(None) => findings.ok("stream", format!("{stream} is not there yet: nobody has sent an event")),
+        Ok(Some(info)) => match position {
+            Some(position) if position > info.last => findings.warn(
+                "stream",
+                format!("{stream} ends at {}, before the position {position}", info.last),
+                "it was put back to an older state, or made anew; a running daemon notices and reads on",
+            ),
+            Some(position) => {
+                let behind = info.certain(position).unwrap_or_else(|| info.guess(position));
+                if behind > BACKLOG {
+                    findings.warn(
+                        "stream",
+                        format!("about {behind} entries of {stream} wait to be applied"),
+                        "see docs/operations.md, BinderyBehind",
+                    );
+                } else {
+                    findings
+                        .ok("stream", format!("{stream} has {} entries, about {behind} of them waiting", info.length));
+                }
+            }
+            None => findings.ok("stream", format!("{stream} has {} entries", info.length)),
+        },
+        Err(error) => findings.fail(
+            "stream",
+            format!("{stream}: {error}"),
+            "grant this user +exists and +xinfo|stream on the stream",
+        ),
+    }
+}
+
+/// Whether a harmless form of a command is let through.
+async fn right(redis: &mut MultiplexedConnection, key: &str, command: &Cmd, findings: &mut Findings) -> bool {
+    let name = match command.args_iter().next() {
+        Some(redis::Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
+        _ => String::new(),
+    };
+    let error: Option<RedisError> = command.query_async::<Value>(redis).await.err();
+    let code = error.as_ref().and_then(RedisError::code).unwrap_or_default().to_owned();
+    match (error, code.as_str()) {
+        (Some(error), "NOPERM") => {
+            findings.fail(
+                "redis_rights",
+                format!("{name} of {key} is refused: {error}"),
+                "grant the daemon's user the rights that docs/operations.md lists (ACL SETUSER)",
+            );
+            false
+        }
+        (Some(_), "WRONGTYPE") => {
+            findings.fail(
+                "stream",
+                format!("{key} is a key of another type than a stream"),
+                "rename that key, or give another name to binderyd and to those who send",
+            );
+            false
+        }
+        _ => {
+            findings.ok("redis_rights", format!("{name} of {key} is allowed"));
+            true
+        }
+    }
+}

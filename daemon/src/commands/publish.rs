@@ -1,0 +1,197 @@
+//! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only if the relay would take it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bindery_core::batch::Batch;
+use bindery_core::event::Event;
+use bindery_core::stream_id::StreamId;
+use clap::Args;
+use serde_json::Value;
+
+use crate::source::RedisUrl;
+
+/// A server that is there answers sooner.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Options of `publish`. The fields are those of an event (docs/events.md); what a type needs, and may have, the error says.
+#[derive(Debug, Clone, Args)]
+pub struct PublishOptions {
+    /// Redis, such as redis://host:6379/.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: RedisUrl,
+    /// The stream to send to.
+    #[arg(long = "to-stream", value_name = "STREAM", default_value = "bindery:events")]
+    to_stream: String,
+    /// Check the event and print its fields, and send nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// progress, transition, fail, heartbeat, plan or register.
+    #[arg(long, value_name = "TYPE")]
+    r#type: String,
+    /// The book's uuid.
+    #[arg(long, value_name = "UUID")]
+    book_id: String,
+    /// The stage it is about.
+    #[arg(long)]
+    stage: Option<String>,
+    /// The substep of that stage.
+    #[arg(long)]
+    substep: Option<String>,
+    /// Percent done, 0 to 100; or --done and --total.
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    progress: Option<String>,
+    /// Units done.
+    #[arg(long, allow_negative_numbers = true)]
+    done: Option<String>,
+    /// Units there are.
+    #[arg(long, allow_negative_numbers = true)]
+    total: Option<String>,
+    /// What is counted.
+    #[arg(long)]
+    unit: Option<String>,
+    /// A sentence for people.
+    #[arg(long)]
+    message: Option<String>,
+    /// The worker's own JSON to go on from.
+    #[arg(long, value_name = "JSON")]
+    checkpoint: Option<String>,
+    /// The attempt it comes from.
+    #[arg(long, allow_negative_numbers = true)]
+    attempt: Option<String>,
+    /// The state to go to.
+    #[arg(long, value_name = "STATE")]
+    to: Option<String>,
+    /// Why the book failed: a JSON object, best with a code.
+    #[arg(long, value_name = "JSON")]
+    error: Option<String>,
+    /// The book's own substeps: [{"name": "…", "weight": 1}].
+    #[arg(long, value_name = "JSON")]
+    substeps: Option<String>,
+    /// The owner's uuid.
+    #[arg(long, value_name = "UUID")]
+    owner_id: Option<String>,
+    /// The pipeline to follow.
+    #[arg(long)]
+    pipeline: Option<String>,
+    /// The book's title.
+    #[arg(long)]
+    title: Option<String>,
+    /// The registrar's own JSON object.
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+    /// When it happened, by the sender's clock.
+    #[arg(long)]
+    at: Option<String>,
+}
+
+impl PublishOptions {
+    /// The fields that were given, as a stream entry has them.
+    fn fields(&self) -> Vec<(&'static str, &str)> {
+        let optional = [
+            ("stage", &self.stage),
+            ("substep", &self.substep),
+            ("progress", &self.progress),
+            ("done", &self.done),
+            ("total", &self.total),
+            ("unit", &self.unit),
+            ("message", &self.message),
+            ("checkpoint", &self.checkpoint),
+            ("attempt", &self.attempt),
+            ("to", &self.to),
+            ("error", &self.error),
+            ("substeps", &self.substeps),
+            ("owner_id", &self.owner_id),
+            ("pipeline", &self.pipeline),
+            ("title", &self.title),
+            ("metadata", &self.metadata),
+            ("at", &self.at),
+        ];
+        let given = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        [("type", self.r#type.as_str()), ("book_id", self.book_id.as_str())].into_iter().chain(given).collect()
+    }
+}
+
+/// Sends the event, and prints its id.
+pub async fn publish(options: &PublishOptions) -> anyhow::Result<()> {
+    let fields = options.fields();
+    checked(&fields)?;
+    if options.dry_run {
+        fields.iter().for_each(|(name, value)| println!("{name} {value}"));
+        return Ok(());
+    }
+    let stream = options.to_stream.as_str();
+    let mut redis = options
+        .redis_url
+        .connect(stream, ANSWER_WITHIN)
+        .await
+        .with_context(|| format!("Redis is not reached at {:?}; nothing was sent", options.redis_url))?;
+    let id: String = redis::cmd("XADD")
+        .arg(stream)
+        .arg("*")
+        .arg(&fields)
+        .query_async(&mut redis)
+        .await
+        .with_context(|| format!("{stream} did not take the event"))?;
+    println!("{id}");
+    Ok(())
+}
+
+/// What the relay would refuse is refused here, and so is what it would ignore: a field that the type does not have is a mistake.
+fn checked(fields: &[(&'static str, &str)]) -> anyhow::Result<()> {
+    let entry = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let event = match Event::parse(entry.collect()) {
+        Ok(event) => event,
+        Err(rejection) => bail!("{} ({}); nothing was sent", rejection.error, rejection.error.code()),
+    };
+    let kind = event.kind.name();
+    let mut batch = Batch::new();
+    batch.push(StreamId::new(1, 0), Ok(event));
+    let written: Value = serde_json::from_str(&batch.to_json())?;
+    let ignored: Vec<_> = fields
+        .iter()
+        .filter(|(name, value)| *name != "at" && !value.is_empty() && written[0].get(name).is_none())
+        .map(|(name, _)| format!("--{}", name.replace('_', "-")))
+        .collect();
+    if !ignored.is_empty() {
+        bail!("an event of type {kind} has no {}; leave it out; nothing was sent", ignored.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOK: (&str, &str) = ("book_id", "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f");
+
+    #[test]
+    fn an_event_that_the_relay_would_take_is_sent() {
+        for fields in [
+            vec![("type", "progress"), BOOK, ("progress", "40"), ("stage", "A"), ("at", "now"), ("checkpoint", "{}")],
+            vec![("type", "progress"), BOOK, ("done", "1"), ("total", "4"), ("unit", "page"), ("attempt", "2")],
+            vec![("type", "heartbeat"), BOOK, ("message", "")],
+            vec![("type", "register"), BOOK, ("title", "The Tide"), ("metadata", "{}")],
+            vec![("type", "plan"), BOOK, ("stage", "A"), ("substeps", "[{\"name\":\"a\"}]")],
+            vec![("type", "fail"), BOOK, ("error", "{\"code\":\"x\"}"), ("message", "m")],
+            vec![("type", "transition"), BOOK, ("to", "B")],
+        ] {
+            assert!(checked(&fields).is_ok(), "{fields:?}: {:?}", checked(&fields));
+        }
+    }
+
+    #[test]
+    fn a_wrong_event_is_told_and_not_sent() {
+        for (fields, says) in [
+            (vec![("type", "progress"), BOOK, ("progress", "140")], "nothing was sent"),
+            (vec![("type", "progress"), BOOK], "nothing was sent"),
+            (vec![("type", "paint"), BOOK], "nothing was sent"),
+            (vec![("type", "heartbeat"), ("book_id", "7")], "bad_uuid"),
+            (vec![("type", "heartbeat"), BOOK, ("to", "B")], "type heartbeat has no --to"),
+            (vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")], "has no --stage, --done"),
+        ] {
+            let said = checked(&fields).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `binderyd simulate`: books of the pipeline comic whose services work, stutter, crash and go silent; what must become of them is
+//! known, and printed.
+
+mod book;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use fastrand::Rng;
+use redis::Pipeline;
+use serde::Serialize;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::source::RedisUrl;
+use book::Book;
+
+/// A server that is there answers sooner.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often a part of a second's events is sent.
+const TICK: Duration = Duration::from_millis(10);
+/// Events of one round trip.
+const PIPELINED: usize = 1000;
+
+/// Options of `simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateOptions {
+    /// Redis, such as redis://host:6379/.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: RedisUrl,
+    /// The stream to send to.
+    #[arg(long = "to-stream", value_name = "STREAM", default_value = "bindery:events")]
+    to_stream: String,
+    /// How many books, all at work at once.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    books: u32,
+    /// Events a second; 0: as fast as Redis takes them.
+    #[arg(long, default_value_t = 1000)]
+    rate: u32,
+    #[command(flatten)]
+    mix: Mix,
+    /// Makes the same books and events again; without it they are new each time.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// What goes wrong, in percent, and how much is said.
+#[derive(Debug, Clone, Copy, Args)]
+struct Mix {
+    /// Reports of each substep.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    reports: u32,
+    /// Reports that are sent twice.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
+    duplicates: f64,
+    /// Reports that an older one follows.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
+    out_of_order: f64,
+    /// Reports that come with an event that nobody can take: each becomes a dead letter.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.5, value_parser = percent)]
+    bad: f64,
+    /// Stages whose first worker crashes: the book is failed, resumed, and worked on as its next attempt.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
+    crashes: f64,
+    /// Books whose worker goes silent in the midst of a stage, for the sweeper to find.
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent)]
+    silent: f64,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "must be 0 to 100".to_owned())
+}
+
+/// What was sent, and what must become of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+struct Outcome {
+    /// Entries sent, all of those below included.
+    events: u64,
+    /// Books registered.
+    books: u64,
+    /// Books that reach COMPLETED.
+    completed: u64,
+    /// Books left in the midst of a stage.
+    silent: u64,
+    /// Attempts that failed and were resumed.
+    crashes: u64,
+    /// Reports sent twice.
+    duplicates: u64,
+    /// Reports followed by an older one.
+    out_of_order: u64,
+    /// Entries that must become dead letters.
+    bad: u64,
+}
+
+/// An entry's fields.
+type Entry = Vec<(&'static str, String)>;
+
+/// Sends it all, and prints the outcome as JSON.
+pub async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
+    let stream = options.to_stream.as_str();
+    let mut redis = options
+        .redis_url
+        .connect(stream, ANSWER_WITHIN)
+        .await
+        .with_context(|| format!("Redis is not reached at {:?}; nothing was sent", options.redis_url))?;
+    let mut load = Load::new(options.books, options.mix, options.seed.map_or_else(Rng::new, Rng::with_seed));
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let begun = Instant::now();
+    let mut sent = 0_u64;
+    loop {
+        let mut due = PIPELINED;
+        if options.rate > 0 {
+            ticks.tick().await;
+            let by_now = begun.elapsed().as_millis() * u128::from(options.rate) / 1000;
+            due = usize::try_from(by_now.saturating_sub(u128::from(sent)))?.min(PIPELINED);
+        }
+        let mut pipeline = Pipeline::with_capacity(due);
+        let mut taken = 0;
+        while taken < due
+            && let Some(entry) = load.next()
+        {
+            pipeline.cmd("XADD").arg(stream).arg("*").arg(&entry).ignore();
+            taken += 1;
+        }
+        if taken > 0 {
+            let answer: Result<(), _> = pipeline.query_async(&mut redis).await;
+            answer.with_context(|| format!("{stream} took {sent} events, and then no more"))?;
+            sent += u64::try_from(taken)?;
+        } else if load.is_over() {
+            break;
+        }
+    }
+    println!("{}", serde_json::to_string(&load.outcome)?);
+    Ok(())
+}
+
+/// All books' events, each book's in its order, the books in any.
+struct Load {
+    books: Vec<Book>,
+    mix: Mix,
+    rng: Rng,
+    outcome: Outcome,
+}
+
+impl Load {
+    fn new(books: u32, mix: Mix, mut rng: Rng) -> Self {
+        let books: Vec<_> = (0..books).map(|number| Book::new(number, &mut rng)).collect();
+        Self { books, mix, rng, outcome: Outcome::default() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.books.is_empty()
+    }
+}
+
+impl Iterator for Load {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        while !self.books.is_empty() {
+            let chosen = self.rng.usize(..self.books.len());
+            match self.books[chosen].next(&self.mix, &mut self.rng, &mut self.outcome) {
+                Some(entry) => {
+                    self.outcome.events += 1;
+                    return Some(entry);
+                }
+                None => {
+                    self.books.swap_remove(chosen);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bindery_core::event::Event;
+
+    const MIX: Mix = Mix { reports: 4, duplicates: 10.0, out_of_order: 10.0, bad: 10.0, crashes: 20.0, silent: 20.0 };
+
+    fn parsed(entry: &Entry) -> bool {
+        let entry = entry.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        Event::parse(entry.collect()).is_ok()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_load() {
+        let all = |seed| Load::new(20, MIX, Rng::with_seed(seed)).collect::<Vec<_>>();
+        assert_eq!(all(7), all(7));
+        assert_ne!(all(7), all(8));
+    }
+
+    #[test]
+    fn the_outcome_counts_what_was_sent() {
+        let mut load = Load::new(200, MIX, Rng::with_seed(7));
+        let entries: Vec<_> = load.by_ref().collect();
+        let outcome = load.outcome;
+        assert_eq!(u64::try_from(entries.len()).unwrap(), outcome.events);
+        assert_eq!(outcome.books, outcome.completed + outcome.silent);
+        let of = |kind: &str| entries.iter().filter(|entry| entry[0] == ("type", kind.to_owned())).count() as u64;
+        assert_eq!((of("register"), of("fail")), (200, outcome.crashes));
+        let dead = entries.iter().filter(|entry| !parsed(entry)).count() as u64;
+        // The others name a book that nobody registered.
+        assert!(dead > 0 && dead < outcome.bad, "{dead} of {}", outcome.bad);
+        for number in [outcome.completed, outcome.silent, outcome.crashes, outcome.duplicates, outcome.out_of_order] {
+            assert!(number > 0, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn without_faults_there_are_none() {
+        let mix = Mix { duplicates: 0.0, out_of_order: 0.0, bad: 0.0, crashes: 0.0, silent: 0.0, ..MIX };
+        let mut load = Load::new(10, mix, Rng::with_seed(7));
+        assert!(load.by_ref().all(|entry| parsed(&entry)));
+        let events = load.outcome.events;
+        assert_eq!(load.outcome, Outcome { events, books: 10, completed: 10, ..Outcome::default() });
+    }
+}

@@ -1,0 +1,180 @@
+//! A book as it is shown, and how events flow.
+
+use std::time::Instant;
+
+use postgres_types::Type;
+use serde_json::Value;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::database::DatabaseError;
+
+/// How much of a title is shown.
+const NAME: usize = 28;
+
+/// A book as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Book {
+    pub id: Uuid,
+    pub title: Option<String>,
+    pub status: String,
+    pub overall: f64,
+    pub attempt: i32,
+    pub substeps: Value,
+    pub revision: i64,
+    /// Completed or cancelled.
+    pub over: bool,
+}
+
+impl Book {
+    /// The newest books.
+    pub async fn all(client: &Client, most: i32) -> Result<Vec<Self>, DatabaseError> {
+        let query = "select book_id, title, status, overall_progress, attempt, substeps, revision, \
+             completed_at is not null or status = 'CANCELLED' from bindery.list_books($1)";
+        let rows = client.query_typed(query, &[(&most, Type::INT4)]).await?;
+        let books = rows.iter().map(|row| {
+            Ok(Self {
+                id: row.try_get(0)?,
+                title: row.try_get(1)?,
+                status: row.try_get(2)?,
+                overall: row.try_get(3)?,
+                attempt: row.try_get(4)?,
+                substeps: row.try_get(5)?,
+                revision: row.try_get(6)?,
+                over: row.try_get(7)?,
+            })
+        });
+        books.collect()
+    }
+
+    /// Its title, or its id. A title may hold anything; the terminal gets only what can be seen.
+    pub fn name(&self) -> String {
+        let name = self.title.clone().unwrap_or_else(|| self.id.to_string());
+        name.chars().filter(|c| !c.is_control()).take(NAME).collect()
+    }
+
+    /// What it is at.
+    pub fn standing(&self) -> String {
+        let attempt = if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
+        let working = self.substeps.as_array().into_iter().flatten().find(|substep| substep["state"] == "active");
+        let substep = match working {
+            Some(substep) if !self.over => {
+                let label = substep["label"].as_str().unwrap_or_default();
+                let label: String = label.chars().filter(|c| !c.is_control()).collect();
+                match (substep["done"].as_f64(), substep["total"].as_f64()) {
+                    (Some(done), Some(total)) => format!(": {label} {done}/{total}"),
+                    _ => format!(": {label}"),
+                }
+            }
+            _ => String::new(),
+        };
+        format!("{}{attempt}{substep}", self.status)
+    }
+
+    /// All of it on a line.
+    pub fn line(&self) -> String {
+        format!("{}  {:6.2} %  {}", self.name(), self.overall, self.standing())
+    }
+
+    pub fn failed(&self) -> bool {
+        self.status == "FAILED"
+    }
+}
+
+/// Which books are shown.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// What a title or id holds, in whatever case.
+    pub search: String,
+    /// One of these; any, where there is none.
+    pub statuses: Vec<String>,
+}
+
+impl Filter {
+    pub fn lets(&self, book: &Book) -> bool {
+        let words = self.search.to_lowercase();
+        let holds = book.id.to_string().contains(&words)
+            || book.title.as_ref().is_some_and(|title| title.to_lowercase().contains(&words));
+        holds && (self.statuses.is_empty() || self.statuses.contains(&book.status))
+    }
+}
+
+/// How events flow into the database.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Flow {
+    at: Instant,
+    events: i64,
+    /// Events a second since the last look.
+    pub rate: f64,
+    /// Seconds since the relay that is furthest behind had caught up; none: it never had.
+    pub lag: Option<f64>,
+}
+
+impl Flow {
+    /// As of now; none where this role may not see it, or nothing is relayed.
+    pub async fn now(client: &Client, before: Option<&Self>) -> Result<Option<Self>, DatabaseError> {
+        let query = "select has_table_privilege('bindery.relay_cursors', 'select')";
+        if !client.query_typed_one(query, &[]).await?.try_get::<_, bool>(0)? {
+            return Ok(None);
+        }
+        let query = "select count(*), coalesce(sum(c.applied + c.stale + c.dead), 0)::bigint, \
+            extract(epoch from clock_timestamp() - min(c.caught_up_at))::float8 from bindery.relay_cursors c where c.holder is not null";
+        let row = client.query_typed_one(query, &[]).await?;
+        if row.try_get::<_, i64>(0)? == 0 {
+            return Ok(None);
+        }
+        let (at, events) = (Instant::now(), row.try_get(1)?);
+        let rate = before.map_or(0.0, |before| before.rate_until(at, events));
+        Ok(Some(Self { at, events, rate, lag: row.try_get(2)? }))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a rate for the eye")]
+    fn rate_until(&self, at: Instant, events: i64) -> f64 {
+        let seconds = at.duration_since(self.at).as_secs_f64();
+        // A jump from look to look is hard on the eye.
+        if seconds > 0.0 { 0.8 * self.rate + 0.2 * (events - self.events).max(0) as f64 / seconds } else { self.rate }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use serde_json::json;
+
+    pub fn book() -> Book {
+        Book {
+            id: Uuid::nil(),
+            title: Some("The \u{1b}[31mTide".to_owned()),
+            status: "ANALYZING".to_owned(),
+            overall: 12.5,
+            attempt: 2,
+            substeps: json!([{"state": "done"}, {"state": "active", "label": "Find names", "done": 3.0, "total": 7.0}]),
+            revision: 4,
+            over: false,
+        }
+    }
+
+    pub fn flow() -> Flow {
+        Flow { at: Instant::now(), events: 0, rate: 1234.4, lag: Some(0.25) }
+    }
+
+    #[test]
+    fn a_book_says_what_it_is_at() {
+        assert_eq!(book().standing(), "ANALYZING, attempt 2: Find names 3/7");
+    }
+
+    #[test]
+    fn a_title_cannot_drive_the_terminal() {
+        assert_eq!(book().name(), "The [31mTide");
+    }
+
+    #[test]
+    fn a_filter_goes_by_title_id_and_status() {
+        let by = |search: &str, statuses: &[&str]| {
+            Filter { search: search.to_owned(), statuses: statuses.iter().map(|&s| s.to_owned()).collect() }
+                .lets(&book())
+        };
+        assert!(by("", &[]) && by("tIDe", &[]) && by("0000-0000", &["FAILED", "ANALYZING"]));
+        assert!(!by("fog", &[]) && !by("", &["FAILED"]));
+    }
+}

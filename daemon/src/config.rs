@@ -1,0 +1,137 @@
+//! Flags, environment and file, by one set of names: a flag wins over its environment variable, that over the file, that over the
+//! default. What is wrong is said all at once, and nothing is started.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `file` | the TOML file: keys, values, and where they stand |
+//! | `faults` | what is wrong, in words |
+//! | `shown` | the configuration in effect, without its secrets |
+
+mod faults;
+mod file;
+mod shown;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::OsStringValueParser;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use crate::cli::Cli;
+use faults::Faults;
+use file::File;
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum Stop {
+    /// A usage error, or help, in clap's own words.
+    Usage(clap::Error),
+    /// Every fault of the configuration.
+    Faults(String),
+    /// What `--print-config` asks for.
+    Print(String),
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+/// An argument of the command, its values as texts, and where they came from; none: it is not set.
+struct Setting<'a> {
+    arg: &'a Arg,
+    values: Option<(Source, Vec<OsString>)>,
+}
+
+/// The command to run, from these arguments, the environment, and the file they name.
+pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
+    let command = Cli::command();
+    // Taken as texts first: then all that is wrong can be said.
+    let texts = as_texts(command.clone()).try_get_matches_from(arguments).map_err(Stop::Usage)?;
+    let (mut name, mut chosen, mut subcommand) = ("", &texts, &command);
+    while let Some((next, matches)) = chosen.subcommand() {
+        (name, chosen, subcommand) = (next, matches, subcommand.find_subcommand(next).unwrap_or(subcommand));
+    }
+
+    let mut faults = Faults::default();
+    let path = chosen.get_one::<OsString>("config").map(PathBuf::from);
+    let file = path.map_or_else(File::default, |path| File::read(&path, &command, &mut faults));
+    let settings = settings(subcommand, &command, chosen, &file);
+    for setting in &settings {
+        faults.check(setting, &file);
+    }
+    faults.check_channels(&settings, &file);
+    if !faults.is_empty() {
+        return Err(Stop::Faults(faults.to_string()));
+    }
+    if chosen.try_get_one::<bool>("print_config").is_ok_and(|asked| asked == Some(&true)) {
+        return Err(Stop::Print(shown::toml(name, &settings)));
+    }
+    let matches = with_file(command.clone(), &settings).try_get_matches_from(arguments).map_err(Stop::Usage)?;
+    Cli::from_arg_matches(&matches).map_err(Stop::Usage)
+}
+
+/// The same command line, whatever its values are; nothing is required.
+fn as_texts(command: Command) -> Command {
+    let text = |arg: Arg| {
+        let arg = arg.required(false);
+        if takes_values(&arg) { arg.value_parser(OsStringValueParser::new()) } else { arg }
+    };
+    command.mut_args(text).mut_subcommands(as_texts)
+}
+
+fn takes_values(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+/// Whether a file may set it: what the environment may, too; the rest says what to do right now.
+fn is_setting(arg: &Arg) -> bool {
+    arg.get_long().is_some() && arg.get_env().is_some() && arg.get_id() != "config"
+}
+
+/// Every setting of a command, its own and those of all commands.
+fn settings<'a>(subcommand: &'a Command, command: &'a Command, texts: &ArgMatches, file: &File) -> Vec<Setting<'a>> {
+    let globals = command.get_arguments().filter(|arg| arg.is_global_set());
+    let every = subcommand.get_arguments().chain(globals).filter(|arg| is_setting(arg));
+    every
+        .map(|arg| {
+            let id = arg.get_id().as_str();
+            let given = texts.value_source(id).and_then(|source| {
+                let source = match source {
+                    ValueSource::CommandLine => Source::Flag,
+                    ValueSource::EnvVariable => Source::Environment,
+                    _ => Source::Default,
+                };
+                let values = texts.get_raw(id)?.map(OsString::from).collect();
+                Some((source, values))
+            });
+            let in_file = file.values(arg).map(|values| (Source::File, values));
+            let values = match given {
+                Some((Source::Default, _)) | None => in_file.or(given),
+                given => given,
+            };
+            Setting { arg, values }
+        })
+        .collect()
+}
+
+/// The command line whose defaults are what the file says.
+fn with_file(mut command: Command, settings: &[Setting<'_>]) -> Command {
+    for Setting { arg, values } in settings {
+        if let Some((Source::File, values)) = values
+            && command.get_arguments().any(|own| own.get_id() == arg.get_id())
+        {
+            let values: Vec<_> = values.iter().map(clap::builder::OsStr::from).collect();
+            command = command.mut_arg(arg.get_id().clone(), |arg| arg.required(false).default_values(values));
+        }
+    }
+    command.mut_subcommands(|subcommand| with_file(subcommand, settings))
+}
+
+#[cfg(test)]
+mod tests;

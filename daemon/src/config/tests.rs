@@ -1,0 +1,95 @@
+use super::*;
+use std::io::Write;
+
+struct Written(PathBuf);
+
+impl Written {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("binderyd-config-{}-{name}.toml", std::process::id()));
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn load_with(file: &Written, more: &[&str]) -> Result<Cli, Stop> {
+    let path = file.0.to_str().unwrap();
+    let words = ["binderyd", "run", "--config", path].into_iter().chain(more.iter().copied());
+    load(&words.map(OsString::from).collect::<Vec<_>>())
+}
+
+fn said(outcome: Result<Cli, Stop>) -> String {
+    match outcome.unwrap_err() {
+        Stop::Faults(text) | Stop::Print(text) => text,
+        Stop::Usage(error) => error.to_string(),
+    }
+}
+
+const ENDS: &str = "database-url = \"postgresql://u:hush@h/d\"\nredis-url = \"redis://u:hush@h/\"\n";
+
+#[test]
+fn the_file_stands_between_the_flags_and_the_defaults() {
+    let file =
+        Written::new("order", &format!("{ENDS}stream = [\"a\", \"b\"]\nlinger = \"9ms\"\nmax-batch = 77\nsweep = 7\n"));
+    let cli = load_with(&file, &["--linger", "1ms"]).unwrap();
+    let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };
+    assert_eq!(options.streams, ["a", "b"]);
+    assert_eq!(options.linger.as_millis(), 1, "the flag wins");
+    assert_eq!((options.max_batch, options.sweep.as_secs()), (77, 7));
+    assert_eq!(options.outbox, "bindery:changes", "the default");
+}
+
+#[test]
+fn every_fault_is_said_with_its_place_and_no_secret() {
+    let file = Written::new(
+        "faults",
+        "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\n",
+    );
+    let text = said(load_with(&file, &["--retain", "soon"]));
+    for part in [
+        "8 faults",
+        ":1:1: database-url: ",
+        ":2:1: there is no setting \"lingr\"; did you mean \"linger\"?",
+        ":3:1: max-batch: invalid value '0'",
+        ":4:9: lease: takes one value, not a list",
+        ":5:1: http: invalid value 'nowhere'",
+        ":6:1: jwt-secret: ",
+        "--retain: invalid value 'soon'",
+        "redis-url is missing: give --redis-url, the environment variable REDIS_URL, or redis-url in the file",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_place_without_its_text() {
+    let file = Written::new("broken", "database-url = \"postgresql://u:hush@h/d\nlinger = 1\n");
+    let text = said(load_with(&file, &["--redis-url", "redis://h/", "--database-url", "postgresql://h/d"]));
+    assert!(text.contains("1 fault") && text.contains(":1:") && !text.contains("hush"), "{text}");
+    let nowhere = Written(PathBuf::from("/nowhere/binderyd.toml"));
+    assert!(said(load_with(&nowhere, &[])).contains("--config names a TOML file"));
+}
+
+#[test]
+fn the_configuration_in_effect_is_a_file_again_without_its_secrets() {
+    let file = Written::new("print", &format!("{ENDS}jwt-secret = \"{}\"\n", "hush".repeat(8)));
+    let text = said(load_with(&file, &["--print-config", "--stream", "a", "--stream", "b"]));
+    assert!(!text.contains("hush"), "{text}");
+    for line in [
+        "database-url = \"postgresql://u:***@h/d\"  # file",
+        "stream = [\"a\", \"b\"]  # flag",
+        "linger = \"2ms\"  # default",
+        "max-batch = 10000  # default",
+        "# retain is not set",
+    ] {
+        assert!(text.lines().any(|has| has == line), "{line} is not in\n{text}");
+    }
+    let again = Written::new("again", &text.replace("***", &"x".repeat(32)));
+    assert!(load_with(&again, &[]).is_ok());
+}

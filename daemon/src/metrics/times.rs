@@ -1,0 +1,104 @@
+//! When a batch's events were written, by the clock of their ids: enough to say how long each was on its way.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bindery_core::stream_id::StreamId;
+
+/// The most runs that are kept: what a batch may collect while Postgres is slow must stay small.
+const MOST_RUNS: usize = 4096;
+/// An id that is older than this was not made by a clock: producers may give ids of their own.
+const NO_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Milliseconds and how many events were written then, in the stream's order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Times(Vec<(u64, usize)>);
+
+impl Times {
+    /// Another event, whose id comes after the last one's.
+    pub fn push(&mut self, id: StreamId) {
+        if let Some((ms, events)) = self.0.last_mut()
+            && *ms == id.ms
+        {
+            *events += 1;
+            return;
+        }
+        if self.0.len() == MOST_RUNS {
+            self.halve();
+        }
+        self.0.push((id.ms, 1));
+    }
+
+    /// How long before `committed`, a moment of the same clock, and how many events each.
+    pub fn ages(&self, committed: SystemTime) -> impl Iterator<Item = (Duration, usize)> {
+        let committed = committed.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.0
+            .iter()
+            .map(move |&(ms, events)| (committed.saturating_sub(Duration::from_millis(ms)), events))
+            .filter(|&(age, _)| age < NO_TIME)
+    }
+
+    /// Two neighbours become one of the older's time: an age may be said too long then, never too short.
+    fn halve(&mut self) {
+        self.0 = self.0.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|run| run.1).sum())).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(ms: u64) -> StreamId {
+        StreamId { ms, seq: 0 }
+    }
+
+    fn at(ms: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn events_of_a_millisecond_are_one_run() {
+        let mut times = Times::default();
+        for ms in [1_000, 1_000, 1_003] {
+            times.push(id(ms));
+        }
+        let ages: Vec<_> = times.ages(at(1_010)).collect();
+        assert_eq!(ages, [(Duration::from_millis(10), 2), (Duration::from_millis(7), 1)]);
+    }
+
+    #[test]
+    fn what_seems_to_come_from_the_future_took_no_time() {
+        let mut times = Times::default();
+        times.push(id(2_000));
+        assert_eq!(times.ages(at(1_999)).collect::<Vec<_>>(), [(Duration::ZERO, 1)]);
+    }
+
+    #[test]
+    fn an_id_that_no_clock_made_has_no_age() {
+        let mut times = Times::default();
+        times.push(id(1));
+        times.push(id(1_700_000_000_000));
+        assert_eq!(times.ages(at(1_700_000_000_005)).map(|(_, events)| events).collect::<Vec<_>>(), [1]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_is_counted_in_bounded_memory_and_no_age_is_said_too_short(
+            steps in proptest::collection::vec(0_u64..3, 0..20_000)
+        ) {
+            let mut times = Times::default();
+            let mut now = 1_700_000_000_000;
+            let mut written = Vec::new();
+            for step in steps {
+                now += step;
+                times.push(id(now));
+                written.push(now);
+            }
+            prop_assert!(times.0.len() <= MOST_RUNS);
+            let said: Vec<u64> =
+                times.0.iter().flat_map(|&(ms, events)| std::iter::repeat_n(ms, events)).collect();
+            prop_assert_eq!(said.len(), written.len());
+            prop_assert!(said.iter().zip(&written).all(|(said, written)| said <= written));
+        }
+    }
+}

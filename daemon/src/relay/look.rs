@@ -1,0 +1,111 @@
+//! Looks at the stream now and then, beside the reading: how many entries wait, and what Redis's clock says.
+//!
+//! Redis counts what was ever added. Once it is known how many of these the position covers, what waits is exact; until then, with
+//! a backlog at the start, it is worked out from the times in the ids.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bindery_core::stream_id::StreamId;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::Relay;
+use crate::metrics;
+use crate::source::Info;
+
+/// Often enough for a graph, seldom enough to cost nothing.
+const EVERY: Duration = Duration::from_secs(5);
+/// So many entries behind the position may be counted one by one.
+const COUNTED: usize = 200;
+
+/// Looks until what it gives is dropped.
+pub fn start(relay: &Relay) -> JoinSet<()> {
+    let mut task = JoinSet::new();
+    let relay = relay.clone();
+    task.spawn(async move {
+        let mut covered = None;
+        loop {
+            if let Err(error) = look_on(&relay, &mut covered).await {
+                // The relay itself tells when Redis is away. A login that may not ask this leaves the two gauges out.
+                debug!(stream = relay.stream, error = %error, "the stream could not be looked at");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    });
+    task
+}
+
+/// How many entries were ever added up to the position, less what this daemon has applied since it was started.
+type Covered = Option<i128>;
+
+async fn look_on(relay: &Relay, covered: &mut Covered) -> Result<(), RedisError> {
+    let mut redis = relay.redis.connect(&relay.stream, EVERY).await?;
+    loop {
+        clock(relay, &mut redis).await?;
+        entries(relay, &mut redis, covered).await?;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// How far Redis's clock is from ours, as of the middle of asking.
+async fn clock(relay: &Relay, redis: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let (wall, start) = (SystemTime::now(), Instant::now());
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await?;
+    let ours = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + start.elapsed() / 2;
+    let theirs = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    let offset = theirs.as_secs_f64() - ours.as_secs_f64();
+    relay.state.update(&relay.stream, |state| state.redis_clock = Some(offset));
+    ::metrics::gauge!(metrics::CLOCK_OFFSET, "stream" => relay.stream.clone()).set(offset);
+    Ok(())
+}
+
+async fn entries(relay: &Relay, redis: &mut MultiplexedConnection, covered: &mut Covered) -> Result<(), RedisError> {
+    let (mut position, mut events) = (StreamId::default(), 0);
+    // Before Redis is asked: what is applied meanwhile makes the number too large by that, never too small.
+    relay.state.update(&relay.stream, |state| (position, events) = (state.position, state.events));
+    let waiting = if let Some(info) = Info::ask(redis, &relay.stream).await? {
+        match info.certain(position) {
+            Some(waiting) => {
+                if let Some(added) = info.added {
+                    *covered = Some(i128::from(added) - i128::from(waiting) - i128::from(events));
+                }
+                waiting
+            }
+            None => match (info.added, *covered) {
+                (Some(added), Some(covered)) => {
+                    let waiting = i128::from(added) - covered - i128::from(events);
+                    u64::try_from(waiting).unwrap_or(0).min(info.length)
+                }
+                (added, _) => {
+                    let few = few(relay, redis, position).await?;
+                    if let (Some(few), Some(added)) = (few, added) {
+                        *covered = Some(i128::from(added) - i128::from(few) - i128::from(events));
+                    }
+                    few.unwrap_or_else(|| info.guess(position))
+                }
+            },
+        }
+    } else {
+        *covered = None;
+        0
+    };
+    #[allow(clippy::cast_precision_loss, reason = "no stream has 2^52 entries")]
+    ::metrics::gauge!(metrics::LAG_EVENTS, "stream" => relay.stream.clone()).set(waiting as f64);
+    Ok(())
+}
+
+/// How many entries come after the position, where these are few.
+async fn few(relay: &Relay, redis: &mut MultiplexedConnection, position: StreamId) -> Result<Option<u64>, RedisError> {
+    let found: Value = redis::cmd("XRANGE")
+        .arg(&relay.stream)
+        .arg(format!("({position}"))
+        .arg("+")
+        .arg("COUNT")
+        .arg(COUNTED)
+        .query_async(redis)
+        .await?;
+    let entries = found.as_sequence().map_or(0, <[Value]>::len);
+    Ok((entries < COUNTED).then_some(u64::try_from(entries).unwrap_or(0)))
+}

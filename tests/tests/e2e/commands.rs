@@ -1,0 +1,215 @@
+//! The commands that operators type: publish, dead-letters, the configuration, the manual.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use bindery_tests::{Daemon, Servers, run_binderyd};
+use serde_json::{Value, json};
+
+use crate::support::{applied_up_to, book_in, book_row, text};
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn publish_sends_what_the_relay_takes_and_nothing_else() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let book = book_in(&client, &["ANALYZING"]).await?;
+    let (id, stream) = (book.to_string(), database.stream());
+    let ends = ["publish", "--redis-url", servers.redis_url(), "--to-stream", stream, "--book-id", &id];
+    let publish = async |more: &[&str]| run_binderyd(&[&ends, more].concat()).await;
+
+    for (wrong, says) in [
+        (&["--type", "progress", "--substep", "extract_text", "--progress", "140"][..], "nothing was sent"),
+        (&["--type", "heartbeat", "--to", "COMPLETED"], "has no --to"),
+        (&["--type", "progress", "--done", "-1", "--total", "4"], "nothing was sent"),
+    ] {
+        let output = publish(wrong).await?;
+        assert!(output.status.code() == Some(1) && text(&output).contains(says), "{output:?}");
+    }
+    let shown = publish(&["--type", "heartbeat", "--dry-run"]).await?;
+    assert!(shown.status.success() && out(&shown).contains(&format!("book_id {id}")), "{shown:?}");
+    let mut redis = servers.redis().await?;
+    let length: u64 = redis::cmd("XLEN").arg(stream).query_async(&mut redis).await?;
+    assert_eq!(length, 0, "nothing was sent");
+
+    let sent = publish(&[
+        "--type",
+        "progress",
+        "--substep",
+        "extract_text",
+        "--progress",
+        "40",
+        "--checkpoint",
+        "{\"page\": 7}",
+    ])
+    .await?;
+    let entry = out(&sent).trim().to_owned();
+    assert!(sent.status.success() && entry.contains('-'), "{sent:?}");
+    let daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
+    applied_up_to(&client, stream, &entry).await?;
+    assert_eq!(book_row(&client, book).await?["stage_progress"], json!(10));
+    drop(daemon);
+    let away =
+        run_binderyd(&["publish", "--redis-url", "redis://127.0.0.1:1/", "--book-id", &id, "--type", "heartbeat"])
+            .await?;
+    assert!(away.status.code() == Some(1) && text(&away).contains("nothing was sent"), "{away:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_replayed_once_and_dropped_only_when_meant() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let (stream, url) = (database.stream(), database.url());
+    let later = uuid::Uuid::new_v4().to_string();
+    let mut redis = servers.redis().await?;
+    database
+        .add(&mut redis, &[("type", "progress"), ("book_id", &later), ("substep", "all"), ("progress", "5")])
+        .await?;
+    database.add(&mut redis, &[("type", "paint"), ("book_id", &later)]).await?;
+    let last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "seven")]).await?;
+    let _daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
+    applied_up_to(&client, stream, &last).await?;
+    let letters = async |words: &[&str]| {
+        let (action, more) = words.split_first().context("an action")?;
+        run_binderyd(&[&["dead-letters", action, "--database-url", url], more].concat()).await
+    };
+
+    let listed = letters(&["list", "--of-stream", stream, "--json"]).await?;
+    let rows: Vec<Value> = out(&listed).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let reasons: BTreeMap<_, _> =
+        rows.iter().map(|row| (row["reason"].as_str().unwrap_or_default(), &row["id"])).collect();
+    assert!(reasons.keys().eq(&["bad_uuid", "unknown_book", "unknown_type"]), "{rows:?}");
+    assert!(rows.windows(2).all(|pair| pair[0]["id"].as_i64() > pair[1]["id"].as_i64()), "the newest first: {rows:?}");
+    let number = reasons["unknown_book"].to_string();
+    assert!(out(&letters(&["list", "--reason", "unknown_book"]).await?).contains(&later));
+    let shown: Value = serde_json::from_str(&out(&letters(&["show", &number]).await?))?;
+    assert_eq!(shown["payload"]["progress"], json!(5.0));
+    let none = letters(&["show", "999999999"]).await?;
+    assert!(none.status.code() == Some(1) && text(&none).contains("there is no dead letter"), "{none:?}");
+
+    let unmeant = letters(&["replay"]).await?;
+    assert!(unmeant.status.code() == Some(1) && text(&unmeant).contains("--all"), "{unmeant:?}");
+    client.query("select from bindery.register_book($1::text::uuid)", &[&later]).await?;
+    // UPLOADED has the substep all; the other two are no events, and stay.
+    let replayed: Value = serde_json::from_str(&out(&letters(&["replay", "--all"]).await?))?;
+    assert_eq!(replayed, json!({"applied": 1, "stale": 0, "dead": 2}));
+
+    let counted = letters(&["drop", "--reason", "bad_uuid"]).await?;
+    assert!(
+        counted.status.code() == Some(1) && text(&counted).contains("1 dead letters would be dropped"),
+        "{counted:?}"
+    );
+    assert_eq!(out(&letters(&["drop", "--reason", "bad_uuid", "--yes"]).await?).trim(), "{\"dropped\":1}");
+    assert_eq!(out(&letters(&["drop", "--all", "--yes"]).await?).trim(), "{\"dropped\":1}");
+    assert_eq!(out(&letters(&["list"]).await?), "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_simulate_says_is_what_becomes_of_its_books() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let stream = database.stream();
+    let _daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
+    let mut args =
+        vec!["simulate", "--redis-url", servers.redis_url(), "--to-stream", stream, "--books", "40", "--rate", "0"];
+    for (fault, percent) in
+        [("duplicates", "5"), ("out-of-order", "5"), ("bad", "5"), ("crashes", "30"), ("silent", "20")]
+    {
+        args.extend([["--", fault].concat().leak(), percent]);
+    }
+    let output = run_binderyd(&args).await?;
+    assert!(output.status.success(), "{output:?}");
+    let said: Value = serde_json::from_str(&out(&output))?;
+    let mut redis = servers.redis().await?;
+    let newest: Vec<(String, Vec<String>)> =
+        redis::cmd("XREVRANGE").arg(stream).arg(&["+", "-", "COUNT", "1"]).query_async(&mut redis).await?;
+    let cursor = applied_up_to(&client, stream, &newest[0].0).await?;
+    assert_eq!((json!(cursor.counts.all()), json!(cursor.counts.dead)), (said["events"].clone(), said["bad"].clone()));
+    let row = client
+        .query_one(
+            "select count(*), count(completed_at), count(*) filter (where status in ('ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK')), \
+             (select count(*) from bindery.book_events where kind = 'fail'), (select count(*) from bindery.book_events where kind = 'resume') \
+             from bindery.book_status",
+            &[],
+        )
+        .await?;
+    for (column, name) in ["books", "completed", "silent", "crashes", "crashes"].into_iter().enumerate() {
+        assert_eq!(json!(row.get::<_, i64>(column)), said[name], "{name}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_configuration_is_checked_whole_and_shown_without_secrets() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let file = servers.new_file("binderyd.toml");
+    std::fs::write(&file, "redis-url = \"http://u:hush@h/\"\nmax-batch = 0\nlingr = \"1ms\"\n")?;
+    let path = file.to_str().context("a path of text")?;
+    let output = run_binderyd(&["run", "--config", path, "--lease", "never", "--http", "here"]).await?;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in [
+        "6 faults",
+        "redis-url: ",
+        "max-batch: ",
+        "did you mean \"linger\"?",
+        "--lease: ",
+        "--http: ",
+        "database-url is missing",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(!said.contains("hush"), "{said}");
+    std::fs::write(
+        &file,
+        "redis-url = \"redis://u:hush@h/\"\ndatabase-url = \"postgresql://u:hush@h/d\"\nstream = [\"a\", \"b\"]\n",
+    )?;
+    let output = run_binderyd(&["run", "--config", path, "--print-config"]).await?;
+    assert!(output.status.success() && out(&output).contains("stream = [\"a\", \"b\"]  # file"), "{output:?}");
+    assert!(!text(&output).contains("hush"), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_file_is_enough_to_run_by() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let file = servers.new_file("run.toml");
+    std::fs::write(&file, format!("stream = \"{0}-a,{0}-b\"\noutbox = \"\"\nsweep = 0\n", database.stream()))?;
+    let args = ["--config", file.to_str().context("a path of text")?];
+    let daemon = Daemon::spawn(servers, database.url(), &args)?;
+    daemon.ready().await?;
+    let metrics = daemon.get("/metrics").await?.body;
+    for stream in ["a", "b"] {
+        let label = format!("stream=\"{}-{stream}\"", database.stream());
+        assert!(metrics.contains(&label), "{label} is not in {metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn shells_and_man_learn_of_every_command() -> Result<()> {
+    let commands = ["run", "migrate", "migration", "doctor", "watch", "publish", "dead-letters", "simulate"];
+    for shell in ["bash", "zsh", "fish"] {
+        let said = out(&run_binderyd(&["completions", shell]).await?);
+        commands.iter().for_each(|command| assert!(said.contains(command), "{shell}: {command}"));
+    }
+    let folder = Servers::shared().await?.new_file("man");
+    let output = run_binderyd(&["man", folder.to_str().context("a path of text")?]).await?;
+    assert!(output.status.success(), "{output:?}");
+    for command in commands {
+        let page = std::fs::read_to_string(folder.join(format!("binderyd-{command}.1")))?;
+        assert!(page.contains(".SH") && page.contains(command), "{command}");
+    }
+    assert!(out(&run_binderyd(&["man"]).await?).contains("binderyd"));
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What a host takes: the unit for systemd, what it is told, and the installation.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use bindery_tests::{Servers, binderyd, eventually};
+use tokio::net::UnixDatagram;
+use tokio::process::Command;
+
+use crate::support::{SOON, text};
+
+/// What `systemd-analyze security` may give the unit at most, of 100.
+const EXPOSURE: &str = "--threshold=20";
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+async fn installed(into: &Path) -> Result<Output> {
+    let release = binderyd()?;
+    let target = release.ancestors().nth(2).context("a target directory")?;
+    let mut install = Command::new(checkout().join("scripts/install.sh"));
+    install.env("DESTDIR", into).env("PREFIX", "/opt/bindery").env("CARGO_TARGET_DIR", target).stdin(Stdio::null());
+    Ok(install.output().await?)
+}
+
+#[tokio::test]
+async fn it_is_installed_where_it_is_told_and_leaves_the_configuration_that_is_there() -> Result<()> {
+    let into = tempfile::tempdir()?;
+    let env = into.path().join("etc/binderyd/env");
+    let output = installed(into.path()).await?;
+    ensure!(output.status.success(), "{}", text(&output));
+    ensure!(std::fs::read_to_string(&env)?.contains("DATABASE_URL="), "an example of the configuration");
+    std::fs::write(&env, "DATABASE_URL=mine\n")?;
+    let output = installed(into.path()).await?;
+    ensure!(output.status.success(), "{}", text(&output));
+    ensure!(std::fs::read_to_string(&env)? == "DATABASE_URL=mine\n", "what somebody wrote stays");
+
+    let program = into.path().join("opt/bindery/bin/binderyd");
+    let version = Command::new(&program).arg("--version").output().await?;
+    ensure!(version.status.success(), "{}", text(&version));
+    let unit = into.path().join("etc/systemd/system/binderyd.service");
+    let said = std::fs::read_to_string(&unit)?;
+    ensure!(said.contains("\nExecStart=/opt/bindery/bin/binderyd run\n"), "{said}");
+
+    // systemd looks whether the program is there; of the unit itself it has nothing to complain about.
+    std::fs::write(&unit, said.replace("=/opt/", &format!("={}/opt/", into.path().display())))?;
+    let verified =
+        Command::new("systemd-analyze").arg("verify").arg(&unit).output().await.context("systemd-analyze")?;
+    let complaints = text(&verified);
+    let complaints: Vec<_> = complaints.lines().filter(|line| line.contains("binderyd.service")).collect();
+    ensure!(complaints.is_empty(), "{complaints:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_unit_is_closed_to_all_that_the_daemon_does_not_need() -> Result<()> {
+    let unit = checkout().join("deploy/systemd/binderyd.service");
+    let mut analyze = Command::new("systemd-analyze");
+    let rated = analyze.args(["security", "--offline=true", "--no-pager", EXPOSURE]).arg(unit).output().await?;
+    ensure!(rated.status.success(), "{}", text(&rated));
+    ensure!(text(&rated).contains("Overall exposure level"), "{}", text(&rated));
+    Ok(())
+}
+
+#[tokio::test]
+async fn systemd_is_told_that_it_runs_that_it_lives_and_that_it_stops() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let dir = tempfile::tempdir()?;
+    let address = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&address)?;
+    let mut daemon = Command::new(binderyd()?)
+        .args(["run", "--http", "127.0.0.1:0", "--outbox", "", "--sweep", "0", "--stream", database.stream()])
+        .args(["--database-url", database.url(), "--redis-url", servers.redis_url()])
+        .env("NOTIFY_SOCKET", &address)
+        .env("WATCHDOG_USEC", "200000")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut told = Told { socket, lines: Vec::new() };
+    told.wait_for("READY=1").await?;
+    told.wait_for("WATCHDOG=1").await?;
+    told.wait_for("STATUS=of 1 streams 1 held, 0 standing by").await?;
+    let after = told.lines.len();
+    told.wait_for("WATCHDOG=1").await?;
+    ensure!(told.lines.len() > after, "it is told again and again");
+
+    let pid = daemon.id().context("it runs")?.to_string();
+    ensure!(Command::new("bash").args(["-c", &format!("kill -TERM {pid}")]).status().await?.success(), "a signal");
+    told.wait_for("STOPPING=1").await?;
+    ensure!(daemon.wait().await?.success(), "it stops by itself");
+    Ok(())
+}
+
+struct Told {
+    socket: UnixDatagram,
+    lines: Vec<String>,
+}
+
+impl Told {
+    /// Waits until the next message says this.
+    async fn wait_for(&mut self, line: &str) -> Result<()> {
+        eventually(SOON, line, async || {
+            let mut message = [0; 4096];
+            let length = self.socket.recv(&mut message).await.map_err(|error| error.to_string())?;
+            let lines = String::from_utf8_lossy(&message[..length]).into_owned();
+            let found = lines.lines().any(|told| told == line);
+            self.lines.push(lines);
+            if found { Ok(()) } else { Err(format!("{:?}", self.lines)) }
+        })
+        .await
+    }
+}

@@ -1,0 +1,137 @@
+//! `binderyd doctor`: each thing broken for real, and the finding that says how it is mended.
+
+use anyhow::{Context, Result};
+use bindery_tests::{Node, Servers, run_binderyd};
+use serde_json::Value;
+
+use crate::support::text;
+
+/// What it finds, by check, level and words; and whether it ended well.
+async fn findings(database: &str, redis: &str, more: &[&str]) -> Result<(bool, Vec<(String, String, String)>)> {
+    let output =
+        run_binderyd(&[&["doctor", "--json", "--database-url", database, "--redis-url", redis], more].concat()).await?;
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = lines.lines().map(|line| {
+        let finding: Value = serde_json::from_str(line).with_context(|| text(&output))?;
+        let part = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        anyhow::ensure!((finding["level"] == "ok") == finding["remedy"].is_null(), "{finding}");
+        Ok((part("check"), part("level"), format!("{} {}", part("found"), part("remedy"))))
+    });
+    Ok((output.status.success(), found.collect::<Result<_>>()?))
+}
+
+fn expect(found: &[(String, String, String)], check: &str, level: &str, says: &str) {
+    let has = found.iter().any(|(c, l, words)| c == check && l == level && words.contains(says));
+    assert!(has, "no {level} of {check} that says {says:?} in {found:#?}");
+}
+
+#[tokio::test]
+async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let stream = database.stream();
+    let outbox = format!("{stream}-out");
+    let args = ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream];
+    let (well, found) = findings(database.url(), servers.redis_url(), &args).await?;
+    assert!(well && found.iter().all(|(_, level, _)| level != "failure"), "{found:#?}");
+    for (check, says) in [
+        ("postgres_version", "PostgreSQL"),
+        ("postgres_clock", "agrees"),
+        ("postgres_schema", "this binderyd's"),
+        ("postgres_rights", "may call"),
+        ("redis_version", "Redis"),
+        ("redis_clock", "agrees"),
+        ("redis_rights", "XREAD"),
+        ("redis_rights", "XTRIM"),
+        ("redis_rights", "XADD"),
+        ("channel", "SUBSCRIBE"),
+        ("redis_rights", "EVAL"),
+        ("stream", "not there yet"),
+    ] {
+        expect(&found, check, "ok", says);
+    }
+    let mut redis = servers.redis().await?;
+    let of_channel = format!("bindery:channel:{{{stream}}}");
+    let keys = [stream, &outbox, &of_channel, &format!("{of_channel}:subscriber")];
+    let there: u8 = redis::cmd("EXISTS").arg(&keys).query_async(&mut redis).await?;
+    assert_eq!(there, 0, "no stream was made, and no claim");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_postgres_is_found_with_its_remedy() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let redis = servers.redis_url();
+    let (well, found) = findings("postgresql://postgres@127.0.0.1:1/none", redis, &[]).await?;
+    assert!(!well);
+    expect(&found, "postgres_reach", "failure", "--database-url");
+    let blank = servers.blank_database().await?;
+    expect(&findings(&blank, redis, &[]).await?.1, "postgres_schema", "failure", "run binderyd migrate");
+
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let role = format!("doctor_{}", uuid::Uuid::new_v4().simple());
+    client.batch_execute(&format!("create role {role} login")).await?;
+    let as_role = database.url().replace("//postgres@", &format!("//{role}@"));
+    let (well, found) = findings(&as_role, redis, &[]).await?;
+    assert!(!well);
+    expect(&found, "postgres_rights", "failure", &format!("grant bindery_relay to \"{role}\""));
+    client.batch_execute(&format!("grant bindery_relay to {role}")).await?;
+    expect(&findings(&as_role, redis, &[]).await?.1, "postgres_rights", "ok", &role);
+    client.batch_execute(&format!("drop role {role}")).await?;
+
+    client.batch_execute("drop publication if exists supabase_realtime; create publication supabase_realtime").await?;
+    expect(
+        &findings(database.url(), redis, &[]).await?.1,
+        "postgres_realtime",
+        "failure",
+        "add table bindery.book_status",
+    );
+    let stream = database.stream();
+    client
+        .execute(
+            "insert into bindery.relay_cursors (stream, position, dead, losses, lost, last_loss, lost_at) \
+             values ($1, '9-0', 3, 1, 7, 'trimmed', now())",
+            &[&stream],
+        )
+        .await?;
+    let (_, found) = findings(database.url(), redis, &["--stream", stream]).await?;
+    expect(&found, "lease", "warning", "nobody reads");
+    expect(&found, "losses", "warning", "7 entries");
+    expect(&found, "dead_letters", "warning", "dead-letters list");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_redis_is_found_with_its_remedy() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let url = database.url();
+    let (well, found) = findings(url, "redis://127.0.0.1:1/", &[]).await?;
+    assert!(!well);
+    expect(&found, "redis_reach", "failure", "--redis-url");
+
+    let node =
+        Node::server(servers, &["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no"])
+            .await?;
+    let redis = format!("redis://127.0.0.1:{}/", node.port());
+    let stream = database.stream();
+    node.cli(&["SET", "text", "none"]).await?;
+    node.cli(&["XADD", stream, "5-0", "a", "b"]).await?;
+    let client = database.connect().await?;
+    client.execute("insert into bindery.relay_cursors (stream, position) values ($1, '9-0')", &[&stream]).await?;
+    let (well, found) = findings(url, &redis, &["--stream", "text", "--stream", stream]).await?;
+    assert!(!well);
+    expect(&found, "redis_eviction", "failure", "noeviction");
+    expect(&found, "redis_durability", "warning", "appendonly");
+    expect(&found, "stream", "failure", "another type");
+    expect(&found, "stream", "warning", "before the position 9-0");
+
+    node.cli(&["ACL", "SETUSER", "reader", "on", ">hush", "~*", "+xread", "+ping", "+client", "+select"]).await?;
+    let reader = format!("redis://reader:hush@127.0.0.1:{}/", node.port());
+    let (well, found) = findings(url, &reader, &["--stream", stream, "--retain", "1h"]).await?;
+    assert!(!well && !format!("{found:?}").contains("hush"));
+    expect(&found, "redis_rights", "failure", "XTRIM");
+    expect(&found, "redis_rights", "failure", "XADD");
+    Ok(())
+}

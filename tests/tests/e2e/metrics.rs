@@ -1,0 +1,426 @@
+//! `/metrics` after known work, metric by metric; `/healthz` and `/readyz`, which differ; and the log, which no outage floods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use bindery_tests::{Daemon, Servers, eventually, run_binderyd};
+use serde_json::Value;
+
+use crate::support::{SOON, applied_up_to, book_in, text};
+
+/// What `/metrics` says: each series with its labels as they are printed, in their order, without the stream's.
+struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    async fn of(daemon: &Daemon, stream: &str) -> Result<Self> {
+        let text = daemon.get("/metrics").await?.body;
+        let mut series = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let (name, value) = line.rsplit_once(' ').with_context(|| line.to_owned())?;
+            let named = format!("stream=\"{stream}\"");
+            let name = name
+                .replace(&format!("{named},"), "")
+                .replace(&format!(",{named}"), "")
+                .replace(&format!("{{{named}}}"), "");
+            ensure!(series.insert(name, value.parse()?).is_none(), "twice: {line}");
+        }
+        Ok(Self(series))
+    }
+
+    fn get(&self, series: &str) -> Result<f64> {
+        self.0.get(series).copied().with_context(|| format!("no {series} in {:#?}", self.0))
+    }
+
+    fn is(&self, series: &str, wanted: f64) -> Result<()> {
+        let value = self.get(series)?;
+        ensure!((value - wanted).abs() < 1e-9, "{series} is {value}, not {wanted}");
+        Ok(())
+    }
+
+    fn is_between(&self, series: &str, least: f64, most: f64) -> Result<()> {
+        let value = self.get(series)?;
+        ensure!((least..=most).contains(&value), "{series} is {value}, not between {least} and {most}");
+        Ok(())
+    }
+}
+
+/// The metrics of docs/operations.md.
+fn documented() -> Result<BTreeSet<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let text = std::fs::read_to_string(path)?;
+    let section = text.split_once("\n## Metrics\n").context("no section Metrics")?.1;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    Ok(rows.filter_map(|row| row.split(['{', '`']).next()).map(str::to_owned).collect())
+}
+
+fn now() -> Result<f64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64())
+}
+
+#[tokio::test]
+async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let mut redis = servers.redis().await?;
+    let book = book_in(&client, &["ANALYZING"]).await?.to_string();
+    let left = book_in(&client, &["ANALYZING"]).await?.to_string();
+    client.query("select from bindery.fail_book($1::text::uuid)", &[&left]).await?;
+    client.query("select from bindery.resume_book($1::text::uuid)", &[&left]).await?;
+    let before = now()?;
+    // The whole stream is there before the daemon is: one read, and so one batch.
+    let mut last = String::new();
+    for done in ["10", "20", "30"] {
+        last = database
+            .add(
+                &mut redis,
+                &[("type", "progress"), ("book_id", &book), ("substep", "extract_text"), ("progress", done)],
+            )
+            .await?;
+    }
+    for fields in [
+        // Of an attempt that is over; of a book that nobody has registered; of no book at all; and of no type that there is.
+        &[("type", "heartbeat"), ("book_id", left.as_str()), ("attempt", "1")][..],
+        &[("type", "heartbeat"), ("book_id", "00000000-0000-4000-8000-00000000dead")],
+        &[("type", "heartbeat"), ("book_id", "nobody")],
+        &[("type", "heartbeat"), ("book_id", "nobody else")],
+    ] {
+        last = database.add(&mut redis, fields).await?;
+    }
+    let outbox = format!("{}:changes", database.stream());
+    let daemon = database.daemon(&["--sweep", "100ms", "--outbox", &outbox, "--linger", "50ms"]).await?;
+    applied_up_to(&client, database.stream(), &last).await?;
+    let written: i64 = redis::cmd("XLEN").arg(&outbox).query_async(&mut redis).await?;
+
+    // The last to be known: a look at the stream after the batch, a sweep, and what is published.
+    let metrics = eventually(SOON, "the metrics to tell of all that happened", async || {
+        let metrics = Metrics::of(&daemon, database.stream()).await?;
+        metrics.is("bindery_relay_lag_events", 0.0)?;
+        metrics.get("bindery_sweep_last_success_timestamp_seconds")?;
+        metrics.get("bindery_outbox_backlog")?;
+        ensure!(metrics.get("bindery_outbox_published_total")? > 0.0, "nothing is published");
+        anyhow::Ok(metrics)
+    })
+    .await?;
+    metrics.is(r#"bindery_relay_events_total{outcome="applied"}"#, 3.0)?;
+    metrics.is(r#"bindery_relay_events_total{outcome="stale"}"#, 1.0)?;
+    metrics.is(r#"bindery_relay_events_total{outcome="dead"}"#, 3.0)?;
+    metrics.is(r#"bindery_relay_dead_letters_total{reason="unknown_book"}"#, 1.0)?;
+    metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, 2.0)?;
+    metrics.is("bindery_relay_batches_total", 1.0)?;
+    metrics.is("bindery_relay_batch_events_count", 1.0)?;
+    metrics.is("bindery_relay_batch_events_sum", 7.0)?;
+    metrics.is("bindery_relay_batch_items_sum", 5.0)?;
+    metrics.is("bindery_relay_apply_seconds_count", 1.0)?;
+    metrics.is(r#"bindery_relay_apply_seconds_bucket{le="+Inf"}"#, 1.0)?;
+    metrics.is_between("bindery_relay_apply_seconds_sum", 1e-6, now()? - before)?;
+    metrics.is("bindery_relay_end_to_end_seconds_count", 7.0)?;
+    metrics.is(r#"bindery_relay_end_to_end_seconds_bucket{le="+Inf"}"#, 7.0)?;
+    metrics.is_between("bindery_relay_end_to_end_seconds_sum", 1e-3, 7.0 * (now()? - before))?;
+    metrics.is("bindery_relay_lag_events", 0.0)?;
+    metrics.is_between("bindery_relay_lag_seconds", 0.0, now()? - before + 1.0)?;
+    metrics.is("bindery_relay_held", 1.0)?;
+    metrics.is("bindery_relay_standing_by", 0.0)?;
+    for side in ["postgres", "redis"] {
+        metrics.is(&format!("bindery_relay_failures_total{{side=\"{side}\"}}"), 0.0)?;
+        metrics.is(&format!("bindery_relay_reconnects_total{{side=\"{side}\"}}"), 0.0)?;
+        metrics.is(&format!("bindery_outbox_failures_total{{side=\"{side}\"}}"), 0.0)?;
+    }
+    // One machine, one clock: what is measured is the way there and back.
+    metrics.is_between("bindery_relay_redis_clock_offset_seconds", -1.0, 1.0)?;
+    metrics.is("bindery_sweep_failures_total", 0.0)?;
+    metrics.is("bindery_sweep_waiting_streams", metrics.get("bindery_sweep_waiting_streams")?.clamp(0.0, 1.0))?;
+    metrics.is_between("bindery_sweep_last_success_timestamp_seconds", before, now()?)?;
+    metrics.is(r#"bindery_sweep_books_total{outcome="stalled"}"#, 0.0)?;
+    metrics.is(r#"bindery_sweep_books_total{outcome="resumed"}"#, 0.0)?;
+    metrics.is_between("bindery_outbox_backlog", 0.0, 100.0)?;
+    metrics.is_between("bindery_outbox_oldest_seconds", 0.0, now()? - before + 60.0)?;
+    ensure!(metrics.get("bindery_outbox_published_total")? >= written as f64, "{written} are in the stream");
+    metrics.is(
+        r#"bindery_http_requests_total{method="GET",route="/readyz",status="200"}"#,
+        metrics.get(r#"bindery_http_request_seconds_count{route="/readyz"}"#)? - refusals(&metrics),
+    )?;
+    // This one, and perhaps the one before, which is not closed yet.
+    metrics.is_between("bindery_http_connections", 1.0, 3.0)?;
+    metrics.is("bindery_http_turned_away_total", 0.0)?;
+    metrics.is("bindery_http_streams", 0.0)?;
+    metrics.is(&format!("bindery_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)?;
+    let resident = daemon.resident()? as f64;
+    metrics.is_between("process_resident_memory_bytes", resident / 2.0, resident * 2.0)?;
+    metrics.is_between("process_start_time_seconds", before - 2.0, now()? + 2.0)?;
+    metrics.is_between("process_cpu_seconds_total", 0.0, now()? - before + 1.0)?;
+    for series in ["process_open_fds", "process_max_fds", "process_threads", "process_virtual_memory_bytes"] {
+        metrics.is_between(series, 1.0, f64::MAX)?;
+    }
+    // 0 stands for no limit.
+    metrics.is_between("process_virtual_memory_max_bytes", 0.0, f64::MAX)?;
+    Ok(())
+}
+
+/// How often `/readyz` was asked before all was ready.
+fn refusals(metrics: &Metrics) -> f64 {
+    metrics.get(r#"bindery_http_requests_total{method="GET",route="/readyz",status="503"}"#).unwrap_or(0.0)
+}
+
+#[tokio::test]
+async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let mut redis = servers.redis().await?;
+    let outbox = format!("{}:changes", database.stream());
+    let args = ["--sweep", "100ms", "--outbox", &outbox, "--channel", database.stream()];
+    let daemon = database.daemon(&args).await?;
+    database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "nobody")]).await?;
+    let documented = documented()?;
+    eventually(SOON, "every documented metric", async || {
+        let text = daemon.get("/metrics").await.map_err(|error| format!("{error:#}"))?.body;
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let shown: BTreeSet<String> = types.map(str::to_owned).collect();
+        let helped = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+        let helped: BTreeSet<String> = helped.map(str::to_owned).collect();
+        let undescribed: Vec<_> = shown.difference(&helped).collect();
+        let (unshown, undocumented): (Vec<_>, Vec<_>) =
+            (documented.difference(&shown).collect(), shown.difference(&documented).collect());
+        if unshown.is_empty() && undocumented.is_empty() && undescribed.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("not shown {unshown:?}; not documented {undocumented:?}; without HELP {undescribed:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let daemon = database.daemon(&["--lease", "5s", "--sweep", "200ms"]).await?;
+    let standby = database.daemon(&["--lease", "5s"]).await?;
+    let metrics = Metrics::of(&standby, database.stream()).await?;
+    metrics.is("bindery_relay_held", 0.0)?;
+    metrics.is("bindery_relay_standing_by", 1.0)?;
+    metrics.is("bindery_relay_lag_seconds", 0.0)?;
+
+    servers.stop_redis().await?;
+    servers.stop_postgres().await?;
+    for (series, what) in [
+        (r#"bindery_relay_failures_total{side="postgres"}"#, "the relay to miss Postgres"),
+        (r#"bindery_outbox_failures_total{side="postgres"}"#, "the outbox to miss Postgres"),
+        ("bindery_sweep_failures_total", "the sweeper to miss Postgres"),
+    ] {
+        let failures = eventually(SOON, what, async || {
+            let metrics = Metrics::of(&daemon, database.stream()).await.map_err(|error| format!("{error:#}"))?;
+            let failures = metrics.get(series).map_err(|error| format!("{error:#}"))?;
+            if failures >= 1.0 { Ok(metrics) } else { Err(failures.to_string()) }
+        });
+        failures.await?.is("bindery_relay_held", 0.0)?;
+    }
+    ensure!(daemon.get("/healthz").await?.status == 200, "the process is well");
+    let ready = daemon.get("/readyz").await?;
+    let said: Value = serde_json::from_str(&ready.body)?;
+    ensure!(ready.status == 503 && said["ready"] == false, "{ready:?}");
+    ensure!(
+        said["outbox"]["problem"].is_string() && said["streams"][database.stream()]["problem"].is_string(),
+        "{said}"
+    );
+
+    servers.start_postgres().await?;
+    // Its reading is missed only where the stream is held.
+    eventually(SOON, "the relay to miss Redis", async || {
+        let (one, other) =
+            (Metrics::of(&daemon, database.stream()).await, Metrics::of(&standby, database.stream()).await);
+        let failures: f64 = [one, other]
+            .into_iter()
+            .flatten()
+            .filter_map(|metrics| metrics.get(r#"bindery_relay_failures_total{side="redis"}"#).ok())
+            .sum();
+        if failures >= 1.0 { Ok(()) } else { Err("it does not".to_owned()) }
+    })
+    .await?;
+    servers.start_redis().await?;
+    daemon.ready().await?;
+    standby.ready().await?;
+    for side in ["postgres", "redis"] {
+        let series = format!("bindery_relay_reconnects_total{{side=\"{side}\"}}");
+        eventually(SOON, &series, async || {
+            let (one, other) =
+                (Metrics::of(&daemon, database.stream()).await, Metrics::of(&standby, database.stream()).await);
+            let over: f64 = [one, other].into_iter().flatten().filter_map(|metrics| metrics.get(&series).ok()).sum();
+            if over >= 1.0 { Ok(()) } else { Err(format!("{over}")) }
+        })
+        .await?;
+    }
+    // It asks for the lease four times in the lease's time, and says only what is new.
+    let lines = repeated(&standby.log(), "standing by") + repeated(&daemon.log(), "standing by");
+    ensure!((1..=4).contains(&lines), "{lines} lines:\n{}\n{}", standby.log(), daemon.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_that_wait_are_counted_also_from_the_middle_of_a_backlog() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let mut redis = servers.redis().await?;
+    let book = book_in(&client, &["ANALYZING"]).await?.to_string();
+    let beat: &[(&str, &str)] = &[("type", "heartbeat"), ("book_id", &book)];
+    // The position is in the middle of what the stream holds, so that nothing is plain.
+    for _ in 0..500 {
+        database.add(&mut redis, beat).await?;
+    }
+    let daemon = database.daemon(&["--outbox", ""]).await?;
+    let last = database.add(&mut redis, beat).await?;
+    applied_up_to(&client, database.stream(), &last).await?;
+    lag_is(&daemon, database.stream(), 0.0).await?;
+    // It holds the stream, reads on, and can apply nothing: the book's row is locked, and its session is not ended.
+    client
+        .batch_execute(&format!(
+            "begin; select from bindery.relay_cursors where stream = '{}' for update",
+            database.stream()
+        ))
+        .await?;
+    for _ in 0..700 {
+        database.add(&mut redis, beat).await?;
+    }
+    lag_is(&daemon, database.stream(), 700.0).await?;
+    client.batch_execute("rollback").await?;
+    lag_is(&daemon, database.stream(), 0.0).await?;
+
+    // One that is started in the middle, where the stream alone does not say how much of it the position covers.
+    let mut daemon = daemon;
+    daemon.sigterm().await?;
+    for _ in 0..150 {
+        database.add(&mut redis, beat).await?;
+    }
+    client
+        .batch_execute(&format!("begin; select from bindery.book_status where book_id = '{book}' for update"))
+        .await?;
+    let daemon = database.daemon(&["--outbox", ""]).await?;
+    lag_is(&daemon, database.stream(), 150.0).await?;
+    client.batch_execute("rollback").await?;
+    lag_is(&daemon, database.stream(), 0.0).await
+}
+
+async fn lag_is(daemon: &Daemon, stream: &str, wanted: f64) -> Result<()> {
+    eventually(SOON, &format!("the lag to be {wanted} events"), async || {
+        let metrics = Metrics::of(daemon, stream).await.map_err(|error| format!("{error:#}"))?;
+        metrics.is("bindery_relay_lag_events", wanted).map_err(|error| format!("{error:#}"))
+    })
+    .await
+}
+
+/// What a log says again and again, where nothing is said twice.
+fn repeated(log: &str, message: &str) -> usize {
+    log.lines().filter(|line| line.contains(message)).count()
+}
+
+#[tokio::test]
+async fn an_outage_of_many_retries_is_a_few_lines_in_either_format() -> Result<()> {
+    const RETRIES: f64 = 7.0;
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let mut daemons = Vec::new();
+    for format in ["text", "json"] {
+        let stream = format!("{}:{format}", database.stream());
+        let args = ["--log-format", format, "--stream", &stream, "--lease", "500ms", "--sweep", "100ms"];
+        daemons.push((format, stream.clone(), Daemon::spawn(&servers, database.url(), &args)?));
+    }
+    for (_, _, daemon) in &daemons {
+        daemon.ready().await?;
+    }
+    // Redis first, while the streams are held: so each side is missed.
+    servers.stop_redis().await?;
+    for (_, stream, daemon) in &daemons {
+        failures(daemon, stream, "redis", RETRIES).await?;
+    }
+    servers.stop_postgres().await?;
+    for (_, stream, daemon) in &daemons {
+        failures(daemon, stream, "postgres", RETRIES).await?;
+    }
+    servers.start_postgres().await?;
+    servers.start_redis().await?;
+    for (format, stream, daemon) in &daemons {
+        daemon.ready().await?;
+        let log = daemon.log();
+        // A fault is said anew where its words change, and once a minute: for what takes seconds, a few lines.
+        for message in ["the relay starts over", "reading from Redis failed", "the outbox waits", "sweeping failed"] {
+            let lines = repeated(&log, message);
+            ensure!((1..=6).contains(&lines), "{format}: {lines} lines say \"{message}\":\n{log}");
+        }
+        ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is said:\n{log}");
+        ensure!(repeated(&log, "reading from Redis goes on") >= 1, "{format}: its end is said:\n{log}");
+        if *format == "json" {
+            for line in log.lines() {
+                let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+                ensure!(
+                    line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string(),
+                    "{line}"
+                );
+            }
+            let trouble = log.lines().find(|line| line.contains("the relay starts over")).context("no line")?;
+            let trouble: Value = serde_json::from_str(trouble)?;
+            ensure!(
+                trouble["stream"] == stream.as_str() && trouble["error"].is_string() && trouble["unsaid"].is_u64(),
+                "{trouble}"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn failures(daemon: &Daemon, stream: &str, side: &str, wanted: f64) -> Result<()> {
+    eventually(Duration::from_secs(120), "many failures", async || {
+        let metrics = Metrics::of(daemon, stream).await.map_err(|error| format!("{error:#}"))?;
+        let failures = metrics
+            .get(&format!("bindery_relay_failures_total{{side=\"{side}\"}}"))
+            .map_err(|error| format!("{error:#}"))?;
+        if failures >= wanted { Ok(()) } else { Err(format!("{failures} on the side of {side}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_of_dead_letters_is_a_line_with_their_number_and_not_a_line_each() -> Result<()> {
+    const LETTERS: usize = 300;
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let mut redis = servers.redis().await?;
+    let daemon = database.daemon(&["--outbox", "", "--max-batch", "10"]).await?;
+    let mut last = String::new();
+    for _ in 0..LETTERS {
+        last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "nobody")]).await?;
+    }
+    applied_up_to(&client, database.stream(), &last).await?;
+    let metrics = Metrics::of(&daemon, database.stream()).await?;
+    ensure!(metrics.get("bindery_relay_batches_total")? >= 30.0, "they came in many batches");
+    metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, LETTERS as f64)?;
+    let log = daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("events went to bindery.dead_letters")).collect();
+    ensure!((1..=3).contains(&lines.len()), "{lines:#?}");
+    ensure!(lines[0].contains("bad_uuid="), "{lines:#?}");
+    // Those that came after the last line are told at the end: together they are all.
+    let mut daemon = daemon;
+    daemon.sigterm().await?;
+    let log = daemon.log();
+    let told =
+        log.lines().filter_map(|line| line.split_once("bad_uuid=")?.1.split(['"', ' ']).next()?.parse::<usize>().ok());
+    ensure!(told.sum::<usize>() == LETTERS, "{log}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_ends_the_daemon_is_an_object_too_where_the_log_is_json() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let http = taken.local_addr()?.to_string();
+    let urls = ["--database-url", servers.database_url(), "--redis-url", servers.redis_url(), "--http", &http];
+    let output = run_binderyd(&[&["--log-format", "json", "run"][..], &urls].concat()).await?;
+    let said = text(&output);
+    ensure!(output.status.code() == Some(1), "{said}");
+    let last: Value = serde_json::from_str(said.lines().last().context("nothing is said")?).context(said.clone())?;
+    ensure!(last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains(&http)), "{last}");
+    Ok(())
+}
