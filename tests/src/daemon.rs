@@ -155,6 +155,27 @@ impl Daemon {
         self.ended().await
     }
 
+    /// Stops it where it is, and waits until each of its threads stands still: on a busy machine a signal takes its time.
+    pub async fn pause(&self) -> Result<()> {
+        self.signal("STOP").await?;
+        let pid = self.pid().context("it has ended already")?;
+        eventually(STOP_WITHIN, "binderyd to stand still", async || {
+            for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+                let stat = fs::read_to_string(thread?.path().join("stat"))?;
+                // The state follows the name, which may itself have a parenthesis in it.
+                let (_, state) = stat.rsplit_once(") ").with_context(|| format!("no state in {stat}"))?;
+                ensure!(state.starts_with('T'), "{stat}");
+            }
+            Ok::<_, anyhow::Error>(())
+        })
+        .await
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub async fn resume(&self) -> Result<()> {
+        self.signal("CONT").await
+    }
+
     /// Sends it a signal by name, such as `TERM`, and does not wait.
     pub async fn signal(&self, name: &str) -> Result<()> {
         let pid = self.pid().context("it has ended already")?;

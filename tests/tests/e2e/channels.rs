@@ -14,8 +14,8 @@ use crate::support::{Counts, SOON, book_in, book_row, cursor, cursor_when, entri
 
 /// A lease that does not run out because the machine is busy.
 const LONG: &str = "60s";
-/// One whose end is waited for.
-const SHORT: &str = "3s";
+/// One whose end is waited for. A busy machine may keep a daemon waiting for seconds, and that must not end it.
+const ENDING: &str = "20s";
 
 /// A channel of this test's own, and all that is around it.
 struct Channel<'a> {
@@ -142,13 +142,6 @@ fn number(count: usize) -> f64 {
     count as f64
 }
 
-async fn until_said(daemon: &Daemon, words: &str) -> Result<()> {
-    eventually(SOON, &format!("the log to say {words}"), async || {
-        if daemon.log().contains(words) { Ok(()) } else { Err(anyhow!("it does not")) }
-    })
-    .await
-}
-
 #[tokio::test]
 async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_buried_alone() -> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
@@ -204,7 +197,7 @@ async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_bur
 #[tokio::test]
 async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops_or_is_killed() -> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
-    let mut daemons = vec![on.daemon(SHORT).await?, on.daemon(SHORT).await?];
+    let mut daemons = vec![on.daemon(ENDING).await?, on.daemon(ENDING).await?];
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     on.until_subscribed(1).await?;
     for _ in 0..100 {
@@ -223,11 +216,11 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
             if on.is_subscribed(&daemons[0]).await? { Ok(()) } else { Err(anyhow!("it is not")) }
         })
         .await?;
-        assert_eq!(most, 1, "never both at once");
+        assert!(most <= 1, "never both at once");
         assert!(leaving.ended().await?.success());
         on.until_subscribed(1).await?;
         assert_eq!(on.publish_one(book).await?, 1);
-        daemons.push(on.daemon(SHORT).await?);
+        daemons.push(on.daemon(ENDING).await?);
     }
     on.settled(on.heard).await?;
 
@@ -259,32 +252,35 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
 #[tokio::test]
 async fn a_subscriber_that_slept_through_its_claim_appends_nothing_any_more() -> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
-    let sleeper = on.daemon(SHORT).await?;
+    let sleeper = on.daemon(ENDING).await?;
     on.until_subscribed(1).await?;
-    let other = on.daemon(SHORT).await?;
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     assert_eq!(on.publish_one(book).await?, 1);
     on.settled(1).await?;
-    sleeper.signal("STOP").await?;
-    // These go to the one that sleeps alone.
+    sleeper.pause().await?;
+    // Nobody else is there yet.
     for _ in 0..10 {
-        on.publish_one(book).await?;
+        assert_eq!(on.publish_one(book).await?, 1);
     }
+    let other = on.daemon(LONG).await?;
     on.until_subscribed(2).await?;
     for _ in 0..50 {
         assert_eq!(on.publish_one(book).await?, 2, "one sleeps, and has it waiting at its door");
     }
     on.settled(51).await?;
-    sleeper.signal("CONT").await?;
-    until_said(&sleeper, "the claim to the channel is over").await?;
+    sleeper.resume().await?;
+    // It hears of its claim's end by an append of what waited, or by a renewal that was due, and then takes nothing of that any
+    // more: what it heard but did not append is told of.
+    eventually(SOON, "the one that slept to have dropped what it heard", async || {
+        let metrics @ [heard, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
+        let told = (heard - dropped - 1.0).abs() < 1e-9;
+        if told && lost >= 1.0 && subscribed == 0.0 { Ok(()) } else { Err(anyhow!("{metrics:?}")) }
+    })
+    .await?;
     on.until_subscribed(1).await?;
     assert!(on.is_subscribed(&other).await?);
     assert_eq!(on.publish_one(book).await?, 1);
     on.settled(52).await?;
-    let [heard, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
-    // It hears of its claim's end by an append of what waited, or by a renewal that was due: then it takes nothing of that any more.
-    assert!(lost >= 1.0 && subscribed == 0.0, "{lost} {subscribed}");
-    assert!((heard - dropped - 1.0).abs() < 1e-9, "what it heard but did not append is told of: {heard} {dropped}");
     let kept = on.kept().await?;
     assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len(), "none is there twice");
     Ok(())
@@ -360,7 +356,7 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
 async fn what_is_published_while_postgres_is_away_waits_in_the_stream() -> Result<()> {
     let servers = Servers::start().await?;
     let mut on = Channel::new(&servers).await?;
-    let daemon = on.daemon(SHORT).await?;
+    let daemon = on.daemon(LONG).await?;
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     on.until_subscribed(1).await?;
     servers.stop_postgres().await?;
@@ -404,7 +400,7 @@ async fn the_documented_rights_are_enough_and_without_them_readyz_says_what_is_r
     };
     grant(&rights("`ACL SETUSER relay on ")?).await?;
     let url = format!("redis://relay:hush@127.0.0.1:{}/", node.port());
-    let args = [&["--stream", on.database.stream(), "--sweep", "0"], on.args(SHORT).as_slice()].concat();
+    let args = [&["--stream", on.database.stream(), "--sweep", "0"], on.args(LONG).as_slice()].concat();
     let daemon = Daemon::spawn_with(servers, on.database.url(), &url, &args, &[("RUST_LOG", "binderyd=debug")])?;
     eventually(SOON, "/readyz to say what is refused", async || {
         let ready = daemon.get("/readyz").await?;

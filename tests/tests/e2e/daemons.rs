@@ -10,9 +10,9 @@ use crate::produce::Producer;
 use crate::support::{Counts, SOON, applied_up_to, cursor, cursor_when, entries};
 
 /// A lease that does not run out because the machine is busy; a daemon announces itself four times within it.
-const LONG: &str = "8s";
+const LONG: &str = "12s";
 /// A lease whose end is waited for.
-const SHORT: &str = "2s";
+const SHORT: &str = "5s";
 
 /// Streams of one test, each with a producer, and the daemons that read them.
 struct Streams<'a> {
@@ -131,10 +131,10 @@ async fn the_streams_of_a_daemon_that_was_killed_are_shared_among_the_others() -
     daemons[1].sigkill().await?;
     streams.until_spread(&[2, 3]).await?;
     streams.more(100).await?;
-    daemons[0].signal("STOP").await?;
+    daemons[0].pause().await?;
     streams.until_spread(&[5]).await?;
     streams.more(100).await?;
-    daemons[0].signal("CONT").await?;
+    daemons[0].resume().await?;
     streams.until_spread(&[2, 3]).await?;
     streams.more(100).await?;
     streams.check(producers).await

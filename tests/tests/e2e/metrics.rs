@@ -196,8 +196,8 @@ async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> R
 async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
-    let daemon = database.daemon(&["--lease", "5s", "--sweep", "200ms"]).await?;
-    let standby = database.daemon(&["--lease", "5s"]).await?;
+    let daemon = database.daemon(&["--lease", "20s", "--sweep", "200ms"]).await?;
+    let standby = database.daemon(&["--lease", "20s"]).await?;
     let metrics = Metrics::of(&standby, database.stream()).await?;
     metrics.is("bindery_relay_held", 0.0)?;
     metrics.is("bindery_relay_standing_by", 1.0)?;
