@@ -101,9 +101,12 @@ begin
   left join bindery_internal.stage_pace t on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
   where p.name = old.pipeline and p.version = old.pipeline_version;
 
-  refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
-  if refusal is not null then
-    perform bindery_internal.raise_error(refusal);
+  -- What needs no facts is allowed by the kernel's first word; only where it is not are they worked out, and the refusal with them.
+  if rewinding or bindery_core.transition_error(machine, old.status, old.current_stage, new.status, '{}') is not null then
+    refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
+    if refusal is not null then
+      perform bindery_internal.raise_error(refusal);
+    end if;
   end if;
 
   new.revision := old.revision + 1;

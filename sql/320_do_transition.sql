@@ -14,6 +14,8 @@ declare
   book bindery.book_status;
   refusal jsonb;
   revision bigint;
+  -- An assignment of a function's result costs less than a query that throws it away.
+  nothing text;
   outer_change constant text := coalesce(current_setting('bindery.changing', true), '');
 begin
   if do_transition.to_status is null then
@@ -50,7 +52,7 @@ begin
     end if;
   end if;
 
-  perform set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
+  nothing := set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id and b.status <> do_transition.to_status
@@ -63,9 +65,9 @@ begin
       do_transition.expected_revision, do_transition.attempt, do_transition.error, do_transition.rewinding);
   end if;
   -- A trigger of somebody's may have called us in the midst of another book's change; and a plain UPDATE after this one is no call.
-  perform set_config('bindery.changing', outer_change, true);
+  nothing := set_config('bindery.changing', outer_change, true);
   if revision is not null and pg_trigger_depth() = 0 and coalesce(current_setting('bindery.batching', true), '') <> 'yes' then
-    perform bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
+    nothing := bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
   end if;
   return refusal;
 end

@@ -1844,6 +1844,8 @@ declare
   book bindery.book_status;
   refusal jsonb;
   revision bigint;
+  -- An assignment of a function's result costs less than a query that throws it away.
+  nothing text;
   outer_change constant text := coalesce(current_setting('bindery.changing', true), '');
 begin
   if do_transition.to_status is null then
@@ -1880,7 +1882,7 @@ begin
     end if;
   end if;
 
-  perform set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
+  nothing := set_config('bindery.changing', do_transition.book_id || case when do_transition.rewinding then ' rewinding' else '' end, true);
   update bindery.book_status b
   set status = do_transition.to_status, message = do_transition.message, error = do_transition.error
   where b.book_id = do_transition.book_id and b.status <> do_transition.to_status
@@ -1893,9 +1895,9 @@ begin
       do_transition.expected_revision, do_transition.attempt, do_transition.error, do_transition.rewinding);
   end if;
   -- A trigger of somebody's may have called us in the midst of another book's change; and a plain UPDATE after this one is no call.
-  perform set_config('bindery.changing', outer_change, true);
+  nothing := set_config('bindery.changing', outer_change, true);
   if revision is not null and pg_trigger_depth() = 0 and coalesce(current_setting('bindery.batching', true), '') <> 'yes' then
-    perform bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
+    nothing := bindery_internal.announce_books(array[do_transition.book_id], array[revision]);
   end if;
   return refusal;
 end
@@ -2173,9 +2175,12 @@ begin
   left join bindery_internal.stage_pace t on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
   where p.name = old.pipeline and p.version = old.pipeline_version;
 
-  refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
-  if refusal is not null then
-    perform bindery_internal.raise_error(refusal);
+  -- What needs no facts is allowed by the kernel's first word; only where it is not are they worked out, and the refusal with them.
+  if rewinding or bindery_core.transition_error(machine, old.status, old.current_stage, new.status, '{}') is not null then
+    refusal := bindery_internal.refused_transition(old, new.status, rewinding, machine);
+    if refusal is not null then
+      perform bindery_internal.raise_error(refusal);
+    end if;
   end if;
 
   new.revision := old.revision + 1;
