@@ -17,13 +17,19 @@ declare
   outcome jsonb;
   count bigint;
 begin
-  select jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'progress'),
-    jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'heartbeat'),
-    coalesce(jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'dead'), '[]'),
-    coalesce(jsonb_agg(i.item order by i.ord)
-      filter (where coalesce(i.item ->> 'type', '') not in ('progress', 'heartbeat', 'dead')), '[]')
-  into reports, heartbeats, bad, lifecycle
-  from jsonb_array_elements(items) with ordinality as i(item, ord);
+  if exists (select from jsonb_array_elements(items) as i(item) where i.item ->> 'type' is distinct from 'progress') then
+    select jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'progress'),
+      jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'heartbeat'),
+      coalesce(jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'dead'), '[]'),
+      coalesce(jsonb_agg(i.item order by i.ord)
+        filter (where coalesce(i.item ->> 'type', '') not in ('progress', 'heartbeat', 'dead')), '[]')
+    into reports, heartbeats, bad, lifecycle
+    from jsonb_array_elements(items) with ordinality as i(item, ord);
+  else
+    reports := items;
+    bad := '[]';
+    lifecycle := '[]';
+  end if;
 
   with judged as (
     select reports -> (r.ord - 1)::integer as item, r.verdict from bindery_internal.apply_reports(reports) r where reports is not null

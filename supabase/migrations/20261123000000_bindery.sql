@@ -3548,13 +3548,19 @@ declare
   outcome jsonb;
   count bigint;
 begin
-  select jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'progress'),
-    jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'heartbeat'),
-    coalesce(jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'dead'), '[]'),
-    coalesce(jsonb_agg(i.item order by i.ord)
-      filter (where coalesce(i.item ->> 'type', '') not in ('progress', 'heartbeat', 'dead')), '[]')
-  into reports, heartbeats, bad, lifecycle
-  from jsonb_array_elements(items) with ordinality as i(item, ord);
+  if exists (select from jsonb_array_elements(items) as i(item) where i.item ->> 'type' is distinct from 'progress') then
+    select jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'progress'),
+      jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'heartbeat'),
+      coalesce(jsonb_agg(i.item order by i.ord) filter (where i.item ->> 'type' = 'dead'), '[]'),
+      coalesce(jsonb_agg(i.item order by i.ord)
+        filter (where coalesce(i.item ->> 'type', '') not in ('progress', 'heartbeat', 'dead')), '[]')
+    into reports, heartbeats, bad, lifecycle
+    from jsonb_array_elements(items) with ordinality as i(item, ord);
+  else
+    reports := items;
+    bad := '[]';
+    lifecycle := '[]';
+  end if;
 
   with judged as (
     select reports -> (r.ord - 1)::integer as item, r.verdict from bindery_internal.apply_reports(reports) r where reports is not null
@@ -3642,6 +3648,8 @@ declare
   item jsonb;
   counts record;
   named uuid[];
+  whole boolean;
+  segments jsonb[];
   revisions jsonb;
 begin
   applied := 0;
@@ -3666,25 +3674,28 @@ begin
   end if;
   -- announce waits for the end of the batch.
   perform set_config('bindery.actor', 'relay:' || apply_events.stream, true), set_config('bindery.batching', 'yes', true);
-  named := array(
-    select distinct (e.item ->> 'book_id')::uuid from jsonb_array_elements(apply_events.events) as e(item)
-    where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$');
+  -- A segment that is no whole number counts as none. Most batches are one segment, which need not be put together again.
+  select array_agg(distinct (e.item ->> 'book_id')::uuid)
+      filter (where e.item ->> 'book_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'),
+    bool_and((jsonb_typeof(e.item) = 'object' and e.item ->> 'segment' ~ '^[0-9]{1,18}$') is true)
+      and count(distinct e.item ->> 'segment') = 1
+  into named, whole
+  from jsonb_array_elements(apply_events.events) as e(item);
 
   with locked as (
     select b.book_id, b.revision from bindery.book_status b where b.book_id = any (named) order by b.book_id for no key update
   )
   select coalesce(jsonb_object_agg(l.book_id, l.revision), '{}') into revisions from locked l;
 
-  for segment in
+  segments := case when whole then array[apply_events.events] else array(
     select jsonb_agg(
       case when jsonb_typeof(e.item) = 'object' then e.item
            else jsonb_build_object('type', 'dead', 'reason', 'not_an_object', 'message', 'The event is not a JSON object.', 'payload', e.item)
       end order by e.ord)
     from jsonb_array_elements(apply_events.events) with ordinality as e(item, ord)
-    -- A segment that is no whole number counts as none.
     group by case when e.item ->> 'segment' ~ '^[0-9]{1,18}$' then (e.item ->> 'segment')::bigint else e.ord end
-    order by case when e.item ->> 'segment' ~ '^[0-9]{1,18}$' then (e.item ->> 'segment')::bigint else e.ord end
-  loop
+    order by case when e.item ->> 'segment' ~ '^[0-9]{1,18}$' then (e.item ->> 'segment')::bigint else e.ord end) end;
+  foreach segment in array segments loop
     begin
       select s.* into counts from bindery_internal.apply_segment(apply_events.stream, segment) s;
       applied := applied + counts.applied;
@@ -5362,5 +5373,5 @@ drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
   (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4837658892674064429'),
-  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '5734716665988116305')
+  (2, 'rules', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '10686141039853274892')
 on conflict (version) do nothing;
