@@ -43,6 +43,19 @@ as_postgres() {
   else "$@"; fi
 }
 
+# Packages come over a network that fails now and then.
+export npm_config_fetch_retries=6 CARGO_NET_RETRY=8
+
+# again COMMAND...: what asks a network, up to five times.
+again() {
+  local pause
+  for pause in 5 10 20 40; do
+    if "$@"; then return; fi
+    sleep "$pause"
+  done
+  "$@"
+}
+
 # step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log, whose tail is shown on failure.
 step() {
   local text=$1 began=$SECONDS log
@@ -51,7 +64,16 @@ step() {
   mkdir -p "${log%/*}"
   printf '==> %s … ' "$text"
   if [[ -n ${STEP_IS_LONG:-} ]]; then printf '(%s; log: %s) ' "$STEP_IS_LONG" "$log"; fi
-  if "$@" >"$log" 2>&1 </dev/null; then
+  local code
+  # In a shell of its own, where `set -e` holds and whatever dies leaves its last words in the log.
+  set +e
+  (
+    set -e
+    "$@"
+  ) >"$log" 2>&1 </dev/null
+  code=$?
+  set -e
+  if ((code == 0)); then
     printf '%d s\n' $((SECONDS - began))
   else
     printf 'failed after %d s; the end of %s:\n' $((SECONDS - began)) "$log"

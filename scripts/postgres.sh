@@ -132,7 +132,7 @@ if [[ -n ${IN_WHEEL[$major]:-} ]]; then
 elif [[ -n ${IN_DEBIAN[$major]:-} ]]; then
   pg_config=$folder/usr/lib/postgresql/$major/bin/pg_config
   if ! is_whole "$pg_config"; then
-    { has patchelf && has file; } || step "installing patchelf" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends patchelf file >&2
+    { has patchelf && has file; } || step "installing patchelf" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 --no-install-recommends patchelf file >&2
     step "unpacking PostgreSQL $major from Debian ${IN_DEBIAN[$major]} into $folder" provide from_debian "$pg_config" >&2
   fi
 else

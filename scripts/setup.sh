@@ -121,16 +121,16 @@ add_pgdg() {
   step "installing postgresql-common" without_main_cluster apt_install postgresql-common ca-certificates
   step "adding the PostgreSQL project's package source, for PostgreSQL $PG_MAJOR" \
     as_root /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y
-  step "apt-get update" as_root apt-get update
+  step "apt-get update" again as_root apt-get update
   has_candidate || die "neither this system nor the PostgreSQL project has PostgreSQL $PG_MAJOR for it; set PG_CONFIG to one of your own"
 }
 
 install_missing() {
   has apt-get || say_by_hand
   is_root || as_root -v # asks for the password now, not in the middle of a line
-  step "apt-get update" as_root apt-get update
+  step "apt-get update" again as_root apt-get update
   has_candidate || pg_file --bindir postgres || add_pgdg
-  step "installing ${missing[*]}" without_main_cluster apt_install "${missing[@]}"
+  step "installing ${missing[*]}" again without_main_cluster apt_install "${missing[@]}"
   if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
     echo "    The package may have started a Redis service of its own on port 6379. Bindery does not use it."
   fi

@@ -22,7 +22,7 @@ prepare() {
   # Every version is pinned, so what is there and fits is what is wanted.
   if ! (cd "$node_tests" && npm ls --all >/dev/null 2>&1); then
     # Not `npm ci`: it wants the binaries of every other platform in the lock file, too.
-    step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" install --ignore-scripts
+    step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" install --no-save --ignore-scripts
   fi
   # supabase-js wants a newer Node.js than Debian has; npm brings one.
   export PATH=$modules/.bin:$PATH
@@ -150,15 +150,19 @@ TOML
 }
 
 run_tests() {
+  local again
   prepare
   "$binderyd" migration --kernel portable >"$dir/migration.sql"
   is_current "$migration" "$dir/migration.sql"
   project
   up
-  cli migration up --yes 2>&1 | grep -q 'up to date' || die "a second migration up finds something to do"
+  again=$(cli migration up --yes 2>&1) || die "a second migration up fails: $again"
+  [[ $again == *'up to date'* ]] || die "a second migration up finds something to do: $again"
   print_types
   is_current "$types" "$dir/database.ts"
-  psql -Xq -d "$server/postgres" -c 'create database bindery_template template bindery'
+  # A session of the CLI may take its time to be gone, and a template is nobody's.
+  psql -Xq -d "$server/postgres" -c "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = 'bindery'" \
+    -c 'create database bindery_template template bindery' >/dev/null
   advise
   seed
   step "self-hosted: the native kernel, and a schema without a superuser" self_host

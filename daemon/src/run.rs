@@ -25,6 +25,8 @@ use crate::sweep::Sweeper;
 
 /// How long a stop may take: what is in flight is finished and the leases released, or given up with a word.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long readers of streams may take to hear that these end.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A channel's stream is the daemon's own: without `--retain`, what is applied is kept for so long.
 const CHANNEL_RETAIN: Duration = Duration::from_secs(3600);
@@ -123,6 +125,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             "stopped without an answer from Postgres or Redis; what was not applied is still in its stream"
         );
     }
+    // Readers of streams are told that these end. Of what runs aside, only serving comes to an end.
+    let _ = tokio::time::timeout(TOLD_WITHIN, aside.join_next()).await;
     outcome
 }
 

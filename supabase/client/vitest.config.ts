@@ -9,6 +9,7 @@ export default defineConfig({
     restoreMocks: true,
     // Generous: a busy machine is no fault of the code.
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     maxWorkers: 2,
   },
 });

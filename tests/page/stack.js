@@ -111,4 +111,14 @@ export function token(claims) {
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
-export const browse = () => chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+/** Chromium, whose pages are patient: a busy machine is no fault of the page. */
+export async function browse() {
+  const browser = await chromium.launch({ executablePath: CHROMIUM, timeout: 180_000, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  const newPage = browser.newPage.bind(browser);
+  browser.newPage = async (options) => {
+    const page = await newPage(options);
+    page.setDefaultTimeout(120_000);
+    return page;
+  };
+  return browser;
+}

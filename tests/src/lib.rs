@@ -31,7 +31,7 @@ mod pooler;
 mod proxy;
 mod servers;
 
-pub use daemon::{Daemon, Response, binderyd, run_binderyd};
+pub use daemon::{Daemon, Response, binderyd, free_address, run_binderyd};
 pub use database::{Database, connect};
 pub use dump::{difference, dump, dump_schema, program, restore};
 pub use eventually::eventually;

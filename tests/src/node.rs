@@ -12,7 +12,7 @@ use crate::daemon::{free_address, run};
 use crate::eventually::eventually;
 use crate::servers::Servers;
 
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A process of `redis-server`, in a folder of its own. Killed when dropped.
 #[derive(Debug)]

@@ -54,7 +54,7 @@ impl Pooler {
             .context("starting pgbouncer; run: make setup")?;
         let pooler = Pooler { address, _process: process };
         let url = pooler.url(servers.database_url());
-        eventually(Duration::from_secs(60), "pgbouncer to take connections", async || {
+        eventually(Duration::from_secs(120), "pgbouncer to take connections", async || {
             connect(&url).await?.simple_query("select").await.map_err(anyhow::Error::from)
         })
         .await

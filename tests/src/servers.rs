@@ -71,8 +71,10 @@ impl Servers {
     /// A connection to Redis; clones share it.
     pub async fn redis(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.redis_url.as_str())?;
-        // The client's own limit of half a second is too little for a big pipeline on a busy machine.
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
+        // The client's own limits of a second and of half a second are too little on a busy machine.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REDIS_ANSWERS_WITHIN))
+            .set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
         client.get_multiplexed_async_connection_with_config(&config).await.context("connecting to the private Redis")
     }
 

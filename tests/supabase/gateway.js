@@ -94,15 +94,17 @@ export const freePort = () =>
  */
 export async function serve(address, program, args, env) {
   const server = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
+  const gone = new Promise((resolve) => server.once('exit', resolve));
+  const deadline = Date.now() + 180_000;
   for (let up = false; !up; ) {
-    assert.equal(server.exitCode, null, `${program} ends at once`);
+    assert.ok(server.exitCode === null && server.signalCode === null, `${program} ends at once`);
+    assert.ok(Date.now() < deadline, `${program} does not answer`);
     up = await fetch(address).then(
       () => true,
-      () => new Promise((resolve) => setImmediate(resolve, false)),
+      () => new Promise((resolve) => setTimeout(resolve, 50, false)),
     );
   }
   return async () => {
-    const gone = new Promise((resolve) => server.once('exit', resolve));
     server.kill();
     await gone;
   };

@@ -51,7 +51,9 @@ export class Stage {
   /** A browser's window of its own. */
   async context(looks: BrowserContextOptions = {}): Promise<BrowserContext> {
     if (this.#browser === null) throw new Error("the stage was not started");
-    return this.#browser.newContext(looks);
+    const context = await this.#browser.newContext(looks);
+    context.setDefaultTimeout(120_000);
+    return context;
   }
 
   /** The example app in a new page, with the daemon at `base` and what else is in its address. */

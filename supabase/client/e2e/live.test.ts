@@ -61,7 +61,7 @@ test("200 changes made in SQL are all seen on the screen; how soon is printed", 
 
 test("a token that ends while streaming: the page says so, and goes on with the token of then", async () => {
   const book = await books.book(owner, "Fog");
-  const page = await open({ book, token: token(owner, 6) });
+  const page = await open({ book, token: token(owner, 20) });
   await live(page);
   await page.locator('.bindery-tracker:not([data-connection="live"])').waitFor();
   await books.report(book, 50);

@@ -39,7 +39,7 @@ struct Worker {
 async fn main() -> Result<()> {
     let url = std::env::args().nth(1).context("usage: worker REDIS_URL")?;
     let client = Client::open(url)?;
-    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let worker = Worker {
         redis: client.get_multiplexed_async_connection_with_config(&patient).await?,
         waiting: client.get_multiplexed_async_connection_with_config(&patient).await?,

@@ -1,6 +1,7 @@
 //! Real queues of BullMQ with its own workers, which know nothing of Bindery.
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use bindery_core::stream_id::StreamId;
 use bindery_tests::{Daemon, Database, Servers, eventually};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -9,7 +10,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::node::{self, Running};
-use crate::support::{SOON, book_in, book_row, cursor, entries, json};
+use crate::support::{SOON, book_in, book_row, cursor, cursor_when, entries, json};
 
 /// A queue of this test's own, and all that is around it.
 struct Queues<'a> {
@@ -47,7 +48,16 @@ impl Queues<'_> {
     }
 
     async fn worker(&self, queue: &str) -> Result<Running> {
-        Running::start("node", &["worker.js", self.servers.redis_url(), &self.queue(queue)], &[]).await
+        self.worker_with(queue, &[]).await
+    }
+
+    /// One whose lock on a job is soon over once it is killed.
+    async fn brief_worker(&self, queue: &str) -> Result<Running> {
+        self.worker_with(queue, &[("BRIEF", "1")]).await
+    }
+
+    async fn worker_with(&self, queue: &str, environment: &[(&str, &str)]) -> Result<Running> {
+        Running::start("node", &["worker.js", self.servers.redis_url(), &self.queue(queue)], environment).await
     }
 
     /// Adds jobs; their ids.
@@ -85,8 +95,13 @@ impl Queues<'_> {
     /// Waits until a queue's stream is applied to its end, and nothing in it was lost by anybody's count.
     async fn applied(&mut self, queue: &str) -> Result<()> {
         let stream = self.stream(queue);
-        let last = entries(&mut self.redis, &stream).await?.pop().map(|(id, _)| id).unwrap_or_default();
-        crate::support::applied_up_to(&self.client, &stream, &last).await?;
+        let (last, _) = entries(&mut self.redis, &stream).await?.pop().context("nothing has happened")?;
+        let last: StreamId = last.parse()?;
+        // The queue lives on, and may have said more.
+        cursor_when(&self.client, &stream, &format!("the position to be {last} or more"), |cursor| {
+            cursor.position.parse::<StreamId>().is_ok_and(|position| position >= last)
+        })
+        .await?;
         Ok(())
     }
 
@@ -201,7 +216,7 @@ async fn a_job_whose_worker_was_killed_is_finished_by_another() -> Result<()> {
     let mut on = Queues::start(Servers::shared().await?).await?;
     let _daemon = on.daemon(&[("draw", "CREATING_ARTWORK")]).await?;
     let book = book_in(&on.client, &["ANALYZING", "GENERATING_SCENES"]).await?;
-    let mut first = on.worker("draw").await?;
+    let mut first = on.brief_worker("draw").await?;
     on.add("draw", json!([{"data": {"bookId": book, "substep": "page_1", "steps": [40], "hangs": true}}])).await?;
     on.book(book, "the first worker's progress", |book| book["stage_progress"] == 40).await?;
     let before = book_row(&on.client, book).await?["heartbeat_at"].clone();

@@ -337,7 +337,9 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
         assert_eq!(on.publish_one(book).await?, 1);
         eventually(SOON, "the append and two more answers to be cut", async || {
             let (kept, cut) = (on.kept().await?.len(), proxy.cuts() - cuts);
-            if kept == round && cut >= 3 { Ok(()) } else { Err(anyhow!("{kept} are kept, {cut} cut")) }
+            // It is deaf until answers come again, and has to have noticed before they do.
+            let deaf = !on.is_subscribed(&daemon).await?;
+            if kept == round && cut >= 3 && deaf { Ok(()) } else { Err(anyhow!("{kept} are kept, {cut} cut, {deaf}")) }
         })
         .await?;
         proxy.set(Fault::None);

@@ -13,7 +13,8 @@ use crate::load::{Load, seed};
 use crate::oracle::Oracle;
 use crate::produce::Producer;
 use crate::support::{
-    SOON, applied_up_to, book_in, book_row, cursor, cursor_when, entries, pid, until_gone, until_somebody_is_blocked,
+    SOON, applied_up_to, batches_wait, book_in, book_row, cursor, cursor_when, entries, pid, until_gone,
+    until_somebody_is_blocked,
 };
 
 /// Small batches, so that there are many moments to be killed at, and a lease that is soon over.
@@ -97,6 +98,7 @@ async fn stuck(servers: &Servers) -> Result<Stuck<'_>> {
     let database = servers.database().await?;
     let (client, holder) = (database.connect().await?, database.connect().await?);
     let book = book_in(&client, &["ANALYZING"]).await?;
+    batches_wait(&client).await?;
     let daemon = database.daemon(&ARGS).await?;
     holder.batch_execute("begin").await?;
     holder.query("select from bindery.book_status where book_id = $1 for update", &[&book]).await?;
@@ -169,7 +171,7 @@ async fn a_standby_takes_over_from_a_daemon_that_was_killed() -> Result<()> {
     let client = database.connect().await?;
     let stream = database.stream();
     // A lease that only the kill ends: a busy machine may keep a daemon waiting for seconds.
-    let args = ["--outbox", "", "--max-batch", "60", "--lease", "5s"];
+    let args = ["--outbox", "", "--max-batch", "60", "--lease", "20s"];
     let mut first = database.daemon(&args).await?;
     let held = cursor(&client, stream).await?;
     let standby = database.daemon(&args).await?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 const BEFORE: &str = "
     select bindery.register_book('00000000-0000-4000-8000-000000000001', pipeline => 'comic');
     select bindery.transition_book('00000000-0000-4000-8000-000000000001', 'ANALYZING');
-    select bindery.acquire_stream('held', 'me');
+    select bindery.acquire_stream('held', 'me', '1 hour');
     select bindery.apply_events('held', 1, '5-0', '[]');";
 
 const BOOK: &str = "'00000000-0000-4000-8000-000000000001'";

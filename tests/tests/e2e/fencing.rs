@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, Error, NoTls};
 use uuid::Uuid;
 
-use crate::support::{Cursor, all_of, book_in, book_row, cursor, cursor_when, pid, refused, until_blocked};
+use crate::support::{
+    Cursor, all_of, batches_wait, book_in, book_row, cursor, cursor_when, pid, refused, until_blocked,
+};
 
 const STREAM: &str = "events";
 
 /// Takes the stream; its epoch and position.
 async fn acquire(client: &Client, holder: &str) -> Result<(i64, String), Error> {
-    let row =
-        client.query_one("select epoch, position from bindery.acquire_stream($1, $2)", &[&STREAM, &holder]).await?;
+    let row = client
+        .query_one("select epoch, position from bindery.acquire_stream($1, $2, '1 hour')", &[&STREAM, &holder])
+        .await?;
     Ok((row.get(0), row.get(1)))
 }
 
@@ -78,6 +81,7 @@ async fn a_takeover_waits_for_the_batch_in_flight_and_goes_on_behind_it() -> Res
     let database = Servers::shared().await?.database().await?;
     let (old, new, watcher) = (database.connect().await?, database.connect().await?, database.connect().await?);
     let book = book_in(&watcher, &["ANALYZING"]).await?;
+    batches_wait(&watcher).await?;
     let (epoch, _) = acquire(&old, "old").await?;
     new.batch_execute("select set_config('bindery.now', (now() + '1 day')::text, false)").await?;
     let (holding, waiting) = (pid(&old).await?, pid(&new).await?);
@@ -104,6 +108,7 @@ async fn a_batch_that_waited_for_a_takeover_is_fenced() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (old, new, watcher) = (database.connect().await?, database.connect().await?, database.connect().await?);
     let book = book_in(&watcher, &["ANALYZING"]).await?;
+    batches_wait(&watcher).await?;
     let (epoch, _) = acquire(&old, "old").await?;
     new.batch_execute("select set_config('bindery.now', (now() + '1 day')::text, false); begin").await?;
     let (holding, waiting) = (pid(&new).await?, pid(&old).await?);
@@ -131,6 +136,7 @@ async fn a_batch_whose_answer_was_lost_is_not_applied_twice() -> Result<()> {
     let book = book_in(&watcher, &["ANALYZING"]).await?;
     let (relay, connection) = tokio_postgres::connect(database.url(), NoTls).await?;
     let wire = tokio::spawn(connection);
+    batches_wait(&watcher).await?;
     let (epoch, _) = acquire(&relay, "relay").await?;
     let (holding, session) = (pid(&holder).await?, pid(&relay).await?);
     holder.batch_execute("begin").await?;

@@ -1,8 +1,11 @@
 //! Server-sent events: every change arrives, a reader that comes back misses nothing, and a stream ends with a reason.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, Stream, eventually, token};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -67,7 +70,9 @@ async fn a_change_between_the_first_look_and_the_waiting_is_not_lost() -> Result
     let transaction = writer.transaction().await?;
     transaction.batch_execute("lock table bindery.book_status in access exclusive mode").await?;
     let token = service()?;
-    let (stream, committed) = tokio::join!(follow(&at, book, &token, None), async {
+    // Where the lock is held for longer than the daemon waits for a statement, it says so, and is asked again.
+    let beginning = eventually(SOON, "the stream to begin", || follow(&at, book, &token, None));
+    let (stream, committed) = tokio::join!(beginning, async {
         until_somebody_is_blocked(&at.client, writing).await?;
         transaction.query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book]).await?;
         transaction.commit().await?;
@@ -86,8 +91,14 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
     let writer = at.database.connect().await?;
+    // Half-way the writer waits until the reader has come back once.
+    let back = Arc::new(Notify::new());
+    let came_back = Arc::clone(&back);
     let writing = tokio::spawn(async move {
         for done in 1..=400 {
+            if done == 200 {
+                came_back.notified().await;
+            }
             report(&writer, book, f64::from(done) / 4.0).await?;
         }
         revision(&writer, book).await
@@ -98,7 +109,10 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
     let newest = 'written: loop {
         let mut stream = follow(&at, book, &token, Some(last)).await?;
         connections += 1;
-        for _ in 0..=connections % 3 {
+        if connections == 2 {
+            back.notify_one();
+        }
+        for _ in 0..=(connections - 1) % 3 {
             let event = tokio::select! {
                 event = stream.next() => event?,
                 // Perhaps nothing comes any more; perhaps something has come and was not read.
@@ -164,7 +178,7 @@ async fn a_stream_ends_when_its_token_does() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let owner = Uuid::new_v4();
     let book = at.book_of(owner, "The Tide").await?;
-    let short = token(SECRET, &json!({"role": "authenticated", "sub": owner, "exp": seconds() + 2}))?;
+    let short = token(SECRET, &json!({"role": "authenticated", "sub": owner, "exp": seconds() + 15}))?;
     let mut one = follow(&at, book, &short, None).await?;
     let mut all = at.daemon.ask("GET", "/api/events").token(&short).stream().await?;
     for stream in [&mut one, &mut all] {

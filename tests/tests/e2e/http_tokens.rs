@@ -1,7 +1,7 @@
 //! Who may see what over HTTP: by tokens, by keys, and without either.
 
 use anyhow::Result;
-use bindery_tests::{Servers, eventually, token};
+use bindery_tests::{Servers, eventually, free_address, token};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -158,7 +158,7 @@ async fn a_login_that_is_no_superuser_needs_the_roles_it_speaks_for() -> Result<
 #[tokio::test]
 async fn without_a_secret_others_than_this_machine_get_nothing() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_address()?.port();
     let daemon = database.daemon(&["--http", &format!("0.0.0.0:{port}")]).await?;
     assert!(daemon.log().contains("/api is closed"), "{}", daemon.log());
     for path in ["/api/books", "/api/events"] {

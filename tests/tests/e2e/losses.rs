@@ -46,7 +46,11 @@ async fn found(client: &Client, stream: &str, daemon: &Daemon, loss: &str, lost:
         if said { Ok(()) } else { Err(anyhow!("{body}")) }
     })
     .await?;
-    let said = daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
+    let said = eventually(SOON, "the log to say so", async || {
+        let said = daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
+        if said > 0 { Ok(said) } else { Err("it does not") }
+    })
+    .await?;
     ensure!(said == 1, "the log says it {said} times");
     Ok(found)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use bindery_tests::{Daemon, Servers, eventually, run_binderyd};
 use serde_json::Value;
 
-use crate::support::{SOON, applied_up_to, book_in, text};
+use crate::support::{SOON, applied_up_to, batches_wait, book_in, text};
 
 /// What `/metrics` says: each series with its labels as they are printed, in their order, without the stream's.
 struct Metrics(BTreeMap<String, f64>);
@@ -70,7 +70,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     client.query("select from bindery.fail_book($1::text::uuid)", &[&left]).await?;
     client.query("select from bindery.resume_book($1::text::uuid)", &[&left]).await?;
     let before = now()?;
-    // The whole stream is there before the daemon is: one read, and so one batch.
+    // The whole stream is there before the daemon is: it comes in a batch, or in few.
     let mut last = String::new();
     for done in ["10", "20", "30"] {
         last = database
@@ -98,6 +98,9 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     let metrics = eventually(SOON, "the metrics to tell of all that happened", async || {
         let metrics = Metrics::of(&daemon, database.stream()).await?;
         metrics.is("bindery_relay_lag_events", 0.0)?;
+        metrics.is("bindery_relay_end_to_end_seconds_count", 7.0)?;
+        metrics.is(r#"bindery_relay_dead_letters_total{reason="unknown_book"}"#, 1.0)?;
+        metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, 2.0)?;
         metrics.get("bindery_sweep_last_success_timestamp_seconds")?;
         metrics.get("bindery_outbox_backlog")?;
         ensure!(metrics.get("bindery_outbox_published_total")? > 0.0, "nothing is published");
@@ -109,12 +112,14 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     metrics.is(r#"bindery_relay_events_total{outcome="dead"}"#, 3.0)?;
     metrics.is(r#"bindery_relay_dead_letters_total{reason="unknown_book"}"#, 1.0)?;
     metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, 2.0)?;
-    metrics.is("bindery_relay_batches_total", 1.0)?;
-    metrics.is("bindery_relay_batch_events_count", 1.0)?;
+    let batches = metrics.get("bindery_relay_batches_total")?;
+    ensure!((1.0..=7.0).contains(&batches), "{batches} batches");
+    metrics.is("bindery_relay_batch_events_count", batches)?;
     metrics.is("bindery_relay_batch_events_sum", 7.0)?;
-    metrics.is("bindery_relay_batch_items_sum", 5.0)?;
-    metrics.is("bindery_relay_apply_seconds_count", 1.0)?;
-    metrics.is(r#"bindery_relay_apply_seconds_bucket{le="+Inf"}"#, 1.0)?;
+    // The three reports are of one substep; those of one batch become one item.
+    metrics.is_between("bindery_relay_batch_items_sum", 5.0, 4.0 + batches.min(3.0))?;
+    metrics.is("bindery_relay_apply_seconds_count", batches)?;
+    metrics.is(r#"bindery_relay_apply_seconds_bucket{le="+Inf"}"#, batches)?;
     metrics.is_between("bindery_relay_apply_seconds_sum", 1e-6, now()? - before)?;
     metrics.is("bindery_relay_end_to_end_seconds_count", 7.0)?;
     metrics.is(r#"bindery_relay_end_to_end_seconds_bucket{le="+Inf"}"#, 7.0)?;
@@ -129,7 +134,8 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         metrics.is(&format!("bindery_outbox_failures_total{{side=\"{side}\"}}"), 0.0)?;
     }
     // One machine, one clock: what is measured is the way there and back.
-    metrics.is_between("bindery_relay_redis_clock_offset_seconds", -1.0, 1.0)?;
+    let most = now()? - before;
+    metrics.is_between("bindery_relay_redis_clock_offset_seconds", -most, most)?;
     metrics.is("bindery_sweep_failures_total", 0.0)?;
     metrics.is("bindery_sweep_waiting_streams", metrics.get("bindery_sweep_waiting_streams")?.clamp(0.0, 1.0))?;
     metrics.is_between("bindery_sweep_last_success_timestamp_seconds", before, now()?)?;
@@ -196,8 +202,9 @@ async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> R
 async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
-    let daemon = database.daemon(&["--lease", "20s", "--sweep", "200ms"]).await?;
-    let standby = database.daemon(&["--lease", "20s"]).await?;
+    // Longer than both sides are away: whoever misses Redis is whoever holds the stream, and goes on with it.
+    let daemon = database.daemon(&["--lease", "60s", "--sweep", "200ms"]).await?;
+    let standby = database.daemon(&["--lease", "60s"]).await?;
     let metrics = Metrics::of(&standby, database.stream()).await?;
     metrics.is("bindery_relay_held", 0.0)?;
     metrics.is("bindery_relay_standing_by", 1.0)?;
@@ -213,9 +220,11 @@ async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted(
         let failures = eventually(SOON, what, async || {
             let metrics = Metrics::of(&daemon, database.stream()).await.map_err(|error| format!("{error:#}"))?;
             let failures = metrics.get(series).map_err(|error| format!("{error:#}"))?;
-            if failures >= 1.0 { Ok(metrics) } else { Err(failures.to_string()) }
+            // The gauges of an answer are a moment older than its counters.
+            let held = metrics.get("bindery_relay_held").map_err(|error| format!("{error:#}"))?;
+            if failures >= 1.0 && held < 0.5 { Ok(()) } else { Err(format!("{failures} failures, held {held}")) }
         });
-        failures.await?.is("bindery_relay_held", 0.0)?;
+        failures.await?;
     }
     ensure!(daemon.get("/healthz").await?.status == 200, "the process is well");
     let ready = daemon.get("/readyz").await?;
@@ -270,6 +279,8 @@ async fn events_that_wait_are_counted_also_from_the_middle_of_a_backlog() -> Res
     for _ in 0..500 {
         database.add(&mut redis, beat).await?;
     }
+    // It waits for our locks as long as we have them: its session, and with it the look, goes on.
+    batches_wait(&client).await?;
     let daemon = database.daemon(&["--outbox", ""]).await?;
     let last = database.add(&mut redis, beat).await?;
     applied_up_to(&client, database.stream(), &last).await?;
@@ -394,9 +405,13 @@ async fn a_stream_of_dead_letters_is_a_line_with_their_number_and_not_a_line_eac
         last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "nobody")]).await?;
     }
     applied_up_to(&client, database.stream(), &last).await?;
-    let metrics = Metrics::of(&daemon, database.stream()).await?;
-    ensure!(metrics.get("bindery_relay_batches_total")? >= 30.0, "they came in many batches");
-    metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, LETTERS as f64)?;
+    // A batch is counted once its commit is known.
+    eventually(SOON, "all letters to be counted", async || {
+        let metrics = Metrics::of(&daemon, database.stream()).await?;
+        ensure!(metrics.get("bindery_relay_batches_total")? >= 30.0, "they came in many batches");
+        metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, LETTERS as f64)
+    })
+    .await?;
     let log = daemon.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("events went to bindery.dead_letters")).collect();
     ensure!((1..=3).contains(&lines.len()), "{lines:#?}");

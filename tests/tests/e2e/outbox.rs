@@ -89,7 +89,7 @@ impl Shop<'_> {
         let database = servers.database().await?;
         let client = database.connect().await?;
         let redis_url = own_redis(servers)?;
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(SOON));
+        let patient = AsyncConnectionConfig::new().set_connection_timeout(Some(SOON)).set_response_timeout(Some(SOON));
         let redis = redis::Client::open(redis_url.as_str())?;
         let redis = redis.get_multiplexed_async_connection_with_config(&patient).await?;
         let node = folder(servers).await?;
@@ -231,7 +231,8 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
         first.push(worker);
     }
 
-    // Fifty minutes on, a daemon that is started anew finds them silent.
+    // Fifty minutes on, a daemon that is started anew finds them silent. It has nothing to publish twice.
+    shop.published().await?;
     daemon.sigkill().await?;
     clock(&shop.client, &name, 3000).await?;
     let mut daemon = shop.daemon().await?;

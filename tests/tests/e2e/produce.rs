@@ -86,8 +86,10 @@ async fn produce(
     tick: Duration,
     shared: Arc<Shared>,
 ) -> Result<Produced> {
-    // The client's own limit of half a second is too little on a busy machine.
-    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWERS_WITHIN));
+    // The client's own limits of a second and of half a second are too little on a busy machine.
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ANSWERS_WITHIN))
+        .set_response_timeout(Some(ANSWERS_WITHIN));
     let mut redis = client.get_multiplexed_async_connection_with_config(&patient).await?;
     let (mut acknowledged, mut failures) = (Vec::new(), Vec::new());
     let mut pace = interval(tick);

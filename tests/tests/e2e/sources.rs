@@ -1,7 +1,7 @@
 //! Where Redis is: behind TLS with an ACL user, behind sentinels, in a cluster. Real servers each.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bindery_tests::{Certificates, Daemon, Database, Node, Servers, eventually};
+use bindery_tests::{Certificates, Daemon, Database, Node, Servers, eventually, free_address};
 use tokio_postgres::Client;
 
 use crate::support::{SOON, applied_up_to, book_in, cursor};
@@ -74,8 +74,12 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
         if last.as_deref() == Some("deleted") { Ok(()) } else { Err(anyhow!("{last:?}")) }
     })
     .await?;
-    let metrics = daemon.get("/metrics").await?.body;
-    ensure!(metrics.contains(&format!("bindery_relay_lag_events{{stream=\"{stream}\"}}")), "{metrics}");
+    eventually(SOON, "the lag to be told", async || {
+        let metrics = daemon.get("/metrics").await?.body;
+        let told = metrics.contains(&format!("bindery_relay_lag_events{{stream=\"{stream}\"}}"));
+        if told { Ok(()) } else { Err(anyhow!("{metrics}")) }
+    })
+    .await?;
     // Also what is said to nobody but who listens closely: trimming, looking.
     ensure!(daemon.log().contains("DEBUG") && !daemon.log().contains("NOPERM"));
     drop(daemon);
@@ -98,8 +102,8 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
     let (old, port) = (master.port(), master.port().to_string());
     let replica = Node::server(servers, &["--replicaof", "127.0.0.1", &port]).await?;
     let configuration = format!(
-        "sentinel monitor books 127.0.0.1 {port} 2\nsentinel down-after-milliseconds books 1000\n\
-         sentinel failover-timeout books 5000\nrequirepass watch\nsentinel sentinel-pass watch\n"
+        "sentinel monitor books 127.0.0.1 {port} 2\nsentinel down-after-milliseconds books 10000\n\
+         sentinel failover-timeout books 20000\nrequirepass watch\nsentinel sentinel-pass watch\n"
     );
     let mut sentinels = Vec::new();
     for _ in 0..3 {
@@ -167,7 +171,7 @@ impl Cluster {
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            "1000",
+            "5000",
             "--cluster-require-full-coverage",
             "no",
             "--appendonly",
@@ -176,7 +180,7 @@ impl Cluster {
         let mut nodes = Vec::new();
         for _ in 0..4 {
             // The bus's port is of our choosing, too: the usual one is 10000 higher, and there may be no such port.
-            let bus = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+            let bus = free_address()?.port().to_string();
             nodes.push(Node::server(servers, &[&SETTINGS[..], &["--cluster-port", &bus]].concat()).await?);
         }
         for (index, slots) in [(0, "0 5460"), (1, "5461 10922"), (2, "10923 16383")] {
@@ -192,9 +196,28 @@ impl Cluster {
         let cluster = Cluster { nodes, streams: Vec::new() };
         cluster.all_say("cluster_known_nodes:4").await?;
         let master = cluster.nodes[1].cli(&["CLUSTER", "MYID"]).await?;
-        cluster.nodes[3].cli(&["CLUSTER", "REPLICATE", &master]).await?;
+        eventually(SOON, "the fourth node to be a replica", async || {
+            let said = cluster.nodes[3].cli(&["CLUSTER", "REPLICATE", &master]).await?;
+            if said == "OK" { Ok(()) } else { Err(anyhow!("{said}")) }
+        })
+        .await?;
         cluster.all_say("cluster_state:ok").await?;
         Ok(cluster)
+    }
+
+    /// Waits until nobody is thought dead any more.
+    async fn whole(&self) -> Result<()> {
+        self.all_say("cluster_state:ok").await?;
+        eventually(SOON, "all nodes to see each other", async || {
+            for node in &self.nodes {
+                let said = node.cli(&["CLUSTER", "NODES"]).await?;
+                if said.contains("fail") {
+                    return Err(anyhow!("{said}"));
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn all_say(&self, word: &str) -> Result<()> {
@@ -245,7 +268,9 @@ impl Cluster {
 
     /// Adds a report to a stream by any node that lives, and waits until it is applied.
     async fn applied(&self, client: &Client, by: usize, stream: usize, book: &str, percent: u8) -> Result<()> {
-        let id = report(&self.nodes[by], &self.streams[stream], book, percent, &["-c"]).await?;
+        // An error says that nothing was added.
+        let added = async || report(&self.nodes[by], &self.streams[stream], book, percent, &["-c"]).await;
+        let id = eventually(SOON, "an entry to be taken", added).await?;
         applied_up_to(client, &self.streams[stream], &id).await?;
         Ok(())
     }
@@ -289,7 +314,7 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     }
     problem(&daemon, &["Redis: "]).await?;
     cluster.nodes[0].run().await?;
-    cluster.all_say("cluster_state:ok").await?;
+    cluster.whole().await?;
     cluster.applied(&client, 0, 0, &book, 30).await?;
     daemon.ready().await?;
 
@@ -300,10 +325,10 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     }
     problem(&daemon, &["Redis: "]).await?;
     cluster.nodes[2].signal("CONT").await?;
-    cluster.all_say("cluster_state:ok").await?;
+    cluster.whole().await?;
 
     // The second one's replica takes its place.
-    ensure!(cluster.nodes[1].cli(&["WAIT", "1", "5000"]).await? == "1", "the replica is not there");
+    ensure!(cluster.nodes[1].cli(&["WAIT", "1", "60000"]).await? == "1", "the replica is not there");
     cluster.nodes[1].kill().await?;
     for stream in [0, 2] {
         cluster.applied(&client, stream, stream, &book, 40).await?;

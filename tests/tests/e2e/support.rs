@@ -65,9 +65,23 @@ pub async fn cursor_when(client: &Client, stream: &str, what: &str, is: impl Fn(
     .await
 }
 
-/// Waits until the stream is applied up to this entry.
+/// Waits until the stream is applied up to this entry, as long as the position moves: a busy machine may have a long way to go.
 pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cursor> {
-    cursor_when(client, stream, &format!("the position to be {id}"), |cursor| cursor.position == id).await
+    let mut before = cursor(client, stream).await?.position;
+    loop {
+        let what = format!("the position to be {id}, or to move");
+        let now = cursor_when(client, stream, &what, |now| now.position == id || now.position != before).await?;
+        if now.position == id {
+            return Ok(now);
+        }
+        before = now.position;
+    }
+}
+
+/// From now on batches wait for locks in this database for as long as it takes, rather than five seconds.
+pub async fn batches_wait(client: &Client) -> Result<()> {
+    let set = "alter function bindery_internal.apply_events(text, bigint, text, jsonb) set lock_timeout = 0";
+    Ok(client.batch_execute(set).await?)
 }
 
 /// The pipeline `comic`, compiled here from the definition that the database holds.

@@ -114,15 +114,23 @@ const detail = new Detail($('detail'), acts);
 // ---- what comes
 
 let counting = null;
+let countAgain = false;
 let countTook = 0;
 /** The numbers are asked for once things have moved, not at each move; and seldom where counting takes long. */
 function recount() {
-  counting ??= setTimeout(async () => {
+  if (counting) {
+    countAgain = true;
+    return;
+  }
+  counting = setTimeout(async () => {
+    // What has come until now is counted; what comes before the answer may not be.
+    countAgain = false;
     const began = performance.now();
     // They are asked for again at the next change.
     await books.recount().catch(() => {});
     countTook = performance.now() - began;
     counting = null;
+    if (countAgain) recount();
   }, Math.max(700, 20 * countTook));
 }
 

@@ -41,6 +41,8 @@ export class Books {
     const loading = new AbortController();
     this.loading = loading;
     const found = new Map();
+    const before = this.known;
+    this.known = new Map(before);
     let after = null;
     let counts = this.counts;
     for (let page = 0; page < pages; page += 1) {
@@ -50,10 +52,13 @@ export class Books {
       after = answer.next;
       if (!after) break;
     }
-    // What came by the stream meanwhile may be newer than what was read.
-    for (const [id, book] of found) {
-      const known = this.known.get(id);
-      if (known && known.revision > book.revision) found.set(id, known);
+    // What came by the stream meanwhile may be newer than what was read: books gone, changed and born.
+    for (const id of before.keys()) if (!this.known.has(id)) found.delete(id);
+    const last = after ? [...found.values()].sort(compare).at(-1) : null;
+    for (const [id, book] of this.known) {
+      const read = found.get(id);
+      const born = !read && before.get(id) !== book && this.fits(book) && !(last && compare(last, book) < 0);
+      if (born || (read && book.revision > read.revision)) found.set(id, book);
     }
     this.known = found;
     this.next = after;
