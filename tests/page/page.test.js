@@ -98,6 +98,42 @@ test('books are filtered and sought, and what comes later is too', async () => {
   assert.deepEqual(problems, []);
 });
 
+test('a book born while the list is read is in it, though the list was read before', async () => {
+  const tide = await books.book('The Tide', ['ANALYZING']);
+  await page.goto(daemon.url);
+  await live();
+  await comes(titles, ['The Tide']);
+  await page.route(/\/api\/books\?limit=50&/, async (route) => {
+    const answer = await route.fetch();
+    await books.book('The Goose');
+    await comes(titles, ['The Goose', 'The Tide']);
+    await route.fulfill({ response: answer });
+  }, { times: 1 });
+  const answered = page.waitForResponse(/\/api\/books\?limit=50&/);
+  await page.getByRole('searchbox').fill('the ');
+  await (await answered).finished();
+  await books.report(tide, 'analyze_characters', 3, 4);
+  await comes(() => bar('The Tide').getAttribute('aria-valuenow'), '7.5');
+  assert.deepEqual(await titles(), ['The Goose', 'The Tide']);
+  assert.deepEqual(problems, []);
+});
+
+test('a book that fails while the failed ones are counted is counted', async () => {
+  const tide = await books.book('The Tide', ['ANALYZING']);
+  await page.goto(daemon.url);
+  await live();
+  await comes(titles, ['The Tide']);
+  await page.route(/\/api\/books\?limit=1&/, async (route) => {
+    const answer = await route.fetch();
+    await books.fail(tide, 'The ink ran dry.');
+    await card('The Tide').getByText('The ink ran dry.').waitFor();
+    await route.fulfill({ response: answer });
+  }, { times: 1 });
+  await books.book('Brand new');
+  await comes(() => page.title(), '(1 failed) Bindery');
+  assert.deepEqual(problems, []);
+});
+
 test('one book is seen in full, with what happened to it, and taken back or cancelled there', async () => {
   const book = await books.book('The Tide', ['ANALYZING', 'GENERATING_SCENES']);
   await page.goto(daemon.url);
