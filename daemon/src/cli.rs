@@ -12,9 +12,7 @@ use crate::commands::{
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
-use crate::source::RedisUrl;
-use crate::source::bullmq::{PREFIX, Queue};
-use crate::source::channel::Channel;
+use crate::source::{RedisUrl, SourceOptions};
 
 /// Keeps the status and progress of books in Postgres true to what services say in Redis.
 #[derive(Debug, Parser)]
@@ -124,19 +122,8 @@ pub struct RunOptions {
     /// redis+cluster://host,host.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
-    /// A stream to relay; may be given again.
-    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = stream)]
-    pub streams: Vec<String>,
-    /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may be given again.
-    #[arg(long, env = "BINDERY_BULLMQ", value_name = "QUEUE=STAGE", value_delimiter = ',')]
-    pub bullmq: Vec<Queue>,
-    /// What the keys of BullMQ's queues begin with.
-    #[arg(long, env = "BINDERY_BULLMQ_PREFIX", value_name = "PREFIX", default_value = PREFIX, value_parser = stream)]
-    pub bullmq_prefix: String,
-    /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be given again. What is published
-    /// while no daemon is subscribed is lost.
-    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
-    pub channels: Vec<Channel>,
+    #[command(flatten)]
+    pub sources: SourceOptions,
     #[command(flatten)]
     pub http: HttpOptions,
     /// How long to wait for more events before a batch that is not full is applied.

@@ -44,7 +44,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let holder = format!("binderyd {} {}", std::process::id(), Uuid::new_v4());
     let streams = streams(&options);
-    let of_channels: BTreeSet<String> = options.channels.iter().map(Channel::stream).collect();
+    let of_channels: BTreeSet<String> = options.sources.channels.iter().map(Channel::stream).collect();
     let announcer = Announcer::new(
         holder.clone(),
         streams.keys().cloned().collect(),
@@ -74,7 +74,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         tasks.spawn(relay.run(stop.clone()));
     }
     tasks.spawn(announcer.run(stop.clone()));
-    for channel in &options.channels {
+    for channel in &options.sources.channels {
         let subscriber = Subscriber {
             channel: channel.clone(),
             redis: options.redis_url.clone(),
@@ -104,7 +104,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     aside.spawn(metrics.upkeep());
     service::ready();
     aside.spawn(service::live(state.clone()));
-    info!(http = %address, streams = options.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");
+    info!(http = %address, streams = options.sources.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -150,12 +150,9 @@ async fn until_stop(
 
 /// The streams, each once, and what is in them.
 fn streams(options: &RunOptions) -> BTreeMap<String, Origin> {
-    let named = options.streams.iter().map(|stream| (stream.clone(), Origin::Events));
-    let queues = options.bullmq.iter().map(|queue| {
-        let queue = queue.clone().with_prefix(&options.bullmq_prefix);
-        (queue.stream(), Origin::BullMq(Arc::new(queue)))
-    });
-    let channels = options.channels.iter().map(|channel| (channel.stream(), Origin::Events));
+    let named = options.sources.streams.iter().map(|stream| (stream.clone(), Origin::Events));
+    let queues = options.sources.queues().map(|queue| (queue.stream(), Origin::BullMq(Arc::new(queue))));
+    let channels = options.sources.channels.iter().map(|channel| (channel.stream(), Origin::Events));
     named.chain(queues).chain(channels).collect()
 }
 

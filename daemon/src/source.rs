@@ -10,11 +10,13 @@
 //! | `bullmq` | BullMQ's events, turned into Bindery's |
 //! | `channel`, `subscription` | Pub/Sub: a channel with the stream that keeps its messages, and hearing them |
 //! | `info` | what Redis says of a stream as a whole |
+//! | `options` | what is relayed, on the command line |
 
 pub mod bullmq;
 pub mod channel;
 mod info;
 mod link;
+mod options;
 mod place;
 mod read;
 mod resp;
@@ -24,6 +26,7 @@ mod tls;
 mod url;
 
 pub use info::Info;
+pub use options::SourceOptions;
 pub use read::{Chunk, Entry, Raw, Reader, Said};
 pub use seen::Seen;
 pub use subscription::{Heard, Subscription};

@@ -15,8 +15,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::DatabaseOptions;
-use crate::source::RedisUrl;
 use crate::source::channel::Channel;
+use crate::source::{RedisUrl, SourceOptions};
 
 /// Clocks further apart than this make times on screens and in logs disagree.
 const SKEW_WARNS: f64 = 1.0;
@@ -29,12 +29,8 @@ pub struct DoctorOptions {
     /// Redis, such as redis://host:6379/.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: RedisUrl,
-    /// A stream that is relayed; may be given again.
-    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = crate::cli::stream)]
-    streams: Vec<String>,
-    /// A channel that is heard; may be given again.
-    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
-    channels: Vec<Channel>,
+    #[command(flatten)]
+    sources: SourceOptions,
     /// The stream that the outbox is published to; empty: nowhere.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     outbox: String,
@@ -108,8 +104,9 @@ fn now() -> f64 {
 /// Looks, prints what was found, and fails where something does not work.
 pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
     let mut findings = Findings::default();
-    let of_channels = options.channels.iter().map(Channel::stream);
-    let streams: Vec<String> = options.streams.iter().cloned().chain(of_channels).collect();
+    let SourceOptions { streams, channels, .. } = &options.sources;
+    let made = options.sources.queues().map(|queue| queue.stream()).chain(channels.iter().map(Channel::stream));
+    let streams: Vec<String> = streams.iter().cloned().chain(made).collect();
     let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
     redis::look(options, &positions, &mut findings).await;
     for finding in &findings.0 {

@@ -38,7 +38,7 @@ fn the_file_stands_between_the_flags_and_the_defaults() {
         Written::new("order", &format!("{ENDS}stream = [\"a\", \"b\"]\nlinger = \"9ms\"\nmax-batch = 77\nsweep = 7\n"));
     let cli = load_with(&file, &["--linger", "1ms"]).unwrap();
     let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };
-    assert_eq!(options.streams, ["a", "b"]);
+    assert_eq!(options.sources.streams, ["a", "b"]);
     assert_eq!(options.linger.as_millis(), 1, "the flag wins");
     assert_eq!((options.max_batch, options.sweep.as_secs()), (77, 7));
     assert_eq!(options.outbox, "bindery:changes", "the default");

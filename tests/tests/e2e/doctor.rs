@@ -31,7 +31,7 @@ async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
     let database = servers.database().await?;
     let stream = database.stream();
     let outbox = format!("{stream}-out");
-    let args = ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream];
+    let args = ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream, "--bullmq", "draw=DRAWING"];
     let (well, found) = findings(database.url(), servers.redis_url(), &args).await?;
     assert!(well && found.iter().all(|(_, level, _)| level != "failure"), "{found:#?}");
     for (check, says) in [
@@ -46,13 +46,16 @@ async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
         ("redis_rights", "XADD"),
         ("channel", "SUBSCRIBE"),
         ("redis_rights", "EVAL"),
+        ("redis_rights", "LRANGE of bull:draw:active"),
+        ("redis_rights", "HGET of bull:draw:0"),
+        ("stream", "bull:draw:events is not there yet"),
         ("stream", "not there yet"),
     ] {
         expect(&found, check, "ok", says);
     }
     let mut redis = servers.redis().await?;
     let of_channel = format!("bindery:channel:{{{stream}}}");
-    let keys = [stream, &outbox, &of_channel, &format!("{of_channel}:subscriber")];
+    let keys = [stream, "bull:draw:events", &outbox, &of_channel, &format!("{of_channel}:subscriber")];
     let there: u8 = redis::cmd("EXISTS").arg(&keys).query_async(&mut redis).await?;
     assert_eq!(there, 0, "no stream was made, and no claim");
     Ok(())
@@ -129,9 +132,11 @@ async fn what_is_wrong_in_redis_is_found_with_its_remedy() -> Result<()> {
 
     node.cli(&["ACL", "SETUSER", "reader", "on", ">hush", "~*", "+xread", "+ping", "+client", "+select"]).await?;
     let reader = format!("redis://reader:hush@127.0.0.1:{}/", node.port());
-    let (well, found) = findings(url, &reader, &["--stream", stream, "--retain", "1h"]).await?;
+    let (well, found) =
+        findings(url, &reader, &["--stream", stream, "--retain", "1h", "--bullmq", "draw=DRAWING"]).await?;
     assert!(!well && !format!("{found:?}").contains("hush"));
     expect(&found, "redis_rights", "failure", "XTRIM");
     expect(&found, "redis_rights", "failure", "XADD");
+    expect(&found, "redis_rights", "failure", "HGET of bull:draw:0");
     Ok(())
 }

@@ -392,7 +392,7 @@ async fn a_paused_daemon_that_wakes_up_does_no_harm() -> Result<()> {
     let mut daemons = [database.daemon(&PATIENT).await?, database.daemon_unready(&PATIENT)?];
     until_said(&daemons[1], "standing by").await?;
     let producer = Producer::start(servers, stream, Load::new(seed))?;
-    for _ in 0..if long() { 30 } else { 3 } {
+    for _ in 0..if long() { 10 } else { 3 } {
         more(&client, stream, 200).await?;
         let held = cursor(&client, stream).await?;
         daemons[0].pause().await?;

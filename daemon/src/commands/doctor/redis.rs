@@ -21,7 +21,7 @@ const BACKLOG: u64 = 10_000;
 /// Looks.
 pub async fn look(options: &DoctorOptions, positions: &BTreeMap<String, StreamId>, findings: &mut Findings) {
     let mut told = false;
-    for stream in &options.streams {
+    for stream in &options.sources.streams {
         let Some(mut redis) = reach(options, stream, findings).await else { return };
         if !told {
             told = true;
@@ -29,7 +29,17 @@ pub async fn look(options: &DoctorOptions, positions: &BTreeMap<String, StreamId
         }
         source(&mut redis, stream, options.retain.is_some(), positions.get(stream).copied(), findings).await;
     }
-    for channel in &options.channels {
+    for queue in options.sources.queues() {
+        let stream = queue.stream();
+        let Some(mut redis) = reach(options, &stream, findings).await else { return };
+        // What is read of a queue besides: the jobs that are worked on, and what a job is about.
+        let (active, job) = (queue.active(), queue.job("0"));
+        right(&mut redis, &active, cmd("LRANGE").arg(&active).arg(0).arg(0), findings).await;
+        right(&mut redis, &job, cmd("HGET").arg(&job).arg("data"), findings).await;
+        // BullMQ trims it, not the daemon.
+        source(&mut redis, &stream, false, positions.get(&stream).copied(), findings).await;
+    }
+    for channel in &options.sources.channels {
         let stream = channel.stream();
         let Some(mut redis) = reach(options, &stream, findings).await else { return };
         hears(options, channel, findings).await;

@@ -1,0 +1,31 @@
+//! What is relayed, as `run` and `doctor` are told.
+
+use clap::Args;
+
+use super::bullmq::{PREFIX, Queue};
+use super::channel::Channel;
+
+/// Streams, queues and channels.
+#[derive(Debug, Clone, Args)]
+pub struct SourceOptions {
+    /// A stream to relay; may be given again.
+    #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = crate::cli::stream)]
+    pub streams: Vec<String>,
+    /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may be given again.
+    #[arg(long, env = "BINDERY_BULLMQ", value_name = "QUEUE=STAGE", value_delimiter = ',')]
+    bullmq: Vec<Queue>,
+    /// What the keys of BullMQ's queues begin with.
+    #[arg(long, env = "BINDERY_BULLMQ_PREFIX", value_name = "PREFIX", default_value = PREFIX, value_parser = crate::cli::stream)]
+    bullmq_prefix: String,
+    /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be given again. What is published
+    /// while no daemon is subscribed is lost.
+    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
+    pub channels: Vec<Channel>,
+}
+
+impl SourceOptions {
+    /// The queues, by the keys that they have.
+    pub fn queues(&self) -> impl Iterator<Item = Queue> {
+        self.bullmq.iter().map(|queue| queue.clone().with_prefix(&self.bullmq_prefix))
+    }
+}
