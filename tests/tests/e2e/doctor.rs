@@ -31,7 +31,8 @@ async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
     let database = servers.database().await?;
     let stream = database.stream();
     let outbox = format!("{stream}-out");
-    let args = ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream, "--bullmq", "draw=DRAWING"];
+    let args =
+        ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream, "--bullmq", "draw=DRAWING"];
     let (well, found) = findings(database.url(), servers.redis_url(), &args).await?;
     assert!(well && found.iter().all(|(_, level, _)| level != "failure"), "{found:#?}");
     for (check, says) in [
