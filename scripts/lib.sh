@@ -46,10 +46,10 @@ as_postgres() {
 # Packages come over a network that fails now and then.
 export npm_config_fetch_retries=6 CARGO_NET_RETRY=8
 
-# again COMMAND...: what asks a network, up to five times.
+# again COMMAND...: what asks a network, up to three times.
 again() {
   local pause
-  for pause in 5 10 20 40; do
+  for pause in 5 20; do
     if "$@"; then return; fi
     sleep "$pause"
   done

@@ -150,14 +150,14 @@ TOML
 }
 
 run_tests() {
-  local again
+  local second
   prepare
   "$binderyd" migration --kernel portable >"$dir/migration.sql"
   is_current "$migration" "$dir/migration.sql"
   project
   up
-  again=$(cli migration up --yes 2>&1) || die "a second migration up fails: $again"
-  [[ $again == *'up to date'* ]] || die "a second migration up finds something to do: $again"
+  second=$(cli migration up --yes 2>&1) || die "a second migration up fails: $second"
+  [[ $second == *'up to date'* ]] || die "a second migration up finds something to do: $second"
   print_types
   is_current "$types" "$dir/database.ts"
   # A session of the CLI may take its time to be gone, and a template is nobody's.

@@ -1,7 +1,7 @@
 // Measures: 200 books in the list, 50 changes a second for ten seconds; how many frames Chromium draws, and how long a change
 // takes from its commit to the screen. Prints one JSON line. Nothing here fails for being slow.
 import { performance } from 'node:perf_hooks';
-import { Books, Daemon, browse } from './stack.js';
+import { Books, Daemon, browse, newPage } from './stack.js';
 
 const BOOKS = 200;
 const CHANGES_A_SECOND = 50;
@@ -12,7 +12,7 @@ try {
   await books.clear();
   /** @type {string[]} */ const ids = [];
   for (let index = 0; index < BOOKS; index += 1) ids.push(await books.book(`Book ${index}`, ['ANALYZING']));
-  const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+  const page = await newPage(browser, { viewport: { width: 1200, height: 900 } });
   await page.goto(daemon.url);
   await page.getByText('Live', { exact: true }).waitFor();
   for (let shown = 50; shown < BOOKS; shown += 50) {

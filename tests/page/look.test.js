@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import axe from 'axe-core';
-import { Daemon, SECRET, browse, Books } from './stack.js';
+import { Books, Daemon, SECRET, browse, newPage } from './stack.js';
 import { furnish } from './furnish.js';
 
 /** @type {Daemon} */ let daemon;
@@ -30,7 +30,7 @@ async function faults(page) {
 for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
   for (const width of [1200, 360]) {
     test(`axe finds nothing: ${colorScheme}, ${width} wide`, async () => {
-      const page = await browser.newPage({ colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' });
+      const page = await newPage(browser, { colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' });
       await page.goto(daemon.url);
       await page.getByText('Live', { exact: true }).waitFor();
       await page.getByRole('button', { name: 'The Salt Clock' }).waitFor();
@@ -48,7 +48,7 @@ for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
 }
 
 test('the colours follow the system until somebody chooses, and the choice stays', async () => {
-  const page = await browser.newPage({ colorScheme: 'light' });
+  const page = await newPage(browser, { colorScheme: 'light' });
   await page.goto(daemon.url);
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
@@ -64,7 +64,7 @@ test('the colours follow the system until somebody chooses, and the choice stays
 });
 
 test('nothing moves for those who asked for stillness', async () => {
-  const page = await browser.newPage({ reducedMotion: 'reduce' });
+  const page = await newPage(browser, { reducedMotion: 'reduce' });
   await page.goto(daemon.url);
   const fill = page.locator('.whole .fill').first();
   await fill.waitFor();

@@ -1,7 +1,7 @@
 // The page on this machine, without tokens: books move, are sought, resumed and looked at; and it says when it is cut off.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { Books, Daemon, browse } from './stack.js';
+import { Books, Daemon, PATIENCE, browse, newPage } from './stack.js';
 
 /** @type {Daemon} */ let daemon;
 /** @type {Books} */ let books;
@@ -19,7 +19,7 @@ after(async () => {
 beforeEach(async () => {
   await books.clear();
   await page?.context().close();
-  page = await browser.newPage();
+  page = await newPage(browser);
   problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('request', (request) => {
@@ -34,7 +34,7 @@ const bar = (/** @type {string} */ title) => page.getByRole('progressbar', { nam
 
 /** Waits until what is looked at is as it should be. @param {() => Promise<unknown>} look @param {unknown} wanted */
 async function comes(look, wanted) {
-  const deadline = Date.now() + 120_000;
+  const deadline = Date.now() + PATIENCE;
   for (;;) {
     const seen = await look();
     try {

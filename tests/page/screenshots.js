@@ -1,6 +1,6 @@
 // Makes docs/images/page-*.png of a shelf of books: light, dark, narrow, and one book in full.
 import { mkdir } from 'node:fs/promises';
-import { Books, Daemon, browse } from './stack.js';
+import { Books, Daemon, browse, newPage } from './stack.js';
 import { furnish } from './furnish.js';
 
 const folder = new URL('../../docs/images/', import.meta.url).pathname;
@@ -11,7 +11,7 @@ try {
   for (const [name, colorScheme, width, height, title] of /** @type {const} */ ([
     ['light', 'light', 1100, 1000, ''], ['dark', 'dark', 1100, 1000, ''],
     ['narrow', 'light', 390, 844, ''], ['book', 'light', 1100, 1000, 'Post over the Stone Pass']])) {
-    const page = await browser.newPage({ colorScheme, viewport: { width, height }, deviceScaleFactor: 1.5, reducedMotion: 'reduce' });
+    const page = await newPage(browser, { colorScheme, viewport: { width, height }, deviceScaleFactor: 1.5, reducedMotion: 'reduce' });
     await page.goto(daemon.url);
     await page.getByText('Live', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'The Salt Clock' }).waitFor();

@@ -8,6 +8,8 @@ import { chromium } from 'playwright-core';
 const { DATABASE_URL = '', REDIS_URL = '', BINDERYD = '', CHROMIUM = '/usr/bin/chromium' } = process.env;
 if (!DATABASE_URL || !REDIS_URL || !BINDERYD) throw new Error('no servers; run scripts/page.sh');
 
+/** How long anything may take, ms: a busy machine is no fault of the page. */
+export const PATIENCE = 180_000;
 export const SECRET = 'the secret of the page tests, 32 bytes';
 
 /** @returns {Promise<number>} a port that nobody listens on now */
@@ -111,14 +113,15 @@ export function token(claims) {
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
-/** Chromium, whose pages are patient: a busy machine is no fault of the page. */
-export async function browse() {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, timeout: 180_000, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-  const newPage = browser.newPage.bind(browser);
-  browser.newPage = async (options) => {
-    const page = await newPage(options);
-    page.setDefaultTimeout(120_000);
-    return page;
-  };
-  return browser;
+export const browse = () => chromium.launch({ executablePath: CHROMIUM, timeout: PATIENCE, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+
+/**
+ * A page in a context of its own.
+ * @param {import('playwright-core').Browser} browser
+ * @param {import('playwright-core').BrowserContextOptions} [looks]
+ */
+export async function newPage(browser, looks) {
+  const page = await browser.newPage(looks);
+  page.setDefaultTimeout(PATIENCE);
+  return page;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { Books, Daemon, SECRET, browse, token } from './stack.js';
+import { Books, Daemon, SECRET, browse, newPage, token } from './stack.js';
 
 /** @type {Daemon} */ let daemon;
 /** @type {Books} */ let books;
@@ -21,7 +21,7 @@ after(async () => {
 });
 
 test('a pasted token shows its user’s books, and is forgotten on request', async () => {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(daemon.url);
   await page.getByLabel('Token').fill('nonsense');
   await page.getByRole('button', { name: 'Show the books' }).click();
@@ -40,7 +40,7 @@ test('a pasted token shows its user’s books, and is forgotten on request', asy
 });
 
 test('a token in the address leaves it, and a service may act', async () => {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(`${daemon.url}/#token=${token({ role: 'service_role' })}`);
   await page.getByRole('button', { name: 'Resume Ann’s' }).waitFor();
   assert.equal(await page.locator('.card').count(), 2);
@@ -49,7 +49,7 @@ test('a token in the address leaves it, and a service may act', async () => {
 });
 
 test('a token that runs out while books are watched is asked for anew', async () => {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(`${daemon.url}/#token=${token({ role: 'authenticated', sub: ann, exp: Math.floor(Date.now() / 1000) + 15 })}`);
   await page.getByRole('button', { name: 'Ann’s', exact: true }).waitFor();
   await page.getByText('The token was not taken: JWT expired').waitFor();
@@ -59,7 +59,7 @@ test('a token that runs out while books are watched is asked for anew', async ()
 
 test('without a secret, and where others reach the port, it says that the API is closed', async () => {
   const open = await Daemon.start([], '0.0.0.0');
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(open.url);
   await page.getByText('No token secret is configured').waitFor();
   assert.equal(await page.locator('.card').count(), 0);

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,12 +12,9 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::eventually::eventually;
+use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
 
-const READY_WITHIN: Duration = Duration::from_secs(120);
-const STOP_WITHIN: Duration = Duration::from_secs(120);
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 const LINES_SHOWN: usize = 200;
 
 /// The program under test: the release build next to this test program, or what `BINDERYD` names.
@@ -42,8 +38,8 @@ pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
         }
     }
     let running = command.args(args).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(STOP_WITHIN, running).await;
-    Ok(output.with_context(|| format!("binderyd {args:?} did not end within {STOP_WITHIN:?}"))??)
+    let output = timeout(SOON, running).await;
+    Ok(output.with_context(|| format!("binderyd {args:?} did not end within {SOON:?}"))??)
 }
 
 /// A running `binderyd run`. Killed when dropped; its log is then printed, which Rust shows for a test that failed.
@@ -103,7 +99,7 @@ impl Daemon {
 
     /// Waits until `/readyz` says so.
     pub async fn ready(&self) -> Result<()> {
-        eventually(READY_WITHIN, "binderyd to be ready", async || match self.get("/readyz").await {
+        eventually(SOON, "binderyd to be ready", async || match self.get("/readyz").await {
             Ok(Response { status: 200, .. }) => Ok(()),
             Ok(other) => Err(format!("{other:?}")),
             Err(error) => Err(format!("{error:#}")),
@@ -114,7 +110,7 @@ impl Daemon {
 
     /// Asks over HTTP.
     pub async fn get(&self, path: &str) -> Result<Response> {
-        timeout(ANSWER_WITHIN, get(self.http, path)).await.with_context(|| format!("no answer to GET {path}"))?
+        timeout(SOON, get(self.http, path)).await.with_context(|| format!("no answer to GET {path}"))?
     }
 
     /// Asks over HTTP with headers, a body, or for a stream.
@@ -160,7 +156,7 @@ impl Daemon {
     pub async fn pause(&self) -> Result<()> {
         self.signal("STOP").await?;
         let pid = self.pid().context("it has ended already")?;
-        eventually(STOP_WITHIN, "binderyd to stand still", async || {
+        eventually(SOON, "binderyd to stand still", async || {
             for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
                 let stat = fs::read_to_string(thread?.path().join("stat"))?;
                 // The state follows the name, which may itself have a parenthesis in it.
@@ -191,8 +187,8 @@ impl Daemon {
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
-        let ended = timeout(STOP_WITHIN, self.child.wait()).await;
-        Ok(ended.with_context(|| format!("binderyd did not end within {STOP_WITHIN:?}"))??)
+        let ended = timeout(SOON, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("binderyd did not end within {SOON:?}"))??)
     }
 }
 

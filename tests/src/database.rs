@@ -1,7 +1,5 @@
 //! One test's own ground: a database and the name of a stream.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -9,10 +7,8 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::daemon::Daemon;
-use crate::eventually::eventually;
+use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
-
-const TEMPLATE_FREE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A migrated database and a stream that no other test uses.
 #[derive(Debug)]
@@ -29,8 +25,7 @@ impl<'a> Database<'a> {
         let create = format!("create database {name} template bindery_template");
         // A session that has ended may take its time to be gone from the template.
         let client = servers.connect().await?;
-        eventually(TEMPLATE_FREE_WITHIN, "the template to be free", async || client.batch_execute(&create).await)
-            .await?;
+        eventually(SOON, "the template to be free", async || client.batch_execute(&create).await).await?;
         Ok(Database { servers, url: servers.url_of(&name), stream: format!("bindery:test:{id}") })
     }
 

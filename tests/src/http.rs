@@ -1,7 +1,6 @@
 //! Requests to the daemon as a program makes them, byte by byte: with tokens, bodies, and streams of events.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -10,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+use crate::eventually::SOON;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -90,7 +89,7 @@ impl Ask {
             let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP response")?;
             Ok(Answer { status: status_of(head)?, head: head.to_lowercase(), body: body.to_owned() })
         };
-        timeout(ANSWER_WITHIN, asked).await.with_context(|| format!("no answer to {what}"))?.with_context(|| what)
+        timeout(SOON, asked).await.with_context(|| format!("no answer to {what}"))?.with_context(|| what)
     }
 
     /// The stream, which must begin.
@@ -98,7 +97,7 @@ impl Ask {
         let mut stream = BufReader::new(self.send().await?);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            let read = timeout(ANSWER_WITHIN, stream.read_line(&mut head)).await.context("no head came")??;
+            let read = timeout(SOON, stream.read_line(&mut head)).await.context("no head came")??;
             ensure!(read > 0, "it ended after {head:?}");
         }
         ensure!(status_of(&head)? == 200, "{head}");
@@ -151,7 +150,7 @@ impl Stream {
         let mut event = Event { name: "message".to_owned(), id: None, data: Value::Null };
         loop {
             let mut line = String::new();
-            if timeout(ANSWER_WITHIN, self.0.read_line(&mut line)).await.context("no event came")?? == 0 {
+            if timeout(SOON, self.0.read_line(&mut line)).await.context("no event came")?? == 0 {
                 return Ok(None);
             }
             match line.trim_end().split_once(": ") {

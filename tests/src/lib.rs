@@ -34,7 +34,7 @@ mod servers;
 pub use daemon::{Daemon, Response, binderyd, free_address, run_binderyd};
 pub use database::{Database, connect};
 pub use dump::{difference, dump, dump_schema, program, restore};
-pub use eventually::eventually;
+pub use eventually::{SOON, eventually};
 pub use http::{Answer, Ask, Event, Stream, token};
 pub use listen::Listener;
 pub use node::{Certificates, Node};

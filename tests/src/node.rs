@@ -3,16 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::process::{Child, Command};
 
 use crate::daemon::{free_address, run};
-use crate::eventually::eventually;
+use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
-
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A process of `redis-server`, in a folder of its own. Killed when dropped.
 #[derive(Debug)]
@@ -72,7 +69,7 @@ impl Node {
             .spawn()
             .context("starting redis-server; run: make setup")?;
         self.child = Some(child);
-        eventually(STARTS_WITHIN, "redis-server to answer", async || {
+        eventually(SOON, "redis-server to answer", async || {
             let said = self.cli(&["ping"]).await?;
             // One that asks for a login answers, too.
             if said == "PONG" || said.starts_with("NOAUTH") { Ok(()) } else { Err(anyhow!("{said}")) }

@@ -4,14 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 
 use crate::daemon::free_address;
 use crate::database::connect;
-use crate::eventually::eventually;
+use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
 
 /// A pooler. It ends when this is dropped.
@@ -54,7 +53,7 @@ impl Pooler {
             .context("starting pgbouncer; run: make setup")?;
         let pooler = Pooler { address, _process: process };
         let url = pooler.url(servers.database_url());
-        eventually(Duration::from_secs(120), "pgbouncer to take connections", async || {
+        eventually(SOON, "pgbouncer to take connections", async || {
             connect(&url).await?.simple_query("select").await.map_err(anyhow::Error::from)
         })
         .await

@@ -1,9 +1,7 @@
 //! The harness itself: what every other end-to-end test stands on.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use bindery_tests::{Servers, eventually};
+use bindery_tests::{SOON, Servers, eventually};
 use redis::AsyncCommands;
 
 #[tokio::test]
@@ -37,7 +35,7 @@ async fn killing_postgres_ends_the_sessions_in_it() -> Result<()> {
     let client = servers.connect().await?;
     let sleeper = tokio::spawn(async move { client.batch_execute("select pg_sleep(60)").await });
     let watcher = servers.connect().await?;
-    eventually(Duration::from_secs(120), "the session to be asleep", async || {
+    eventually(SOON, "the session to be asleep", async || {
         let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
         let row = watcher.query_one(asleep, &[]).await?;
         if row.get::<_, i64>(0) == 1 { Ok(()) } else { Err(anyhow::anyhow!("not yet")) }

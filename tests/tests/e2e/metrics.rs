@@ -1,7 +1,7 @@
 //! `/metrics` after known work, metric by metric; `/healthz` and `/readyz`, which differ; and the log, which no outage floods.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Daemon, Servers, eventually, run_binderyd};
@@ -382,7 +382,7 @@ async fn an_outage_of_many_retries_is_a_few_lines_in_either_format() -> Result<(
 }
 
 async fn failures(daemon: &Daemon, stream: &str, side: &str, wanted: f64) -> Result<()> {
-    eventually(Duration::from_secs(120), "many failures", async || {
+    eventually(SOON, "many failures", async || {
         let metrics = Metrics::of(daemon, stream).await.map_err(|error| format!("{error:#}"))?;
         let failures = metrics
             .get(&format!("bindery_relay_failures_total{{side=\"{side}\"}}"))

@@ -1,20 +1,17 @@
 //! What the tests ask the database again and again.
 
 use std::process::Output;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_core::definition::compile;
 use bindery_core::machine::Machine;
+pub use bindery_tests::SOON;
 use bindery_tests::{Servers, difference, dump_schema, eventually};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 use uuid::Uuid;
-
-/// Longer than anything takes that comes true at all, on a machine that is busy with everything else, too.
-pub const SOON: Duration = Duration::from_secs(180);
 
 /// A stream entry's fields.
 pub type Entry = Vec<(Vec<u8>, Vec<u8>)>;

@@ -230,7 +230,11 @@ async fn cursors(
         let (holder, over): (Option<String>, Option<bool>) = (row.try_get(2)?, row.try_get(3)?);
         match (holder, over) {
             (Some(holder), Some(false)) => findings.ok("lease", format!("{stream} is read by {holder}")),
-            _ => findings.warn("lease", format!("nobody reads {stream}"), "start binderyd run with this --stream"),
+            _ => findings.warn(
+                "lease",
+                format!("nobody reads {stream}"),
+                "start binderyd run with the same --stream, --bullmq and --channel",
+            ),
         }
         if let Some(loss) = row.try_get::<_, Option<String>>(4)? {
             let (lost, ago): (i64, Option<f64>) = (row.try_get(5)?, row.try_get(6)?);
