@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env install test test-web chaos test-pg golden supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev dev-stop env install test test-web chaos test-pg supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,8 @@ build: setup ## build the daemon and the demo, build and install the extension
 demo dev load bench: export WITHOUT_NODE = yes
 # A reader of the write-ahead log.
 bench: export WITH_BENCH = yes
+# Node.js for the relay that Bindery is measured beside; the other benchmarks do without.
+bench: export WITH_PEER = $(if $(filter-out peer,$(ONLY)),,yes)
 
 demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
 	@scripts/demo.sh
@@ -63,9 +65,6 @@ chaos: build ## the faults at length: the daemon killed 100 times, 1,000,000 eve
 test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)
 
-golden: build ## renew tests/golden/schema.sql, the schema as pg_dump shows it
-	BINDERY_GOLDEN=renew cargo test --workspace --exclude bindery --test e2e golden
-
 supabase screenshots: export WITH_WEB = yes
 supabase: build ## renew supabase/migrations and supabase/types from the schema
 	scripts/supabase.sh generate
@@ -78,7 +77,7 @@ load: build ## many books at once, every row checked at the end (BOOKS=200 CONNE
 	cargo run --release -p bindery-tests --bin load
 	scripts/supabase.sh load
 
-bench: build ## the benchmarks: a table, and one JSON line a figure
+bench: build ## the benchmarks: a table, and one JSON line a figure (ONLY=peer)
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
 
 screenshots: build ## the page's pictures in docs/images, made anew

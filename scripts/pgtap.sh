@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the pgTAP tests (tests/pgtap/*.sql) against a private Postgres with the schema in it.
+# Runs the pgTAP tests (tests/pgtap/*/*.sql) against a private Postgres with the schema in it.
 #
 #   pgtap.sh [--kernel native|portable] [FILE...]    only these files; native where nothing is said
 # shellcheck source-path=SCRIPTDIR

@@ -43,14 +43,18 @@ find_missing() {
   need libtap-parser-sourcehandler-pgtap-perl has pg_prove
   need redis-server has redis-server
   need openssl has openssl
-  # For the tests alone, and Debian's npm comes in 400 packages: `make demo` and the like do without.
+  # For the tests alone.
   if [[ -z ${WITHOUT_NODE:-} ]]; then
     need systemd has systemd-analyze
     need pgbouncer has_pgbouncer
     need faketime has_faketime
+    need python3-venv has_venv
+  fi
+  # For the tests and `make bench ONLY=peer`. Debian's npm comes in 400 packages, so nothing else
+  # installs it.
+  if [[ -z ${WITHOUT_NODE:-} || -n ${WITH_PEER:-} ]]; then
     need nodejs has_node
     need npm has npm
-    need python3-venv has_venv
   fi
   # For `make test-web` and `make bench`.
   if [[ -n ${WITH_WEB:-}${WITH_BENCH:-} ]]; then

@@ -25,7 +25,8 @@ begin
   foreach step in array array['ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK'] loop
     perform bindery.transition_book(ids[3], step);
   end loop;
-  perform bindery.plan_substeps(ids[3], 'CREATING_ARTWORK', '[{"name": "chapter_1", "weight": 12}, {"name": "chapter_2", "weight": 30}]');
+  perform bindery.plan_substeps(ids[3], 'CREATING_ARTWORK',
+    '[{"substep": "chapter_1", "weight": 12}, {"substep": "chapter_2", "weight": 30}]');
   perform bindery.report_progress(ids[3], 'chapter_1', 100);
   perform bindery.report_progress(ids[3], 'chapter_2', done => 9, total => 30, unit => 'panel', message => 'Panel 9 of 30');
 

@@ -1,13 +1,14 @@
 //! Many events, coalesced into few items that have the same effect.
 //!
-//! Reports of one substep of one book merge into one. What they merge across is bounded by *segments*, which a book's items
-//! are numbered with: the database applies all items of segment 0, then all of segment 1, and so on, so a book's events take
-//! effect in their order, while items of different books share a segment.
+//! Reports of one substep of one book merge into one. *Segments* bound what they merge across. They number the items of a
+//! book: the database applies all items of segment 0, then all of segment 1, and so on. So the events of a book take effect
+//! in their order, while items of different books share a segment.
 //!
-//! A transition, fail, plan or register has a segment of its own. Progress of one segment is for one stage, as the event
-//! names it or not, and names its attempt either always or never: so two items of a segment never mean the same substep, and
-//! a report that takes a book to its next stage stands before and after what it should.
+//! A transition, begin, fail, plan or register has a segment of its own. Progress within a segment is for one stage and one
+//! attempt, as the events name them or not. So two items of a segment never mean the same substep, a report that moves a
+//! book to its next stage is applied before what follows it, and of the reports that name no stage either all wait or none.
 
+mod columns;
 mod item;
 
 use std::collections::HashMap;
@@ -15,9 +16,10 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::mem::size_of;
 
-use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde::ser::{Serialize, Serializer};
 use uuid::Uuid;
 
+pub use columns::ProgressColumns;
 pub use item::Item;
 
 use crate::event::{Event, EventKind, Progress, Rejection};
@@ -31,7 +33,7 @@ pub struct Batch {
     items: Vec<Item>,
     /// The segment that each book has come to.
     books: HashMap<Uuid, Segment>,
-    /// Where an item stands that more may merge into, by the hash of what has to be the same.
+    /// The index of an item that more may merge into, by the hash of what has to be the same.
     mergeable: HashMap<u64, usize>,
     hasher: RandomState,
     events: u64,
@@ -41,22 +43,22 @@ pub struct Batch {
     last_id: Option<StreamId>,
 }
 
-/// Where a book stands in the order of its items.
+/// The segment of a book's last item.
 #[derive(Debug, Clone, PartialEq)]
 struct Segment {
     number: u32,
     holds: Holds,
 }
 
-/// What a book's segment holds, and so, what may join it.
+/// What a book's segment holds, which decides what may join it.
 #[derive(Debug, Clone, PartialEq)]
 enum Holds {
     /// One lifecycle event, and nothing else.
     Barrier,
-    /// Heartbeats, which do not care.
+    /// Heartbeats alone, which anything but a lifecycle event may join.
     Heartbeats,
-    /// Progress for this stage as the event names it, with or without its attempt.
-    Progress { stage: Option<String>, with_attempt: bool },
+    /// Progress for this stage and attempt as the event names them.
+    Progress { stage: Option<String>, attempt: Option<i32> },
 }
 
 impl Batch {
@@ -70,7 +72,7 @@ impl Batch {
         self.events += 1;
         self.last_id = Some(id);
         match parsed {
-            Err(rejection) => self.add(Item::dead(id, rejection)),
+            Err(rejection) => self.add(Item::rejected(id, rejection)),
             Ok(event) => {
                 let number = self.segment_for(&event);
                 match self.place_of(&event, number) {
@@ -90,7 +92,7 @@ impl Batch {
         }
     }
 
-    /// Passes an entry that says nothing: the position moves past it, and nothing else happens.
+    /// Skips an entry without an event: the position moves past it.
     pub fn skip(&mut self, id: StreamId) {
         self.skipped += 1;
         self.last_id = Some(id);
@@ -137,10 +139,20 @@ impl Batch {
         self.items.iter()
     }
 
-    /// The items as a JSON array, what `apply_events` takes.
+    /// All items as a JSON array.
     pub fn to_json(&self) -> String {
         // Texts, numbers that are finite, and keys that are texts: nothing here can fail to be written.
         serde_json::to_string(self).unwrap_or_else(|_| "[]".to_owned())
+    }
+
+    /// The progress items as `apply_events` takes them.
+    pub fn progress_columns(&self) -> ProgressColumns<'_> {
+        ProgressColumns::of(&self.items)
+    }
+
+    /// The items other than progress, which serialize as the JSON array that `apply_events` takes.
+    pub fn other_items(&self) -> OtherItems<'_> {
+        OtherItems(self)
     }
 
     fn add(&mut self, item: Item) {
@@ -149,28 +161,30 @@ impl Batch {
         self.items.push(item);
     }
 
-    /// The segment that this event belongs into; opens the book's next one where it has to.
+    /// The segment of this event; opens the book's next one where the event may not join the last.
     fn segment_for(&mut self, event: &Event) -> u32 {
         let holds = match &event.kind {
             EventKind::Progress(progress) => match self.books.get(&event.book_id) {
-                Some(Segment { number, holds: Holds::Progress { stage, with_attempt } })
-                    if *stage == progress.stage && *with_attempt == progress.attempt.is_some() =>
+                Some(Segment { number, holds: Holds::Progress { stage, attempt } })
+                    if *stage == progress.stage && *attempt == progress.attempt =>
                 {
                     return *number;
                 }
-                _ => Holds::Progress { stage: progress.stage.clone(), with_attempt: progress.attempt.is_some() },
+                _ => Holds::Progress { stage: progress.stage.clone(), attempt: progress.attempt },
             },
             EventKind::Heartbeat(_) => Holds::Heartbeats,
-            EventKind::Transition(_) | EventKind::Fail(_) | EventKind::Plan(_) | EventKind::Register(_) => {
-                Holds::Barrier
-            }
+            EventKind::Transition(_)
+            | EventKind::Begin(_)
+            | EventKind::Fail(_)
+            | EventKind::Plan(_)
+            | EventKind::Register(_) => Holds::Barrier,
         };
         let Some(segment) = self.books.get_mut(&event.book_id) else {
             self.books.insert(event.book_id, Segment { number: 0, holds });
             return 0;
         };
         match (&segment.holds, &holds) {
-            // A heartbeat joins whatever progress there is.
+            // A heartbeat joins any progress.
             (Holds::Heartbeats | Holds::Progress { .. }, Holds::Heartbeats) => {}
             (Holds::Heartbeats, Holds::Progress { .. }) => segment.holds = holds,
             _ => *segment = Segment { number: segment.number + 1, holds },
@@ -178,7 +192,7 @@ impl Batch {
         segment.number
     }
 
-    /// Where the event merges, or would be found by what merges later; `None` where nothing merges with its kind.
+    /// Where the event merges, or later ones find it; `None` where nothing merges with its kind.
     fn place_of(&self, event: &Event, segment: u32) -> Option<Place> {
         let mut hash = match &event.kind {
             EventKind::Progress(Progress { substep, attempt, .. }) => {
@@ -190,7 +204,7 @@ impl Batch {
             }
             _ => return None,
         };
-        // Two that differ and share a hash would be a wonder; they stand next to each other then.
+        // On a hash collision, probe the next slot.
         while let Some(&index) = self.mergeable.get(&hash) {
             if self.items[index].merges_with(event, segment) {
                 return Some(Place::Taken(index));
@@ -218,12 +232,18 @@ impl<'a> IntoIterator for &'a Batch {
     }
 }
 
+/// The items of a batch other than progress.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherItems<'a>(&'a Batch);
+
+impl Serialize for OtherItems<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.items.iter().filter(|item| item.progress().is_none()))
+    }
+}
+
 impl Serialize for Batch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut items = serializer.serialize_seq(Some(self.items.len()))?;
-        for item in &self.items {
-            items.serialize_element(item)?;
-        }
-        items.end()
+        serializer.collect_seq(&self.items)
     }
 }

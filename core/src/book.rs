@@ -1,14 +1,21 @@
-//! A book in memory that follows every rule of this crate: the reference that the database is tested against.
+//! A book in memory that follows every rule of this crate: the reference that the database is
+//! tested against.
 //!
-//! It knows no time and no storage. Guards that are SQL functions it cannot ask, so they count as not met.
+//! It knows no time and no storage. Guards that are SQL functions it cannot ask, so they count as
+//! not met.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, EventKind, Fail, Heartbeat, Plan, Progress, Transition};
 use crate::machine::{ALL, FAILED, Machine, State, is_halted};
-use crate::progress::{Row, SubstepProgress, Summary, SummaryError, summarize_rows};
+use crate::progress::{
+    MAX_SUBSTEPS, Row, SubstepProgress, Summary, SummaryError, TOO_MANY_SUBSTEPS, summarize_rows,
+};
 use crate::report::{Report, Verdict, report_verdict};
-use crate::transition::{Facts, transition_error};
+use crate::transition::{
+    Facts, TransitionVerdict, begin_verdict, transition_error, transition_verdict,
+};
 
 /// The code of a change of status that the pipeline does not allow.
 pub const ILLEGAL_TRANSITION: &str = "illegal_transition";
@@ -20,13 +27,33 @@ pub enum Outcome {
     Applied,
     /// It came too late: counted, without effect.
     Stale,
-    /// It was refused, with the reason in one word, a [`Verdict`]'s code or [`ILLEGAL_TRANSITION`].
+    /// A later change of the book can make it applicable: it has no effect yet. With the code it is
+    /// rejected with if none does: a [`Verdict`]'s, or [`ILLEGAL_TRANSITION`].
+    Early(String),
+    /// It can never apply. With the code of the reason: a [`Verdict`]'s, [`ILLEGAL_TRANSITION`] or
+    /// [`TOO_MANY_SUBSTEPS`].
     Rejected(String),
 }
 
 impl Outcome {
+    fn early(code: &str) -> Self {
+        Self::Early(code.to_owned())
+    }
+
     fn rejected(code: &str) -> Self {
         Self::Rejected(code.to_owned())
+    }
+
+    /// The outcome of an event that is judged like a report and does not apply.
+    fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Stale => Self::Stale,
+            Verdict::Advance | Verdict::StageNotReached => {
+                Self::early(Verdict::StageNotReached.code())
+            }
+            Verdict::AttemptAhead => Self::early(verdict.code()),
+            _ => Self::rejected(verdict.code()),
+        }
     }
 }
 
@@ -48,10 +75,9 @@ pub struct Book {
     /// The highest attempt it ever had at each state that it has been in.
     attempts: BTreeMap<String, i32>,
     rows: BTreeMap<String, BTreeMap<String, BookSubstep>>,
-    /// Its stage's rows as they were when it was halted: what it shows until it goes on, whatever is planned meanwhile.
+    /// Its stage's rows as they were when it was halted: what it shows until it goes on, whatever
+    /// is planned meanwhile.
     halted: Option<BTreeMap<String, BookSubstep>>,
-    /// What was shown of the whole and of the stage: no report takes them back.
-    shown: (f64, f64),
 }
 
 impl Book {
@@ -65,7 +91,6 @@ impl Book {
             attempts: [(initial.clone(), 1)].into(),
             rows: BTreeMap::new(),
             halted: None,
-            shown: (0.0, 0.0),
         }
     }
 
@@ -79,9 +104,9 @@ impl Book {
         &self.stage
     }
 
-    /// Which attempt at its stage this is, from 1. Every entry into a state is one more attempt at it, whether the book comes
-    /// along an edge, resumes or is rewound: a number is never given twice, so whoever still works on an earlier visit is told
-    /// from the one at work now.
+    /// Which attempt at its stage this is, from 1. Every entry into a state is one more attempt at
+    /// it, whether the book comes along an edge, resumes or is rewound: a number is never given
+    /// twice, so whoever still works on an earlier visit is told from the one at work now.
     pub fn attempt(&self) -> i32 {
         self.attempt
     }
@@ -101,14 +126,14 @@ impl Book {
         match &event.kind {
             EventKind::Register(_) => Outcome::Applied,
             EventKind::Progress(progress) => self.progress(machine, progress),
-            EventKind::Transition(Transition { to, attempt, .. }) => match self.attempt_fault(*attempt) {
-                Some(outcome) => outcome,
-                None => self.transition(machine, to),
-            },
+            EventKind::Transition(Transition { to_status, attempt, .. }) => {
+                self.transition(machine, to_status, *attempt)
+            }
+            EventKind::Begin(begin) => self.begin(machine, &begin.to_status, begin.attempt),
             EventKind::Fail(Fail { stage, attempt, .. }) => {
                 match self.place_fault(machine, stage.as_deref(), *attempt) {
                     Some(outcome) => outcome,
-                    None => self.transition(machine, FAILED),
+                    None => self.change(machine, FAILED, &self.facts(machine), false),
                 }
             }
             EventKind::Heartbeat(Heartbeat { stage, attempt, .. }) => {
@@ -118,38 +143,21 @@ impl Book {
         }
     }
 
-    /// An operator's step back, to one of [`rewind_targets`](crate::transition::rewind_targets). No guard is asked, and nothing
-    /// is kept of the state it goes to, not even where the book had failed in it.
+    /// An operator's step back, to one of [`rewind_targets`](crate::transition::rewind_targets). No
+    /// guard is asked, and nothing is kept of the state it goes to, not even where the book had
+    /// failed in it.
     pub fn rewind(&mut self, machine: &Machine, target: &str) -> Outcome {
         let facts = Facts { rewind: Some(true), ..Facts::default() };
         self.change(machine, target, &facts, false)
     }
 
-    /// Where the book stands.
-    ///
-    /// A substep that nobody declared makes an open stage longer when it is first heard of; the percentage waits then, it does not
-    /// go back. So it depends on what came together: reports that are merged into one batch are shown once, after all of them.
+    /// Where the book stands: a function of its status, stage and rows alone.
     ///
     /// # Errors
     /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
     pub fn summary<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
-        let mut summary = self.summary_of_rows(machine)?;
-        if self.status != machine.final_state().name {
-            summary.overall = summary.overall.max(self.shown.0);
-            summary.stage_progress = summary.stage_progress.max(self.shown.1);
-            if let Some(stage) = summary.stages.iter_mut().find(|stage| stage.name == self.stage) {
-                stage.progress = summary.stage_progress;
-            }
-        }
-        Ok(summary)
-    }
-
-    /// What its substeps alone come to, whatever was shown before: the least that [`Book::summary`] can say.
-    ///
-    /// # Errors
-    /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
-    pub fn summary_of_rows<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
-        let rows = self.halted.as_ref().or_else(|| self.rows.get(&self.stage)).into_iter().flatten();
+        let rows =
+            self.halted.as_ref().or_else(|| self.rows.get(&self.stage)).into_iter().flatten();
         let rows = rows.map(|(substep, BookSubstep { weight, progress })| Row {
             substep,
             weight: *weight,
@@ -159,16 +167,7 @@ impl Book {
             unit: progress.unit.as_deref(),
             message: progress.message.as_deref(),
         });
-        summarize_rows(machine, &self.status, Some(&self.stage), rows.collect())
-    }
-
-    /// Shows what the rows come to: no less than before, or, where the work itself was laid out anew, whatever it is.
-    fn show(&mut self, machine: &Machine, anew: bool) {
-        if anew {
-            self.shown = (0.0, 0.0);
-        }
-        // A machine that is not the book's own shows nothing, and `summary` says so.
-        self.shown = self.summary(machine).map_or(self.shown, |summary| (summary.overall, summary.stage_progress));
+        summarize_rows(machine, &self.status, Some(&self.stage), rows)
     }
 
     /// What its guards are asked with.
@@ -180,28 +179,75 @@ impl Book {
         let row = |name: &str| rows.and_then(|rows| rows.get(name));
         let is_done = |row: &BookSubstep| row.progress.progress >= 100.0;
         let some = !state.substeps.is_empty() || rows.is_some_and(|rows| !rows.is_empty());
-        let declared_done = state.substeps.iter().all(|substep| row(&substep.name).is_some_and(is_done));
+        let declared_done =
+            state.substeps.iter().all(|declared| row(&declared.substep).is_some_and(is_done));
         Facts {
-            substeps_complete: Some(some && declared_done && rows.into_iter().flatten().all(|(_, row)| is_done(row))),
+            substeps_complete: Some(
+                some && declared_done && rows.into_iter().flatten().all(|(_, row)| is_done(row)),
+            ),
             attempts_left: Some(state.max_attempts.is_none_or(|max| self.attempt < max)),
             guards: BTreeMap::new(),
             rewind: None,
         }
     }
 
-    fn transition(&mut self, machine: &Machine, target: &str) -> Outcome {
+    /// A change of status. `attempt` is the one at the book's stage that the sender worked in. It
+    /// is compared only where the transition lies ahead, so an event that is delivered again after
+    /// its transition has no effect.
+    fn transition(&mut self, machine: &Machine, target: &str, attempt: Option<i32>) -> Outcome {
         let facts = self.facts(machine);
-        self.change(machine, target, &facts, self.status == FAILED)
+        let verdict = transition_verdict(machine, &self.status, Some(&self.stage), target, &facts);
+        match verdict {
+            TransitionVerdict::None => return Outcome::Applied,
+            TransitionVerdict::Stale => return Outcome::Stale,
+            TransitionVerdict::Accept | TransitionVerdict::Early | TransitionVerdict::Illegal => {}
+        }
+        if let Some(outcome) = attempt_fault(attempt, self.attempt) {
+            return outcome;
+        }
+        match verdict {
+            TransitionVerdict::Early => Outcome::early(ILLEGAL_TRANSITION),
+            TransitionVerdict::Illegal => Outcome::rejected(ILLEGAL_TRANSITION),
+            _ => self.change(machine, target, &facts, self.status == FAILED),
+        }
     }
 
-    fn change(&mut self, machine: &Machine, target: &str, facts: &Facts, is_resume: bool) -> Outcome {
+    /// A worker begins the state `target`, in its `attempt` at it; absent, the current or coming
+    /// one.
+    pub fn begin(&mut self, machine: &Machine, target: &str, attempt: Option<i32>) -> Outcome {
+        let facts = self.facts(machine);
+        let verdict = begin_verdict(machine, &self.status, Some(&self.stage), target, &facts);
+        let next = self.last_attempt(target).unwrap_or(0).saturating_add(1);
+        match verdict {
+            TransitionVerdict::Stale => Outcome::Stale,
+            TransitionVerdict::Illegal => Outcome::rejected(ILLEGAL_TRANSITION),
+            TransitionVerdict::None => {
+                attempt_fault(attempt, self.attempt).unwrap_or(Outcome::Applied)
+            }
+            TransitionVerdict::Early => match attempt_fault(attempt, next) {
+                Some(Outcome::Stale) => Outcome::Stale,
+                _ => Outcome::early(ILLEGAL_TRANSITION),
+            },
+            TransitionVerdict::Accept => match attempt_fault(attempt, next) {
+                Some(outcome) => outcome,
+                None => self.change(machine, target, &facts, self.status == FAILED),
+            },
+        }
+    }
+
+    fn change(
+        &mut self,
+        machine: &Machine,
+        target: &str,
+        facts: &Facts,
+        is_resume: bool,
+    ) -> Outcome {
         if transition_error(machine, &self.status, Some(&self.stage), target, facts).is_some() {
             return Outcome::rejected(ILLEGAL_TRANSITION);
         }
         target.clone_into(&mut self.status);
         if !machine.is_over(target) {
             self.enter(target, is_resume);
-            self.show(machine, true);
         } else if is_halted(target) {
             let rows = self.rows.get(&self.stage).cloned().unwrap_or_default();
             self.halted.get_or_insert(rows);
@@ -209,7 +255,8 @@ impl Book {
         Outcome::Applied
     }
 
-    /// A resume keeps what is finished or has a checkpoint to go on from; any other way in starts over.
+    /// A resume keeps what is finished or has a checkpoint to go on from; any other way in starts
+    /// over.
     fn enter(&mut self, stage: &str, is_resume: bool) {
         stage.clone_into(&mut self.stage);
         self.halted = None;
@@ -217,7 +264,8 @@ impl Book {
         *attempt = attempt.saturating_add(1);
         self.attempt = *attempt;
         for row in self.rows.get_mut(stage).into_iter().flat_map(BTreeMap::values_mut) {
-            let kept = is_resume && (row.progress.progress >= 100.0 || row.progress.checkpoint.is_some());
+            let kept =
+                is_resume && (row.progress.progress >= 100.0 || row.progress.checkpoint.is_some());
             if !kept {
                 row.progress = SubstepProgress::default();
             }
@@ -234,20 +282,43 @@ impl Book {
             planned: self.rows.get(&stage).is_some_and(|rows| rows.contains_key(substep)),
             last_attempt: self.last_attempt(&stage),
         };
-        let verdict = report_verdict(machine, &self.status, Some(&self.stage), self.attempt, &report);
-        match verdict {
-            Verdict::Accept => {}
-            Verdict::Advance => match self.transition(machine, &stage) {
+        let verdict =
+            report_verdict(machine, &self.status, Some(&self.stage), self.attempt, &report);
+        if !matches!(verdict, Verdict::Accept | Verdict::Advance) {
+            return Outcome::of(verdict);
+        }
+        if self.substeps_with(machine, &stage, [substep]) > MAX_SUBSTEPS {
+            return Outcome::rejected(TOO_MANY_SUBSTEPS);
+        }
+        if verdict == Verdict::Advance {
+            match self.change(machine, &stage, &self.facts(machine), false) {
                 Outcome::Applied => {}
                 refused => return refused,
-            },
-            Verdict::Stale => return Outcome::Stale,
-            refusal => return Outcome::rejected(refusal.code()),
+            }
         }
         let row = self.rows.entry(stage).or_default().entry(substep.to_owned()).or_default();
         row.progress.merge(event.report.clone());
-        self.show(machine, false);
         Outcome::Applied
+    }
+
+    /// How many substeps a stage has once it has these, too.
+    fn substeps_with<'a>(
+        &self,
+        machine: &Machine,
+        stage: &str,
+        more: impl IntoIterator<Item = &'a str>,
+    ) -> usize {
+        let state = machine.state(stage);
+        let rows = self.rows.get(stage);
+        let is_declared =
+            |substep: &str| state.is_some_and(|state| state.substep(substep).is_some());
+        let is_row = |substep: &str| rows.is_some_and(|rows| rows.contains_key(substep));
+        let declared = state.map_or(0, |state| state.substeps.len());
+        let others =
+            rows.map_or(0, |rows| rows.keys().filter(|substep| !is_declared(substep)).count());
+        let new: BTreeSet<&str> =
+            more.into_iter().filter(|substep| !is_declared(substep) && !is_row(substep)).collect();
+        declared + others + new.len()
     }
 
     fn plan(&mut self, machine: &Machine, plan: &Plan) -> Outcome {
@@ -258,14 +329,14 @@ impl Book {
         if (machine.is_over(&self.status) && !failed) || machine.reaches(&stage.name, &self.stage) {
             return Outcome::Stale;
         }
+        let planned = plan.substeps.iter().map(|substep| substep.substep.as_str());
+        if self.substeps_with(machine, &stage.name, planned) > MAX_SUBSTEPS {
+            return Outcome::rejected(TOO_MANY_SUBSTEPS);
+        }
         let rows = self.rows.entry(stage.name.clone()).or_default();
         for substep in &plan.substeps {
-            let row = rows.entry(substep.name.clone()).or_default();
+            let row = rows.entry(substep.substep.clone()).or_default();
             row.weight = substep.weight.or(row.weight);
-        }
-        // A FAILED book keeps what it shows; the plan is for when it goes on.
-        if !failed {
-            self.show(machine, plan.stage == self.stage);
         }
         Outcome::Applied
     }
@@ -274,24 +345,29 @@ impl Book {
         machine.state(name).filter(|state| !state.is_final)
     }
 
-    /// Why an event on the book as a whole cannot take effect: its work is over, or the event is of another stage or attempt.
-    /// It is judged like a report on everything, only that it moves no book on.
-    fn place_fault(&self, machine: &Machine, stage: Option<&str>, attempt: Option<i32>) -> Option<Outcome> {
+    /// Why an event on the book as a whole cannot take effect: its work is over, or the event is of
+    /// another stage or attempt. It is judged like a report on everything, only that it moves no
+    /// book on.
+    fn place_fault(
+        &self,
+        machine: &Machine,
+        stage: Option<&str>,
+        attempt: Option<i32>,
+    ) -> Option<Outcome> {
         let last_attempt = stage.and_then(|stage| self.last_attempt(stage));
         let report = Report { stage, substep: Some(ALL), attempt, planned: true, last_attempt };
         match report_verdict(machine, &self.status, Some(&self.stage), self.attempt, &report) {
             Verdict::Accept => None,
-            Verdict::Stale => Some(Outcome::Stale),
-            Verdict::Advance => Some(Outcome::rejected(Verdict::StageNotReached.code())),
-            refusal => Some(Outcome::rejected(refusal.code())),
+            verdict => Some(Outcome::of(verdict)),
         }
     }
+}
 
-    fn attempt_fault(&self, attempt: Option<i32>) -> Option<Outcome> {
-        match attempt?.cmp(&self.attempt) {
-            std::cmp::Ordering::Less => Some(Outcome::Stale),
-            std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some(Outcome::rejected(Verdict::AttemptAhead.code())),
-        }
+/// Why an event of this attempt does not apply, where the book is in its attempt `current`.
+fn attempt_fault(attempt: Option<i32>, current: i32) -> Option<Outcome> {
+    match attempt?.cmp(&current) {
+        Ordering::Less => Some(Outcome::Stale),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(Outcome::early(Verdict::AttemptAhead.code())),
     }
 }

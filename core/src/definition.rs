@@ -1,6 +1,7 @@
 //! What people write to define a pipeline, and its way to a [`Machine`].
 //!
-//! [`compile`] reports every fault at once, each with its place, so that nobody has to mend a definition one fault at a time.
+//! [`compile`] reports every fault at once, each with its place, so that nobody has to mend a
+//! definition one fault at a time.
 
 mod graph;
 mod parse;
@@ -17,11 +18,15 @@ use crate::machine::Machine;
 pub const MIN_STATES: usize = 2;
 /// The most states a pipeline may have.
 pub const MAX_STATES: usize = crate::machine::MAX_STATES;
-/// The most substeps a state may declare.
-pub const MAX_SUBSTEPS: usize = 256;
+/// The most substeps a state may declare. Planned and open ones count up to
+/// [`crate::progress::MAX_SUBSTEPS`].
+pub const MAX_DECLARED_SUBSTEPS: usize = 256;
 /// The most characters a label may have.
 pub const MAX_LABEL: usize = 200;
-/// The highest weight of a state or substep: sums of so many stay finite and exact enough.
+/// The lowest weight of a state or substep that is not 0: one unit of the sums
+/// ([`crate::progress::weight_units`]).
+pub const MIN_WEIGHT: f64 = 1e-9;
+/// The highest weight of a state or substep.
 pub const MAX_WEIGHT: f64 = 1e9;
 /// The longest duration, in days.
 pub const MAX_DAYS: f64 = 3650.0;
@@ -44,7 +49,8 @@ impl fmt::Display for Fault {
 /// Turns a definition into a machine.
 ///
 /// # Errors
-/// Every fault of the definition, in the order of its text; faults of the graph as a whole come last.
+/// Every fault of the definition, in the order of its text; faults of the graph as a whole come
+/// last.
 pub fn compile(definition: &Value) -> Result<Machine, Vec<Fault>> {
     let mut faults = Faults::default();
     let pipeline = parse::pipeline(definition, &mut faults);
@@ -85,8 +91,8 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// A text as JSON writes it, with what nobody sees (further controls, directions, joiners) escaped as well. The portable
-/// kernel writes the same.
+/// A text as JSON writes it, with what nobody sees (further controls, directions, joiners) escaped
+/// as well. The portable kernel writes the same.
 fn quoted(text: &str) -> String {
     let json = Value::from(text).to_string();
     let mut quoted = String::with_capacity(json.len());

@@ -1,8 +1,9 @@
 //! The compiled pipeline: every default filled in, every edge resolved, every start worked out.
 //!
-//! A machine comes from [`crate::definition::compile`], or from its own JSON ([`Machine::from_json`]), which is what the
-//! database keeps. Either way it holds what the other modules rely on: names are unique, edges lead to states that exist and
-//! form no cycle, and the last state alone is final.
+//! A machine comes from [`crate::definition::compile`], or from its own JSON
+//! ([`Machine::from_json`]), which is what the database keeps. Either way it holds what the other
+//! modules rely on: names are unique, edges lead to states that exist and form no cycle, and the
+//! last state alone is final.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use crate::object::{Object, objects};
 
-/// The status of a book that stopped because something went wrong; it may be resumed. Every pipeline has it.
+/// The status of a book that stopped because something went wrong; it may be resumed. Every
+/// pipeline has it.
 pub const FAILED: &str = "FAILED";
 /// The status of a book that was stopped for good. Every pipeline has it.
 pub const CANCELLED: &str = "CANCELLED";
@@ -24,7 +26,8 @@ pub const MAX_STATES: usize = 64;
 pub struct Edge {
     /// The name of the state it leads to.
     pub to: String,
-    /// What must hold for it to be taken: `substeps_complete`, `attempts_left`, the name of an SQL function, or nothing.
+    /// What must hold for it to be taken: `substeps_complete`, `attempts_left`, the name of an SQL
+    /// function, or nothing.
     #[serde(default)]
     pub guard: Option<String>,
 }
@@ -32,8 +35,8 @@ pub struct Edge {
 /// A declared part of a state's work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Substep {
-    /// Its name, lower snake case, unique in its state.
-    pub name: String,
+    /// Its key, lower snake case, unique in its state.
+    pub substep: String,
     /// Its name for people.
     pub label: String,
     /// Its share of the state's work, relative to the other substeps; finite, at least 0.
@@ -47,7 +50,8 @@ pub struct State {
     pub name: String,
     /// Its name for people.
     pub label: String,
-    /// Its share of the pipeline's work, relative to the other states; finite, at least 0. A state of weight 0 is no stage.
+    /// Its share of the pipeline's work, relative to the other states; finite, at least 0. A state
+    /// of weight 0 is no stage.
     pub weight: f64,
     /// The weight that lies before it, on the heaviest path from the initial state.
     pub start: f64,
@@ -81,15 +85,18 @@ impl State {
         self.weight > 0.0
     }
 
-    /// The declared substep of this name.
-    pub fn substep(&self, name: &str) -> Option<&Substep> {
-        self.substeps.iter().find(|substep| substep.name == name)
+    /// The declared substep of this key.
+    pub fn substep(&self, substep: &str) -> Option<&Substep> {
+        self.substeps.iter().find(|declared| declared.substep == substep)
     }
 
-    /// Whether this state takes reports on the substep without the book having planned it: it is declared, or any is
-    /// welcome, or none is declared and this is the one that every such state has, [`ALL`].
-    pub fn takes_substep(&self, name: &str) -> bool {
-        self.open_substeps || (self.substeps.is_empty() && name == ALL) || self.substep(name).is_some()
+    /// Whether this state takes reports on the substep without the book having planned it: it is
+    /// declared, or any is welcome, or none is declared and this is the one that every such state
+    /// has, [`ALL`].
+    pub fn takes_substep(&self, substep: &str) -> bool {
+        self.open_substeps
+            || (self.substeps.is_empty() && substep == ALL)
+            || self.substep(substep).is_some()
     }
 }
 
@@ -100,7 +107,8 @@ pub struct Machine {
     states: Vec<State>,
     total_weight: f64,
     auto_advance: bool,
-    /// One bit set a state: bit `b` of entry `a` says that forward edges lead from state `a` to state `b`.
+    /// One bit set a state: bit `b` of entry `a` says that forward edges lead from state `a` to
+    /// state `b`.
     #[serde(skip)]
     reach: Vec<u64>,
 }
@@ -138,7 +146,8 @@ impl Machine {
     /// Reads a machine from its JSON.
     ///
     /// # Errors
-    /// [`MachineError`] where the JSON is not what [`crate::definition::compile`] gives, an uncompiled definition, say.
+    /// [`MachineError`] where the JSON is not what [`crate::definition::compile`] gives, an
+    /// uncompiled definition, say.
     pub fn from_json(json: &Value) -> Result<Self, MachineError> {
         Object::<Stored>::deserialize(json)?.try_into()
     }
@@ -153,12 +162,18 @@ impl Machine {
         self.total_weight
     }
 
+    /// Where the state lies in the whole, in percent: what lies before it, and its own share.
+    pub fn stage_span(&self, state: &State) -> (f64, f64) {
+        (100.0 * state.start / self.total_weight, 100.0 * state.weight / self.total_weight)
+    }
+
     /// Whether a report for the next stage makes the transition to it.
     pub fn auto_advance(&self) -> bool {
         self.auto_advance
     }
 
-    /// The state of this name. `FAILED` and `CANCELLED` are none: they have no weight, work or edges of their own.
+    /// The state of this name. `FAILED` and `CANCELLED` are none: they have no weight, work or
+    /// edges of their own.
     pub fn state(&self, name: &str) -> Option<&State> {
         self.states.iter().find(|state| state.name == name)
     }
@@ -173,8 +188,8 @@ impl Machine {
         &self.states[self.states.len() - 1]
     }
 
-    /// Whether forward edges lead from one state to the other, over any number of states between; no state leads to itself.
-    /// False where either is unknown.
+    /// Whether forward edges lead from one state to the other, over any number of states between;
+    /// no state leads to itself. False where either is unknown.
     pub fn reaches(&self, from: &str, to: &str) -> bool {
         match (self.position(from), self.position(to)) {
             (Some(from), Some(to)) => self.reach[from] & (1 << to) != 0,
@@ -192,8 +207,9 @@ impl Machine {
         is_halted(status) || status == self.final_state().name
     }
 
-    /// The state a book is in or, once halted or complete, was last in: the one named by `stage`; where that is absent, the
-    /// one its status names, and for a halted book the initial one. `None` where that is no state that work is done in.
+    /// The state a book is in or, once halted or complete, was last in: the one named by `stage`;
+    /// where that is absent, the one its status names, and for a halted book the initial one.
+    /// `None` where that is no state that work is done in.
     pub fn current(&self, status: &str, stage: Option<&str>) -> Option<&State> {
         let state = match stage {
             Some(stage) => self.state(stage)?,
@@ -208,7 +224,11 @@ impl Machine {
     }
 
     /// Puts a machine together, and checks what it promises.
-    pub(crate) fn build(states: Vec<State>, total_weight: f64, auto_advance: bool) -> Result<Self, MachineError> {
+    pub(crate) fn build(
+        states: Vec<State>,
+        total_weight: f64,
+        auto_advance: bool,
+    ) -> Result<Self, MachineError> {
         let broken = |problem: String| Err(MachineError::Broken(problem));
         if !(2..=MAX_STATES).contains(&states.len()) {
             return broken(format!("it has {} states", states.len()));
@@ -223,7 +243,9 @@ impl Machine {
             if is_halted(&state.name) || machine.position(&state.name) != Some(index) {
                 return broken(format!("the name {} is taken", state.name));
             }
-            let weights = [state.weight, state.start].into_iter().chain(state.substeps.iter().map(|s| s.weight));
+            let weights = [state.weight, state.start]
+                .into_iter()
+                .chain(state.substeps.iter().map(|s| s.weight));
             if weights.into_iter().any(|weight| !(weight.is_finite() && weight >= 0.0)) {
                 return broken(format!("a weight of {} is no weight", state.name));
             }
@@ -235,12 +257,18 @@ impl Machine {
                     return broken(format!("{} leads to {name}, which is no state", state.name));
                 }
             }
-            direct[index] =
-                state.next.iter().filter_map(|edge| machine.position(&edge.to)).fold(0, |set, to| set | 1 << to);
+            direct[index] = state
+                .next
+                .iter()
+                .filter_map(|edge| machine.position(&edge.to))
+                .fold(0, |set, to| set | 1 << to);
         }
         machine.reach = closure(&direct);
         if let Some(index) = (0..=last).find(|&index| machine.reach[index] & (1 << index) != 0) {
-            return broken(format!("forward edges lead from {0} back to {0}", machine.states[index].name));
+            return broken(format!(
+                "forward edges lead from {0} back to {0}",
+                machine.states[index].name
+            ));
         }
         Ok(machine)
     }
@@ -251,9 +279,16 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32
     let Some(number) = Option::<f64>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    #[allow(clippy::cast_possible_truncation, reason = "what does not fit is refused by the comparison")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "what does not fit is refused by the comparison"
+    )]
     let whole = number as i32;
-    if f64::from(whole) == number { Ok(Some(whole)) } else { Err(D::Error::custom("expected a whole number")) }
+    if f64::from(whole) == number {
+        Ok(Some(whole))
+    } else {
+        Err(D::Error::custom("expected a whole number"))
+    }
 }
 
 /// Whether a book of this status was stopped before it was complete.
@@ -261,7 +296,8 @@ pub fn is_halted(status: &str) -> bool {
     status == FAILED || status == CANCELLED
 }
 
-/// From what each state leads to directly, what it leads to at all. One bit a state, one entry a state.
+/// From what each state leads to directly, what it leads to at all. One bit a state, one entry a
+/// state.
 pub(crate) fn closure(direct: &[u64]) -> Vec<u64> {
     let mut reach = direct.to_vec();
     for via in 0..reach.len() {
@@ -300,8 +336,12 @@ mod tests {
             state("D", &[], true),
         ])
         .unwrap();
-        assert!(machine.reaches("A", "D") && machine.reaches("A", "B") && machine.reaches("C", "D"));
-        assert!(!machine.reaches("B", "C") && !machine.reaches("A", "A") && !machine.reaches("D", "A"));
+        assert!(
+            machine.reaches("A", "D") && machine.reaches("A", "B") && machine.reaches("C", "D")
+        );
+        assert!(
+            !machine.reaches("B", "C") && !machine.reaches("A", "A") && !machine.reaches("D", "A")
+        );
         assert!(!machine.reaches("A", "NOWHERE") && !machine.reaches(FAILED, "A"));
     }
 
@@ -310,11 +350,24 @@ mod tests {
         let cases = [
             (machine(&[state("A", &[], true)]), "it has 1 states"),
             (machine(&[state("A", &["A"], false), state("A", &[], true)]), "the name A is taken"),
-            (machine(&[state(FAILED, &["B"], false), state("B", &[], true)]), "the name FAILED is taken"),
-            (machine(&[state("A", &["C"], false), state("B", &[], true)]), "A leads to C, which is no state"),
-            (machine(&[state("A", &[], false), state("B", &[], true)]), "A must lead on, or be last and final"),
             (
-                machine(&[state("A", &["B"], false), state("B", &["A", "C"], false), state("C", &[], true)]),
+                machine(&[state(FAILED, &["B"], false), state("B", &[], true)]),
+                "the name FAILED is taken",
+            ),
+            (
+                machine(&[state("A", &["C"], false), state("B", &[], true)]),
+                "A leads to C, which is no state",
+            ),
+            (
+                machine(&[state("A", &[], false), state("B", &[], true)]),
+                "A must lead on, or be last and final",
+            ),
+            (
+                machine(&[
+                    state("A", &["B"], false),
+                    state("B", &["A", "C"], false),
+                    state("C", &[], true),
+                ]),
                 "forward edges lead from A back to A",
             ),
         ];

@@ -13,13 +13,18 @@ pub(crate) fn is_substep_name(name: &str) -> bool {
     is_name(name, |byte| byte.is_ascii_lowercase())
 }
 
-/// Whether this can name a guard: one of the built-in ones, or an SQL function with or without its schema.
+/// Whether this can name a guard: one of the built-in ones, or an SQL function with or without its
+/// schema.
 pub(crate) fn is_guard_name(name: &str) -> bool {
-    let part =
-        |part: &str| is_name(part, |byte| byte.is_ascii_lowercase()) || part.strip_prefix('_').is_some_and(is_tail);
+    let part = |part: &str| {
+        is_name(part, |byte| byte.is_ascii_lowercase())
+            || part.strip_prefix('_').is_some_and(is_tail)
+    };
     fn is_tail(tail: &str) -> bool {
         tail.len() < MAX_NAME
-            && tail.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && tail
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     }
     match name.split_once('.') {
         Some((schema, function)) => part(schema) && part(function),
@@ -34,8 +39,9 @@ fn is_name(name: &str, is_letter: impl Fn(u8) -> bool) -> bool {
         && bytes.iter().all(|&byte| is_letter(byte) || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// A label for people: `GENERATING_SCENES` gives `Generating scenes`, `extract_text` gives `Extract text`.
-pub(crate) fn label_of(name: &str) -> String {
+/// A label for people: `GENERATING_SCENES` gives `Generating scenes`, `extract_text` gives `Extract
+/// text`.
+pub fn label_of(name: &str) -> String {
     let mut label = String::with_capacity(name.len());
     for character in name.chars() {
         match character {
@@ -69,7 +75,11 @@ mod tests {
         for bad in ["", "A", "1a", "_a", "a-b", "aB", &"a".repeat(64)] {
             assert!(!is_substep_name(bad), "{bad}");
         }
-        assert!(is_guard_name("has_cover") && is_guard_name("shop.has_cover") && is_guard_name("_own._guard"));
+        assert!(
+            is_guard_name("has_cover")
+                && is_guard_name("shop.has_cover")
+                && is_guard_name("_own._guard")
+        );
         for bad in ["", ".", "a.", ".a", "a.b.c", "A", "a b", "a;b", &"_".repeat(64)] {
             assert!(!is_guard_name(bad), "{bad}");
         }

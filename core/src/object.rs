@@ -1,5 +1,6 @@
-//! JSON objects, and nothing else. Left to itself, serde also reads a struct from an array of its fields, in their order:
-//! whoever passed such an array would depend on an order that nobody promised.
+//! JSON objects, and nothing else. Left to itself, serde also reads a struct from an array of its
+//! fields, in their order: whoever passed such an array would depend on an order that nobody
+//! promised.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,7 +33,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
 }
 
 /// Reads an array of structs, each from an object.
-pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Vec::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
 }
 
@@ -46,8 +49,13 @@ mod tests {
     fn an_array_of_fields_is_no_object() {
         let read = |json| serde_json::from_value::<Object<Facts>>(json);
         assert_eq!(read(json!({"rewind": true})).unwrap().0.rewind, Some(true));
-        for other in [json!([true, true, {}, true]), json!([]), json!(null), json!("rewind"), json!([{"rewind": true}])]
-        {
+        for other in [
+            json!([true, true, {}, true]),
+            json!([]),
+            json!(null),
+            json!("rewind"),
+            json!([{"rewind": true}]),
+        ] {
             assert!(read(other.clone()).is_err(), "{other}");
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{ALL, Machine, State};
+use crate::machine::{ALL, FAILED, Machine, State};
 
 /// A progress report, as far as it says where it belongs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,10 +15,11 @@ pub struct Report<'a> {
     pub substep: Option<&'a str>,
     /// The attempt it was made in, from 1; absent, the book's current one.
     pub attempt: Option<i32>,
-    /// Whether the book itself has planned this substep, so that it counts though the pipeline does not declare it.
+    /// Whether the book itself has planned this substep, so that it counts though the pipeline does
+    /// not declare it.
     pub planned: bool,
-    /// The highest attempt that the book ever had at the state the report is about; absent, it was never there. Asked for only
-    /// where that is another state than the book's.
+    /// The highest attempt that the book ever had at the state the report is about; absent, it was
+    /// never there. Asked for only where that is another state than the book's.
     pub last_attempt: Option<i32>,
 }
 
@@ -28,8 +29,8 @@ pub struct Report<'a> {
 pub enum Verdict {
     /// It counts.
     Accept,
-    /// It comes too late, from an earlier attempt, for a stage the book has left, or for a book whose work is over: it is
-    /// counted, and has no effect.
+    /// It comes too late, from an earlier attempt, for a stage the book has left, or for a book
+    /// whose work is over: it is counted, and has no effect.
     Stale,
     /// It counts, and takes the book to its stage first.
     Advance,
@@ -77,7 +78,9 @@ pub fn report_verdict(
     attempt: i32,
     report: &Report<'_>,
 ) -> Verdict {
-    let Some(current) = machine.current(status, stage).or_else(|| over_without_stage(machine, status, stage)) else {
+    let Some(current) =
+        machine.current(status, stage).or_else(|| over_without_stage(machine, status, stage))
+    else {
         return Verdict::UnknownStage;
     };
     let reported = match report.stage {
@@ -87,7 +90,9 @@ pub fn report_verdict(
             _ => return Verdict::UnknownStage,
         },
     };
-    if reported.name == current.name || machine.is_over(status) {
+    // A FAILED book may go on to later stages; every other halt is final.
+    let may_come = status == FAILED && machine.reaches(&current.name, &reported.name);
+    if reported.name == current.name || (machine.is_over(status) && !may_come) {
         let reported_attempt = report.attempt.unwrap_or(attempt);
         return if reported_attempt > attempt {
             Verdict::AttemptAhead
@@ -105,8 +110,9 @@ pub fn report_verdict(
     if report.attempt.is_some_and(|attempt| i64::from(attempt) <= last) {
         return Verdict::Stale;
     }
-    let leads_there = current.next.iter().any(|edge| edge.to == reported.name && edge.guard.is_none());
-    if !(machine.auto_advance() && leads_there) {
+    let leads_there =
+        current.next.iter().any(|edge| edge.to == reported.name && edge.guard.is_none());
+    if may_come || !(machine.auto_advance() && leads_there) {
         return Verdict::StageNotReached;
     }
     if report.attempt.is_some_and(|attempt| i64::from(attempt) > last + 1) {
@@ -115,8 +121,13 @@ pub fn report_verdict(
     substep_or(Verdict::Advance, reported, report)
 }
 
-/// A complete book whose last stage is not told was last in any of them; the report is stale wherever that was.
-fn over_without_stage<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Option<&'a State> {
+/// A complete book whose last stage is not told was last in any of them; the report is stale
+/// wherever that was.
+fn over_without_stage<'a>(
+    machine: &'a Machine,
+    status: &str,
+    stage: Option<&str>,
+) -> Option<&'a State> {
     (stage.is_none() && machine.is_over(status)).then(|| machine.initial())
 }
 

@@ -83,23 +83,34 @@ mod tests {
         assert_eq!("1700000000000-3".parse(), Ok(StreamId::new(1_700_000_000_000, 3)));
         assert_eq!("5".parse(), Ok(StreamId::new(5, 0)));
         assert_eq!("0-0".parse(), Ok(StreamId::ZERO));
-        assert_eq!("18446744073709551615-18446744073709551615".parse(), Ok(StreamId::new(u64::MAX, u64::MAX)));
+        assert_eq!(
+            "18446744073709551615-18446744073709551615".parse(),
+            Ok(StreamId::new(u64::MAX, u64::MAX))
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "-", "1-", "-1", "+1-0", "1-+0", "1--1", "1-2-3", " 1-0", "1-0 ", "a-0", "0x1", "$", "١-0"] {
+        for text in [
+            "", "-", "1-", "-1", "+1-0", "1-+0", "1--1", "1-2-3", " 1-0", "1-0 ", "a-0", "0x1",
+            "$", "١-0",
+        ] {
             assert_eq!(text.parse::<StreamId>(), Err(StreamIdError::NotDigits), "{text}");
         }
-        for text in ["18446744073709551616", "0-18446744073709551616", "99999999999999999999999-0"] {
+        for text in ["18446744073709551616", "0-18446744073709551616", "99999999999999999999999-0"]
+        {
             assert_eq!(text.parse::<StreamId>(), Err(StreamIdError::TooLarge), "{text}");
         }
     }
 
     #[test]
     fn ids_order_as_numbers_do() {
-        let mut ids: Vec<StreamId> = ["10-0", "9-5", "9-10", "9"].iter().map(|text| text.parse().unwrap()).collect();
+        let mut ids: Vec<StreamId> =
+            ["10-0", "9-5", "9-10", "9"].iter().map(|text| text.parse().unwrap()).collect();
         ids.sort();
-        assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["9-0", "9-5", "9-10", "10-0"]);
+        assert_eq!(
+            ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["9-0", "9-5", "9-10", "10-0"]
+        );
     }
 }

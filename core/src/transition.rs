@@ -1,22 +1,25 @@
 //! Which status may follow which, and why another may not.
 //!
-//! A book in a state goes forward along `next`, back along `rework`, or halts. `FAILED` resumes to the stage that failed, or
-//! is cancelled. The final state and `CANCELLED` are followed by nothing. A rewind is an operator's step back: to any state
-//! that lies before the book's own, whatever the edges and guards say.
+//! A book in a state goes forward along `next`, back along `rework`, or halts. `FAILED` resumes to
+//! the stage that failed, or is cancelled. The final state and `CANCELLED` are followed by nothing.
+//! A rewind is an operator's step back: to any state that lies before the book's own, whatever the
+//! edges and guards say.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::machine::{CANCELLED, Edge, FAILED, Machine};
+use crate::machine::{CANCELLED, Edge, FAILED, Machine, State};
 
 /// The guard that holds once every substep of the current stage is done, and there is at least one.
 pub const SUBSTEPS_COMPLETE: &str = "substeps_complete";
 /// The guard that holds while the current stage has attempts left.
 pub const ATTEMPTS_LEFT: &str = "attempts_left";
 
-/// What is known about a book when its guards are asked. A fact that is missing counts as one that does not hold.
+/// What is known about a book when its guards are asked. A fact that is missing counts as one that
+/// does not hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -27,8 +30,8 @@ pub struct Facts {
     /// What the guards that are SQL functions said, by name.
     #[serde(deserialize_with = "null_is_none")]
     pub guards: BTreeMap<String, bool>,
-    /// Whether this is an operator's step back, which [`rewind_targets`] allows and no guard forbids, and not an ordinary
-    /// change. Absent: it is none.
+    /// Whether this is an operator's step back, which [`rewind_targets`] allows and no guard
+    /// forbids, and not an ordinary change. Absent: it is none.
     pub rewind: Option<bool>,
 }
 
@@ -43,25 +46,156 @@ impl Facts {
     }
 }
 
+/// What becomes of an event that asks for another status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransitionVerdict {
+    /// The book has that status already: no effect.
+    None,
+    /// It is allowed now.
+    Accept,
+    /// It is not allowed now, and a later change of the book can make it so: it waits.
+    Early,
+    /// It comes too late: it is counted, and has no effect.
+    Stale,
+    /// It can never apply: it is rejected.
+    Illegal,
+}
+
+impl TransitionVerdict {
+    /// The verdict as SQL names it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Accept => "accept",
+            Self::Early => "early",
+            Self::Stale => "stale",
+            Self::Illegal => "illegal",
+        }
+    }
+}
+
+impl fmt::Display for TransitionVerdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.code())
+    }
+}
+
+/// What becomes of a transition event. The first that holds:
+///
+/// - `none`: the book has the status `target`.
+/// - `accept`: [`transition_error`] allows it.
+/// - `early`: forward edges lead from the book's stage to `target`, and the book is neither
+///   complete nor `CANCELLED`. Of a book that is not `FAILED`, a direct edge whose guard does not
+///   hold counts only if the guard is `substeps_complete`.
+/// - `stale`: forward edges lead from `target` to the book's stage; or the book is complete or
+///   `CANCELLED`, and `target` is a status of the pipeline.
+/// - `illegal`: anything else.
+///
+/// `stage` is as for [`next_statuses`].
+pub fn transition_verdict(
+    machine: &Machine,
+    status: &str,
+    stage: Option<&str>,
+    target: &str,
+    facts: &Facts,
+) -> TransitionVerdict {
+    if status == target {
+        return TransitionVerdict::None;
+    }
+    if transition_error(machine, status, stage, target, facts).is_none() {
+        return TransitionVerdict::Accept;
+    }
+    let waits = |edge: &Edge| edge.guard.as_deref() == Some(SUBSTEPS_COMPLETE);
+    match machine.state(status).and_then(|state| edge_to(state, target)) {
+        Some(edge) if !waits(edge) => TransitionVerdict::Illegal,
+        _ => by_place(machine, status, stage, target),
+    }
+}
+
+/// What becomes of an event by which a worker begins the state `target`. The first that holds:
+///
+/// - `illegal`: `target` is no state of the pipeline in which work is done (the final state,
+///   `FAILED`, `CANCELLED` or unknown).
+/// - `none`: the book has the status `target`.
+/// - `accept`: the book `FAILED` in `target`, which this resumes; or a forward edge whose guard
+///   holds leads there.
+/// - `early`, `stale`: as for [`transition_verdict`]; a guard that does not hold may hold later,
+///   whichever it is.
+/// - `illegal`: anything else. In particular, no book is sent back along `rework`.
+pub fn begin_verdict(
+    machine: &Machine,
+    status: &str,
+    stage: Option<&str>,
+    target: &str,
+    facts: &Facts,
+) -> TransitionVerdict {
+    if machine.state(target).is_none_or(|state| state.is_final) {
+        return TransitionVerdict::Illegal;
+    }
+    if status == target {
+        return TransitionVerdict::None;
+    }
+    let is_allowed = if status == FAILED {
+        machine.current(status, stage).is_some_and(|state| state.name == target)
+    } else {
+        let edge = machine.state(status).and_then(|state| edge_to(state, target));
+        edge.is_some_and(|edge| {
+            edge.guard.as_deref().is_none_or(|guard| facts.holds(guard) == Some(true))
+        })
+    };
+    if is_allowed { TransitionVerdict::Accept } else { by_place(machine, status, stage, target) }
+}
+
+/// The verdict on a target that is not allowed now, by where it lies from the book's stage.
+fn by_place(
+    machine: &Machine,
+    status: &str,
+    stage: Option<&str>,
+    target: &str,
+) -> TransitionVerdict {
+    if status == CANCELLED || status == machine.final_state().name {
+        let is_known = machine.has_status(target);
+        return if is_known { TransitionVerdict::Stale } else { TransitionVerdict::Illegal };
+    }
+    match at_work(machine, status, stage) {
+        Some(current) if machine.reaches(&current.name, target) => TransitionVerdict::Early,
+        Some(current) if machine.reaches(target, &current.name) => TransitionVerdict::Stale,
+        _ => TransitionVerdict::Illegal,
+    }
+}
+
+/// The state that a book which is neither complete nor `CANCELLED` is in or, once `FAILED`, was
+/// last in.
+fn at_work<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Option<&'a State> {
+    let current =
+        if status == FAILED { machine.current(status, stage) } else { machine.state(status) };
+    current.filter(|state| !state.is_final)
+}
+
+fn edge_to<'a>(state: &'a State, target: &str) -> Option<&'a Edge> {
+    state.next.iter().find(|edge| edge.to == target)
+}
+
 /// The statuses that may follow, guards aside: forward, back, then `FAILED` and `CANCELLED`.
 ///
-/// `stage` is the state a halted book was last in; absent, a `FAILED` book resumes to the initial state. Nothing follows a
-/// status that the pipeline does not have.
+/// `stage` is the state a halted book was last in; absent, a `FAILED` book resumes to the initial
+/// state. Nothing follows a status that the pipeline does not have.
 pub fn next_statuses(machine: &Machine, status: &str, stage: Option<&str>) -> Vec<String> {
     following(machine, status, stage).into_iter().map(str::to_owned).collect()
 }
 
-/// The states that an operator may take a book back to: all from which forward edges lead to the one it is in, in the
-/// pipeline's order, then for a `FAILED` book the one it failed in.
+/// The states that an operator may take a book back to: all from which forward edges lead to the
+/// one it is in, in the pipeline's order, then for a `FAILED` book the one it failed in.
 ///
-/// `stage` is as for [`next_statuses`]. From the final state, from `CANCELLED` and from a status that the pipeline does not have
-/// nothing leads back.
+/// `stage` is as for [`next_statuses`]. From the final state, from `CANCELLED` and from a status
+/// that the pipeline does not have nothing leads back.
 pub fn rewind_targets(machine: &Machine, status: &str, stage: Option<&str>) -> Vec<String> {
     earlier(machine, status, stage).into_iter().map(str::to_owned).collect()
 }
 
-/// Why a book may not change from `status` to `target`, for people; `None` where it may. With [`Facts::rewind`] the change is
-/// judged as a step back, else as an ordinary one.
+/// Why a book may not change from `status` to `target`, for people; `None` where it may. With
+/// [`Facts::rewind`] the change is judged as a step back, else as an ordinary one.
 pub fn transition_error(
     machine: &Machine,
     status: &str,
@@ -72,7 +206,10 @@ pub fn transition_error(
     if !machine.has_status(status) {
         let states = machine.states().iter().map(|state| state.name.as_str());
         let all: Vec<&str> = states.chain([FAILED, CANCELLED]).collect();
-        return Some(format!("This pipeline has no state {status}; its states are {}.", list(&all, "and")));
+        return Some(format!(
+            "This pipeline has no state {status}; its states are {}.",
+            list(&all, "and")
+        ));
     }
     if status == CANCELLED || status == machine.final_state().name {
         return Some(format!("{status} is final; nothing follows it."));
@@ -82,7 +219,7 @@ pub fn transition_error(
     }
     let allowed = following(machine, status, stage);
     if allowed.contains(&target) {
-        let edge = machine.state(status).and_then(|state| state.next.iter().find(|edge| edge.to == target));
+        let edge = machine.state(status).and_then(|state| edge_to(state, target));
         return edge.and_then(|edge| unmet_guard(status, edge, facts));
     }
     let problem = if target == status {
@@ -95,7 +232,12 @@ pub fn transition_error(
     Some(format!("{problem}; from {status} it may go to {}.", list(&allowed, "or")))
 }
 
-fn rewind_error(machine: &Machine, status: &str, stage: Option<&str>, target: &str) -> Option<String> {
+fn rewind_error(
+    machine: &Machine,
+    status: &str,
+    stage: Option<&str>,
+    target: &str,
+) -> Option<String> {
     let allowed = earlier(machine, status, stage);
     if allowed.is_empty() {
         return Some(format!("A book in {status} cannot be rewound; there is no earlier state."));
@@ -115,12 +257,14 @@ fn rewind_error(machine: &Machine, status: &str, stage: Option<&str>, target: &s
 
 fn earlier<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&'a str> {
     let failed = status == FAILED;
-    let current = if failed { machine.current(status, stage) } else { machine.state(status) };
-    let Some(current) = current.filter(|state| !state.is_final) else {
+    let Some(current) = at_work(machine, status, stage) else {
         return Vec::new();
     };
     let states = machine.states().iter().map(|state| state.name.as_str());
-    states.filter(|name| machine.reaches(name, &current.name)).chain(failed.then_some(current.name.as_str())).collect()
+    states
+        .filter(|name| machine.reaches(name, &current.name))
+        .chain(failed.then_some(current.name.as_str()))
+        .collect()
 }
 
 fn following<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&'a str> {
@@ -160,6 +304,8 @@ fn list(names: &[&str], conjunction: &str) -> String {
     }
 }
 
-fn null_is_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, bool>, D::Error> {
+fn null_is_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, bool>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

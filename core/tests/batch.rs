@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashSet};
 
-use bindery_core::batch::Batch;
+use bindery_core::batch::{Batch, ProgressColumns};
 use bindery_core::book::{Book, BookSubstep};
 use bindery_core::definition::compile;
 use bindery_core::event::{Event, EventKind};
@@ -77,16 +77,22 @@ fn between_equals_the_later_counts() {
     ]);
     assert_eq!(
         items,
-        [json!({"type": "progress", "id": "2-0", "first_id": "1-0", "count": 2, "segment": 0, "book_id": BOOK,
-            "progress": 50.0, "done": 50.0, "total": 100.0})]
+        [
+            json!({"type": "progress", "id": "2-0", "first_id": "1-0", "count": 2, "segment": 0, "book_id": BOOK,
+            "progress": 50.0, "done": 50.0, "total": 100.0})
+        ]
     );
 }
 
 #[test]
 fn a_heartbeat_of_another_stage_is_judged_by_itself() {
-    let beats =
-        [json!({"type": "heartbeat"}), json!({"type": "heartbeat", "stage": "NOPE"}), json!({"type": "heartbeat"})];
-    let counts: Vec<_> = items(&beats).iter().map(|item| (item["stage"].clone(), item["count"].clone())).collect();
+    let beats = [
+        json!({"type": "heartbeat"}),
+        json!({"type": "heartbeat", "stage": "NOPE"}),
+        json!({"type": "heartbeat"}),
+    ];
+    let counts: Vec<_> =
+        items(&beats).iter().map(|item| (item["stage"].clone(), item["count"].clone())).collect();
     assert_eq!(counts, [(Value::Null, json!(2)), (json!("NOPE"), json!(1))]);
 }
 
@@ -94,8 +100,8 @@ fn a_heartbeat_of_another_stage_is_judged_by_itself() {
 fn lifecycle_events_stand_alone_in_order() {
     let events = [
         json!({"type": "register", "pipeline": "comic", "title": "T", "owner_id": OTHER, "metadata": {"a": 1}}),
-        json!({"type": "transition", "to": "ANALYZING", "at": "17"}),
-        json!({"type": "plan", "stage": "ANALYZING", "substeps": [{"name": "a", "weight": 2}, {"name": "b"}]}),
+        json!({"type": "transition", "to_status": "ANALYZING", "at": "17"}),
+        json!({"type": "plan", "stage": "ANALYZING", "substeps": [{"substep": "a", "weight": 2}, {"substep": "b"}]}),
         progress("a", 5.0),
         json!({"type": "heartbeat", "message": "one", "stage": "ANALYZING"}),
         progress("a", 6.0),
@@ -109,10 +115,10 @@ fn lifecycle_events_stand_alone_in_order() {
         [
             json!({"type": "register", "id": "1-0", "count": 1, "segment": 0, "book_id": BOOK, "pipeline": "comic",
                 "title": "T", "owner_id": OTHER, "metadata": {"a": 1}}),
-            json!({"type": "transition", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK, "to": "ANALYZING",
+            json!({"type": "transition", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK, "to_status": "ANALYZING",
                 "at": "17"}),
             json!({"type": "plan", "id": "3-0", "count": 1, "segment": 2, "book_id": BOOK, "stage": "ANALYZING",
-                "substeps": [{"name": "a", "weight": 2.0}, {"name": "b"}]}),
+                "substeps": [{"substep": "a", "weight": 2.0}, {"substep": "b"}]}),
             json!({"type": "progress", "id": "6-0", "first_id": "4-0", "count": 2, "segment": 3, "book_id": BOOK,
                 "substep": "a", "progress": 6.0}),
             json!({"type": "heartbeat", "id": "7-0", "count": 2, "segment": 3, "book_id": BOOK, "stage": "ANALYZING",
@@ -134,38 +140,59 @@ fn books_share_segments() {
         event["book_id"] = json!(OTHER);
         event
     };
-    let go = json!({"type": "transition", "to": "B"});
-    let items =
-        items(&[go.clone(), other(progress("a", 1.0)), progress("a", 2.0), other(go), other(progress("a", 3.0))]);
-    let segments: Vec<(&Value, &Value)> = items.iter().map(|item| (&item["id"], &item["segment"])).collect();
+    let go = json!({"type": "transition", "to_status": "B"});
+    let items = items(&[
+        go.clone(),
+        other(progress("a", 1.0)),
+        progress("a", 2.0),
+        other(go),
+        other(progress("a", 3.0)),
+    ]);
+    let segments: Vec<(&Value, &Value)> =
+        items.iter().map(|item| (&item["id"], &item["segment"])).collect();
     let expected = [("1-0", 0), ("2-0", 0), ("3-0", 1), ("4-0", 1), ("5-0", 2)];
-    assert!(segments.into_iter().zip(expected).all(|(found, (id, segment))| *found.0 == id && *found.1 == segment));
+    assert!(
+        segments
+            .into_iter()
+            .zip(expected)
+            .all(|(found, (id, segment))| *found.0 == id && *found.1 == segment)
+    );
 }
 
 #[test]
 fn what_may_mean_another_stage_stands_after() {
     let of = |stage: Option<&str>, attempt: Option<i32>| json!({"type": "progress", "substep": "a", "progress": 1, "stage": stage, "attempt": attempt});
-    let segments =
-        |events: &[Value]| -> Vec<u64> { items(events).iter().filter_map(|item| item["segment"].as_u64()).collect() };
-    assert_eq!(segments(&[of(Some("A"), None), of(Some("B"), None), of(Some("A"), None)]), [0, 1, 2]);
+    let segments = |events: &[Value]| -> Vec<u64> {
+        items(events).iter().filter_map(|item| item["segment"].as_u64()).collect()
+    };
+    assert_eq!(
+        segments(&[of(Some("A"), None), of(Some("B"), None), of(Some("A"), None)]),
+        [0, 1, 2]
+    );
     assert_eq!(segments(&[of(Some("A"), None), of(None, None)]), [0, 1]);
     assert_eq!(segments(&[of(None, None), of(None, Some(1))]), [0, 1]);
-    // Two attempts that are told apart do not meet: one of them at most is the book's.
-    assert_eq!(segments(&[of(None, Some(1)), of(None, Some(2)), of(None, Some(1))]), [0, 0]);
+    // A report of an attempt that is still to come waits, and what follows it waits behind it.
+    assert_eq!(segments(&[of(None, Some(1)), of(None, Some(2)), of(None, Some(1))]), [0, 1, 2]);
     // Heartbeats go along with anything.
     let beat = json!({"type": "heartbeat", "attempt": 1});
-    assert_eq!(segments(&[beat.clone(), of(Some("A"), None), beat.clone(), of(Some("B"), None), beat]), [0, 0, 1, 1]);
+    assert_eq!(
+        segments(&[beat.clone(), of(Some("A"), None), beat.clone(), of(Some("B"), None), beat]),
+        [0, 0, 1, 1]
+    );
 }
 
 #[test]
 fn what_is_wrong_goes_along() {
-    let mut batch = batch(&[json!({"type": "transition", "to": "A"}), json!({"type": "progress", "progress": 101})]);
+    let mut batch = batch(&[
+        json!({"type": "transition", "to_status": "A"}),
+        json!({"type": "progress", "progress": 101}),
+    ]);
     let large = vec![(b"type".to_vec(), b"nonsense".to_vec()), (b"x".to_vec(), vec![b'x'; 20_000])];
     batch.push(StreamId::new(3, 7), Event::parse(large));
     let items: Vec<Value> = serde_json::from_str(&batch.to_json()).unwrap();
     assert_eq!(
         items[1],
-        json!({"type": "dead", "id": "2-0", "count": 1, "segment": 0, "reason": "out_of_range",
+        json!({"type": "rejected", "id": "2-0", "count": 1, "segment": 0, "reason": "out_of_range",
             "message": "progress is out of range; expected a number from 0 to 100",
             "payload": {"type": "progress", "progress": "101", "book_id": BOOK}})
     );
@@ -174,6 +201,59 @@ fn what_is_wrong_goes_along() {
         (&json!(true), &json!("unknown_type"), &json!("3-7"))
     );
     assert!(items[2].to_string().len() < 16_700);
+}
+
+#[test]
+fn progress_is_handed_over_in_columns_and_the_rest_as_json() {
+    let batch = batch(&[
+        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 10, "message": "m", "checkpoint": {"n": 1}}),
+        json!({"type": "transition", "to_status": "B"}),
+        json!({"type": "progress", "stage": "B", "done": 1, "total": 4}),
+        json!({"type": "progress", "book_id": OTHER, "progress": 7}),
+        json!({"type": "progress", "stage": "A", "substep": "a", "progress": "x"}),
+        json!({"type": "progress", "stage": "B", "done": 2, "total": 4}),
+    ]);
+    let [book, other] = [BOOK, OTHER].map(|id| Uuid::parse_str(id).unwrap());
+    let ids = |ids: [&str; 3]| ids.map(str::to_owned).to_vec();
+    assert_eq!(
+        batch.progress_columns(),
+        ProgressColumns {
+            segments: vec![0, 0, 2],
+            book_ids: vec![book, other, book],
+            stages: Some(vec![Some("A"), None, Some("B")]),
+            substeps: Some(vec![Some("a"), None, None]),
+            attempts: None,
+            progress: vec![10.0, 7.0, 50.0],
+            done: Some(vec![None, None, Some(2.0)]),
+            totals: Some(vec![None, None, Some(4.0)]),
+            units: None,
+            messages: Some(vec![Some("m"), None, None]),
+            checkpoints: Some(vec![Some(r#"{"n":1}"#), None, None]),
+            counts: vec![1, 1, 2],
+            first_ids: ids(["1-0", "4-0", "3-0"]),
+            ids: ids(["1-0", "4-0", "6-0"]),
+        }
+    );
+    let others: Vec<Value> =
+        serde_json::from_value(serde_json::to_value(batch.other_items()).unwrap()).unwrap();
+    let types: Vec<&Value> = others.iter().map(|item| &item["type"]).collect();
+    assert_eq!(types, ["transition", "rejected"]);
+    let none = Batch::new();
+    assert!(none.progress_columns().is_empty());
+    assert_eq!(serde_json::to_string(&none.other_items()).unwrap(), "[]");
+}
+
+#[test]
+fn a_begin_stands_alone() {
+    let begin = json!({"type": "begin", "to_status": "A", "worker": "w", "metadata": {"a": 1.50}});
+    let items = items(&[progress("a", 1.0), begin.clone(), begin, progress("a", 2.0)]);
+    let segments: Vec<u64> = items.iter().filter_map(|item| item["segment"].as_u64()).collect();
+    assert_eq!(segments, [0, 1, 2, 3]);
+    assert_eq!(
+        items[1],
+        json!({"type": "begin", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK, "to_status": "A", "worker": "w",
+            "metadata": {"a": 1.5}})
+    );
 }
 
 #[test]
@@ -222,7 +302,13 @@ fn coalesced(events: &[Event]) -> Batch {
 /// Reports that mostly mean the same few substeps, named in every way there is, and now and then a failure.
 fn dense() -> impl Strategy<Value = Vec<Event>> {
     let stage = prop_oneof![Just(None), Just(Some("A")), Just(Some("B")), Just(Some("C"))];
-    let report = (stage, prop_oneof![Just(None), Just(Some(1)), Just(Some(2))], 0..4_u8, 0..3_u8, any::<bool>());
+    let report = (
+        stage,
+        prop_oneof![Just(None), Just(Some(1)), Just(Some(2))],
+        0..4_u8,
+        0..3_u8,
+        any::<bool>(),
+    );
     let report = report.prop_map(|(stage, attempt, progress, total, said)| {
         let mut report = json!({"type": "progress", "stage": stage, "attempt": attempt});
         if total == 0 {
@@ -231,14 +317,15 @@ fn dense() -> impl Strategy<Value = Vec<Event>> {
             (report["done"], report["total"]) = (json!(progress * total), json!(total * 4));
         }
         if said {
-            (report["message"], report["checkpoint"]) = (json!(format!("{progress} {total}")), json!(progress));
+            (report["message"], report["checkpoint"]) =
+                (json!(format!("{progress} {total}")), json!(progress));
         }
         report
     });
     let event = prop_oneof![
         12 => report,
         1 => Just(json!({"type": "fail"})),
-        2 => prop_oneof![Just("A"), Just("B"), Just("C")].prop_map(|to| json!({"type": "transition", "to": to})),
+        2 => prop_oneof![Just("A"), Just("B"), Just("C")].prop_map(|to| json!({"type": "transition", "to_status": to})),
         1 => Just(json!({"type": "heartbeat"})),
     ];
     let event = event.prop_map(|mut event| {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use bindery_core::definition::{MAX_SUBSTEPS, compile};
+use bindery_core::definition::{MAX_DECLARED_SUBSTEPS, compile};
 use bindery_core::machine::Machine;
 use common::{any_json, comic, comic_definition, definition};
 use proptest::prelude::*;
@@ -34,9 +34,9 @@ fn the_comic_pipeline_compiles_to_this() {
         machine["states"][1],
         json!({"name": "ANALYZING", "label": "Reading the book", "weight": 20.0, "start": 0.0, "final": false,
             "next": [{"to": "GENERATING_SCENES", "guard": null}], "rework": [],
-            "substeps": [{"name": "extract_text", "label": "Extract text", "weight": 1.0},
-                {"name": "detect_chapters", "label": "Detect chapters", "weight": 1.0},
-                {"name": "analyze_characters", "label": "Analyze characters", "weight": 2.0}],
+            "substeps": [{"substep": "extract_text", "label": "Extract text", "weight": 1.0},
+                {"substep": "detect_chapters", "label": "Detect chapters", "weight": 1.0},
+                {"substep": "analyze_characters", "label": "Analyze characters", "weight": 2.0}],
             "open_substeps": false, "stall_after": 120.0, "max_attempts": 3, "retry_after": 30.0})
     );
     assert_eq!(
@@ -53,7 +53,10 @@ fn the_comic_pipeline_compiles_to_this() {
 fn a_state_starts_at_the_heaviest_path_to_it() {
     let machine = common::branching();
     let start = |name: &str| machine.state(name).unwrap().start;
-    assert_eq!([start("DRAFT"), start("PREVIEW"), start("PRINT"), start("SHIPPED")], [0.0, 10.0, 15.0, 100.0]);
+    assert_eq!(
+        [start("DRAFT"), start("PREVIEW"), start("PRINT"), start("SHIPPED")],
+        [0.0, 10.0, 15.0, 100.0]
+    );
     assert_eq!(machine.total_weight(), 100.0);
     // Branches of which a book takes one do not add up.
     let either = compile(&json!({"states": [
@@ -86,7 +89,9 @@ fn null_is_as_good_as_left_out() {
 #[test]
 fn durations_become_seconds() {
     let seconds = |text: &str| {
-        let machine = compile(&json!({"states": [{"name": "A", "weight": 1, "stall_after": text}, {"name": "B"}]}));
+        let machine = compile(
+            &json!({"states": [{"name": "A", "weight": 1, "stall_after": text}, {"name": "B"}]}),
+        );
         machine.ok().and_then(|machine| machine.initial().stall_after)
     };
     for (text, expected) in [
@@ -129,7 +134,10 @@ fn what_is_no_pipeline_at_all() {
     assert_eq!(faults(&json!(null)), ["$: expected an object with the key states, found null"]);
     assert_eq!(faults(&json!([])), ["$: expected an object with the key states, found an array"]);
     assert_eq!(faults(&json!({})), ["$.states: is missing; expected an array of states"]);
-    assert_eq!(faults(&json!({"states": "A"})), ["$.states: expected an array of states, found \"A\""]);
+    assert_eq!(
+        faults(&json!({"states": "A"})),
+        ["$.states: expected an array of states, found \"A\""]
+    );
     assert_eq!(
         faults(&json!({"states": [], "auto_advance": "yes", "Pipeline name": 1})),
         [
@@ -148,7 +156,10 @@ fn there_are_two_to_sixty_four_states() {
     };
     assert_eq!(
         faults(&json!({"states": [{"name": "A"}]})),
-        ["$.states: expected 2 to 64 states, found 1", "$.states: expected at least one state of a weight above 0",]
+        [
+            "$.states: expected 2 to 64 states, found 1",
+            "$.states: expected at least one state of a weight above 0",
+        ]
     );
     assert!(faults(&chain(2)).is_empty() && faults(&chain(64)).is_empty());
     assert_eq!(faults(&chain(65)), ["$.states: expected 2 to 64 states, found 65"]);
@@ -168,8 +179,10 @@ fn names_have_their_form_and_are_unique() {
             format!("$.states[2].name: expected {FORM}, found 5"),
             format!("$.states[3].name: is missing; expected {FORM}"),
             "$.states[4].name: A is the name of an earlier state; names are unique".to_owned(),
-            "$.states[5].name: FAILED is a state that every pipeline has; choose another name".to_owned(),
-            "$.states[6].name: CANCELLED is a state that every pipeline has; choose another name".to_owned(),
+            "$.states[5].name: FAILED is a state that every pipeline has; choose another name"
+                .to_owned(),
+            "$.states[6].name: CANCELLED is a state that every pipeline has; choose another name"
+                .to_owned(),
             format!("$.states[7].name: expected {FORM}, found \"{}\" and more", "A".repeat(40)),
             format!("$.states[8].name: expected {FORM}, found null"),
             "$.states[9]: expected a state, an object with a name, found \"B\"".to_owned(),
@@ -184,8 +197,7 @@ fn values_have_their_types_and_limits() {
             "stall_after": 120, "max_attempts": 0, "retry_after": "soon", "colour": "red"}),
         json!({}),
     );
-    const DURATION: &str =
-        "a number above 0 and a unit (seconds, minutes, hours or days), such as \"30 seconds\", up to 3650 days";
+    const DURATION: &str = "a number above 0 and a unit (seconds, minutes, hours or days), such as \"30 seconds\", up to 3650 days";
     assert_eq!(
         faults,
         [
@@ -193,7 +205,7 @@ fn values_have_their_types_and_limits() {
              open_substeps, stall_after, max_attempts, retry_after"
                 .to_owned(),
             "$.states[1].label: expected a text of 1 to 200 characters, found \"\"".to_owned(),
-            "$.states[1].weight: expected a number from 0 to 1000000000, found -1".to_owned(),
+            "$.states[1].weight: expected 0, or a number from 0.000000001 to 1000000000, found -1".to_owned(),
             "$.states[1].next: expected an array of the states that may follow, found \"C\"".to_owned(),
             "$.states[1].rework: expected an array of the names of earlier states, found an object".to_owned(),
             "$.states[1].substeps: expected an array of substeps, found 3".to_owned(),
@@ -203,41 +215,60 @@ fn values_have_their_types_and_limits() {
             format!("$.states[1].retry_after: expected {DURATION}, found \"soon\""),
         ]
     );
-    for weight in [json!("1"), json!(1.1e9), json!(true)] {
+    for weight in [json!("1"), json!(1.1e9), json!(0.9e-9), json!(true)] {
         assert_eq!(faults_in(json!({"weight": weight}), json!({})).len(), 1, "{weight}");
+        let substeps = json!([{"substep": "a", "weight": weight}]);
+        assert_eq!(faults_in(json!({"substeps": substeps}), json!({})).len(), 1, "{weight}");
+    }
+    for weight in [json!(0), json!(1e-9), json!(1e9)] {
+        let substeps = json!([{"substep": "a", "weight": weight}, {"substep": "b"}]);
+        assert!(
+            faults_in(json!({"weight": weight, "substeps": substeps}), json!({})).is_empty(),
+            "{weight}"
+        );
     }
     for attempts in [json!(1.5), json!(-3), json!(2_147_483_648_i64), json!("3")] {
         assert_eq!(faults_in(json!({"max_attempts": attempts}), json!({})).len(), 1, "{attempts}");
     }
-    assert!(faults_in(json!({"max_attempts": 3.0, "weight": 0, "label": "ß".repeat(200)}), json!({})).is_empty());
+    assert!(
+        faults_in(json!({"max_attempts": 3.0, "weight": 0, "label": "ß".repeat(200)}), json!({}))
+            .is_empty()
+    );
     assert_eq!(faults_in(json!({"label": "ß".repeat(201)}), json!({})).len(), 1);
 }
 
 #[test]
 fn substeps_have_their_rules() {
-    const FORM: &str = "a name of the form [a-z][a-z0-9_]*, up to 63 characters";
-    let substeps = json!([{"name": "a"}, {"name": "a"}, {"name": "B"}, {}, "c", {"name": "d", "weight": "2"},
-        {"name": "e", "label": 5, "size": 1}]);
+    const FORM: &str = "a key of the form [a-z][a-z0-9_]*, up to 63 characters";
+    let substeps = json!([{"substep": "a"}, {"substep": "a"}, {"substep": "B"}, {}, "c", {"substep": "d", "weight": "2"},
+        {"substep": "e", "label": 5, "name": "e"}]);
     assert_eq!(
         faults_in(json!({"substeps": substeps}), json!({})),
         [
-            "$.states[1].substeps[1].name: a is the name of an earlier substep; names are unique in a state".to_owned(),
-            format!("$.states[1].substeps[2].name: expected {FORM}, found \"B\""),
-            format!("$.states[1].substeps[3].name: is missing; expected {FORM}"),
-            "$.states[1].substeps[4]: expected a substep, an object with a name, found \"c\"".to_owned(),
-            "$.states[1].substeps[5].weight: expected a number from 0 to 1000000000, found \"2\"".to_owned(),
-            "$.states[1].substeps[6].size: is no key that is known here; known are name, label, weight".to_owned(),
+            "$.states[1].substeps[1].substep: a is the key of an earlier substep; keys are unique in a state"
+                .to_owned(),
+            format!("$.states[1].substeps[2].substep: expected {FORM}, found \"B\""),
+            format!("$.states[1].substeps[3].substep: is missing; expected {FORM}"),
+            "$.states[1].substeps[4]: expected an object with the key substep, found \"c\"".to_owned(),
+            "$.states[1].substeps[5].weight: expected 0, or a number from 0.000000001 to 1000000000, found \"2\""
+                .to_owned(),
+            "$.states[1].substeps[6].name: is no key that is known here; known are substep, label, weight".to_owned(),
             "$.states[1].substeps[6].label: expected a text of 1 to 200 characters, found 5".to_owned(),
         ]
     );
     assert_eq!(
-        faults_in(json!({"substeps": [{"name": "a", "weight": 0}, {"name": "b", "weight": 0}]}), json!({})),
+        faults_in(
+            json!({"substeps": [{"substep": "a", "weight": 0}, {"substep": "b", "weight": 0}]}),
+            json!({})
+        ),
         ["$.states[1].substeps: expected at least one substep of a weight above 0"]
     );
-    let many = |count: usize| json!((0..count).map(|index| json!({"name": format!("s{index}")})).collect::<Vec<_>>());
-    assert!(faults_in(json!({"substeps": many(MAX_SUBSTEPS)}), json!({})).is_empty());
+    let many = |count: usize| {
+        json!((0..count).map(|index| json!({"substep": format!("s{index}")})).collect::<Vec<_>>())
+    };
+    assert!(faults_in(json!({"substeps": many(MAX_DECLARED_SUBSTEPS)}), json!({})).is_empty());
     assert_eq!(
-        faults_in(json!({"substeps": many(MAX_SUBSTEPS + 1)}), json!({})),
+        faults_in(json!({"substeps": many(MAX_DECLARED_SUBSTEPS + 1)}), json!({})),
         ["$.states[1].substeps: expected up to 256 substeps, found 257"]
     );
 }
@@ -262,7 +293,10 @@ fn edges_have_their_rules() {
         ]
     );
     assert_eq!(
-        faults_in(json!({"next": ["C", "NOWHERE", "FAILED"], "rework": ["A", "ELSEWHERE"]}), json!({})),
+        faults_in(
+            json!({"next": ["C", "NOWHERE", "FAILED"], "rework": ["A", "ELSEWHERE"]}),
+            json!({})
+        ),
         [
             "$.states[1].next: NOWHERE is no state of this pipeline",
             "$.states[1].next: FAILED is no state of this pipeline",
@@ -270,15 +304,19 @@ fn edges_have_their_rules() {
         ]
     );
     for guard in ["substeps_complete", "attempts_left", "has_cover", "shop.has_cover"] {
-        assert!(faults_in(json!({"next": [{"to": "C", "guard": guard}]}), json!({})).is_empty(), "{guard}");
+        assert!(
+            faults_in(json!({"next": [{"to": "C", "guard": guard}]}), json!({})).is_empty(),
+            "{guard}"
+        );
     }
 }
 
 #[test]
 fn the_last_state_is_final() {
-    let last = json!({"weight": 1, "substeps": [{"name": "a"}], "open_substeps": true, "next": ["A"], "rework": ["A"]});
+    let last = json!({"weight": 1, "substeps": [{"substep": "a"}], "open_substeps": true, "next": ["A"], "rework": ["A"]});
     let faults = faults_in(json!({}), last);
-    let paths: Vec<&str> = faults.iter().filter_map(|fault| fault.split_once(':')).map(|(path, _)| path).collect();
+    let paths: Vec<&str> =
+        faults.iter().filter_map(|fault| fault.split_once(':')).map(|(path, _)| path).collect();
     assert_eq!(
         paths[..5],
         [
@@ -289,7 +327,10 @@ fn the_last_state_is_final() {
             "$.states[2].rework",
         ]
     );
-    assert!(faults_in(json!({}), json!({"weight": 0, "next": [], "rework": [], "substeps": []})).is_empty());
+    assert!(
+        faults_in(json!({}), json!({"weight": 0, "next": [], "rework": [], "substeps": []}))
+            .is_empty()
+    );
 }
 
 #[test]
@@ -305,12 +346,16 @@ fn forward_edges_form_no_circle() {
         {"name": "D", "next": ["B", "D"]}, {"name": "E"}]});
     assert_eq!(
         faults(&definition),
-        ["$.states[1].next: forward edges lead in a circle: B -> C -> D -> B; a way back belongs into rework"]
+        [
+            "$.states[1].next: forward edges lead in a circle: B -> C -> D -> B; a way back belongs into rework"
+        ]
     );
     let itself = json!({"states": [{"name": "A", "weight": 1, "next": ["A", "B"]}, {"name": "B"}]});
     assert_eq!(
         faults(&itself),
-        ["$.states[0].next: forward edges lead in a circle: A -> A; a way back belongs into rework"]
+        [
+            "$.states[0].next: forward edges lead in a circle: A -> A; a way back belongs into rework"
+        ]
     );
 }
 
@@ -433,9 +478,13 @@ proptest! {
 fn all_faults_come_at_once() {
     let mut definition = comic_definition();
     definition["states"][1]["weight"] = json!("20");
-    definition["states"][2]["substeps"][0]["name"] = json!("Split scenes");
+    definition["states"][2]["substeps"][0]["substep"] = json!("Split scenes");
     definition["states"][3]["next"] = json!(["DONE"]);
     let faults = faults(&definition);
-    let paths: Vec<&str> = faults.iter().filter_map(|fault| fault.split_once(':')).map(|(path, _)| path).collect();
-    assert_eq!(paths, ["$.states[1].weight", "$.states[2].substeps[0].name", "$.states[3].next"]);
+    let paths: Vec<&str> =
+        faults.iter().filter_map(|fault| fault.split_once(':')).map(|(path, _)| path).collect();
+    assert_eq!(
+        paths,
+        ["$.states[1].weight", "$.states[2].substeps[0].substep", "$.states[3].next"]
+    );
 }

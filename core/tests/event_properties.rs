@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use bindery_core::batch::Batch;
 use bindery_core::event::{Event, EventKind, Progress, Rejection};
 use bindery_core::stream_id::StreamId;
 use common::any_json;
 use proptest::prelude::*;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 const BOOK: &str = "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f";
 
@@ -28,6 +31,9 @@ fn nearly() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
         Just("checkpoint"),
         Just("attempt"),
         Just("to"),
+        Just("to_status"),
+        Just("worker"),
+        Just("resume"),
         Just("error"),
         Just("substeps"),
         Just("owner_id"),
@@ -43,13 +49,14 @@ fn nearly() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
         Just("50".to_owned()),
         Just("name".to_owned()),
         Just(format!("{{\"type\":\"heartbeat\",\"book_id\":\"{BOOK}\"}}")),
-        Just("[{\"name\":\"a\"}]".to_owned()),
+        Just("[{\"substep\":\"a\"}]".to_owned()),
         any_json().prop_map(|json| json.to_string()),
         ".{0,20}",
     ];
     let event = prop_oneof![
         Just("progress"),
         Just("transition"),
+        Just("begin"),
         Just("fail"),
         Just("heartbeat"),
         Just("plan"),
@@ -57,14 +64,16 @@ fn nearly() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
     ];
     let head = prop::option::weighted(0.8, event);
     let pair = (name, value).prop_map(|(name, value)| (name.into(), value.into_bytes()));
-    (head, prop::collection::vec(pair, 0..8)).prop_map(|(event, mut fields): (_, Vec<(Vec<u8>, Vec<u8>)>)| {
-        if let Some(event) = event {
-            fields.retain(|(name, _)| name != b"type" && name != b"book_id" && name != b"data");
-            fields.push((b"type".to_vec(), event.into()));
-            fields.push((b"book_id".to_vec(), BOOK.into()));
-        }
-        fields
-    })
+    (head, prop::collection::vec(pair, 0..8)).prop_map(
+        |(event, mut fields): (_, Vec<(Vec<u8>, Vec<u8>)>)| {
+            if let Some(event) = event {
+                fields.retain(|(name, _)| name != b"type" && name != b"book_id" && name != b"data");
+                fields.push((b"type".to_vec(), event.into()));
+                fields.push((b"book_id".to_vec(), BOOK.into()));
+            }
+            fields
+        },
+    )
 }
 
 fn has_a_reason(rejection: &Rejection) -> Result<(), TestCaseError> {
@@ -90,13 +99,21 @@ fn keeps_the_rules(event: &Event) -> Result<(), TestCaseError> {
             *attempt
         }
         EventKind::Transition(transition) => {
-            prop_assert!(!transition.to.is_empty());
+            prop_assert!(!transition.to_status.is_empty());
             transition.attempt
+        }
+        EventKind::Begin(begin) => {
+            prop_assert!(!begin.to_status.is_empty());
+            begin.attempt
         }
         EventKind::Fail(fail) => fail.attempt,
         EventKind::Heartbeat(heartbeat) => heartbeat.attempt,
         EventKind::Plan(plan) => {
-            prop_assert!(plan.substeps.iter().all(|substep| substep.weight.is_none_or(|weight| weight > 0.0)));
+            prop_assert!(
+                plan.substeps
+                    .iter()
+                    .all(|substep| substep.weight.is_none_or(|weight| weight > 0.0))
+            );
             None
         }
         EventKind::Register(_) => None,
@@ -128,14 +145,16 @@ proptest! {
             // The way the daemon hands it over; a reader ignores what the batch adds.
             let mut batch = Batch::new();
             batch.push(StreamId::new(1, 0), Ok(event.clone()));
-            let mut written = serde_json::to_value(&batch).unwrap()[0].take();
-            if written.get("done").is_some() {
+            let json = batch.to_json();
+            let mut written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&json).unwrap();
+            if written[0].contains_key("done") {
                 // What follows from done and total is worked out already; a sender names either.
-                written.as_object_mut().unwrap().remove("progress");
+                written[0].remove("progress");
             }
+            let data = serde_json::to_vec(&written[0]).unwrap();
             // Progress leaves no line in the history, so that its time is not handed over.
             let at = event.at.clone().filter(|_| !matches!(event.kind, EventKind::Progress(_)));
-            prop_assert_eq!(Event::from_json(written), Ok(Event { at, ..event }));
+            prop_assert_eq!(Event::parse(vec![(b"data".to_vec(), data)]), Ok(Event { at, ..event }));
         }
     }
 
@@ -171,7 +190,7 @@ proptest! {
         let whole: Value = entry
             .iter()
             .map(|(name, value)| {
-                let text = String::from_utf8(value.clone()).unwrap().replace('\0', "\u{FFFD}");
+                let text = String::from_utf8(value.clone()).unwrap().replace('\0', "");
                 (String::from_utf8(name.clone()).unwrap(), Value::from(text))
             })
             .collect::<serde_json::Map<_, _>>()

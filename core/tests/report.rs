@@ -8,7 +8,11 @@ use bindery_core::machine::{CANCELLED, FAILED};
 use bindery_core::report::{Report, Verdict, report_verdict};
 use common::{branching, comic};
 
-fn report<'a>(stage: Option<&'a str>, substep: Option<&'a str>, attempt: Option<i32>) -> Report<'a> {
+fn report<'a>(
+    stage: Option<&'a str>,
+    substep: Option<&'a str>,
+    attempt: Option<i32>,
+) -> Report<'a> {
     Report { stage, substep, attempt, planned: false, last_attempt: None }
 }
 
@@ -24,7 +28,10 @@ fn a_report_for_here_and_now_counts() {
         assert_eq!(analyzing(report(None, substep, attempt)), Verdict::Accept);
         assert_eq!(analyzing(report(Some("ANALYZING"), substep, attempt)), Verdict::Accept);
     }
-    assert_eq!(report_verdict(&comic(), "ANALYZING", None, 2, &report(None, substep, None)), Verdict::Accept);
+    assert_eq!(
+        report_verdict(&comic(), "ANALYZING", None, 2, &report(None, substep, None)),
+        Verdict::Accept
+    );
 }
 
 #[test]
@@ -39,7 +46,10 @@ fn an_attempt_is_over_or_to_come() {
 fn a_stage_is_left_or_to_come_or_unknown() {
     assert_eq!(analyzing(report(Some("UPLOADED"), None, None)), Verdict::Stale);
     assert_eq!(analyzing(report(Some("UPLOADED"), None, Some(9))), Verdict::Stale);
-    assert_eq!(analyzing(report(Some("GENERATING_SCENES"), Some("split_scenes"), None)), Verdict::StageNotReached);
+    assert_eq!(
+        analyzing(report(Some("GENERATING_SCENES"), Some("split_scenes"), None)),
+        Verdict::StageNotReached
+    );
     for stage in ["NOWHERE", "COMPLETED", FAILED, CANCELLED, ""] {
         assert_eq!(analyzing(report(Some(stage), None, None)), Verdict::UnknownStage, "{stage}");
     }
@@ -50,12 +60,18 @@ fn substeps_are_declared_planned_or_welcome() {
     assert_eq!(analyzing(report(None, Some("nonsense"), None)), Verdict::UnknownSubstep);
     assert_eq!(analyzing(report(None, Some("all"), None)), Verdict::UnknownSubstep);
     assert_eq!(analyzing(report(None, None, None)), Verdict::UnknownSubstep);
-    assert_eq!(analyzing(Report { planned: true, ..report(None, Some("nonsense"), None) }), Verdict::Accept);
-    let artwork = |substep| report_verdict(&comic(), "CREATING_ARTWORK", None, 1, &report(None, substep, None));
+    assert_eq!(
+        analyzing(Report { planned: true, ..report(None, Some("nonsense"), None) }),
+        Verdict::Accept
+    );
+    let artwork = |substep| {
+        report_verdict(&comic(), "CREATING_ARTWORK", None, 1, &report(None, substep, None))
+    };
     assert_eq!(artwork(Some("page_1")), Verdict::Accept);
     assert_eq!(artwork(None), Verdict::Accept);
     // A state that declares none has one, all.
-    let uploaded = |substep| report_verdict(&comic(), "UPLOADED", None, 1, &report(None, substep, None));
+    let uploaded =
+        |substep| report_verdict(&comic(), "UPLOADED", None, 1, &report(None, substep, None));
     assert_eq!(uploaded(None), Verdict::Accept);
     assert_eq!(uploaded(Some("all")), Verdict::Accept);
     assert_eq!(uploaded(Some("some")), Verdict::UnknownSubstep);
@@ -63,25 +79,45 @@ fn substeps_are_declared_planned_or_welcome() {
 
 #[test]
 fn when_work_is_over_reports_come_too_late() {
-    for (status, stage) in [(FAILED, "ANALYZING"), (CANCELLED, "ANALYZING"), ("COMPLETED", "CREATING_ARTWORK")] {
-        let verdict = |report: Report<'_>| report_verdict(&comic(), status, Some(stage), 2, &report);
+    for (status, stage) in
+        [(FAILED, "ANALYZING"), (CANCELLED, "ANALYZING"), ("COMPLETED", "CREATING_ARTWORK")]
+    {
+        let verdict =
+            |report: Report<'_>| report_verdict(&comic(), status, Some(stage), 2, &report);
         assert_eq!(verdict(report(None, None, None)), Verdict::Stale);
-        assert_eq!(verdict(report(Some("GENERATING_SCENES"), None, Some(1))), Verdict::Stale);
+        assert_eq!(verdict(report(Some("UPLOADED"), None, Some(1))), Verdict::Stale);
         assert_eq!(verdict(report(None, None, Some(3))), Verdict::AttemptAhead);
         assert_eq!(verdict(report(Some("NOWHERE"), None, None)), Verdict::UnknownStage);
     }
-    assert_eq!(report_verdict(&comic(), "COMPLETED", None, 1, &report(None, None, None)), Verdict::Stale);
+    assert_eq!(
+        report_verdict(&comic(), "COMPLETED", None, 1, &report(None, None, None)),
+        Verdict::Stale
+    );
+}
+
+#[test]
+fn a_report_for_a_later_stage_of_a_failed_book_is_not_too_late() {
+    let verdict = |status| {
+        let report = report(Some("GENERATING_SCENES"), None, None);
+        report_verdict(&comic(), status, Some("ANALYZING"), 1, &report)
+    };
+    assert_eq!(verdict(FAILED), Verdict::StageNotReached);
+    assert_eq!(verdict(CANCELLED), Verdict::Stale);
 }
 
 #[test]
 fn a_report_for_the_next_stage_may_advance() {
     let machine = branching();
-    let verdict = |stage, report: Report<'_>| report_verdict(&machine, stage, Some(stage), 2, &report);
+    let verdict =
+        |stage, report: Report<'_>| report_verdict(&machine, stage, Some(stage), 2, &report);
     assert_eq!(verdict("DRAFT", report(Some("PREVIEW"), None, None)), Verdict::Advance);
     assert_eq!(verdict("DRAFT", report(Some("PREVIEW"), None, Some(1))), Verdict::Advance);
     // It would be the first attempt there.
     assert_eq!(verdict("DRAFT", report(Some("PREVIEW"), None, Some(2))), Verdict::AttemptAhead);
-    assert_eq!(verdict("DRAFT", report(Some("PREVIEW"), Some("nonsense"), None)), Verdict::UnknownSubstep);
+    assert_eq!(
+        verdict("DRAFT", report(Some("PREVIEW"), Some("nonsense"), None)),
+        Verdict::UnknownSubstep
+    );
     // Past a guard, or past a stage, only a transition leads.
     assert_eq!(verdict("DRAFT", report(Some("PRINT"), None, None)), Verdict::StageNotReached);
     assert_eq!(verdict("PREVIEW", report(Some("DISPUTED"), None, None)), Verdict::StageNotReached);
@@ -106,7 +142,8 @@ fn a_straggler_from_an_earlier_visit_moves_no_book() {
     assert_eq!(verdict("PREVIEW", None), Verdict::Advance);
     assert_eq!(verdict("DISPUTED", None), Verdict::StageNotReached);
     assert_eq!(verdict("DISPUTED", Some(3)), Verdict::StageNotReached);
-    let most = Report { last_attempt: Some(i32::MAX), ..report(Some("PREVIEW"), None, Some(i32::MAX)) };
+    let most =
+        Report { last_attempt: Some(i32::MAX), ..report(Some("PREVIEW"), None, Some(i32::MAX)) };
     assert_eq!(report_verdict(&machine, "DRAFT", None, 1, &most), Verdict::Stale);
 }
 
@@ -125,6 +162,10 @@ fn a_verdict_has_a_code() {
         assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.code());
         assert_eq!(verdict.to_string(), verdict.code());
     }
-    let refusals: Vec<&str> = all.into_iter().filter(|verdict| verdict.is_refusal()).map(Verdict::code).collect();
-    assert_eq!(refusals, ["unknown_stage", "stage_not_reached", "unknown_substep", "attempt_ahead"]);
+    let refusals: Vec<&str> =
+        all.into_iter().filter(|verdict| verdict.is_refusal()).map(Verdict::code).collect();
+    assert_eq!(
+        refusals,
+        ["unknown_stage", "stage_not_reached", "unknown_substep", "attempt_ahead"]
+    );
 }

@@ -1,5 +1,5 @@
-//! `docs/state_machine.md` shows the machine of the pipeline `comic`: what is drawn and tabled there is what the rules say of the
-//! definition that ships with the schema.
+//! `docs/state_machine.md` shows the machine of the pipeline `comic`: what is drawn and tabled
+//! there is what the rules say of the definition that ships with the schema.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -10,7 +10,7 @@ use bindery_core::machine::{CANCELLED, FAILED, Machine};
 use bindery_core::transition::{next_statuses, rewind_targets};
 
 const PAGE: &str = include_str!("../../docs/state_machine.md");
-const SHIPPED: &str = include_str!("../../sql/810_comic.sql");
+const SHIPPED: &str = include_str!("../../sql/pipelines/comic.sql");
 
 /// The machine of the definition in the SQL that ships, its only text in quotes that is an object.
 fn shipped() -> Machine {
@@ -59,7 +59,9 @@ fn every_edge_is_drawn_and_no_other() {
             };
             edges.push((format!("{} --> {to}", state.name), label.to_owned()));
         }
-        for to in next_statuses(&machine, FAILED, Some(&state.name)).iter().filter(|to| *to != CANCELLED) {
+        for to in
+            next_statuses(&machine, FAILED, Some(&state.name)).iter().filter(|to| *to != CANCELLED)
+        {
             edges.push((format!("{FAILED} --> {to}"), "resume".to_owned()));
         }
     }
@@ -72,7 +74,8 @@ fn every_edge_is_drawn_and_no_other() {
 
 #[test]
 fn every_state_is_named_and_no_other() {
-    let states = shipped().states().iter().map(|state| (state.name.clone(), state.label.clone())).collect();
+    let states =
+        shipped().states().iter().map(|state| (state.name.clone(), state.label.clone())).collect();
     let named = diagram().filter(|line| !line.contains("-->")).map(parts).collect();
     assert_eq!(to_set(named), to_set(states));
 }
@@ -86,11 +89,15 @@ fn every_rewind_is_listed_and_no_other() {
         (cells[0].replace('`', ""), cells[1].replace('`', ""))
     });
     let working = machine.states().iter().filter(|state| !state.is_final);
-    let targets = working.map(|state| (state.name.clone(), rewind_targets(&machine, &state.name, None).join(", ")));
+    let targets = working
+        .map(|state| (state.name.clone(), rewind_targets(&machine, &state.name, None).join(", ")));
     assert_eq!(to_set(listed.collect()), to_set(targets.collect()));
     for state in machine.states().iter().filter(|state| !state.is_final) {
         let once_failed = rewind_targets(&machine, FAILED, Some(&state.name));
         assert_eq!(once_failed.last(), Some(&state.name));
-        assert_eq!(once_failed[..once_failed.len() - 1], rewind_targets(&machine, &state.name, None));
+        assert_eq!(
+            once_failed[..once_failed.len() - 1],
+            rewind_targets(&machine, &state.name, None)
+        );
     }
 }

@@ -5,7 +5,10 @@
 mod common;
 
 use bindery_core::machine::{CANCELLED, FAILED};
-use bindery_core::transition::{Facts, next_statuses, rewind_targets, transition_error};
+use bindery_core::transition::{
+    Facts, TransitionVerdict, begin_verdict, next_statuses, rewind_targets, transition_error,
+    transition_verdict,
+};
 use common::{branching, comic, machine};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -18,8 +21,14 @@ fn error(status: &str, stage: Option<&str>, target: &str) -> Option<String> {
 #[test]
 fn forward_then_back_then_halted() {
     let machine = branching();
-    assert_eq!(next_statuses(&machine, "PRINT", None), ["SHIPPED", "DISPUTED", "PREVIEW", "DRAFT", FAILED, CANCELLED]);
-    assert_eq!(next_statuses(&comic(), "UPLOADED", Some("UPLOADED")), ["ANALYZING", FAILED, CANCELLED]);
+    assert_eq!(
+        next_statuses(&machine, "PRINT", None),
+        ["SHIPPED", "DISPUTED", "PREVIEW", "DRAFT", FAILED, CANCELLED]
+    );
+    assert_eq!(
+        next_statuses(&comic(), "UPLOADED", Some("UPLOADED")),
+        ["ANALYZING", FAILED, CANCELLED]
+    );
     for over in ["COMPLETED", CANCELLED, "NOWHERE", ""] {
         assert!(next_statuses(&comic(), over, Some("ANALYZING")).is_empty(), "{over}");
     }
@@ -52,8 +61,14 @@ fn a_refusal_says_what_would_be_allowed() {
         error("ANALYZING", None, "ANALYZING").unwrap(),
         format!("A book in ANALYZING is already in ANALYZING; {allowed}")
     );
-    assert_eq!(error("ANALYZING", None, "DONE").unwrap(), format!("This pipeline has no state DONE; {allowed}"));
-    assert_eq!(error("COMPLETED", None, "UPLOADED").unwrap(), "COMPLETED is final; nothing follows it.");
+    assert_eq!(
+        error("ANALYZING", None, "DONE").unwrap(),
+        format!("This pipeline has no state DONE; {allowed}")
+    );
+    assert_eq!(
+        error("COMPLETED", None, "UPLOADED").unwrap(),
+        "COMPLETED is final; nothing follows it."
+    );
     assert_eq!(error(CANCELLED, None, FAILED).unwrap(), "CANCELLED is final; nothing follows it.");
     assert_eq!(
         error("LOST", None, "UPLOADED").unwrap(),
@@ -66,7 +81,9 @@ fn a_refusal_says_what_would_be_allowed() {
 fn a_guard_holds_only_where_it_is_known_to() {
     let machine = branching();
     let facts = |json| serde_json::from_value::<Facts>(json).unwrap();
-    let error = |status: &str, target: &str, json| transition_error(&machine, status, None, target, &facts(json));
+    let error = |status: &str, target: &str, json| {
+        transition_error(&machine, status, None, target, &facts(json))
+    };
     assert_eq!(error("DRAFT", "PREVIEW", json!({})), None);
     assert_eq!(error("DRAFT", "PRINT", json!({"substeps_complete": true})), None);
     assert_eq!(
@@ -88,7 +105,8 @@ fn a_guard_holds_only_where_it_is_known_to() {
         "The guard has_address of PRINT -> SHIPPED does not hold: it said no."
     );
     assert_eq!(
-        error("PRINT", "SHIPPED", json!({"guards": {"other": true}, "substeps_complete": true})).unwrap(),
+        error("PRINT", "SHIPPED", json!({"guards": {"other": true}, "substeps_complete": true}))
+            .unwrap(),
         "The guard has_address of PRINT -> SHIPPED does not hold: nothing is known about it."
     );
 }
@@ -149,10 +167,125 @@ fn a_refused_rewind_says_where_one_may_go() {
         let refusal = rewind(over, Some("CREATING_ARTWORK"), "ANALYZING").unwrap();
         assert_eq!(refusal, format!("{over} is final; nothing follows it."));
     }
-    assert!(rewind("LOST", None, "UPLOADED").unwrap().starts_with("This pipeline has no state LOST; its states are"));
+    assert!(
+        rewind("LOST", None, "UPLOADED")
+            .unwrap()
+            .starts_with("This pipeline has no state LOST; its states are")
+    );
     // Said to be none, it is an ordinary change.
     let facts = Facts { rewind: Some(false), ..Facts::default() };
-    assert_eq!(transition_error(&comic(), "ANALYZING", None, "UPLOADED", &facts), error("ANALYZING", None, "UPLOADED"));
+    assert_eq!(
+        transition_error(&comic(), "ANALYZING", None, "UPLOADED", &facts),
+        error("ANALYZING", None, "UPLOADED")
+    );
+}
+
+fn verdicts(
+    status: &str,
+    stage: Option<&str>,
+    facts: &Facts,
+) -> Vec<(String, &'static str, &'static str)> {
+    let machine = branching();
+    let states = machine.states().iter().map(|state| state.name.as_str());
+    let targets = states.chain([FAILED, CANCELLED, "NOWHERE"]);
+    let verdict = |target: &str| {
+        let transition = transition_verdict(&machine, status, stage, target, facts).code();
+        (
+            target.to_owned(),
+            transition,
+            begin_verdict(&machine, status, stage, target, facts).code(),
+        )
+    };
+    targets.map(verdict).collect()
+}
+
+fn expected(
+    verdicts: [(&str, &'static str, &'static str); 8],
+) -> Vec<(String, &'static str, &'static str)> {
+    verdicts.map(|(target, transition, begin)| (target.to_owned(), transition, begin)).to_vec()
+}
+
+#[test]
+fn an_event_for_another_status_is_judged_by_where_that_lies() {
+    let none = Facts::default();
+    // The edge to PRINT waits for substeps_complete.
+    assert_eq!(
+        verdicts("DRAFT", None, &none),
+        expected([
+            ("DRAFT", "none", "none"),
+            ("PREVIEW", "accept", "accept"),
+            ("PRINT", "early", "early"),
+            ("DISPUTED", "early", "early"),
+            ("SHIPPED", "early", "illegal"),
+            (FAILED, "accept", "illegal"),
+            (CANCELLED, "accept", "illegal"),
+            ("NOWHERE", "illegal", "illegal"),
+        ])
+    );
+    // A worker takes no book back by rework. The guards of PRINT are others than substeps_complete.
+    assert_eq!(
+        verdicts("PRINT", Some("PRINT"), &none),
+        expected([
+            ("DRAFT", "accept", "stale"),
+            ("PREVIEW", "accept", "stale"),
+            ("PRINT", "none", "none"),
+            ("DISPUTED", "illegal", "early"),
+            ("SHIPPED", "illegal", "illegal"),
+            (FAILED, "accept", "illegal"),
+            (CANCELLED, "accept", "illegal"),
+            ("NOWHERE", "illegal", "illegal"),
+        ])
+    );
+    let met =
+        Facts { attempts_left: Some(true), substeps_complete: Some(true), ..Facts::default() };
+    assert_eq!(verdicts("DRAFT", None, &met)[2], ("PRINT".to_owned(), "accept", "accept"));
+    assert_eq!(verdicts("PRINT", None, &met)[3], ("DISPUTED".to_owned(), "accept", "accept"));
+}
+
+#[test]
+fn an_event_for_a_halted_or_complete_book_is_judged_by_the_stage_it_was_in() {
+    let none = Facts::default();
+    assert_eq!(
+        verdicts(FAILED, Some("PREVIEW"), &none),
+        expected([
+            ("DRAFT", "stale", "stale"),
+            ("PREVIEW", "accept", "accept"),
+            ("PRINT", "early", "early"),
+            ("DISPUTED", "early", "early"),
+            ("SHIPPED", "early", "illegal"),
+            (FAILED, "none", "illegal"),
+            (CANCELLED, "accept", "illegal"),
+            ("NOWHERE", "illegal", "illegal"),
+        ])
+    );
+    // A guard that is asked once the book is resumed.
+    assert_eq!(
+        verdicts(FAILED, Some("PRINT"), &none)[3],
+        ("DISPUTED".to_owned(), "early", "early")
+    );
+    for (status, stage) in
+        [(CANCELLED, Some("PREVIEW")), ("SHIPPED", Some("PRINT")), ("SHIPPED", None)]
+    {
+        let complete = if status == "SHIPPED" { "none" } else { "stale" };
+        let cancelled = if status == CANCELLED { "none" } else { "stale" };
+        assert_eq!(
+            verdicts(status, stage, &none),
+            expected([
+                ("DRAFT", "stale", "stale"),
+                ("PREVIEW", "stale", "stale"),
+                ("PRINT", "stale", "stale"),
+                ("DISPUTED", "stale", "stale"),
+                ("SHIPPED", complete, "illegal"),
+                (FAILED, "stale", "illegal"),
+                (CANCELLED, cancelled, "illegal"),
+                ("NOWHERE", "illegal", "illegal"),
+            ])
+        );
+    }
+    // A status or stage of another pipeline.
+    for (status, stage) in [("LOST", None), (FAILED, Some("LOST"))] {
+        assert_eq!(verdicts(status, stage, &none)[1], ("PREVIEW".to_owned(), "illegal", "illegal"));
+    }
 }
 
 proptest! {
@@ -204,5 +337,35 @@ proptest! {
         if let Some(error) = error {
             prop_assert!(allowed.iter().all(|allowed| error.contains(allowed.as_str())), "{}", error);
         }
+    }
+
+    #[test]
+    fn what_waits_lies_ahead_and_what_is_late_lies_behind(
+        machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>(),
+        complete in any::<bool>(),
+    ) {
+        let states = machine.states().iter().map(|state| state.name.as_str());
+        let all: Vec<&str> = states.chain([FAILED, CANCELLED, "NOWHERE"]).collect();
+        let (status, target) = (*status.get(&all), *target.get(&all));
+        let stage = stage.map(|stage| *stage.get(&all));
+        let facts = Facts { substeps_complete: Some(complete), ..Facts::default() };
+        let over = status == CANCELLED || status == machine.final_state().name;
+        let failed_in = if status == FAILED { machine.current(status, stage) } else { None };
+        let current = failed_in.map_or(status, |state| &state.name);
+        let error = transition_error(&machine, status, stage, target, &facts);
+        let transition = transition_verdict(&machine, status, stage, target, &facts);
+        let begin = begin_verdict(&machine, status, stage, target, &facts);
+        prop_assert_eq!(transition == TransitionVerdict::None, status == target);
+        prop_assert_eq!(transition == TransitionVerdict::Accept, status != target && error.is_none());
+        for verdict in [transition, begin] {
+            prop_assert!(verdict != TransitionVerdict::Early || (!over && machine.reaches(current, target)));
+            prop_assert!(verdict != TransitionVerdict::Stale || over || machine.reaches(target, current));
+        }
+        // A worker can begin what a transition leads to, but for ways back.
+        let works = machine.state(target).is_some_and(|state| !state.is_final);
+        prop_assert!(begin != TransitionVerdict::Accept || (works && error.is_none()));
+        prop_assert!(works || begin == TransitionVerdict::Illegal);
+        let back = machine.reaches(target, current);
+        prop_assert!(back || !works || status == target || (begin == TransitionVerdict::Accept) == error.is_none());
     }
 }

@@ -86,10 +86,14 @@ impl Subscriber {
         let (mut hand, mut voice, mut pauses) = (Hand::default(), Voice::default(), pauses());
         while !stop.is_cancelled() {
             let mut subscribed = false;
-            let Err(error) = self.subscribe(&stop, &mut hand, &mut voice, &mut subscribed).await else { break };
+            let Err(error) = self.subscribe(&stop, &mut hand, &mut voice, &mut subscribed).await
+            else {
+                break;
+            };
             self.tell(false, Some(error.to_string()));
             if subscribed {
-                ::metrics::counter!(metrics::SUBSCRIPTIONS_LOST, "channel" => channel.to_owned()).increment(1);
+                ::metrics::counter!(metrics::SUBSCRIPTIONS_LOST, "channel" => channel.to_owned())
+                    .increment(1);
                 pauses = crate::pauses::pauses();
             }
             if let Some(unsaid) = voice.troubles.say(&error.to_string(), Instant::now()) {
@@ -148,7 +152,8 @@ impl Subscriber {
         stop: &CancellationToken,
         hand: &mut Hand,
     ) -> Result<(), SubscriberError> {
-        let messages = ::metrics::counter!(metrics::MESSAGES, "channel" => self.channel.name().to_owned());
+        let messages =
+            ::metrics::counter!(metrics::MESSAGES, "channel" => self.channel.name().to_owned());
         let (mut stopping, mut asked) = (false, false);
         let (mut renew_at, mut ask_at) = (Deadline::now(), Deadline::now() + PING_EVERY);
         loop {
@@ -206,7 +211,8 @@ impl Subscriber {
         let Hand { messages, .. } = std::mem::take(hand);
         if !messages.is_empty() {
             let channel = self.channel.name();
-            ::metrics::counter!(metrics::DROPPED, "channel" => channel.to_owned()).increment(messages.len() as u64);
+            ::metrics::counter!(metrics::DROPPED, "channel" => channel.to_owned())
+                .increment(messages.len() as u64);
             warn!(
                 channel,
                 messages = messages.len(),

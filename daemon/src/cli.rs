@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    CompletionsOptions, DeadLettersOptions, DoctorOptions, ManOptions, PublishOptions, SimulateOptions, WatchOptions,
+    CompletionsOptions, DeadLettersOptions, DoctorOptions, ManOptions, PublishOptions,
+    SimulateOptions, WatchOptions,
 };
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
+use crate::schema::Schema;
 use crate::source::{RedisUrl, SourceOptions};
 
 /// Keeps the status and progress of books in Postgres true to what services say in Redis.
@@ -29,6 +31,29 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Checks the versions that are asked for against the schema's, which the options name.
+    pub fn checked(self) -> Result<Self, clap::Error> {
+        let (sql, flag, version, before) = match &self.command {
+            Command::Migrate(options) => (&options.sql, "--to", options.to, 0),
+            Command::Migration(options) => (&options.sql, "--from", options.from, 1),
+            _ => return Ok(self),
+        };
+        let Some(version) = version else { return Ok(self) };
+        let wrong = |problem: String| {
+            Self::command()
+                .error(ErrorKind::ValueValidation, format!("{flag} {version}: {problem}"))
+        };
+        let newest = sql.schema().and_then(|schema| schema.newest());
+        let newest = newest.map_err(|error| wrong(format!("{error:#}")))?;
+        match newest - before {
+            0 => Err(wrong(format!("there is no version before {newest}"))),
+            last if (1..=last).contains(&version) => Ok(self),
+            last => Err(wrong(format!("must be a version from 1 to {last}"))),
+        }
+    }
+}
+
 /// clap repeats a value that it cannot take; a URL may hold a password, and a secret is one.
 pub fn without_secrets(mut error: clap::Error) -> clap::Error {
     let hidden = || ContextValue::String("(not shown)".to_owned());
@@ -37,7 +62,8 @@ pub fn without_secrets(mut error: clap::Error) -> clap::Error {
         error.insert(ContextKind::InvalidValue, hidden());
     }
     // A URL where none belongs.
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
+    {
         if says(&error, kind, "://") {
             error.insert(kind, hidden());
             error.remove(ContextKind::Suggested);
@@ -88,28 +114,47 @@ pub struct DatabaseOptions {
     pub database_url: DatabaseUrl,
 }
 
+/// Where the schema's SQL is.
+#[derive(Debug, Clone, Args)]
+pub struct SqlOptions {
+    /// For tests: a folder laid out like `sql/`, used instead of the files that are compiled in.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub sql_dir: Option<PathBuf>,
+}
+
+impl SqlOptions {
+    /// The files of the schema.
+    pub fn schema(&self) -> anyhow::Result<Schema> {
+        Schema::load(self.sql_dir.as_deref())
+    }
+}
+
 /// Options of `migrate`.
 #[derive(Debug, Clone, Args)]
 pub struct MigrateOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
+    #[command(flatten)]
+    pub sql: SqlOptions,
     /// The rules' implementation; a database that has the other one changes over, with its books. Without it: the one that is
     /// there, else native where the server offers the extension.
     #[arg(long, env = "BINDERY_KERNEL", value_enum)]
     pub kernel: Option<Kernel>,
     /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest. There is no way back.
-    #[arg(long, value_parser = version)]
+    #[arg(long)]
     pub to: Option<i32>,
 }
 
 /// Options of `migration`.
 #[derive(Debug, Clone, Args)]
 pub struct MigrationOptions {
+    #[command(flatten)]
+    pub sql: SqlOptions,
     /// The rules' implementation.
     #[arg(long, env = "BINDERY_KERNEL", value_enum, default_value_t = Kernel::Native)]
     pub kernel: Kernel,
     /// Print only what a schema of this version lacks, the kernel included.
-    #[arg(long, value_parser = older_version)]
+    #[arg(long)]
     pub from: Option<i32>,
 }
 
@@ -149,20 +194,6 @@ pub struct RunOptions {
     pub print_config: bool,
 }
 
-/// A version of the schema.
-fn version(text: &str) -> Result<i32, String> {
-    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
-    let version = text.parse().ok().filter(|version| (1..=newest).contains(version));
-    version.ok_or_else(|| format!("the versions are 1 to {newest}"))
-}
-
-/// One that something can be upgraded from.
-fn older_version(text: &str) -> Result<i32, String> {
-    let newest = crate::schema::newest().map_err(|error| error.to_string())?;
-    let version = version(text)?;
-    if version < newest { Ok(version) } else { Err(format!("{newest} is the newest version")) }
-}
-
 /// The names that `bindery.acquire_stream` takes.
 pub fn stream(text: &str) -> Result<String, String> {
     let name = text.trim();
@@ -199,7 +230,6 @@ fn sweep(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -209,10 +239,13 @@ mod tests {
     #[test]
     fn every_setting_of_run_is_in_the_table_of_the_documents() {
         let documents = include_str!("../../docs/operations.md");
-        let (command, run) = (Cli::command(), Cli::command().find_subcommand("run").unwrap().clone());
+        let (command, run) =
+            (Cli::command(), Cli::command().find_subcommand("run").unwrap().clone());
         for arg in command.get_arguments().chain(run.get_arguments()) {
             let Some(long) = arg.get_long() else { continue };
-            let row = documents.lines().find(|line| line.starts_with("| `--") && line.contains(&format!("`--{long}`")));
+            let row = documents
+                .lines()
+                .find(|line| line.starts_with("| `--") && line.contains(&format!("`--{long}`")));
             let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row of --{long}"));
             if let Some(variable) = arg.get_env() {
                 assert!(row.contains(variable.to_str().unwrap()), "--{long}: {row}");
@@ -255,7 +288,8 @@ mod tests {
         ]);
         assert!(!format!("{cli:?}").contains("hush"));
         for url in ["--database-url=postgresql://u:hush@[h", "--redis-url=http://u:hush@h/"] {
-            let said = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err()).to_string();
+            let said = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err())
+                .to_string();
             assert!(!said.contains("hush") && said.contains("give "), "{said}");
         }
     }
@@ -263,7 +297,11 @@ mod tests {
     #[test]
     fn a_url_where_none_belongs_is_not_shown() {
         let url = "postgresql://u:hush@h/d";
-        for args in [vec!["binderyd", url], vec!["binderyd", "run", url], vec!["binderyd", "run", "--linger", url]] {
+        for args in [
+            vec!["binderyd", url],
+            vec!["binderyd", "run", url],
+            vec!["binderyd", "run", "--linger", url],
+        ] {
             let said = without_secrets(Cli::try_parse_from(args).unwrap_err()).to_string();
             assert!(!said.contains("hush"), "{said}");
         }

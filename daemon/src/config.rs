@@ -55,7 +55,8 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     let texts = as_texts(command.clone()).try_get_matches_from(arguments).map_err(Stop::Usage)?;
     let (mut name, mut chosen, mut subcommand) = ("", &texts, &command);
     while let Some((next, matches)) = chosen.subcommand() {
-        (name, chosen, subcommand) = (next, matches, subcommand.find_subcommand(next).unwrap_or(subcommand));
+        (name, chosen, subcommand) =
+            (next, matches, subcommand.find_subcommand(next).unwrap_or(subcommand));
     }
 
     let mut faults = Faults::default();
@@ -72,8 +73,10 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     if chosen.try_get_one::<bool>("print_config").is_ok_and(|asked| asked == Some(&true)) {
         return Err(Stop::Print(shown::toml(name, &settings)));
     }
-    let matches = with_file(command.clone(), &settings).try_get_matches_from(arguments).map_err(Stop::Usage)?;
-    Cli::from_arg_matches(&matches).map_err(Stop::Usage)
+    let matches = with_file(command.clone(), &settings)
+        .try_get_matches_from(arguments)
+        .map_err(Stop::Usage)?;
+    Cli::from_arg_matches(&matches).and_then(Cli::checked).map_err(Stop::Usage)
 }
 
 /// The same command line, whatever its values are; nothing is required.
@@ -95,7 +98,12 @@ fn is_setting(arg: &Arg) -> bool {
 }
 
 /// Every setting of a command, its own and those of all commands.
-fn settings<'a>(subcommand: &'a Command, command: &'a Command, texts: &ArgMatches, file: &File) -> Vec<Setting<'a>> {
+fn settings<'a>(
+    subcommand: &'a Command,
+    command: &'a Command,
+    texts: &ArgMatches,
+    file: &File,
+) -> Vec<Setting<'a>> {
     let globals = command.get_arguments().filter(|arg| arg.is_global_set());
     let every = subcommand.get_arguments().chain(globals).filter(|arg| is_setting(arg));
     every
@@ -127,7 +135,8 @@ fn with_file(mut command: Command, settings: &[Setting<'_>]) -> Command {
             && command.get_arguments().any(|own| own.get_id() == arg.get_id())
         {
             let values: Vec<_> = values.iter().map(clap::builder::OsStr::from).collect();
-            command = command.mut_arg(arg.get_id().clone(), |arg| arg.required(false).default_values(values));
+            command = command
+                .mut_arg(arg.get_id().clone(), |arg| arg.required(false).default_values(values));
         }
     }
     command.mut_subcommands(|subcommand| with_file(subcommand, settings))

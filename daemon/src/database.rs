@@ -11,7 +11,7 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use error::{DatabaseError, Policy};
-pub use relay::{Applied, Lease};
+pub use relay::{Applied, FUNCTIONS, Lease};
 pub use url::DatabaseUrl;
 
 /// No server that is there takes longer to say so.
@@ -24,7 +24,11 @@ pub fn tls() -> MakeRustlsConnect {
         // A bare machine has no certificates at all: then no TLS can be trusted, but a plain connection may still be asked for.
         Err(_none) => {
             let nobody = rustls::RootCertStore::empty();
-            MakeRustlsConnect::new(rustls::ClientConfig::builder().with_root_certificates(nobody).with_no_client_auth())
+            MakeRustlsConnect::new(
+                rustls::ClientConfig::builder()
+                    .with_root_certificates(nobody)
+                    .with_no_client_auth(),
+            )
         }
     }
 }
@@ -36,7 +40,10 @@ pub fn config(url: &DatabaseUrl) -> Config {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
     // A server that vanished without a word is noticed within half a minute.
-    config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
+    config
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3);
     config.tcp_user_timeout(Duration::from_secs(20));
     if config.get_application_name().is_none() {
         config.application_name("binderyd");

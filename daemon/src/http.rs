@@ -102,7 +102,9 @@ impl Http {
 
 fn say(access: &Access, address: SocketAddr) {
     match access {
-        Access::Tokens(_) => info!(page = %format_args!("http://{address}/"), "/api asks for tokens"),
+        Access::Tokens(_) => {
+            info!(page = %format_args!("http://{address}/"), "/api asks for tokens")
+        }
         Access::Local => info!(
             page = %format_args!("http://{address}/"),
             "no token secret is configured: /api serves this machine only, and whoever is on it as service_role"
@@ -119,11 +121,17 @@ fn say(access: &Access, address: SocketAddr) {
 /// published; else 503. The body says which and why.
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Value>) {
     let streams = state.snapshot();
-    let outbox = state.outbox();
+    let (outbox, sweep) = (state.outbox(), state.sweep());
     let channels = state.channels();
     let ready = outbox.problem.is_none()
+        && sweep.problem.is_none()
         && streams.values().all(crate::state::StreamState::is_ready)
         && channels.values().all(|channel| channel.problem.is_none());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready, "streams": streams, "outbox": outbox, "channels": channels })))
+    (
+        status,
+        Json(
+            json!({ "ready": ready, "streams": streams, "outbox": outbox, "sweep": sweep, "channels": channels }),
+        ),
+    )
 }

@@ -58,10 +58,16 @@ fn main() -> ExitCode {
     };
     let format = cli.log_format;
     logging::init(format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(format, &anyhow::Error::new(error).context("the runtime does not start")),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                return failed(
+                    format,
+                    &anyhow::Error::new(error).context("the runtime does not start"),
+                );
+            }
+        };
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run(options) => run::run(*options).await,

@@ -13,7 +13,7 @@ mod documented;
 mod exporter;
 mod times;
 
-pub use count::{applied, begin, buried, committed, lost, reconnected, settled};
+pub use count::{applied, begin, committed, lost, reconnected, rejected, settled};
 pub use exporter::Exporter;
 pub use times::Times;
 
@@ -36,7 +36,10 @@ pub struct Metric {
     /// What it is to Prometheus.
     pub kind: Kind,
     /// Its labels, in the order of docs/operations.md; which tests alone read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what is described to Prometheus has no labels"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what is described to Prometheus has no labels")
+    )]
     pub labels: &'static [&'static str],
     /// What it says.
     pub about: &'static str,
@@ -68,8 +71,11 @@ pub const OUTBOX_BACKLOG: &str = "bindery_outbox_backlog";
 pub const OUTBOX_OLDEST: &str = "bindery_outbox_oldest_seconds";
 pub const SWEPT: &str = "bindery_sweep_books_total";
 pub const SWEEP_FAILURES: &str = "bindery_sweep_failures_total";
+pub const SWEEPS_SKIPPED: &str = "bindery_sweep_skipped_total";
 pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
 pub const SWEEP_LAST: &str = "bindery_sweep_last_success_timestamp_seconds";
+pub const EARLY: &str = "bindery_early_events";
+pub const EARLY_OLDEST: &str = "bindery_early_events_oldest_seconds";
 pub const REQUESTS: &str = "bindery_http_requests_total";
 pub const REQUEST_SECONDS: &str = "bindery_http_request_seconds";
 pub const CONNECTIONS: &str = "bindery_http_connections";
@@ -77,28 +83,53 @@ pub const TURNED_AWAY: &str = "bindery_http_turned_away_total";
 pub const STREAMS: &str = "bindery_http_streams";
 pub const BUILD: &str = "bindery_build_info";
 
-const SECONDS: Kind = Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
+const SECONDS: Kind =
+    Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
 /// Finer around what is promised, and up to what a backlog of an hour takes.
 const END_TO_END: Kind = Kind::Histogram(&[
-    0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
+    0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+    600.0, 3600.0,
 ]);
-const AMOUNTS: Kind = Kind::Histogram(&[1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0]);
+const AMOUNTS: Kind =
+    Kind::Histogram(&[1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0]);
 
 /// All of Bindery's own metrics; those of the process, `process_…`, are the exporter's.
 pub const ALL: &[Metric] = &[
-    counter(EVENTS, &["stream", "outcome"], "Events that a batch of this daemon settled: applied, stale or dead."),
-    counter(DEAD_LETTERS, &["stream", "reason"], "Events that went to bindery.dead_letters, by the reason there."),
+    counter(
+        EVENTS,
+        &["stream", "outcome"],
+        "Events that a batch of this daemon settled, by outcome: applied, stale, early or rejected.",
+    ),
+    counter(
+        DEAD_LETTERS,
+        &["stream", "reason"],
+        "Events that were rejected into bindery.dead_letters, by reason.",
+    ),
     counter(BATCHES, &["stream"], "Batches applied."),
     histogram(BATCH_EVENTS, AMOUNTS, &["stream"], "Events a batch, before coalescing."),
-    histogram(BATCH_ITEMS, AMOUNTS, &["stream"], "Items a batch: what its events were coalesced into."),
-    histogram(APPLY_SECONDS, SECONDS, &["stream"], "Time from sending a batch to Postgres to its answer."),
+    histogram(
+        BATCH_ITEMS,
+        AMOUNTS,
+        &["stream"],
+        "Items a batch: what its events were coalesced into.",
+    ),
+    histogram(
+        APPLY_SECONDS,
+        SECONDS,
+        &["stream"],
+        "Time from sending a batch to Postgres to its answer.",
+    ),
     histogram(
         END_TO_END_SECONDS,
         END_TO_END,
         &["stream"],
         "Time from an event's id, which is Redis's clock at its XADD, to the answer that it is committed, by Redis's clock too; one value an event.",
     ),
-    gauge(LAG_EVENTS, &["stream"], "Entries in the stream that are not applied yet, as of the last look (every 5 s)."),
+    gauge(
+        LAG_EVENTS,
+        &["stream"],
+        "Entries in the stream that are not applied yet, as of the last look (every 5 s).",
+    ),
     gauge(
         LAG,
         &["stream"],
@@ -127,35 +158,87 @@ pub const ALL: &[Metric] = &[
         &["stream"],
         "Redis's clock less this machine's, measured with every look; negative where Redis's is behind.",
     ),
-    counter(MESSAGES, &["channel"], "Messages that this daemon heard on a channel of Redis Pub/Sub."),
+    counter(
+        MESSAGES,
+        &["channel"],
+        "Messages that this daemon heard on a channel of Redis Pub/Sub.",
+    ),
     gauge(SUBSCRIBED, &["channel"], "1 while this daemon is subscribed to the channel, else 0."),
     counter(
         SUBSCRIPTIONS_LOST,
         &["channel"],
         "Subscriptions that ended otherwise than by a stop: what was published until the next is lost, and cannot be counted.",
     ),
-    counter(DROPPED, &["channel"], "Messages that were heard and may not have come into the stream."),
+    counter(
+        DROPPED,
+        &["channel"],
+        "Messages that were heard and may not have come into the stream.",
+    ),
     counter(PUBLISHED, &[], "Messages published from the outbox."),
-    counter(OUTBOX_FAILURES, &["side"], "Failures of publishing the outbox, by side: postgres or redis."),
+    counter(
+        OUTBOX_FAILURES,
+        &["side"],
+        "Failures of publishing the outbox, by side: postgres or redis.",
+    ),
     gauge(
         OUTBOX_BACKLOG,
         &[],
         "Messages in bindery.outbox as of the last look (every 10 s), at most 100,000; the same from every daemon.",
     ),
-    gauge(OUTBOX_OLDEST, &[], "Age of the oldest message in bindery.outbox as of the last look, by Postgres's clock."),
-    counter(SWEPT, &["outcome"], "Books that this daemon's sweeps changed: stalled or resumed."),
+    gauge(
+        OUTBOX_OLDEST,
+        &[],
+        "Age of the oldest message in bindery.outbox as of the last look, by Postgres's clock.",
+    ),
+    counter(
+        SWEPT,
+        &["outcome"],
+        "What this daemon's sweeps did: books stalled or resumed, early events expired.",
+    ),
     counter(SWEEP_FAILURES, &[], "Sweeps that failed."),
-    gauge(SWEEP_WAITING, &[], "Streams that are behind, so that no book is called stalled, as of the last sweep."),
-    gauge(SWEEP_LAST, &[], "When a sweep of this daemon last came to its end, as Unix time by this machine's clock."),
-    counter(REQUESTS, &["method", "route", "status"], "HTTP requests answered; a stream of events when it begins."),
-    histogram(REQUEST_SECONDS, SECONDS, &["route"], "Time from an HTTP request's head to its answer's."),
+    counter(SWEEPS_SKIPPED, &[], "Sweeps that did nothing because another one was running."),
+    gauge(
+        SWEEP_WAITING,
+        &[],
+        "Streams that are behind, so that no book is called stalled, as of the last sweep.",
+    ),
+    gauge(
+        SWEEP_LAST,
+        &[],
+        "When a sweep of this daemon last came to its end, as Unix time by this machine's clock.",
+    ),
+    gauge(
+        EARLY,
+        &[],
+        "Events in bindery.early_events as of the last sweep, at most 100,000 items; the same from every daemon.",
+    ),
+    gauge(EARLY_OLDEST, &[], "Age of the oldest of them, by Postgres's clock; 0 where none waits."),
+    counter(
+        REQUESTS,
+        &["method", "route", "status"],
+        "HTTP requests answered; a stream of events when it begins.",
+    ),
+    histogram(
+        REQUEST_SECONDS,
+        SECONDS,
+        &["route"],
+        "Time from an HTTP request's head to its answer's.",
+    ),
     gauge(CONNECTIONS, &[], "HTTP connections."),
-    counter(TURNED_AWAY, &[], "HTTP connections turned away because --http-connections were there."),
+    counter(
+        TURNED_AWAY,
+        &[],
+        "HTTP connections turned away because --http-connections were there.",
+    ),
     gauge(STREAMS, &[], "Streams of server-sent events that somebody reads."),
     gauge(BUILD, &["version"], "Always 1; its label says which daemon this is."),
 ];
 
-const fn counter(name: &'static str, labels: &'static [&'static str], about: &'static str) -> Metric {
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    about: &'static str,
+) -> Metric {
     Metric { name, kind: Kind::Counter, labels, about }
 }
 
@@ -163,6 +246,11 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], about: &'sta
     Metric { name, kind: Kind::Gauge, labels, about }
 }
 
-const fn histogram(name: &'static str, kind: Kind, labels: &'static [&'static str], about: &'static str) -> Metric {
+const fn histogram(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    about: &'static str,
+) -> Metric {
     Metric { name, kind, labels, about }
 }

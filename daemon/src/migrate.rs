@@ -8,38 +8,47 @@ use tracing::info;
 use crate::cli::{MigrateOptions, MigrationOptions};
 use crate::database;
 use crate::kernel;
-use crate::schema::{file, files, newest, versions};
 
 /// Where refinery keeps what it has applied.
-const HISTORY: &str = "bindery_internal.schema_history";
+pub const HISTORY: &str = "bindery_internal.schema_history";
 
 /// Two migrations at once would both find nothing done. The number is arbitrary and ours.
 const LOCK: i64 = 0x0062_696e_6465_7279;
 
-const NOT_CHANGED: &str = "the schema was not changed (a database that was made from other sources of the same version cannot \
-    be upgraded; a private one of `make dev` goes with `make clean`)";
+/// Files that every run of `migrate` repeats, because what they set can change without it: a dump
+/// restored without owners changes who owns the function that asks guards, and Supabase Realtime
+/// can be installed after the schema.
+const REPEATED: [&str; 2] = ["pipelines/guards.sql", "access/realtime_messages.sql"];
+
+const NOT_CHANGED: &str = "the schema was not changed (a database that was made from other sources \
+    of the same version cannot be upgraded; `make clean` removes a private one of `make dev`)";
 
 /// Installs or upgrades the schema; changes nothing where it is up to date.
 pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
+    let schema = options.sql.schema()?;
     let mut client = database::connect(&options.database.database_url).await?;
-    // `if exists` and `if not exists` are told as notices; what somebody has to do is a warning.
+    // `if exists` and `if not exists` give notices; a warning asks for an act.
     client.batch_execute("set client_min_messages = warning").await?;
-    client.execute_typed("select pg_advisory_lock($1)", &[(&LOCK, postgres_types::Type::INT8)]).await?;
-    let target = options.to.unwrap_or(newest()?);
-    check_what_is_there(&client, target).await?;
-    // The kernel comes first: the schema's functions stand on it. Each kernel serves the versions before it, too.
-    kernel::install(&mut client, options.kernel).await?;
+    let lock = "select pg_advisory_lock($1)";
+    client.execute_typed(lock, &[(&LOCK, postgres_types::Type::INT8)]).await?;
+    let newest = schema.newest()?;
+    let target = options.to.unwrap_or(newest);
+    check_encoding(&client).await?;
+    check_version(&client, target).await?;
+    // The kernel comes first: the schema calls it. It also serves the schema's older versions.
+    kernel::install(&mut client, options.kernel, &schema).await?;
     // refinery makes its table before the first migration, which makes the schema.
     client.batch_execute("create schema if not exists bindery_internal").await?;
-    let report = Runner::new(&versions()?)
+    let report = Runner::new(&schema.versions()?)
         .set_target(Target::Version(target))
         .set_migration_table_name(HISTORY)
         .run_async(&mut client)
         .await
         .map_err(|error| anyhow::Error::new(error).context(NOT_CHANGED))?;
-    if target == newest()? {
-        // A dump restored without owners leaves the guards' asker to whoever restored it.
-        client.batch_execute(file("225_guards.sql")?).await?;
+    if target == newest {
+        for path in REPEATED {
+            client.batch_execute(schema.file(path)?).await?;
+        }
     }
     client.batch_execute(&secured()).await?;
     match report.applied_migrations().as_slice() {
@@ -49,8 +58,22 @@ pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Before anything is changed.
-async fn check_what_is_there(client: &Client, target: i32) -> anyhow::Result<()> {
+/// Titles and messages hold any character, and JSON takes `\u` escapes of all of them only in UTF8.
+async fn check_encoding(client: &Client) -> anyhow::Result<()> {
+    let query = "select current_setting('server_encoding'), current_database()::text";
+    let row = client.query_typed_one(query, &[]).await?;
+    let (encoding, database): (String, String) = (row.get(0), row.get(1));
+    ensure!(
+        encoding == "UTF8",
+        "the database \"{database}\" has the encoding {encoding}, and Bindery needs UTF8; nothing \
+         was changed. Make a database with `create database NAME encoding 'UTF8' template \
+         template0`, and run `binderyd migrate` on it"
+    );
+    Ok(())
+}
+
+/// Refuses to go back, and to go on from a schema whose version is not recorded.
+async fn check_version(client: &Client, target: i32) -> anyhow::Result<()> {
     let there = "select to_regclass($1) is not null, to_regclass('bindery.pipelines') is not null";
     let row = client.query_typed_one(there, &[(&HISTORY, postgres_types::Type::TEXT)]).await?;
     let (history, schema): (bool, bool) = (row.get(0), row.get(1));
@@ -61,31 +84,48 @@ async fn check_what_is_there(client: &Client, target: i32) -> anyhow::Result<()>
     }
     ensure!(
         version > 0 || !schema,
-        "the schema is there, but no record of its version: it was made from SQL that an older binderyd had printed; \
-         run what `binderyd migration --from 1` prints, which records it, too"
+        "the schema bindery is there, but no record of its version in {HISTORY}; restore that \
+         table from a dump, or install the schema in a new database, with `binderyd migrate` or \
+         with what `binderyd migration` prints"
     );
-    ensure!(version <= target, "the schema is of version {version} already, and there is no way back to {target}");
+    ensure!(
+        version <= target,
+        "the schema is of version {version} already, and there is no way back to {target}"
+    );
     Ok(())
 }
 
-/// Prints the schema as one SQL file, or what an older version lacks; either records the version as `migrate` does.
+/// Prints the schema as one SQL file, or what an older version lacks; either records the version
+/// as `migrate` does.
 pub fn print(options: &MigrationOptions) -> anyhow::Result<()> {
-    let versions = versions()?;
-    let (kernel, record) = (options.kernel.sql()?, record(&versions));
+    let schema = options.sql.schema()?;
+    let versions = schema.versions()?;
+    let (kernel, record) = (options.kernel.sql(&schema)?, record(&versions));
     let Some(from) = options.from else {
         println!(
-            "-- Bindery's schema, printed by `binderyd migration`. Do not edit: change sql/ and print it again.\n"
+            "-- Bindery's schema, printed by `binderyd migration`. Do not edit it: print it again.\n"
         );
-        println!("{kernel}\n{}\n{record}", files("")?);
+        println!("{kernel}");
+        println!("{}\n{record}", marked("The schema", schema.newest()?, &schema.text()?));
         return Ok(());
     };
-    println!("-- An upgrade of Bindery's schema from version {from}, printed by `binderyd migration --from {from}`.\n");
+    println!(
+        "-- An upgrade of Bindery's schema from version {from}, printed by \
+         `binderyd migration --from {from}`.\n"
+    );
     println!("{}\n{}\n{kernel}", only_from(from), kernel::CHANGE);
     for version in versions.iter().filter(|version| version.version() > from) {
-        println!("{}", version.sql().context("a version without text")?);
+        let text = version.sql().context("a version without text")?;
+        println!("{}", marked("The upgrade to", version.version(), text));
     }
     println!("{record}");
     Ok(())
+}
+
+/// The text of a version between two lines that `sql/upgrades/README.md` names: what stands between
+/// them is what refinery made the checksum of.
+fn marked(what: &str, version: i32, text: &str) -> String {
+    format!("-- {what} version {version} begins.\n{text}-- {what} version {version} ends.\n")
 }
 
 /// Refuses to run where another version is.
@@ -93,20 +133,21 @@ fn only_from(from: i32) -> String {
     format!(
         "do $$
 declare
-  version integer := case when to_regclass('bindery.pipelines') is not null then 1 end;
+  version integer;
 begin
   if to_regclass('{HISTORY}') is not null then
     select max(h.version) into version from {HISTORY} h;
   end if;
   if version is distinct from {from} then
-    raise exception 'This upgrades version {from} of Bindery''s schema; here is %.', coalesce('version ' || version, 'none');
+    raise exception 'This upgrades version {from} of Bindery''s schema; here is %.',
+      coalesce('version ' || version, 'none');
   end if;
 end
 $$;"
     )
 }
 
-/// Like every table: what nobody was granted, nobody reads; and it says so.
+/// The history has row-level security and a policy like every internal table: no role reads it.
 fn secured() -> String {
     format!(
         "alter table {HISTORY} enable row level security;
@@ -115,7 +156,7 @@ create policy nobody on {HISTORY} using (false);"
     )
 }
 
-/// What refinery would have written, had it run these versions.
+/// The rows that refinery writes when it runs these versions.
 fn record(versions: &[Migration]) -> String {
     let now = r#"to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#;
     let row = |version: &Migration| {

@@ -80,7 +80,8 @@ impl Publisher {
         while !stop.is_cancelled() {
             let Err(error) = self.publish_on(&stop, &mut troubles).await else { break };
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
-            self.state.set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
+            self.state
+                .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
             if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
                 warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
             }
@@ -91,7 +92,11 @@ impl Publisher {
         }
     }
 
-    async fn publish_on(&self, stop: &CancellationToken, troubles: &mut Repeats) -> Result<(), PublishError> {
+    async fn publish_on(
+        &self,
+        stop: &CancellationToken,
+        troubles: &mut Repeats,
+    ) -> Result<(), PublishError> {
         let mut client = database::connect(&self.database).await?;
         let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
         let mut looked: Option<Instant> = None;
@@ -116,7 +121,11 @@ impl Publisher {
     }
 
     /// Publishes the oldest messages; how many.
-    async fn publish(&self, client: &mut Client, redis: &mut MultiplexedConnection) -> Result<usize, PublishError> {
+    async fn publish(
+        &self,
+        client: &mut Client,
+        redis: &mut MultiplexedConnection,
+    ) -> Result<usize, PublishError> {
         let transaction = client.transaction().await?;
         let messages = transaction
             .query_typed(
@@ -128,13 +137,16 @@ impl Publisher {
             let mut pipeline = redis::pipe();
             for message in &messages {
                 pipeline.cmd("XADD").arg(&self.stream).arg("MAXLEN").arg("~").arg(KEPT).arg("*");
-                for (index, name) in ["book_id", "revision", "kind", "payload"].into_iter().enumerate() {
+                for (index, name) in
+                    ["book_id", "revision", "kind", "payload"].into_iter().enumerate()
+                {
                     pipeline.arg(name).arg(message.try_get::<_, &str>(index)?);
                 }
                 pipeline.ignore();
             }
             pipeline.query_async::<()>(redis).await?;
-            ::metrics::counter!(metrics::PUBLISHED).increment(messages.len().try_into().unwrap_or(u64::MAX));
+            ::metrics::counter!(metrics::PUBLISHED)
+                .increment(messages.len().try_into().unwrap_or(u64::MAX));
             debug!(messages = messages.len(), "published");
         }
         transaction.commit().await?;
@@ -144,7 +156,8 @@ impl Publisher {
 
 /// Counts what waits.
 async fn look(client: &Client) -> Result<(), PublishError> {
-    let query = "select messages::float8, extract(epoch from age)::float8 from bindery.outbox_backlog()";
+    let query =
+        "select messages::float8, extract(epoch from age)::float8 from bindery.outbox_backlog()";
     let row = client.query_typed_one(query, &[]).await?;
     ::metrics::gauge!(metrics::OUTBOX_BACKLOG).set(row.try_get::<_, f64>(0)?);
     ::metrics::gauge!(metrics::OUTBOX_OLDEST).set(row.try_get::<_, f64>(1)?);

@@ -131,7 +131,8 @@ impl Relay {
             self.stand_by(&error.to_string(), voice);
             return self.lease / STANDBY_PART;
         }
-        ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => side).increment(1);
+        ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => side)
+            .increment(1);
         self.state.update(stream, |state| {
             (state.phase, state.failed) = (Phase::Connecting, true);
             state.problem = Some(remedy.map_or_else(|| error.to_string(), str::to_owned));

@@ -46,8 +46,9 @@ mod tests {
     #[test]
     fn the_first_is_said_at_once_and_then_one_a_minute_with_the_number_of_the_others() {
         let (mut repeats, start) = (Repeats::default(), Instant::now());
-        let said: Vec<_> =
-            (0..130).filter_map(|second| repeats.say("away", start + Duration::from_secs(second))).collect();
+        let said: Vec<_> = (0..130)
+            .filter_map(|second| repeats.say("away", start + Duration::from_secs(second)))
+            .collect();
         assert_eq!(said, [0, 59, 59]);
     }
 
@@ -57,8 +58,11 @@ mod tests {
         assert_eq!(repeats.say("away", start), Some(0));
         assert_eq!(repeats.say("no right", start + Duration::from_secs(1)), None);
         assert_eq!(repeats.say("no right", start + Duration::from_secs(11)), Some(1));
-        let in_turn = (120..180).map(|second| (if second % 2 == 0 { "away" } else { "no right" }, second));
-        let said = in_turn.filter_map(|(what, second)| repeats.say(what, start + Duration::from_secs(second))).count();
+        let in_turn =
+            (120..180).map(|second| (if second % 2 == 0 { "away" } else { "no right" }, second));
+        let said = in_turn
+            .filter_map(|(what, second)| repeats.say(what, start + Duration::from_secs(second)))
+            .count();
         assert!(said <= 6, "{said} lines a minute");
     }
 

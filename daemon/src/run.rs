@@ -36,15 +36,16 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let state = State::default();
     let metrics = Exporter::install(state.clone())?;
-    let listener = TcpListener::bind(options.http.http)
-        .await
-        .with_context(|| format!("{} cannot be listened on; choose another with --http", options.http.http))?;
+    let listener = TcpListener::bind(options.http.http).await.with_context(|| {
+        format!("{} cannot be listened on; choose another with --http", options.http.http)
+    })?;
     let address = listener.local_addr()?;
 
     let mut tasks = JoinSet::new();
     let holder = format!("binderyd {} {}", std::process::id(), Uuid::new_v4());
     let streams = streams(&options);
-    let of_channels: BTreeSet<String> = options.sources.channels.iter().map(Channel::stream).collect();
+    let of_channels: BTreeSet<String> =
+        options.sources.channels.iter().map(Channel::stream).collect();
     let announcer = Announcer::new(
         holder.clone(),
         streams.keys().cloned().collect(),
@@ -55,7 +56,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         let retain = match &origin {
             // Whoever else reads what BullMQ tells, it is BullMQ that trims it.
             Origin::BullMq(_) => None,
-            Origin::Events if of_channels.contains(&stream) => options.retain.or(Some(CHANNEL_RETAIN)),
+            Origin::Events if of_channels.contains(&stream) => {
+                options.retain.or(Some(CHANNEL_RETAIN))
+            }
             Origin::Events => options.retain,
         };
         let relay = Relay {
@@ -93,11 +96,21 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         tasks.spawn(publisher.run(stop.clone()));
     }
     if !options.sweep.is_zero() {
-        let sweeper = Sweeper { every: options.sweep, database: options.database.database_url.clone() };
+        let sweeper = Sweeper {
+            every: options.sweep,
+            database: options.database.database_url.clone(),
+            state: state.clone(),
+        };
         tasks.spawn(sweeper.run(stop.clone()));
     }
-    let http =
-        Http::new(&options.http, listener, &options.database.database_url, state.clone(), metrics.clone(), &stop)?;
+    let http = Http::new(
+        &options.http,
+        listener,
+        &options.database.database_url,
+        state.clone(),
+        metrics.clone(),
+        &stop,
+    )?;
     // Apart from the others: who keeps a connection open must not hold up the stop. They end with this.
     let mut aside = JoinSet::new();
     aside.spawn(http.serve(stop.clone()));
@@ -118,7 +131,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     service::stopping();
     info!("stopping: finishing what is in flight");
     stop.cancel();
-    let stopped = tokio::time::timeout(STOP_WITHIN, async { while tasks.join_next().await.is_some() {} }).await;
+    let stopped =
+        tokio::time::timeout(STOP_WITHIN, async { while tasks.join_next().await.is_some() {} })
+            .await;
     if stopped.is_err() {
         warn!(
             unfinished = tasks.len(),
@@ -144,15 +159,19 @@ async fn until_stop(
     };
     match ended {
         Ok(()) => anyhow::bail!("a part of the daemon has ended by itself; start it again"),
-        Err(error) => Err(error).context("a part of the daemon has failed; start it again, nothing is lost"),
+        Err(error) => {
+            Err(error).context("a part of the daemon has failed; start it again, nothing is lost")
+        }
     }
 }
 
 /// The streams, each once, and what is in them.
 fn streams(options: &RunOptions) -> BTreeMap<String, Origin> {
     let named = options.sources.streams.iter().map(|stream| (stream.clone(), Origin::Events));
-    let queues = options.sources.queues().map(|queue| (queue.stream(), Origin::BullMq(Arc::new(queue))));
-    let channels = options.sources.channels.iter().map(|channel| (channel.stream(), Origin::Events));
+    let queues =
+        options.sources.queues().map(|queue| (queue.stream(), Origin::BullMq(Arc::new(queue))));
+    let channels =
+        options.sources.channels.iter().map(|channel| (channel.stream(), Origin::Events));
     named.chain(queues).chain(channels).collect()
 }
 
@@ -179,8 +198,16 @@ mod tests {
     #[test]
     fn a_stream_named_twice_is_relayed_once() {
         let line = ["binderyd", "run", "--database-url=postgresql://h/d", "--redis-url=redis://h/"];
-        let named = ["--stream=b", "--stream=a,b", "--bullmq=q=DRAWING", "--bullmq-prefix=p", "--channel=c"];
-        let Command::Run(options) = Cli::parse_from(line.into_iter().chain(named)).command else { panic!() };
+        let named = [
+            "--stream=b",
+            "--stream=a,b",
+            "--bullmq=q=DRAWING",
+            "--bullmq-prefix=p",
+            "--channel=c",
+        ];
+        let Command::Run(options) = Cli::parse_from(line.into_iter().chain(named)).command else {
+            panic!()
+        };
         assert!(streams(&options).keys().eq(["a", "b", "bindery:channel:{c}", "p:q:events"]));
     }
 }

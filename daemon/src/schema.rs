@@ -1,74 +1,212 @@
-//! The schema's texts: `sql/` is compiled in, and its versions are made of it. One daemon, one schema.
+//! The schema's SQL, compiled in from `sql/`, and its versions.
 //!
-//! `sql/1*.sql` are tables, made once; everything else at the top of `sql/` is code, which can be laid over itself. A version
-//! that is out stands in `sql/released/`, whole and frozen. The one that is not out yet is made of its file in `sql/upgrades/`
-//! (what cannot be laid over itself), the tables' comments, and all code.
+//! `sql/install.sql` lists the files of the schema in the order of installation, one
+//! `\ir folder/file.sql` a line; `sql/kernel/install.sql` lists those of the portable kernel.
+//! Files in `sql/tables/` run once. All other files are code, which an upgrade runs again.
+//!
+//! Version 1 is all of `sql/install.sql`. `sql/upgrades/README.md` describes later versions.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
-use include_dir::{Dir, File, include_dir};
+use anyhow::{Context, ensure};
+use include_dir::{Dir, DirEntry, include_dir};
 use refinery::Migration;
 
-/// One object a file; the names' numbers are the order.
 static SQL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
-/// How psql is told to include a file of the folder above; an upgrade makes a new table with it.
-const INCLUDE: &str = "\\ir ../";
+/// The file that lists the schema's files.
+const INSTALL: &str = "install.sql";
 
-/// All files of `sql/`, or of a folder in it, in their order.
-pub fn files(folder: &str) -> anyhow::Result<String> {
-    Ok(texts(folder)?.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n"))
+/// The file that lists the portable kernel's files.
+const INSTALL_KERNEL: &str = "kernel/install.sql";
+
+/// How a line of psql includes a file, relative to the file that the line is in.
+const INCLUDE: &str = "\\ir ";
+
+/// The files of `sql/`, by their paths below it.
+#[derive(Debug)]
+pub struct Schema {
+    files: BTreeMap<String, Cow<'static, str>>,
 }
 
-/// One file of `sql/`.
-pub fn file(name: &str) -> anyhow::Result<&'static str> {
-    SQL.get_file(name).and_then(File::contents_utf8).with_context(|| format!("sql/ lacks {name}"))
+impl Schema {
+    /// The files that are compiled in.
+    pub fn compiled_in() -> anyhow::Result<Self> {
+        let mut files = BTreeMap::new();
+        collect(&SQL, &mut files)?;
+        Ok(Self { files })
+    }
+
+    /// The files of a folder that is laid out like `sql/`, or without one those compiled in.
+    pub fn load(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(folder) = folder else { return Self::compiled_in() };
+        let mut files = BTreeMap::new();
+        read(folder, "", &mut files)?;
+        Ok(Self { files })
+    }
+
+    /// The whole schema: all files that `install.sql` lists.
+    pub fn text(&self) -> anyhow::Result<String> {
+        self.join(INSTALL)
+    }
+
+    /// The portable kernel: all files that `kernel/install.sql` lists.
+    pub fn kernel(&self) -> anyhow::Result<String> {
+        self.join(INSTALL_KERNEL)
+    }
+
+    /// One file, by its path below `sql/`.
+    pub fn file(&self, path: &str) -> anyhow::Result<&str> {
+        self.files.get(path).map(Cow::as_ref).with_context(|| format!("sql/ has no file {path}"))
+    }
+
+    /// Every version, the oldest first. The last one leads to what `install.sql` makes.
+    pub fn versions(&self) -> anyhow::Result<Vec<Migration>> {
+        let (released, upgrades) = (self.below("released/"), self.below("upgrades/"));
+        ensure!(
+            released.is_empty() == upgrades.is_empty() && upgrades.len() < 2,
+            "sql/released/ must hold every version but the newest, and sql/upgrades/ the newest; \
+             see sql/upgrades/README.md"
+        );
+        let mut versions = Vec::new();
+        for path in released {
+            versions.push(Migration::unapplied(&version_name(path)?, self.file(path)?)?);
+        }
+        for path in &upgrades {
+            versions.push(Migration::unapplied(&version_name(path)?, &self.upgrade(path)?)?);
+        }
+        if versions.is_empty() {
+            versions.push(Migration::unapplied("V1__bindery", &self.text()?)?);
+        }
+        let numbers = versions.iter().map(Migration::version);
+        ensure!(numbers.eq((1..).take(versions.len())), "the versions must be numbered 1, 2, …");
+        Ok(versions)
+    }
+
+    /// The newest version's number.
+    pub fn newest(&self) -> anyhow::Result<i32> {
+        Ok(self.versions()?.last().context("sql/ has no version")?.version())
+    }
+
+    /// The steps of an upgrade, then the comments of all tables and all code.
+    fn upgrade(&self, path: &str) -> anyhow::Result<String> {
+        let mut parts = Vec::new();
+        for line in self.file(path)?.lines() {
+            parts.push(match line.strip_prefix(INCLUDE) {
+                Some(included) => self.file(&resolve(path, included)?)?,
+                None => line,
+            });
+        }
+        for path in self.listed(INSTALL)? {
+            let text = self.file(&path)?;
+            parts.push(if is_table(&path) { comments(text) } else { text });
+        }
+        Ok(parts.join("\n"))
+    }
+
+    fn join(&self, install: &str) -> anyhow::Result<String> {
+        let paths = self.listed(install)?;
+        let texts: anyhow::Result<Vec<_>> = paths.iter().map(|path| self.file(path)).collect();
+        Ok(texts?.join("\n"))
+    }
+
+    /// The paths that an `install.sql` lists, in its order.
+    fn listed(&self, install: &str) -> anyhow::Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for line in self.file(install)?.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with("--") {
+                continue;
+            }
+            let path = line
+                .strip_prefix(INCLUDE)
+                .with_context(|| format!("sql/{install}: `{line}` is no comment and no `\\ir`"))?;
+            paths.push(resolve(install, path)?);
+        }
+        Ok(paths)
+    }
+
+    /// The paths of the `.sql` files in a folder, in the order of their names.
+    fn below(&self, folder: &str) -> Vec<&str> {
+        let paths = self.files.keys().map(String::as_str);
+        paths.filter(|path| path.starts_with(folder)).collect()
+    }
 }
 
-/// A number that another text would not have.
+/// The checksum of a text, as refinery computes it for a version.
 pub fn checksum(text: &str) -> anyhow::Result<u64> {
     Ok(Migration::unapplied("V1__text", text)?.checksum())
 }
 
-/// Every version, the oldest first; the last one is what `sql/` says now.
-pub fn versions() -> anyhow::Result<Vec<Migration>> {
-    let mut versions = Vec::new();
-    for (path, text) in texts("released")? {
-        versions.push(Migration::unapplied(&version_name(path)?, text)?);
+fn collect(
+    folder: &Dir<'static>,
+    files: &mut BTreeMap<String, Cow<'static, str>>,
+) -> anyhow::Result<()> {
+    for entry in folder.entries() {
+        let path = entry.path().to_string_lossy();
+        match entry {
+            DirEntry::Dir(folder) => collect(folder, files)?,
+            DirEntry::File(file) if is_sql(&path) => {
+                let text = file.contents_utf8();
+                let text = text.with_context(|| format!("sql/{path} is not UTF-8"))?;
+                files.insert(path.into_owned(), Cow::Borrowed(text));
+            }
+            DirEntry::File(_) => {}
+        }
     }
-    for (path, steps) in texts("upgrades")? {
-        versions.push(Migration::unapplied(&version_name(path)?, &upgrade(steps)?)?);
-    }
-    Ok(versions)
+    Ok(())
 }
 
-/// The newest version's number.
-pub fn newest() -> anyhow::Result<i32> {
-    Ok(versions()?.last().context("sql/ has no version")?.version())
+fn read(
+    root: &Path,
+    folder: &str,
+    files: &mut BTreeMap<String, Cow<'static, str>>,
+) -> anyhow::Result<()> {
+    let here = root.join(folder);
+    for entry in std::fs::read_dir(&here).with_context(|| here.display().to_string())? {
+        let entry = entry?;
+        let path = format!("{folder}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            read(root, &format!("{path}/"), files)?;
+        } else if is_sql(&path) {
+            let text = std::fs::read_to_string(entry.path())
+                .with_context(|| entry.path().display().to_string())?;
+            files.insert(path, Cow::Owned(text));
+        }
+    }
+    Ok(())
 }
 
-/// `0002_rules.sql` is `V2__rules` to refinery.
-fn version_name(path: &Path) -> anyhow::Result<String> {
-    let stem = path.file_stem().and_then(|stem| stem.to_str());
-    let (number, name) = stem.and_then(|stem| stem.split_once('_')).with_context(|| format!("{}", path.display()))?;
+fn is_sql(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "sql")
+}
+
+/// The path below `sql/` of a file that another file includes.
+fn resolve(from: &str, included: &str) -> anyhow::Result<String> {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in included.trim().split('/') {
+        if part != ".." {
+            parts.push(part);
+        } else if parts.pop().is_none() {
+            anyhow::bail!("sql/{from}: `{INCLUDE}{included}` is outside sql/");
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// `upgrades/0002_rules.sql` is `V2__rules` to refinery.
+fn version_name(path: &str) -> anyhow::Result<String> {
+    let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str());
+    let (number, name) = stem
+        .and_then(|stem| stem.split_once('_'))
+        .with_context(|| format!("sql/{path} must be named like 0002_name.sql"))?;
     Ok(format!("V{}__{name}", number.trim_start_matches('0')))
 }
 
-fn upgrade(steps: &'static str) -> anyhow::Result<String> {
-    let mut parts = Vec::new();
-    for line in steps.lines() {
-        parts.push(line.strip_prefix(INCLUDE).map_or(Ok(line), file)?);
-    }
-    for (path, text) in texts("")? {
-        parts.push(if is_table(path) { comments(text) } else { text });
-    }
-    Ok(parts.join("\n"))
-}
-
-/// Tables are numbered 100 to 199.
-fn is_table(path: &Path) -> bool {
-    path.to_string_lossy().starts_with('1')
+fn is_table(path: &str) -> bool {
+    path.starts_with("tables/")
 }
 
 /// A table's file ends with its comments.
@@ -76,91 +214,5 @@ fn comments(text: &str) -> &str {
     text.find("\ncomment on ").map_or("", |place| &text[place..])
 }
 
-fn texts(folder: &str) -> anyhow::Result<Vec<(&'static Path, &'static str)>> {
-    let folder = if folder.is_empty() { Some(&SQL) } else { SQL.get_dir(folder) };
-    let mut files: Vec<_> = folder
-        .context("sql/ lacks a folder")?
-        .files()
-        .filter(|file| file.path().extension().is_some_and(|end| end == "sql"))
-        .collect();
-    files.sort_by_key(|file| file.path());
-    let texts: Option<Vec<_>> = files.iter().map(|file| Some((file.path(), file.contents_utf8()?))).collect();
-    texts.context("a file of sql/ is not UTF-8")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lines that begin a statement; what stands in a function's body, or in a comment, is indented or quoted.
-    fn statements(text: &str) -> Vec<&str> {
-        let begins =
-            ["create ", "alter ", "drop ", "comment on ", "insert ", "update ", "delete ", "grant ", "revoke ", "do "];
-        text.lines().filter(|line| begins.iter().any(|begin| line.starts_with(begin))).collect()
-    }
-
-    #[test]
-    fn the_schema_is_compiled_in_and_in_order() {
-        let schema = files("").unwrap();
-        let place = |text: &str| schema.find(text).unwrap_or_else(|| panic!("{text} is missing"));
-        assert!(place("create schema if not exists bindery") < place("create table bindery.pipelines"));
-        assert!(place("create table bindery.pipelines") < place("create table bindery.book_status"));
-    }
-
-    #[test]
-    fn versions_count_from_one() {
-        let numbers: Vec<i32> = versions().unwrap().iter().map(Migration::version).collect();
-        assert_eq!(numbers, (1..=newest().unwrap()).collect::<Vec<_>>());
-    }
-
-    /// refinery's checksum of each; a database that has the version refuses to go on with another text.
-    #[test]
-    fn what_is_released_stays_as_it_was() {
-        let checksums = [4_837_658_892_674_064_429];
-        for (version, checksum) in versions().unwrap().iter().zip(checksums) {
-            assert_eq!(
-                version.checksum(),
-                checksum,
-                "{version} was changed; a change is a new version, in sql/upgrades/"
-            );
-        }
-        assert_eq!(texts("released").unwrap().len(), checksums.len(), "add the checksum of what was released");
-    }
-
-    #[test]
-    fn every_file_is_a_table_or_code() {
-        for (path, text) in texts("").unwrap() {
-            let path = path.display();
-            for statement in statements(text) {
-                let remade =
-                    ["create or replace ", "create schema if not exists ", "create policy ", "drop policy if exists "];
-                let is_code = remade.iter().any(|begin| statement.starts_with(begin));
-                let is_either =
-                    ["comment on ", "grant ", "revoke ", "do "].iter().any(|begin| statement.starts_with(begin));
-                assert!(
-                    is_either || is_code != is_table(Path::new(&path.to_string())),
-                    "{path}: {statement}\nTables are numbered 1xx and hold no code; code can be laid over itself."
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_table_ends_with_its_comments() {
-        for (path, text) in texts("").unwrap().into_iter().filter(|(path, _)| is_table(path)) {
-            let comments = statements(comments(text));
-            assert!(!comments.is_empty(), "{}: no comments", path.display());
-            assert!(comments.iter().all(|line| line.starts_with("comment on ")), "{}: {comments:#?}", path.display());
-        }
-    }
-
-    #[test]
-    fn every_function_pins_its_search_path() {
-        let schema = files("").unwrap() + "\n" + &files("portable").unwrap();
-        let schema = schema.replace("create or replace function ", "create function ");
-        for function in schema.split("\ncreate function ").skip(1) {
-            let head = function.split("\nas $$").next().unwrap();
-            assert!(head.contains("set search_path = ''"), "{}", head.lines().next().unwrap());
-        }
-    }
-}
+mod tests;

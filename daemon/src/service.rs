@@ -40,8 +40,10 @@ fn status(state: &State) -> String {
     let count = |phase| streams.values().filter(|stream| stream.phase == phase).count();
     let (held, standing_by) = (count(Phase::Holding), count(Phase::StandingBy));
     let trouble = streams.iter().find_map(|(name, stream)| Some((name, stream.problem.as_ref()?)));
-    let trouble = trouble.map_or_else(String::new, |(name, problem)| format!("; {name}: {problem}"));
-    format!("of {} streams {held} held, {standing_by} standing by{trouble}", streams.len()).replace('\n', " ")
+    let trouble =
+        trouble.map_or_else(String::new, |(name, problem)| format!("; {name}: {problem}"));
+    format!("of {} streams {held} held, {standing_by} standing by{trouble}", streams.len())
+        .replace('\n', " ")
 }
 
 fn tell(what: &[NotifyState<'_>]) {

@@ -32,7 +32,7 @@ pub struct StreamState {
     /// The last entry applied by this daemon or found applied.
     #[serde(skip)]
     pub position: StreamId,
-    /// How many events this daemon has applied up to there, dead and stale ones included.
+    /// How many events this daemon has settled up to there, whatever their outcome.
     #[serde(skip)]
     pub events: u64,
     /// When everything in the stream was last known to be applied: set by each renewal, unset while standing by.
@@ -75,6 +75,14 @@ pub struct OutboxState {
     pub problem: Option<String>,
 }
 
+/// The sweeper.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SweepState {
+    /// Why nothing is swept: set by sweeps that could not run, unset by one that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// A channel's subscriber.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ChannelState {
@@ -93,6 +101,7 @@ pub struct State(Arc<Mutex<Known>>);
 struct Known {
     streams: BTreeMap<String, StreamState>,
     outbox: OutboxState,
+    sweep: SweepState,
     channels: BTreeMap<String, ChannelState>,
 }
 
@@ -132,6 +141,16 @@ impl State {
     /// How the outbox's publisher fares.
     pub fn outbox(&self) -> OutboxState {
         self.lock().outbox.clone()
+    }
+
+    /// Sets why nothing is swept; `None`: sweeps run.
+    pub fn set_sweep(&self, problem: Option<String>) {
+        self.lock().sweep.problem = problem;
+    }
+
+    /// Whether sweeps run.
+    pub fn sweep(&self) -> SweepState {
+        self.lock().sweep.clone()
     }
 
     /// Says how a channel's subscriber fares.

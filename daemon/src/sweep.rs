@@ -1,7 +1,8 @@
-//! The sweeper: asks `bindery.sweep` now and then to fail what has gone silent and to resume what is due.
+//! The sweeper: calls `bindery.sweep` at an interval, which fails stalled books, resumes those that
+//! are due and rejects early events that waited too long.
 //!
-//! All of it is decided in the database, in one call, and by one caller at a time; so each daemon may have a sweeper, and any of
-//! them may die.
+//! The database decides all of it, in one call, by one caller at a time. So every daemon may have a
+//! sweeper, and any of them may die.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
+use crate::state::State;
 
 /// Sweeps.
 #[derive(Debug, Clone)]
@@ -23,17 +25,27 @@ pub struct Sweeper {
     pub every: Duration,
     /// Where.
     pub database: DatabaseUrl,
+    /// Where `/readyz` reads how it goes.
+    pub state: State,
 }
+
+/// So many sweeps in a row that find another one running are a problem: that one hangs, or its
+/// session is idle in a transaction.
+const MOST_SKIPPED: u32 = 3;
 
 /// What a sweep came to.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Swept {
-    /// Books that had been silent for too long, and are FAILED now.
+    /// Whether it ran; else another sweep was running, and nothing was done.
+    ran: bool,
+    /// Books without a heartbeat for too long, which are FAILED now.
     stalled: u64,
-    /// FAILED books that go on.
+    /// FAILED books that were resumed.
     resumed: u64,
-    /// Streams that have to be caught up with before a book of theirs can be called silent.
+    /// Early events that waited longer than `patience`, which are dead letters now.
+    expired: u64,
+    /// Streams whose relay has to catch up before a book can be failed as stalled.
     waiting_for: Vec<String>,
 }
 
@@ -43,10 +55,13 @@ impl Sweeper {
         let mut pauses = pauses();
         let mut troubles = Repeats::default();
         ::metrics::counter!(metrics::SWEEP_FAILURES).increment(0);
+        ::metrics::counter!(metrics::SWEEPS_SKIPPED).increment(0);
         count(&Swept::default());
         while !stop.is_cancelled() {
             let mut swept_something = false;
-            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut troubles).await else { break };
+            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut troubles).await else {
+                break;
+            };
             ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
             if swept_something {
                 pauses = crate::pauses::pauses();
@@ -69,6 +84,7 @@ impl Sweeper {
         troubles: &mut Repeats,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
+        let mut skipped = 0;
         let mut turn = interval(self.every);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -77,7 +93,16 @@ impl Sweeper {
                 () = stop.cancelled() => return Ok(()),
             }
             // Not given up in the middle: the daemon's stop waits for it.
-            tell(&sweep(&client).await?);
+            let outcome = sweep(&client).await?;
+            report(&outcome);
+            report_early_events(&client).await?;
+            skipped = if outcome.ran { 0 } else { skipped + 1 };
+            self.state.set_sweep((skipped >= MOST_SKIPPED).then(|| {
+                format!(
+                    "{skipped} sweeps in a row found another one running: see pg_stat_activity for \
+                     a session that is idle in a transaction after bindery.sweep"
+                )
+            }));
             *swept = true;
             if troubles.over() {
                 info!("sweeping goes on");
@@ -92,18 +117,35 @@ async fn sweep(client: &Client) -> Result<Swept, DatabaseError> {
     Ok(answer.0)
 }
 
-fn tell(swept: &Swept) {
+fn report(swept: &Swept) {
+    if !swept.ran {
+        ::metrics::counter!(metrics::SWEEPS_SKIPPED).increment(1);
+        return;
+    }
     count(swept);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ::metrics::gauge!(metrics::SWEEP_LAST).set(now.as_secs_f64());
-    if swept.stalled > 0 || swept.resumed > 0 {
-        info!(stalled = swept.stalled, resumed = swept.resumed, "swept");
+    if swept.stalled > 0 || swept.resumed > 0 || swept.expired > 0 {
+        let Swept { stalled, resumed, expired, .. } = swept;
+        info!(stalled, resumed, expired, "swept");
     }
 }
 
+/// How many early events wait, and for how long.
+async fn report_early_events(client: &Client) -> Result<(), DatabaseError> {
+    let query =
+        "select events::float8, extract(epoch from age)::float8 from bindery.early_backlog()";
+    let row = client.query_typed_one(query, &[]).await?;
+    ::metrics::gauge!(metrics::EARLY).set(row.try_get::<_, f64>(0)?);
+    ::metrics::gauge!(metrics::EARLY_OLDEST).set(row.try_get::<_, f64>(1)?);
+    Ok(())
+}
+
 fn count(swept: &Swept) {
-    for (outcome, books) in [("stalled", swept.stalled), ("resumed", swept.resumed)] {
-        ::metrics::counter!(metrics::SWEPT, "outcome" => outcome).increment(books);
+    let outcomes =
+        [("stalled", swept.stalled), ("resumed", swept.resumed), ("expired", swept.expired)];
+    for (outcome, number) in outcomes {
+        ::metrics::counter!(metrics::SWEPT, "outcome" => outcome).increment(number);
     }
     #[allow(clippy::cast_precision_loss, reason = "there are far fewer streams than 2^52")]
     ::metrics::gauge!(metrics::SWEEP_WAITING).set(swept.waiting_for.len() as f64);
@@ -115,8 +157,10 @@ mod tests {
 
     #[test]
     fn the_answer_is_read_and_may_grow() {
-        let answer = r#"{"stalled": 2, "resumed": 0, "waiting_for": ["s"], "another": null}"#;
-        let swept = Swept { stalled: 2, resumed: 0, waiting_for: vec!["s".to_owned()] };
+        let answer =
+            r#"{"ran": true, "stalled": 2, "resumed": 0, "waiting_for": ["s"], "new": null}"#;
+        let swept =
+            Swept { ran: true, stalled: 2, waiting_for: vec!["s".to_owned()], ..Swept::default() };
         assert_eq!(serde_json::from_str::<Swept>(answer).unwrap(), swept);
         assert_eq!(serde_json::from_str::<Swept>("{}").unwrap(), Swept::default());
     }

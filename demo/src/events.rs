@@ -40,18 +40,26 @@ impl Event {
 
     /// There is a new book.
     pub fn register(book: Uuid, title: &str, metadata: &Value) -> Self {
-        Self::new("register", book).with("pipeline", "comic").with("title", title).with("metadata", metadata)
+        Self::new("register", book)
+            .with("pipeline", "comic")
+            .with("title", title)
+            .with("metadata", metadata)
     }
 
     /// The book goes on to another state.
     pub fn transition(book: Uuid, to: &str, message: &str, attempt: u32) -> Self {
-        Self::new("transition", book).with("to", to).with("message", message).with("attempt", attempt)
+        Self::new("transition", book)
+            .with("to_status", to)
+            .with("message", message)
+            .with("attempt", attempt)
     }
 
     /// Substeps of this book's own: name and weight.
     pub fn plan(book: Uuid, stage: &str, substeps: &[(&str, usize)]) -> Self {
-        let substeps: Vec<Value> =
-            substeps.iter().map(|(name, weight)| serde_json::json!({ "name": name, "weight": weight })).collect();
+        let substeps: Vec<Value> = substeps
+            .iter()
+            .map(|(name, weight)| serde_json::json!({ "substep": name, "weight": weight }))
+            .collect();
         Self::new("plan", book).with("stage", stage).with("substeps", Value::Array(substeps))
     }
 

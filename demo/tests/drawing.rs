@@ -13,7 +13,8 @@ fn every_sketch_is_well_formed_and_says_what_it_shows() {
         for prompt in &script.scenes {
             let scenes = script.chapters[prompt.chapter - 1].scenes;
             let svg = sketch(prompt, scenes, &script.cast, &script.title);
-            let xml = roxmltree::Document::parse(&svg).unwrap_or_else(|e| panic!("{name} {}: {e}", prompt.scene));
+            let xml = roxmltree::Document::parse(&svg)
+                .unwrap_or_else(|e| panic!("{name} {}: {e}", prompt.scene));
             let title = xml.root_element().first_element_child().unwrap();
             assert_eq!(title.tag_name().name(), "title");
             assert!(title.text().unwrap().starts_with(&prompt.caption));
@@ -33,7 +34,10 @@ fn the_same_scene_is_drawn_the_same_to_the_last_dot() {
         (draw(), other.join().unwrap())
     });
     assert!(first == second, "two drawings of one scene differ");
-    assert!(first.len() > sketch(prompt, 3, &script.cast, &script.title).len() + 10_000, "there are dots");
+    assert!(
+        first.len() > sketch(prompt, 3, &script.cast, &script.title).len() + 10_000,
+        "there are dots"
+    );
     roxmltree::Document::parse(&first).unwrap();
 }
 
@@ -52,7 +56,9 @@ fn a_comic_holds_every_panel_and_needs_nothing_else() {
     let panels: Vec<String> = script
         .scenes
         .iter()
-        .map(|prompt| sketch(prompt, script.chapters[prompt.chapter - 1].scenes, &script.cast, &script.title))
+        .map(|prompt| {
+            sketch(prompt, script.chapters[prompt.chapter - 1].scenes, &script.cast, &script.title)
+        })
         .collect();
     let html = bind(&script, &panels);
     assert_eq!(html.matches("<figure").count(), panels.len());
@@ -60,8 +66,12 @@ fn a_comic_holds_every_panel_and_needs_nothing_else() {
     for outside in ["src=", "<link", "<script", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }
-    assert!(!html.replace("http://www.w3.org/2000/svg", "").contains("http"), "no address but the namespace");
-    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(
+        !html.replace("http://www.w3.org/2000/svg", "").contains("http"),
+        "no address but the namespace"
+    );
+    let mut ids: Vec<&str> =
+        html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let all = ids.len();
     ids.sort_unstable();
     ids.dedup();

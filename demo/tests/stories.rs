@@ -33,11 +33,15 @@ fn every_chapter_is_found() {
 fn the_cast_is_found_and_nobody_else() {
     let expected: [(&str, &[&str]); 3] = [
         ("mr-plum-and-the-goose", &["Bishop", "Dolores", "Inspector Hask", "Plum"]),
-        ("post-over-the-stone-pass", &["Anton", "Dimo", "Doctor Ilieva", "Pasko", "Ruzha", "Stoyan"]),
+        (
+            "post-over-the-stone-pass",
+            &["Anton", "Dimo", "Doctor Ilieva", "Pasko", "Ruzha", "Stoyan"],
+        ),
         ("the-salt-clock", &["Captain Oduya", "Jory", "Nettie", "Wenna"]),
     ];
     for (name, names) in expected {
-        let mut found: Vec<String> = script(name).cast.into_iter().map(|character| character.name).collect();
+        let mut found: Vec<String> =
+            script(name).cast.into_iter().map(|character| character.name).collect();
         found.sort();
         assert_eq!(found, names, "{name}");
     }
@@ -59,7 +63,8 @@ fn characters_are_known_for_what_they_are() {
 fn no_text_is_lost_between_the_file_and_the_scenes() {
     for name in STORIES {
         let story: Story = read(name);
-        let pages: Vec<Block> = paginate(&story.blocks).into_iter().flat_map(|page| page.blocks).collect();
+        let pages: Vec<Block> =
+            paginate(&story.blocks).into_iter().flat_map(|page| page.blocks).collect();
         assert_eq!(pages, story.blocks, "{name}");
 
         let mut first = 1;
@@ -82,14 +87,26 @@ fn no_text_is_lost_between_the_file_and_the_scenes() {
 fn every_scene_can_be_drawn() {
     for name in STORIES {
         let script = script(name);
-        assert!((12..=20).contains(&script.scenes.len()), "{name} has {} scenes", script.scenes.len());
+        assert!(
+            (12..=20).contains(&script.scenes.len()),
+            "{name} has {} scenes",
+            script.scenes.len()
+        );
         for prompt in &script.scenes {
-            assert!(!prompt.caption.is_empty() && !prompt.dialogue.is_empty(), "{name}, scene {}", prompt.scene);
+            assert!(
+                !prompt.caption.is_empty() && !prompt.dialogue.is_empty(),
+                "{name}, scene {}",
+                prompt.scene
+            );
             assert!(!prompt.present.is_empty(), "{name}, scene {}: nobody is there", prompt.scene);
             let text = prompt.paragraphs.join(" ");
             for line in &prompt.dialogue {
                 // Quoted, not made up: each word stands in the scene.
-                assert!(line.text.split(' ').all(|word| text.contains(word.trim_matches(['.', ','].as_slice()))));
+                assert!(
+                    line.text
+                        .split(' ')
+                        .all(|word| text.contains(word.trim_matches(['.', ','].as_slice())))
+                );
             }
         }
     }

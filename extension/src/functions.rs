@@ -1,10 +1,11 @@
-//! The SQL functions: arguments out of Postgres's types, one call into [`bindery_core`], the answer back.
+//! The SQL functions: arguments out of Postgres's types, one call into [`bindery_core`], the answer
+//! back.
 
+use bindery_core::machine::Machine;
 use bindery_core::object::Object;
-use bindery_core::progress::SubstepRow;
 use bindery_core::report::Report;
-use bindery_core::transition::Facts;
-use bindery_core::{definition, progress, report, transition};
+use bindery_core::transition::{Facts, TransitionVerdict};
+use bindery_core::{definition, name, progress, report, transition};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{json, Value};
@@ -21,7 +22,8 @@ fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, Err
             Ok(machine) => json!({ "machine": machine }),
             Err(faults) => json!({ "faults": faults }),
         },
-        // What the parser adds, a column of the stored text, says nothing about the text that was written.
+        // What the parser adds, a column of the stored text, says nothing about the text that was
+        // written.
         Err(_) => json!({ "faults": [{
             "path": "$",
             "problem": "cannot be read: a number is beyond any double, or values are nested more than 127 deep",
@@ -38,10 +40,7 @@ fn transition_error(
     target: Option<&str>,
     facts: Option<JsonbArg<'_>>,
 ) -> Result<Option<String>, ErrorReport> {
-    let Object(facts) = facts.map_or_else(
-        || Ok(Object(Facts::default())),
-        |facts| facts.read("facts", "expected an object of booleans, with guards as another one"),
-    )?;
+    let facts = self::facts(facts)?;
     Ok(transition::transition_error(
         &*self::machine(&required(machine, "machine")?)?,
         required(status, "status")?,
@@ -49,6 +48,54 @@ fn transition_error(
         required(target, "target")?,
         &facts,
     ))
+}
+
+/// What becomes of a transition event: `none`, `accept`, `early`, `stale` or `illegal`.
+#[pg_extern(immutable, parallel_safe)]
+fn transition_verdict(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    target: Option<&str>,
+    facts: Option<JsonbArg<'_>>,
+) -> Result<&'static str, ErrorReport> {
+    verdict(transition::transition_verdict, machine, status, stage, target, facts)
+}
+
+/// What becomes of an event by which a worker begins a stage: as `transition_verdict`.
+#[pg_extern(immutable, parallel_safe)]
+fn begin_verdict(
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    target: Option<&str>,
+    facts: Option<JsonbArg<'_>>,
+) -> Result<&'static str, ErrorReport> {
+    verdict(transition::begin_verdict, machine, status, stage, target, facts)
+}
+
+type Judge = fn(&Machine, &str, Option<&str>, &str, &Facts) -> TransitionVerdict;
+
+fn verdict(
+    judge: Judge,
+    machine: Option<JsonbArg<'_>>,
+    status: Option<&str>,
+    stage: Option<&str>,
+    target: Option<&str>,
+    facts: Option<JsonbArg<'_>>,
+) -> Result<&'static str, ErrorReport> {
+    let facts = self::facts(facts)?;
+    let machine = self::machine(&required(machine, "machine")?)?;
+    let (status, target) = (required(status, "status")?, required(target, "target")?);
+    Ok(judge(&machine, status, stage, target, &facts).code())
+}
+
+fn facts(facts: Option<JsonbArg<'_>>) -> Result<Facts, ErrorReport> {
+    let Some(facts) = facts else {
+        return Ok(Facts::default());
+    };
+    let problem = "expected an object of booleans, with guards as another one";
+    facts.read("facts", problem).map(|Object(facts)| facts)
 }
 
 /// What is allowed from here, guards aside.
@@ -62,7 +109,8 @@ fn next_statuses(
     Ok(transition::next_statuses(&machine, required(status, "status")?, stage))
 }
 
-/// The states that a rewind may go to: those before the book's own and, once it failed, the one it failed in.
+/// The states that a rewind may go to: those before the book's own and, once it failed, the one it
+/// failed in.
 #[pg_extern(immutable, parallel_safe)]
 fn rewind_targets(
     machine: Option<JsonbArg<'_>>,
@@ -89,24 +137,52 @@ fn report_verdict(
 ) -> Result<&'static str, ErrorReport> {
     let machine = self::machine(&required(machine, "machine")?)?;
     let planned = required(planned, "planned")?;
-    let report = Report { stage: report_stage, substep, attempt: report_attempt, planned, last_attempt };
+    let report =
+        Report { stage: report_stage, substep, attempt: report_attempt, planned, last_attempt };
     let (status, attempt) = (required(status, "status")?, required(attempt, "attempt")?);
     Ok(report::report_verdict(&machine, status, stage, attempt, &report).code())
 }
 
-/// `{overall, stage_progress, substeps, stages}` of a book in this state with these progress rows.
+/// `{stage_progress, overall_progress}` in percent, from the sums of a stage and its place in the
+/// pipeline.
 #[pg_extern(immutable, parallel_safe)]
-fn summarize(
+fn progress_percentages(
+    substeps: Option<i32>,
+    done: Option<i32>,
+    points: Option<f64>,
+    weight: Option<f64>,
+    stage_base: Option<f64>,
+    stage_share: Option<f64>,
+) -> Result<Vec<f64>, ErrorReport> {
+    let shown = progress::progress_percentages(
+        required(substeps, "substeps")?,
+        required(done, "done")?,
+        required(points, "points")?,
+        required(weight, "weight")?,
+        required(stage_base, "stage_base")?,
+        required(stage_share, "stage_share")?,
+    );
+    Ok(shown.into())
+}
+
+/// `[{name, label, state, progress}]`: the stages of the pipeline, and where a book stands in them.
+#[pg_extern(immutable, parallel_safe)]
+fn stage_list(
     machine: Option<JsonbArg<'_>>,
     status: Option<&str>,
     stage: Option<&str>,
-    substeps: Option<JsonbArg<'_>>,
+    stage_progress: Option<f64>,
 ) -> Result<JsonbResult, ErrorReport> {
     let machine = self::machine(&required(machine, "machine")?)?;
-    let rows: Vec<Object<SubstepRow>> =
-        required(substeps, "substeps")?.read("substeps", "expected an array of progress rows")?;
-    let rows: Vec<SubstepRow> = rows.into_iter().map(|Object(row)| row).collect();
-    let summary = progress::summarize(&machine, required(status, "status")?, stage, &rows)
+    let status = required(status, "status")?;
+    let stage_progress = required(stage_progress, "stage_progress")?;
+    let stages = progress::stage_list(&machine, status, stage, stage_progress)
         .map_err(|error| invalid("stage", error))?;
-    JsonbResult::write(&summary)
+    JsonbResult::write(&stages)
+}
+
+/// The label made of a name: `extract_text` gives `Extract text`.
+#[pg_extern(immutable, parallel_safe)]
+fn label_of(name: Option<&str>) -> Result<String, ErrorReport> {
+    Ok(name::label_of(required(name, "name")?))
 }

@@ -1,5 +1,6 @@
-//! `jsonb` in and out. pgrx's own `JsonB` goes through a generic `serde_json::Value` both ways; these functions run thousands
-//! of times a second, so arguments are read straight into their types, and results are written straight from theirs.
+//! `jsonb` in and out. pgrx's own `JsonB` goes through a generic `serde_json::Value` both ways;
+//! these functions run thousands of times a second, so arguments are read straight into their
+//! types, and results are written straight from theirs.
 
 use std::ffi::{CStr, CString};
 use std::io::{self, Write};
@@ -29,27 +30,32 @@ impl JsonbArg<'_> {
         self.bytes
     }
 
-    /// Reads the value into its type; `name` is the argument's and `problem` what is wrong with it, for the error.
+    /// Reads the value into its type; `name` is the argument's and `problem` what is wrong with it,
+    /// for the error.
     pub fn read<T: DeserializeOwned>(&self, name: &str, problem: &str) -> Result<T, ErrorReport> {
         self.try_read().map_err(|_| invalid(name, problem))
     }
 
     /// Reads the value into its type.
     pub fn try_read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        // SAFETY: the datum is a detoasted jsonb (FromDatum below), which is what jsonb_out takes; it gives a C string that
-        // lives as long as the call.
+        // SAFETY: the datum is a detoasted jsonb (FromDatum below), which is what jsonb_out takes;
+        // it gives a C string that lives as long as the call.
         let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.datum)]) };
         serde_json::from_slice(text.map_or(b"", CStr::to_bytes))
     }
 }
 
 impl FromDatum for JsonbArg<'_> {
-    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
         if is_null {
             return None;
         }
-        // SAFETY: the caller vouches for a jsonb datum, which is a varlena; what detoasting makes lives in the call's
-        // memory context, as long as the argument does.
+        // SAFETY: the caller vouches for a jsonb datum, which is a varlena; what detoasting makes
+        // lives in the call's memory context, as long as the argument does.
         unsafe {
             let detoasted = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
             let bytes = std::slice::from_raw_parts(
@@ -82,7 +88,8 @@ unsafe impl SqlTranslatable for JsonbArg<'_> {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(JsonbArg);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
 }
 
 /// Writes whole numbers without a fraction, as SQL does: 40, not 40.0.
@@ -119,7 +126,12 @@ impl JsonbResult {
 impl IntoDatum for JsonbResult {
     fn into_datum(self) -> Option<pg_sys::Datum> {
         // SAFETY: jsonb_in takes a C string, and this one lives until it returns.
-        unsafe { direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(self.0.as_ptr()))]) }
+        unsafe {
+            direct_function_call_as_datum(
+                pg_sys::jsonb_in,
+                &[Some(pg_sys::Datum::from(self.0.as_ptr()))],
+            )
+        }
     }
 
     fn type_oid() -> pg_sys::Oid {
@@ -129,7 +141,10 @@ impl IntoDatum for JsonbResult {
 
 // SAFETY: the result is declared jsonb below, and jsonb_in makes one.
 unsafe impl callconv::BoxRet for JsonbResult {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut callconv::FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+    unsafe fn box_into<'fcx>(
+        self,
+        fcinfo: &mut callconv::FcInfo<'fcx>,
+    ) -> pgrx::datum::Datum<'fcx> {
         match self.into_datum() {
             // SAFETY: the datum was just made, in the function's own memory context.
             Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
@@ -143,5 +158,6 @@ unsafe impl SqlTranslatable for JsonbResult {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(JsonbResult);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
 }

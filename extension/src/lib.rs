@@ -1,4 +1,5 @@
-//! Bindery's native kernel: the rules of [`bindery_core`] as SQL functions in schema `bindery_core`.
+//! Bindery's native kernel: the rules of [`bindery_core`] as SQL functions in schema
+//! `bindery_core`.
 //!
 //! | module | subject |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Compiled machines, kept per backend. The key is the machine's own stored bytes, so nothing can go stale: another machine
-//! is another key.
+//! Compiled machines, kept per backend. The key is the machine's own stored bytes, so nothing can
+//! go stale: another machine is another key.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::jsonb::JsonbArg;
 
-/// More pipelines than one backend meets; past it the cache starts over rather than grow without bound.
+/// More pipelines than one backend meets; past it the cache starts over rather than grow without
+/// bound.
 const CAPACITY: usize = 256;
 
 thread_local! {
@@ -22,7 +23,8 @@ pub fn machine(argument: &JsonbArg<'_>) -> Result<Rc<Machine>, ErrorReport> {
     if let Some(known) = MACHINES.with_borrow(|machines| machines.get(argument.bytes()).cloned()) {
         return Ok(known);
     }
-    let machine: Rc<Machine> = Rc::new(argument.read("machine", "this is not a compiled pipeline")?);
+    let machine: Rc<Machine> =
+        Rc::new(argument.read("machine", "this is not a compiled pipeline")?);
     MACHINES.with_borrow_mut(|machines| {
         if machines.len() >= CAPACITY {
             machines.clear();

@@ -12,7 +12,6 @@ export type Database = {
           book_id: string;
           data: Json | null;
           from_status: string | null;
-          id: number;
           kind: string;
           message: string | null;
           revision: number;
@@ -27,7 +26,6 @@ export type Database = {
           book_id: string;
           data?: Json | null;
           from_status?: string | null;
-          id?: never;
           kind: string;
           message?: string | null;
           revision: number;
@@ -41,7 +39,6 @@ export type Database = {
           book_id?: string;
           data?: Json | null;
           from_status?: string | null;
-          id?: never;
           kind?: string;
           message?: string | null;
           revision?: number;
@@ -65,30 +62,34 @@ export type Database = {
           checkpoint: Json | null;
           done: number | null;
           message: string | null;
+          points: number;
           progress: number;
+          revision: number;
           stage: string;
           started_at: string | null;
           substep: string;
           total: number | null;
           unit: string | null;
           updated_at: string;
-          weight: number | null;
+          weight: number;
         };
         ComputedFields: never;
         Insert: {
-          attempt: number;
+          attempt?: number;
           book_id: string;
           checkpoint?: Json | null;
           done?: number | null;
           message?: string | null;
+          points?: number;
           progress?: number;
+          revision?: number;
           stage: string;
           started_at?: string | null;
           substep: string;
           total?: number | null;
           unit?: string | null;
           updated_at: string;
-          weight?: number | null;
+          weight?: number;
         };
         Update: {
           attempt?: number;
@@ -96,14 +97,16 @@ export type Database = {
           checkpoint?: Json | null;
           done?: number | null;
           message?: string | null;
+          points?: number;
           progress?: number;
+          revision?: number;
           stage?: string;
           started_at?: string | null;
           substep?: string;
           total?: number | null;
           unit?: string | null;
           updated_at?: string;
-          weight?: number | null;
+          weight?: number;
         };
         Relationships: [
           {
@@ -133,10 +136,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -158,10 +167,16 @@ export type Database = {
           pipeline_version: number;
           resume_at?: string | null;
           revision?: number;
+          stage_base?: number;
+          stage_entered_at: string;
           stage_progress?: number;
+          stage_share?: number;
           stage_started_at: string;
           status: string;
-          substeps?: NonNullable<Json>;
+          substeps_done?: number;
+          substeps_points?: number;
+          substeps_total?: number;
+          substeps_weight?: number;
           title?: string | null;
           updated_at: string;
         };
@@ -182,10 +197,16 @@ export type Database = {
           pipeline_version?: number;
           resume_at?: string | null;
           revision?: number;
+          stage_base?: number;
+          stage_entered_at?: string;
           stage_progress?: number;
+          stage_share?: number;
           stage_started_at?: string;
           status?: string;
-          substeps?: NonNullable<Json>;
+          substeps_done?: number;
+          substeps_points?: number;
+          substeps_total?: number;
+          substeps_weight?: number;
           title?: string | null;
           updated_at?: string;
         };
@@ -242,6 +263,46 @@ export type Database = {
           replayed_at?: string | null;
           stream?: string;
           truncated?: boolean;
+        };
+        Relationships: [];
+      };
+      early_events: {
+        Row: {
+          at: string;
+          book_id: string;
+          count: number;
+          event_id: string | null;
+          first_event_id: string | null;
+          id: number;
+          message: string;
+          payload: NonNullable<Json>;
+          reason: string;
+          stream: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          at: string;
+          book_id: string;
+          count?: number;
+          event_id?: string | null;
+          first_event_id?: string | null;
+          id?: never;
+          message: string;
+          payload: NonNullable<Json>;
+          reason: string;
+          stream: string;
+        };
+        Update: {
+          at?: string;
+          book_id?: string;
+          count?: number;
+          event_id?: string | null;
+          first_event_id?: string | null;
+          id?: never;
+          message?: string;
+          payload?: NonNullable<Json>;
+          reason?: string;
+          stream?: string;
         };
         Relationships: [];
       };
@@ -304,7 +365,7 @@ export type Database = {
           applied_at: string | null;
           caught_up_at: string | null;
           created_at: string;
-          dead: number;
+          early: number;
           entries_ahead: number | null;
           epoch: number;
           holder: string | null;
@@ -315,6 +376,7 @@ export type Database = {
           lost: number;
           lost_at: string | null;
           position: string;
+          rejected: number;
           stale: number;
           stream: string;
         };
@@ -324,7 +386,7 @@ export type Database = {
           applied_at?: string | null;
           caught_up_at?: string | null;
           created_at?: string;
-          dead?: number;
+          early?: number;
           entries_ahead?: number | null;
           epoch?: number;
           holder?: string | null;
@@ -335,6 +397,7 @@ export type Database = {
           lost?: number;
           lost_at?: string | null;
           position?: string;
+          rejected?: number;
           stale?: number;
           stream: string;
         };
@@ -343,7 +406,7 @@ export type Database = {
           applied_at?: string | null;
           caught_up_at?: string | null;
           created_at?: string;
-          dead?: number;
+          early?: number;
           entries_ahead?: number | null;
           epoch?: number;
           holder?: string | null;
@@ -354,6 +417,7 @@ export type Database = {
           lost?: number;
           lost_at?: string | null;
           position?: string;
+          rejected?: number;
           stale?: number;
           stream?: string;
         };
@@ -362,18 +426,63 @@ export type Database = {
       settings: {
         Row: {
           broadcast: boolean;
+          early_events_per_book: number;
+          early_events_total: number;
           only_row: boolean;
+          patience: string;
         };
         ComputedFields: never;
         Insert: {
           broadcast?: boolean;
+          early_events_per_book?: number;
+          early_events_total?: number;
           only_row?: boolean;
+          patience?: string;
         };
         Update: {
           broadcast?: boolean;
+          early_events_per_book?: number;
+          early_events_total?: number;
           only_row?: boolean;
+          patience?: string;
         };
         Relationships: [];
+      };
+      stage_visits: {
+        Row: {
+          attempt: number;
+          book_id: string;
+          entered_at: string;
+          left_at: string;
+          seconds: number | null;
+          stage: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          attempt: number;
+          book_id: string;
+          entered_at: string;
+          left_at: string;
+          seconds?: number | null;
+          stage: string;
+        };
+        Update: {
+          attempt?: number;
+          book_id?: string;
+          entered_at?: string;
+          left_at?: string;
+          seconds?: number | null;
+          stage?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: 'visit_belongs_to_a_book';
+            columns: ['book_id'];
+            isOneToOne: false;
+            referencedRelation: 'book_status';
+            referencedColumns: ['book_id'];
+          },
+        ];
       };
     };
     Views: {
@@ -391,13 +500,34 @@ export type Database = {
       };
       announce_relay: { Args: { holder: string; streams: string[]; ttl?: string }; Returns: Record<string, unknown> };
       apply_events: {
-        Args: { epoch: number; events: Json; position: string; stream: string };
+        Args: {
+          attempts?: number[];
+          book_ids?: string[];
+          checkpoints?: string[];
+          counts?: number[];
+          done?: number[];
+          epoch: number;
+          events?: Json;
+          first_ids?: string[];
+          ids?: string[];
+          messages?: string[];
+          position: string;
+          progress?: number[];
+          segments?: number[];
+          stages?: string[];
+          stream: string;
+          substeps?: string[];
+          totals?: number[];
+          units?: string[];
+        };
         Returns: {
           applied: number;
-          dead: number;
+          early: number;
+          rejected: number;
           stale: number;
         }[];
       };
+      begin_stage: { Args: { book_id: string; to_status: string; worker?: string }; Returns: Json };
       cancel_book: {
         Args: { book_id: string; expected_revision?: number; message?: string };
         Returns: {
@@ -417,10 +547,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -441,6 +577,7 @@ export type Database = {
       };
       define_pipeline: { Args: { definition: Json; name: string }; Returns: number };
       drop_dead_letters: { Args: { ids: number[] }; Returns: number };
+      early_backlog: { Args: Record<PropertyKey, never>; Returns: Record<string, unknown> };
       fail_book: {
         Args: { attempt?: number; book_id: string; error?: Json; expected_revision?: number; message?: string };
         Returns: {
@@ -460,10 +597,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -475,6 +618,7 @@ export type Database = {
         };
       };
       forget_stream: { Args: { stream: string }; Returns: undefined };
+      get_book_changes: { Args: { book_id: string; since_revision: number }; Returns: Json };
       get_book_status: { Args: { book_id: string }; Returns: Json };
       get_resume_point: { Args: { book_id: string }; Returns: Json };
       heartbeat: { Args: { attempt?: number; book_id: string }; Returns: undefined };
@@ -497,10 +641,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         }[];
@@ -511,19 +661,31 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      list_substeps: {
+        Args: { after?: string; book_id: string; max_substeps?: number; stage?: string };
+        Returns: {
+          attempt: number;
+          checkpoint: Json;
+          done: number;
+          label: string;
+          message: string;
+          progress: number;
+          revision: number;
+          started_at: string;
+          state: string;
+          substep: string;
+          total: number;
+          unit: string;
+          updated_at: string;
+          weight: number;
+        }[];
+      };
       note_stream: {
         Args: { entries?: number; epoch: number; loss?: string; lost?: number; position?: string; stream: string };
         Returns: undefined;
       };
       outbox_backlog: { Args: { max_messages?: number }; Returns: Record<string, unknown> };
       pipeline_xstate: { Args: { name: string; version?: number }; Returns: Json };
-      place_of_books: {
-        Args: { book_ids: string[]; stage: string };
-        Returns: {
-          book_id: string;
-          place: string;
-        }[];
-      };
       plan_substeps: {
         Args: { book_id: string; expected_revision?: number; stage: string; substeps: Json };
         Returns: {
@@ -543,10 +705,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -579,10 +747,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -599,7 +773,7 @@ export type Database = {
         Args: { book_id?: string; ids?: number[]; max_letters?: number; reason?: string; stream?: string };
         Returns: {
           applied: number;
-          dead: number;
+          rejected: number;
           stale: number;
         }[];
       };
@@ -633,10 +807,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -666,10 +846,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -699,10 +885,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };
@@ -751,10 +943,16 @@ export type Database = {
           pipeline_version: number;
           resume_at: string | null;
           revision: number;
+          stage_base: number;
+          stage_entered_at: string;
           stage_progress: number;
+          stage_share: number;
           stage_started_at: string;
           status: string;
-          substeps: NonNullable<Json>;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
           title: string | null;
           updated_at: string;
         };

@@ -1,11 +1,20 @@
-// What the worker of docs/events.md ("The way back") has to do, as src/bin/worker.rs has it too. Each unit of work is a line on stdout.
-// At the unit WAITS_AT (`substep:unit`, or `*`: at each) it waits for an item of the list WAITS_FOR.
+// The work of the worker in docs/events.md ("The way back"); src/bin/worker.rs has the same. Prints
+// a line for each unit of work. At the unit WAITS_AT (`substep:unit`, or `*` for each one) it waits
+// for an item of the list WAITS_FOR.
 import { Redis } from 'ioredis';
 
 const units = 3;
 export const stages = {
-  ANALYZING: { substeps: ['extract_text', 'detect_chapters', 'analyze_characters'], units, next: 'GENERATING_SCENES' },
-  GENERATING_SCENES: { substeps: ['split_scenes', 'write_prompts'], units, next: 'CREATING_ARTWORK' },
+  ANALYZING: {
+    substeps: ['extract_text', 'detect_chapters', 'analyze_characters'],
+    units,
+    next: 'GENERATING_SCENES',
+  },
+  GENERATING_SCENES: {
+    substeps: ['split_scenes', 'write_prompts'],
+    units,
+    next: 'CREATING_ARTWORK',
+  },
   CREATING_ARTWORK: { substeps: ['page_1', 'page_2', 'page_3'], units, next: 'COMPLETED' },
 };
 

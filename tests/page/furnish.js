@@ -15,7 +15,7 @@ export async function furnish(books) {
   await books.report(goose, 'write_prompts', 12, 31, 'prompt');
   const salt = await books.book('The Salt Clock', ['ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK']);
   await books.run(`select from bindery.plan_substeps($1, 'CREATING_ARTWORK',
-    '[{"name": "chapter_1"}, {"name": "chapter_2"}, {"name": "chapter_3"}, {"name": "chapter_4"}, {"name": "chapter_5"}]')`, [salt]);
+    '[{"substep": "chapter_1"}, {"substep": "chapter_2"}, {"substep": "chapter_3"}, {"substep": "chapter_4"}, {"substep": "chapter_5"}]')`, [salt]);
   await books.report(salt, 'chapter_1', 18, 18, 'panel');
   await books.report(salt, 'chapter_2', 22, 22, 'panel');
   await books.report(salt, 'chapter_3', 7, 16, 'panel');

@@ -66,6 +66,24 @@ test('books are there, failed ones first, and move as they change', async () => 
   assert.deepEqual(problems, []);
 });
 
+test('a stage of 300 substeps shows a few of them, how many there are, and those that change', async () => {
+  const tide = await books.book('The Tide', ['ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK']);
+  await books.run(`select from bindery.plan_substeps($1, 'CREATING_ARTWORK', (
+    select jsonb_agg(jsonb_build_object('substep', format('page_%s', n)) order by n) from generate_series(1, 300) n))`, [tide]);
+  await page.goto(daemon.url);
+  await live();
+  const steps = card('The Tide').locator('.substeps');
+  await steps.getByText('and 295 more; 0 of 300 done').waitFor();
+  await books.report(tide, 'page_299', 3, 4, 'panel');
+  await steps.getByText('3 of 4 panels').waitFor();
+  await books.report(tide, 'page_300', 4, 4);
+  await steps.getByText('and 295 more; 1 of 300 done').waitFor();
+  await page.getByRole('button', { name: 'The Tide', exact: true }).click();
+  const sheet = page.getByRole('dialog', { name: 'The Tide' });
+  await sheet.getByText('and 100 more; 1 of 300 done').waitFor();
+  assert.deepEqual(problems, []);
+});
+
 test('a failed book is resumed by its button', async () => {
   const failed = await books.book('Ink ran dry', ['ANALYZING']);
   await books.fail(failed, 'The ink ran dry.');

@@ -23,8 +23,11 @@ pub fn binderyd() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let here = std::env::current_exe()?;
-    let built = here.ancestors().map(|folder| folder.join("release/binderyd")).find(|path| path.is_file());
-    built.with_context(|| format!("no release/binderyd in any folder above {}; run: make build", here.display()))
+    let built =
+        here.ancestors().map(|folder| folder.join("release/binderyd")).find(|path| path.is_file());
+    built.with_context(|| {
+        format!("no release/binderyd in any folder above {}; run: make build", here.display())
+    })
 }
 
 /// Runs `binderyd` with these arguments to its end; its exit status and what it wrote. Only what is given here decides: the
@@ -33,7 +36,11 @@ pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     let mut command = Command::new(binderyd()?);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("BINDERY_") || name == "DATABASE_URL" || name == "REDIS_URL" || name == "RUST_LOG" {
+        if name.starts_with("BINDERY_")
+            || name == "DATABASE_URL"
+            || name == "REDIS_URL"
+            || name == "RUST_LOG"
+        {
             command.env_remove(&*name);
         }
     }
@@ -76,7 +83,9 @@ impl Daemon {
         // Where it is told where to listen, it is asked on loopback all the same.
         let told = args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
         let http = match told {
-            Some(address) => SocketAddr::from(([127, 0, 0, 1], address.parse::<SocketAddr>()?.port())),
+            Some(address) => {
+                SocketAddr::from(([127, 0, 0, 1], address.parse::<SocketAddr>()?.port()))
+            }
             None => free_address()?,
         };
         let here = http.to_string();
@@ -110,7 +119,9 @@ impl Daemon {
 
     /// Asks over HTTP.
     pub async fn get(&self, path: &str) -> Result<Response> {
-        timeout(SOON, get(self.http, path)).await.with_context(|| format!("no answer to GET {path}"))?
+        timeout(SOON, get(self.http, path))
+            .await
+            .with_context(|| format!("no answer to GET {path}"))?
     }
 
     /// Asks over HTTP with headers, a body, or for a stream.
@@ -122,7 +133,8 @@ impl Daemon {
     pub fn resident(&self) -> Result<u64> {
         let pid = self.pid().context("it has ended")?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 
@@ -160,7 +172,8 @@ impl Daemon {
             for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
                 let stat = fs::read_to_string(thread?.path().join("stat"))?;
                 // The state follows the name, which may itself have a parenthesis in it.
-                let (_, state) = stat.rsplit_once(") ").with_context(|| format!("no state in {stat}"))?;
+                let (_, state) =
+                    stat.rsplit_once(") ").with_context(|| format!("no state in {stat}"))?;
                 ensure!(state.starts_with('T'), "{stat}");
             }
             Ok::<_, anyhow::Error>(())
@@ -197,13 +210,21 @@ impl Drop for Daemon {
         let log = self.log();
         let skipped = log.lines().count().saturating_sub(LINES_SHOWN);
         let shown: Vec<&str> = log.lines().skip(skipped).collect();
-        eprintln!("---- {} ({skipped} lines before)\n{}\n----", self.log.display(), shown.join("\n"));
+        eprintln!(
+            "---- {} ({skipped} lines before)\n{}\n----",
+            self.log.display(),
+            shown.join("\n")
+        );
     }
 }
 
 /// Runs a command to its end; a failure carries what it said.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().await.with_context(|| format!("{:?}", command.as_std()))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .with_context(|| format!("{:?}", command.as_std()))?;
     ensure!(
         output.status.success(),
         "{:?} failed ({}):\n{}{}",
@@ -222,9 +243,12 @@ pub fn free_address() -> Result<SocketAddr> {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     for _ in PORTS {
         // Another run of the tests on this machine begins elsewhere.
-        let place = std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
-        let address =
-            SocketAddr::from(([127, 0, 0, 1], u16::try_from(PORTS.start + place % (PORTS.end - PORTS.start))?));
+        let place =
+            std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let address = SocketAddr::from((
+            [127, 0, 0, 1],
+            u16::try_from(PORTS.start + place % (PORTS.end - PORTS.start))?,
+        ));
         if TcpListener::bind(address).is_ok() {
             return Ok(address);
         }
@@ -242,7 +266,9 @@ async fn get(address: SocketAddr, path: &str) -> Result<Response> {
 }
 
 fn parse(answer: &str) -> Result<Response> {
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("not an HTTP response: {answer:?}") };
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        bail!("not an HTTP response: {answer:?}")
+    };
     let status = head.split(' ').nth(1).context("no status")?.parse()?;
     Ok(Response { status, body: body.to_owned() })
 }

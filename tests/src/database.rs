@@ -25,7 +25,8 @@ impl<'a> Database<'a> {
         let create = format!("create database {name} template bindery_template");
         // A session that has ended may take its time to be gone from the template.
         let client = servers.connect().await?;
-        eventually(SOON, "the template to be free", async || client.batch_execute(&create).await).await?;
+        eventually(SOON, "the template to be free", async || client.batch_execute(&create).await)
+            .await?;
         Ok(Database { servers, url: servers.url_of(&name), stream: format!("bindery:test:{id}") })
     }
 
@@ -63,7 +64,11 @@ impl<'a> Database<'a> {
     }
 
     /// Adds one event to the stream, and gives its id.
-    pub async fn add(&self, redis: &mut MultiplexedConnection, fields: &[(&str, &str)]) -> Result<String> {
+    pub async fn add(
+        &self,
+        redis: &mut MultiplexedConnection,
+        fields: &[(&str, &str)],
+    ) -> Result<String> {
         let id: Option<String> = redis.xadd(&self.stream, "*", fields).await?;
         id.context("XADD gave no id")
     }
@@ -71,8 +76,9 @@ impl<'a> Database<'a> {
 
 /// A session in the database at `url`. A background task serves it, and ends with it.
 pub async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("connecting to {url}"))?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .with_context(|| format!("connecting to {url}"))?;
     // What ends the connection also fails the client's next call, where the test sees it.
     tokio::spawn(connection);
     Ok(client)

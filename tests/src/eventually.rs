@@ -49,7 +49,10 @@ mod tests {
     #[tokio::test]
     async fn says_what_it_saw_last() {
         let limit = Duration::from_millis(50);
-        let failure = eventually(limit, "rain", async || Err::<(), _>("sunshine")).await.unwrap_err().to_string();
+        let failure = eventually(limit, "rain", async || Err::<(), _>("sunshine"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(failure.contains("rain") && failure.contains("sunshine"), "{failure}");
     }
 

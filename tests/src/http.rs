@@ -48,12 +48,22 @@ pub struct Event {
 
 /// A token signed with HS256.
 pub fn token(secret: &str, claims: &Value) -> Result<String> {
-    Ok(encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes()))?)
+    Ok(encode(
+        &Header::new(Algorithm::HS256),
+        claims,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )?)
 }
 
 impl Ask {
     pub(crate) fn new(address: SocketAddr, method: &str, path: &str) -> Self {
-        Self { address, method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
+        Self {
+            address,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     /// With this header.
@@ -87,9 +97,16 @@ impl Ask {
             ensure!(!answer.is_empty(), "no answer: {read:?}");
             let answer = String::from_utf8(answer)?;
             let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP response")?;
-            Ok(Answer { status: status_of(head)?, head: head.to_lowercase(), body: body.to_owned() })
+            Ok(Answer {
+                status: status_of(head)?,
+                head: head.to_lowercase(),
+                body: body.to_owned(),
+            })
         };
-        timeout(SOON, asked).await.with_context(|| format!("no answer to {what}"))?.with_context(|| what)
+        timeout(SOON, asked)
+            .await
+            .with_context(|| format!("no answer to {what}"))?
+            .with_context(|| what)
     }
 
     /// The stream, which must begin.
@@ -97,7 +114,8 @@ impl Ask {
         let mut stream = BufReader::new(self.send().await?);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            let read = timeout(SOON, stream.read_line(&mut head)).await.context("no head came")??;
+            let read =
+                timeout(SOON, stream.read_line(&mut head)).await.context("no head came")??;
             ensure!(read > 0, "it ended after {head:?}");
         }
         ensure!(status_of(&head)? == 200, "{head}");

@@ -20,7 +20,8 @@ impl Listener {
         let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
         let (sender, payloads) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
                 if let AsyncMessage::Notification(notification) = message
                     && sender.send(notification.payload().to_owned()).is_err()
                 {

@@ -46,10 +46,15 @@ impl Node {
         let port = free_address()?.port();
         let tls = !reach.is_empty();
         let mut arguments: Vec<String> = settings.iter().map(ToString::to_string).collect();
-        let listening = if tls { ["--port", "0", "--tls-port"].as_slice() } else { ["--port"].as_slice() };
+        let listening =
+            if tls { ["--port", "0", "--tls-port"].as_slice() } else { ["--port"].as_slice() };
         arguments.extend(listening.iter().map(ToString::to_string));
         arguments.push(port.to_string());
-        for (name, value) in [("--bind", "127.0.0.1"), ("--dir", &*dir.to_string_lossy()), ("--logfile", "redis.log")] {
+        for (name, value) in [
+            ("--bind", "127.0.0.1"),
+            ("--dir", &*dir.to_string_lossy()),
+            ("--logfile", "redis.log"),
+        ] {
             arguments.extend([name.to_owned(), value.to_owned()]);
         }
         let reach = reach.iter().map(ToString::to_string).collect();
@@ -72,7 +77,11 @@ impl Node {
         eventually(SOON, "redis-server to answer", async || {
             let said = self.cli(&["ping"]).await?;
             // One that asks for a login answers, too.
-            if said == "PONG" || said.starts_with("NOAUTH") { Ok(()) } else { Err(anyhow!("{said}")) }
+            if said == "PONG" || said.starts_with("NOAUTH") {
+                Ok(())
+            } else {
+                Err(anyhow!("{said}"))
+            }
         })
         .await
         .with_context(|| fs::read_to_string(self.dir.join("redis.log")).unwrap_or_default())
@@ -125,17 +134,39 @@ impl Certificates {
         let dir = servers.new_file("certificates");
         fs::create_dir(&dir)?;
         let made = Certificates { dir };
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+        let key =
+            ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
         let (ca, ca_key) = (made.file("ca.pem"), made.file("ca.key"));
         openssl(
             &made.dir,
-            &[&["req", "-x509", "-subj", "/CN=Bindery tests", "-keyout", &ca_key, "-out", &ca], &key[..]].concat(),
+            &[
+                &["req", "-x509", "-subj", "/CN=Bindery tests", "-keyout", &ca_key, "-out", &ca],
+                &key[..],
+            ]
+            .concat(),
         )
         .await?;
-        let extensions = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:false"];
-        let signed = ["-CA", &ca, "-CAkey", &ca_key, "-keyout", &made.file("key"), "-out", &made.file("pem")];
-        openssl(&made.dir, &[&["req", "-x509", "-subj", "/CN=127.0.0.1"], &key[..], &extensions, &signed].concat())
-            .await?;
+        let extensions = [
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:false",
+        ];
+        let signed = [
+            "-CA",
+            &ca,
+            "-CAkey",
+            &ca_key,
+            "-keyout",
+            &made.file("key"),
+            "-out",
+            &made.file("pem"),
+        ];
+        openssl(
+            &made.dir,
+            &[&["req", "-x509", "-subj", "/CN=127.0.0.1"], &key[..], &extensions, &signed].concat(),
+        )
+        .await?;
         Ok(made)
     }
 
@@ -160,7 +191,16 @@ impl Certificates {
 }
 
 async fn openssl(dir: &Path, arguments: &[&str]) -> Result<()> {
-    let output = Command::new("openssl").args(arguments).current_dir(dir).stdin(Stdio::null()).output().await?;
-    ensure!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("openssl")
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    ensure!(
+        output.status.success(),
+        "openssl {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

@@ -26,7 +26,8 @@ impl Pooler {
         let address = free_address()?;
         let (_, port) = servers.database_url().rsplit_once(':').context("a URL without a port")?;
         let port = port.split('/').next().context("a URL without a port")?;
-        let (users, config, log) = (servers.new_file("users"), servers.new_file("pgbouncer"), servers.new_file("log"));
+        let (users, config, log) =
+            (servers.new_file("users"), servers.new_file("pgbouncer"), servers.new_file("log"));
         fs::write(&users, "\"postgres\" \"\"\n")?;
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\

@@ -69,7 +69,12 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, faults: watch::Receiver<Fault>, cuts: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    faults: watch::Receiver<Fault>,
+    cuts: Arc<AtomicUsize>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         // A server that is away ends the client's connection, as without a proxy.
@@ -78,7 +83,12 @@ async fn accept(listener: TcpListener, server: SocketAddr, faults: watch::Receiv
     }
 }
 
-async fn serve(client: TcpStream, server: SocketAddr, faults: watch::Receiver<Fault>, cuts: Arc<AtomicUsize>) {
+async fn serve(
+    client: TcpStream,
+    server: SocketAddr,
+    faults: watch::Receiver<Fault>,
+    cuts: Arc<AtomicUsize>,
+) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     if client.set_nodelay(true).and(server.set_nodelay(true)).is_err() {
         return;
@@ -92,7 +102,11 @@ async fn serve(client: TcpStream, server: SocketAddr, faults: watch::Receiver<Fa
     }
 }
 
-async fn questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut faults: watch::Receiver<Fault>) {
+async fn questions(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut faults: watch::Receiver<Fault>,
+) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         out_of_the_hole(&mut faults).await;
@@ -184,7 +198,8 @@ mod tests {
         proxy.set(Fault::BlackHole);
         client.write_all(b"hello").await.unwrap();
         let mut answer = [0; 5];
-        let early = tokio::time::timeout(Duration::from_millis(100), client.read_exact(&mut answer)).await;
+        let early =
+            tokio::time::timeout(Duration::from_millis(100), client.read_exact(&mut answer)).await;
         assert!(early.is_err(), "{early:?}");
         proxy.set(Fault::None);
         client.read_exact(&mut answer).await.unwrap();

@@ -75,7 +75,10 @@ impl Servers {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(REDIS_ANSWERS_WITHIN))
             .set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
-        client.get_multiplexed_async_connection_with_config(&config).await.context("connecting to the private Redis")
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .context("connecting to the private Redis")
     }
 
     /// A fresh database with the schema in it. It is copied from a template that is migrated once, so this is quick.
@@ -147,7 +150,9 @@ impl Servers {
         client.batch_execute("create database bindery_template").await?;
         self.migrate(&self.url_of("bindery_template")).await?;
         // Copying is refused while somebody is connected.
-        client.batch_execute("alter database bindery_template with allow_connections false").await?;
+        client
+            .batch_execute("alter database bindery_template with allow_connections false")
+            .await?;
         Ok(())
     }
 

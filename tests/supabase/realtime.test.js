@@ -103,7 +103,7 @@ test('a book’s changes come as its row, without what is large and did not chan
   }
   const last = record(updates.at(-1));
   assert.deepEqual([last.status, last.overall_progress], ['ANALYZING', 2]);
-  assert.equal(JSON.parse(last.substeps)[0].progress, 40);
+  assert.deepEqual([last.substeps_total, last.substeps_done, last.substeps], [3, 0, undefined], 'a row counts substeps, and holds none');
 
   const removed = rest.at(-1);
   assert.deepEqual([removed.action, removed.identity.map((/** @type {any} */ c) => [c.name, c.value])], ['D', [['book_id', book_id]]]);
@@ -129,17 +129,22 @@ test('while somebody holds a lock on realtime.messages, books go on, and only th
   const onnotice = (/** @type {any} */ notice) => warnings.push(`${notice.severity} ${notice.message}`);
   const [holder, worker, watcher] = [database({ database: name }), database({ database: name, onnotice }), database({ database: name })];
   try {
-    await watcher.unsafe(readFileSync(new URL('../pgtap/realtime_standin.psql', import.meta.url), 'utf8'));
-    const told = async () => (await watcher`select count(*)::int as n from realtime.messages`)[0]?.n;
+    await watcher.unsafe(readFileSync(new URL('../pgtap/realtime/standin.psql', import.meta.url), 'utf8'));
+    const broadcasts = async () =>
+      (await watcher`select count(*)::int as n from realtime.messages`)[0]?.n;
     await worker`select bindery.register_book(${randomUUID()})`;
-    assert.equal(await told(), 0, 'while the schema’s owner may not look into realtime, books go on without it');
+    assert.equal(
+      await broadcasts(),
+      0,
+      'without USAGE on the schema realtime, books change and are not broadcast',
+    );
     // As Supabase has it.
     await watcher`grant usage on schema realtime to project`;
     await watcher`grant select, insert on realtime.messages to project`;
 
     const [books, owner_id] = [Array.from({ length: 20 }, () => randomUUID()), randomUUID()];
     for (const book_id of books) await worker`select bindery.register_book(${book_id}, owner_id => ${owner_id})`;
-    assert.equal(await told(), 40, 'each book to its own topic and its owner’s');
+    assert.equal(await broadcasts(), 40, 'each book to its own topic and its owner’s');
 
     const lock = await holder.reserve();
     await lock`begin`;
@@ -152,26 +157,61 @@ test('while somebody holds a lock on realtime.messages, books go on, and only th
       type: 'progress',
       id: `1-${n}`,
       count: 1,
+      segment: n,
       book_id,
       substep: 'extract_text',
       progress: 40,
     }));
-    const [applied] = await worker`select applied::int, dead::int from bindery.apply_events('slow', 1, '1-9', ${worker.json(events)})`;
-    assert.deepEqual({ ...applied }, { applied: 20, dead: 0 });
+    const [applied] = await worker`select applied::int, rejected::int from bindery.apply_events('slow', 1, '1-9', ${worker.json(events)})`;
+    assert.deepEqual({ ...applied }, { applied: 20, rejected: 0 });
     await lock`rollback`;
     lock.release();
     // Waited for once a statement, however many books and messages.
-    const said = 'WARNING Realtime was not told of 20 changed books: canceling statement due to lock timeout (SQLSTATE 55P03).';
-    assert.deepEqual(warnings, Array(3).fill(said));
+    const warning =
+      'WARNING 20 changed books were not broadcast: canceling statement due to lock timeout (SQLSTATE 55P03).';
+    assert.deepEqual(warnings, Array(3).fill(warning));
 
     const rows = await watcher`select status, title, overall_progress, revision::int from bindery.book_status where owner_id = ${owner_id}`;
     assert.deepEqual(
       rows.map((row) => ({ ...row })),
       Array(20).fill({ status: 'ANALYZING', title: 'Moby Dick', overall_progress: 2, revision: 4 }),
     );
-    assert.equal(await told(), 40, 'nobody was told of these changes');
+    assert.equal(await broadcasts(), 40, 'these changes are not broadcast');
     await worker`select bindery.report_progress(${books[0] ?? ''}, 'extract_text', 50)`;
-    assert.equal(await told(), 42, 'of the next one they are');
+    assert.equal(await broadcasts(), 42, 'the next change is broadcast');
+
+    const payload = async () => {
+      const topic = `book:${books[0]}`;
+      const [message] = await watcher`
+        select payload from realtime.messages
+        where topic = ${topic} and private and event = 'book_status'
+        order by (payload ->> 'revision')::bigint desc limit 1`;
+      return message?.payload;
+    };
+    const report = await payload();
+    assert.deepEqual(
+      [report.revision, report.overall_progress, report.substeps_total, report.substeps_partial],
+      [5, 2.5, 3, true],
+    );
+    assert.deepEqual(
+      report.substeps.map((/** @type {any} */ s) => [s.substep, s.state, s.progress]),
+      [['extract_text', 'active', 50]],
+      'a report broadcasts the substep that changed',
+    );
+    await worker`select bindery.transition_book(${books[0] ?? ''}, 'GENERATING_SCENES')`;
+    const transition = await payload();
+    assert.deepEqual(
+      [transition.revision, transition.current_stage, transition.substeps_partial],
+      [6, 'GENERATING_SCENES', false],
+    );
+    assert.deepEqual(
+      transition.substeps.map((/** @type {any} */ s) => s.substep),
+      ['split_scenes', 'write_prompts'],
+      'a transition broadcasts every substep of the new stage',
+    );
+    for (const key of ['substeps_weight', 'substeps_points', 'stage_base', 'stage_share']) {
+      assert.ok(!(key in transition), key);
+    }
   } finally {
     for (const session of [holder, worker, watcher]) await session.end();
     await sql`drop database ${sql(name)} with (force)`;

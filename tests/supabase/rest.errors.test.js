@@ -30,7 +30,7 @@ const refusals = {
     hint: /define/,
   }),
   unknown_stage: async () => ({
-    request: service.rpc('plan_substeps', { book_id: await book(), stage: 'BINDING', substeps: [{ name: 'glue' }] }),
+    request: service.rpc('plan_substeps', { book_id: await book(), stage: 'BINDING', substeps: [{ substep: 'glue' }] }),
     message: /BINDING/,
     hint: /stages/,
   }),
@@ -42,7 +42,7 @@ const refusals = {
   }),
   illegal_transition: async () => ({
     request: service.rpc('transition_book', { book_id: await book(), to_status: 'COMPLETED' }),
-    details: { from: 'UPLOADED', to: 'COMPLETED', allowed: ['ANALYZING', 'FAILED', 'CANCELLED'] },
+    details: { from_status: 'UPLOADED', to_status: 'COMPLETED', allowed: ['ANALYZING', 'FAILED', 'CANCELLED'] },
     message: /COMPLETED/,
     hint: /Allowed from UPLOADED: ANALYZING/,
   }),
@@ -71,6 +71,15 @@ const refusals = {
     message: /CREATING_ARTWORK/,
     hint: /transition first/,
   }),
+  stage_left: async () => {
+    const book_id = await book({ path: ['ANALYZING', 'GENERATING_SCENES'] });
+    return {
+      request: service.rpc('begin_stage', { book_id, to_status: 'ANALYZING' }),
+      details: { book_id, to_status: 'ANALYZING' },
+      message: /has left the stage ANALYZING/,
+      hint: /get_resume_point/,
+    };
+  },
   attempt_ahead: async () => ({
     request: service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 7 }),
     message: /attempt 7/,
@@ -112,6 +121,18 @@ const refusals = {
     message: /guess/,
     hint: /plan_substeps/,
   }),
+  too_many_substeps: async () => {
+    const book_id = await book();
+    const stage = 'CREATING_ARTWORK';
+    const substeps = Array.from({ length: 10_000 }, (_, n) => ({ substep: `page_${n}` }));
+    await ok(service.rpc('plan_substeps', { book_id, stage, substeps }));
+    return {
+      request: service.rpc('plan_substeps', { book_id, stage, substeps: [{ substep: 'cover' }] }),
+      details: { book_id, stage, substep: null, attempt: null },
+      message: /10,000 substeps/,
+      hint: /done and total/,
+    };
+  },
 };
 
 // These guard against who may write the tables as he likes; over REST nobody may, and the right is asked first.

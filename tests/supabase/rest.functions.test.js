@@ -7,7 +7,7 @@ import { anon, book, database, ok, refused, service, user } from './stack.js';
 
 const sql = database();
 after(() => sql.end());
-const readers = ['get_book_status', 'get_resume_point', 'list_books', 'pipeline_xstate', 'status_at'];
+const readers = ['get_book_changes', 'get_book_status', 'get_resume_point', 'list_books', 'list_substeps', 'pipeline_xstate', 'status_at'];
 const stream = `rest:${randomUUID()}`;
 const soon = () => new Date(Date.now() - 365 * 86_400_000).toISOString();
 
@@ -30,6 +30,24 @@ const calls = {
       [book_id, owner_id, 'Moby Dick', 'UPLOADED', 1, { pages: 635 }],
     );
   },
+  async begin_stage() {
+    const book_id = await book();
+    const begin = { book_id, to_status: 'ANALYZING', worker: 'reader-1' };
+    const point = /** @type {any} */ (await ok(service.rpc('begin_stage', begin)));
+    assert.deepEqual(
+      [point.stage, point.attempt, point.revision, point.left.length],
+      ['ANALYZING', 1, 2, 3],
+    );
+    assert.deepEqual(
+      await ok(service.rpc('begin_stage', begin)),
+      point,
+      'beginning a stage again changes nothing',
+    );
+    const [row] = await ok(
+      service.from('book_events').select('actor').eq('book_id', book_id).eq('revision', 2),
+    );
+    assert.equal(row?.actor, 'reader-1');
+  },
   async transition_book() {
     const row = await ok(service.rpc('transition_book', { book_id: await book(), to_status: 'ANALYZING', expected_revision: 1 }).single());
     assert.deepEqual([row.status, row.current_stage, row.revision, row.attempt], ['ANALYZING', 'ANALYZING', 2, 1]);
@@ -47,7 +65,7 @@ const calls = {
     assert.deepEqual([row.stage_progress, row.overall_progress], [9.38, 1.88]);
   },
   async plan_substeps() {
-    const plan = { book_id: await book(), stage: 'CREATING_ARTWORK', substeps: [{ name: 'chapter_1', weight: 12 }] };
+    const plan = { book_id: await book(), stage: 'CREATING_ARTWORK', substeps: [{ substep: 'chapter_1', weight: 12 }] };
     assert.equal((await ok(service.rpc('plan_substeps', plan).single())).status, 'UPLOADED');
   },
   async heartbeat() {
@@ -78,9 +96,31 @@ const calls = {
     const status = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
     assert.deepEqual([status.book_id, status.status, status.health, status.stages.length], [book_id, 'ANALYZING', 'live', 3]);
     assert.deepEqual(
-      status.substeps.map((/** @type {any} */ s) => s.name),
+      status.substeps.map((/** @type {any} */ s) => s.substep),
       ['extract_text', 'detect_chapters', 'analyze_characters'],
     );
+    assert.deepEqual([status.substeps_total, status.substeps_done], [3, 0]);
+  },
+  async get_book_changes() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const { revision } = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
+    await ok(service.rpc('report_progress', { book_id, substep: 'detect_chapters', progress: 40 }));
+    const since = (/** @type {number} */ since_revision) => service.rpc('get_book_changes', { book_id, since_revision }, { get: true });
+    const changes = /** @type {any} */ (await ok(since(revision)));
+    assert.deepEqual([changes.substeps_partial, changes.revision], [true, revision + 1]);
+    assert.deepEqual(
+      changes.substeps.map((/** @type {any} */ s) => [s.substep, s.progress]),
+      [['detect_chapters', 40]],
+    );
+    const whole = /** @type {any} */ (await ok(since(1)));
+    assert.deepEqual([whole.substeps_partial, whole.substeps.length], [false, 3]);
+  },
+  async list_substeps() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const list = async (/** @type {object} */ args) =>
+      (await ok(service.rpc('list_substeps', { book_id, ...args }, { get: true }))).map((/** @type {any} */ s) => s.substep);
+    assert.deepEqual(await list({ max_substeps: 2 }), ['analyze_characters', 'detect_chapters']);
+    assert.deepEqual(await list({ stage: 'ANALYZING', after: 'detect_chapters' }), ['extract_text']);
   },
   async get_resume_point() {
     const book_id = await book({ path: ['ANALYZING'] });
@@ -102,13 +142,13 @@ const calls = {
   },
   async sweep() {
     const swept = /** @type {any} */ (await ok(service.rpc('sweep')));
-    assert.deepEqual(Object.keys(swept).sort(), ['resumed', 'stalled', 'waiting_for']);
-  },
-  async place_of_books() {
-    const [here, before] = [await book({ path: ['ANALYZING'] }), await book()];
-    const args = { stage: 'ANALYZING', book_ids: [here, before, randomUUID()] };
-    const places = await ok(service.rpc('place_of_books', args));
-    assert.deepEqual(new Map(places.map((row) => [row.book_id, row.place])), new Map([[here, 'at'], [before, 'before']]));
+    assert.deepEqual(Object.keys(swept).sort(), [
+      'expired',
+      'ran',
+      'resumed',
+      'stalled',
+      'waiting_for',
+    ]);
   },
   async announce_relay() {
     const announced = { holder: 'rest', streams: [stream], ttl: '1 second' };
@@ -129,19 +169,45 @@ const calls = {
     assert.deepEqual([row.entries_ahead, row.losses], [12, 0]);
   },
   async apply_events() {
+    const begun = await book({ path: ['ANALYZING'] });
     const events = [
-      { type: 'register', id: '5-0', book_id: randomUUID() },
-      { type: 'transition', id: '5-1', book_id: randomUUID(), to: 'ANALYZING' },
+      { type: 'register', id: '5-0', count: 1, segment: 1, book_id: randomUUID() },
+      ...[randomUUID(), begun].map((book_id, n) => ({
+        type: 'transition',
+        id: `5-${n + 1}`,
+        count: 1,
+        segment: 1,
+        book_id,
+        to_status: n === 0 ? 'ANALYZING' : 'BINDING',
+      })),
     ];
-    const counts = await ok(service.rpc('apply_events', { stream, epoch: 1, position: '5-1', events }).single());
-    assert.deepEqual({ ...counts }, { applied: 1, stale: 0, dead: 1 });
+    const reports = {
+      segments: [1],
+      book_ids: [begun],
+      substeps: ['extract_text'],
+      progress: [40],
+      counts: [2],
+    };
+    const batch = { stream, epoch: 1, position: '5-4', events, ...reports };
+    const counts = await ok(service.rpc('apply_events', batch).single());
+    assert.deepEqual({ ...counts }, { applied: 3, stale: 0, early: 1, rejected: 1 });
+  },
+  async early_backlog() {
+    const backlog = /** @type {any} */ (await ok(service.rpc('early_backlog', {}, { get: true })));
+    assert.deepEqual([backlog.events, backlog.books], [1, 1]);
+    const rows = await ok(service.from('early_events').select('event_id, reason'));
+    assert.deepEqual(rows, [{ event_id: '5-1', reason: 'unknown_book' }]);
   },
   async dead_letter_reasons() {
     const [row, ...more] = await ok(service.rpc('dead_letter_reasons', { stream }));
-    assert.deepEqual([{ ...row }, more], [{ reason: 'unknown_book', letters: 1, events: 1 }, []]);
+    assert.deepEqual(
+      [{ ...row }, more],
+      [{ reason: 'illegal_transition', letters: 1, events: 1 }, []],
+    );
   },
   async replay_dead_letters() {
-    assert.deepEqual({ ...(await ok(service.rpc('replay_dead_letters', { stream }).single())) }, { applied: 0, stale: 0, dead: 1 });
+    const counts = await ok(service.rpc('replay_dead_letters', { stream }).single());
+    assert.deepEqual({ ...counts }, { applied: 0, stale: 0, rejected: 1 });
   },
   async release_stream() {
     const { error } = await service.rpc('release_stream', { stream, epoch: 1 });
@@ -194,6 +260,7 @@ test('of functions users call those that read, and anon none', async () => {
     to_stage: 'ANALYZING',
     stage: 'ANALYZING',
     substeps: [],
+    since_revision: 1,
     definition: {},
     stream: 's',
     holder: 'h',

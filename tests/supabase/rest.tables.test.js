@@ -85,19 +85,28 @@ test('a book comes with its substeps and its history', async () => {
       .from('book_status')
       .select('title, book_progress(substep, progress, message), book_events(kind, from_status, to_status)')
       .eq('book_id', books[1] ?? '')
-      .order('id', { referencedTable: 'book_events' })
+      .order('substep', { referencedTable: 'book_progress' })
+      .order('revision', { referencedTable: 'book_events' })
       .single(),
   );
   assert.deepEqual(row, {
     title: 'Moby Dick',
-    book_progress: [{ substep: 'extract_text', progress: 40, message: 'chapter 12' }],
+    book_progress: [
+      { substep: 'analyze_characters', progress: 0, message: null },
+      { substep: 'detect_chapters', progress: 0, message: null },
+      { substep: 'extract_text', progress: 40, message: 'chapter 12' },
+    ],
     book_events: [
       { kind: 'register', from_status: null, to_status: 'UPLOADED' },
       { kind: 'transition', from_status: 'UPLOADED', to_status: 'ANALYZING' },
     ],
   });
   const history = await ok(
-    mine.from('book_events').select('to_status, book_status!inner(title)').eq('book_status.title', 'The Hobbit').order('id'),
+    mine
+      .from('book_events')
+      .select('to_status, book_status!inner(title)')
+      .eq('book_status.title', 'The Hobbit')
+      .order('revision'),
   );
   assert.deepEqual(
     history.map((event) => event.to_status),
@@ -124,6 +133,7 @@ test('a user changes nothing, and anon reads nothing', async () => {
     mine.from('pipelines').select(),
     mine.from('outbox').select(),
     mine.from('dead_letters').select(),
+    mine.from('early_events').select(),
     mine.from('relay_cursors').select(),
   ];
   for (const write of writes) assert.equal((await refused(write)).status, 403);
@@ -146,7 +156,9 @@ test('a PATCH by the service passes the rules, and is in the history', async () 
   assert.deepEqual([row.status, row.revision, row.metadata], ['ANALYZING', 2, { pages: 3 }]);
   const wrong = await refused(service.from('book_status').update({ status: 'COMPLETED' }).eq('book_id', book_id));
   assert.deepEqual([wrong.status, wrong.code, wrong.details.code], [409, 'PT409', 'illegal_transition']);
-  const events = await ok(service.from('book_events').select('to_status').eq('book_id', book_id).order('id'));
+  const events = await ok(
+    service.from('book_events').select('to_status').eq('book_id', book_id).order('revision'),
+  );
   assert.deepEqual(
     events.map((event) => event.to_status),
     ['UPLOADED', 'ANALYZING'],

@@ -31,10 +31,17 @@ fn every_test_that_the_guarantees_name_exists() {
     let rows = promised.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
     let tests: Vec<&str> = rows
         .flat_map(|row| {
-            row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default().split('`').skip(1).step_by(2)
+            row.trim_end_matches(" |")
+                .rsplit(" | ")
+                .next()
+                .unwrap_or_default()
+                .split('`')
+                .skip(1)
+                .step_by(2)
         })
         .collect();
     assert!(tests.len() > 20, "{tests:?}");
-    let missing: Vec<_> = tests.iter().filter(|test| !code.contains(&format!("fn {test}("))).collect();
+    let missing: Vec<_> =
+        tests.iter().filter(|test| !code.contains(&format!("fn {test}("))).collect();
     assert!(missing.is_empty(), "no test is called {missing:?}");
 }

@@ -23,7 +23,8 @@ async fn servers_come_back_on_the_same_ports_with_their_data() -> Result<()> {
     assert!(servers.redis().await.is_err(), "Redis was killed");
     servers.start_redis().await?;
 
-    let rows: i64 = servers.connect().await?.query_one("select count(*) from kept", &[]).await?.get(0);
+    let rows: i64 =
+        servers.connect().await?.query_one("select count(*) from kept", &[]).await?.get(0);
     let entries: usize = servers.redis().await?.xlen("kept").await?;
     assert_eq!((rows, entries), (1, 1));
     Ok(())

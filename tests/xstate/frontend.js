@@ -3,13 +3,13 @@ import { createActor, setup } from 'xstate';
 /**
  * The machine of a pipeline, standing where a row of book_status says.
  * @param {any} config what pipeline_xstate gave
- * @param {{ status: string, current_stage: string, attempt: number, substeps: { state: string }[] }} book
+ * @param {{ status: string, current_stage: string, attempt: number, substeps_total: number, substeps_done: number }} book
  */
 export function bookActor(config, book) {
   const limit = config.states[book.current_stage].meta.max_attempts;
   const machine = setup({
     guards: {
-      substeps_complete: () => book.substeps.length > 0 && book.substeps.every((substep) => substep.state === 'done'),
+      substeps_complete: () => book.substeps_total > 0 && book.substeps_done === book.substeps_total,
       attempts_left: () => limit === undefined || book.attempt < limit,
     },
   }).createMachine(config);

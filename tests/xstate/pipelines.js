@@ -8,7 +8,7 @@ export const odd = {
       name: 'S',
       weight: 1,
       max_attempts: 2,
-      substeps: [{ name: 'x' }, { name: 'y', weight: 3 }],
+      substeps: [{ substep: 'x' }, { substep: 'y', weight: 3 }],
       next: [{ to: 'L', guard: 'substeps_complete' }, { to: 'R_2', guard: 'attempts_left' }, 'Z'],
     },
     { name: 'L', weight: 2, next: [{ to: 'M', guard: 'public.may_leave' }], rework: ['S'] },

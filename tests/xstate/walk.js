@@ -5,20 +5,26 @@ import { andBack, value } from './database.js';
 
 /** @typedef {import('pg').Client} Client */
 /** @typedef {import('xstate').AnyMachineSnapshot} Snapshot */
-/** @typedef {{ status: string, current_stage: string, attempt: number, substeps: { name: string, state: string }[], metadata: { may_leave?: boolean } }} Book */
+/** @typedef {{ status: string, current_stage: string, attempt: number, substeps_total: number, substeps_done: number, substeps: string[], metadata: { may_leave?: boolean } }} Book */
 /** @typedef {{ snapshot: Snapshot, book: Book }} Place */
 
-/** What SQL really takes from here, guards included: each is tried, and taken back. */
+/**
+ * The statuses that SQL really goes to from here, guards included: each is tried and rolled back. To
+ * the status that the book has already a transition has no effect.
+ */
 const TRY_ALL = `
 create or replace function pg_temp.taken(book_id uuid, targets text[]) returns text[] language plpgsql as $$
 declare
   target text;
   taken text[] := '{}';
+  before constant bigint := (
+    select b.revision from bindery.book_status b where b.book_id = taken.book_id);
 begin
   foreach target in array targets loop
     begin
-      perform bindery.transition_book(book_id, target);
-      raise exception using errcode = 'ZZ001';
+      if (select t.revision from bindery.transition_book(book_id, target) t) > before then
+        raise exception using errcode = 'ZZ001';
+      end if;
     exception
       when sqlstate 'ZZ001' then taken := taken || target;
       when sqlstate 'PT409' then null;
@@ -72,14 +78,20 @@ export class Walk {
 
   /** @returns {Promise<Book>} */
   read() {
-    return value(this.client, 'select to_jsonb(b) from bindery.book_status b where b.book_id = $1', [this.bookId]);
+    return value(
+      this.client,
+      `select to_jsonb(b) || jsonb_build_object('substeps', array(
+         select g.substep from bindery.book_progress g where g.book_id = b.book_id and g.stage = b.current_stage order by 1))
+       from bindery.book_status b where b.book_id = $1`,
+      [this.bookId],
+    );
   }
 
   /** @param {Book} book */
   know(book) {
     const limit = this.config.states[book.current_stage].meta.max_attempts;
     this.facts = {
-      substeps_complete: book.substeps.length > 0 && book.substeps.every((substep) => substep.state === 'done'),
+      substeps_complete: book.substeps_total > 0 && book.substeps_done === book.substeps_total,
       attempts_left: limit === undefined || book.attempt < limit,
       may_leave: book.metadata.may_leave === true,
     };
@@ -145,7 +157,7 @@ export class Walk {
    */
   async work({ snapshot, book }) {
     if (this.config.states[book.status].meta.weight === 0) return { snapshot, book };
-    const names = book.substeps.length > 0 ? book.substeps.map((substep) => substep.name) : ['all'];
+    const names = book.substeps.length > 0 ? book.substeps : ['all'];
     for (const name of names) {
       await this.client.query('select from bindery.report_progress($1, $2, 100)', [this.bookId, name]);
     }

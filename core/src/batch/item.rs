@@ -5,7 +5,10 @@ use serde::ser::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::event::{Event, EventKind, Fail, Heartbeat, Plan, Progress, Register, Rejection, Transition};
+use crate::event::{
+    Begin, Event, EventKind, Fail, Heartbeat, Plan, Progress, Register, Rejection, Transition,
+};
+use crate::json::Json;
 use crate::machine::ALL;
 use crate::stream_id::StreamId;
 
@@ -18,7 +21,8 @@ pub struct Item {
     segment: u32,
     /// About how many bytes its texts hold.
     texts: usize,
-    /// About how many bytes its JSON holds. Counting them takes a walk, so that is done when it changes and not before.
+    /// About how many bytes its JSON holds. Counting those of a rejection takes a walk, so it is
+    /// done once.
     json: usize,
     content: Result<Event, Box<Rejection>>,
 }
@@ -28,12 +32,13 @@ impl Item {
         Self::new(id, segment, Ok(event))
     }
 
-    pub(super) fn dead(id: StreamId, rejection: Rejection) -> Self {
+    pub(super) fn rejected(id: StreamId, rejection: Rejection) -> Self {
         Self::new(id, 0, Err(Box::new(rejection)))
     }
 
     fn new(id: StreamId, segment: u32, content: Result<Event, Box<Rejection>>) -> Self {
-        let mut item = Self { first_id: id, last_id: id, count: 1, segment, texts: 0, json: 0, content };
+        let mut item =
+            Self { first_id: id, last_id: id, count: 1, segment, texts: 0, json: 0, content };
         item.weigh();
         item.weigh_json();
         item
@@ -67,19 +72,32 @@ impl Item {
         }
     }
 
+    /// The book and the report of a progress item.
+    pub(super) fn progress(&self) -> Option<(Uuid, &Progress)> {
+        match &self.content {
+            Ok(Event { book_id, kind: EventKind::Progress(progress), .. }) => {
+                Some((*book_id, progress))
+            }
+            _ => None,
+        }
+    }
+
     /// About how many bytes this holds beside itself.
     pub(super) fn bytes(&self) -> usize {
         self.texts + self.json
     }
 
-    /// Whether the event may merge into this; the hash of what is asked for here is [`super::Batch`]'s.
+    /// Whether the event may merge into this; the hash of what is asked for here is
+    /// [`super::Batch`]'s.
     pub(super) fn merges_with(&self, event: &Event, segment: u32) -> bool {
         let Ok(own) = &self.content else { return false };
         own.book_id == event.book_id
             && self.segment == segment
             && match (&own.kind, &event.kind) {
                 (EventKind::Progress(own), EventKind::Progress(new)) => {
-                    own.attempt == new.attempt && own.stage == new.stage && substep(own) == substep(new)
+                    own.attempt == new.attempt
+                        && own.stage == new.stage
+                        && substep(own) == substep(new)
                 }
                 (EventKind::Heartbeat(own), EventKind::Heartbeat(new)) => {
                     own.attempt == new.attempt && own.stage == new.stage
@@ -123,30 +141,41 @@ impl Item {
                         EventKind::Progress(Progress { stage, substep, report, .. }) => {
                             text(stage) + text(substep) + text(&report.unit) + text(&report.message)
                         }
-                        EventKind::Transition(Transition { to, message, .. }) => to.capacity() + text(message),
-                        EventKind::Fail(Fail { message, stage, .. }) => text(message) + text(stage),
-                        EventKind::Heartbeat(Heartbeat { stage, message, .. }) => text(stage) + text(message),
-                        EventKind::Plan(Plan { stage, substeps }) => {
-                            let names: usize = substeps.iter().map(|substep| substep.name.capacity()).sum();
-                            stage.capacity() + size_of_val(substeps.as_slice()) + names
+                        EventKind::Transition(Transition { to_status, message, .. }) => {
+                            to_status.capacity() + text(message)
                         }
-                        EventKind::Register(Register { pipeline, title, .. }) => text(pipeline) + text(title),
+                        EventKind::Begin(Begin { to_status, worker, pipeline, title, .. }) => {
+                            to_status.capacity() + text(worker) + text(pipeline) + text(title)
+                        }
+                        EventKind::Fail(Fail { message, stage, .. }) => text(message) + text(stage),
+                        EventKind::Heartbeat(Heartbeat { stage, message, .. }) => {
+                            text(stage) + text(message)
+                        }
+                        EventKind::Plan(Plan { stage, substeps }) => {
+                            let keys: usize =
+                                substeps.iter().map(|planned| planned.substep.capacity()).sum();
+                            stage.capacity() + size_of_val(substeps.as_slice()) + keys
+                        }
+                        EventKind::Register(Register { pipeline, title, .. }) => {
+                            text(pipeline) + text(title)
+                        }
                     }
             }
         };
     }
 
     fn weigh_json(&mut self) {
-        let json = match &self.content {
-            Err(rejection) => Some(&rejection.payload),
+        let bytes = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+        self.json = match &self.content {
+            Err(rejection) => json_bytes(&rejection.payload),
             Ok(event) => match &event.kind {
-                EventKind::Progress(progress) => progress.report.checkpoint.as_ref(),
-                EventKind::Fail(fail) => fail.error.as_ref(),
-                EventKind::Register(register) => register.metadata.as_ref(),
-                EventKind::Transition(_) | EventKind::Heartbeat(_) | EventKind::Plan(_) => None,
+                EventKind::Progress(progress) => bytes(&progress.report.checkpoint),
+                EventKind::Fail(fail) => bytes(&fail.error),
+                EventKind::Begin(begin) => bytes(&begin.metadata),
+                EventKind::Register(register) => bytes(&register.metadata),
+                EventKind::Transition(_) | EventKind::Heartbeat(_) | EventKind::Plan(_) => 0,
             },
         };
-        self.json = json.map_or(0, json_bytes);
     }
 }
 
@@ -159,7 +188,9 @@ fn json_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.capacity(),
-        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + json_bytes(value)).sum(),
+        Value::Array(values) => {
+            values.iter().map(|value| size_of::<Value>() + json_bytes(value)).sum()
+        }
         Value::Object(object) => {
             let entry = size_of::<(String, Value)>();
             object.iter().map(|(key, value)| entry + key.capacity() + json_bytes(value)).sum()
@@ -170,21 +201,33 @@ fn json_bytes(value: &Value) -> usize {
 impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.content {
-            Err(rejection) => self.line("dead", None, Dead::of(rejection)).serialize(serializer),
+            Err(rejection) => {
+                self.line("rejected", None, Rejected::of(rejection)).serialize(serializer)
+            }
             Ok(Event { book_id, at, kind }) => {
                 let about = Some(About { book_id: *book_id, at: at.as_deref() });
                 let name = kind.name();
                 match kind {
                     EventKind::Progress(progress) => {
                         let about = Some(About { book_id: *book_id, at: None });
-                        let line = Line { first_id: Some(self.first_id), ..self.line(name, about, progress) };
+                        let line = Line {
+                            first_id: Some(self.first_id),
+                            ..self.line(name, about, progress)
+                        };
                         line.serialize(serializer)
                     }
-                    EventKind::Transition(transition) => self.line(name, about, transition).serialize(serializer),
+                    EventKind::Transition(transition) => {
+                        self.line(name, about, transition).serialize(serializer)
+                    }
+                    EventKind::Begin(begin) => self.line(name, about, begin).serialize(serializer),
                     EventKind::Fail(fail) => self.line(name, about, fail).serialize(serializer),
-                    EventKind::Heartbeat(heartbeat) => self.line(name, about, heartbeat).serialize(serializer),
+                    EventKind::Heartbeat(heartbeat) => {
+                        self.line(name, about, heartbeat).serialize(serializer)
+                    }
                     EventKind::Plan(plan) => self.line(name, about, plan).serialize(serializer),
-                    EventKind::Register(register) => self.line(name, about, register).serialize(serializer),
+                    EventKind::Register(register) => {
+                        self.line(name, about, register).serialize(serializer)
+                    }
                 }
             }
         }
@@ -216,7 +259,7 @@ struct About<'a> {
 
 /// A rejection as JSON has it.
 #[derive(Serialize)]
-struct Dead<'a> {
+struct Rejected<'a> {
     reason: &'static str,
     message: String,
     payload: &'a Value,
@@ -224,7 +267,7 @@ struct Dead<'a> {
     truncated: bool,
 }
 
-impl<'a> Dead<'a> {
+impl<'a> Rejected<'a> {
     fn of(rejection: &'a Rejection) -> Self {
         let Rejection { error, payload, truncated } = rejection;
         Self { reason: error.code(), message: error.to_string(), payload, truncated: *truncated }
@@ -232,7 +275,20 @@ impl<'a> Dead<'a> {
 }
 
 impl Item {
-    fn line<'a, T>(&self, r#type: &'static str, about: Option<About<'a>>, content: T) -> Line<'a, T> {
-        Line { r#type, id: self.last_id, first_id: None, count: self.count, segment: self.segment, about, content }
+    fn line<'a, T>(
+        &self,
+        r#type: &'static str,
+        about: Option<About<'a>>,
+        content: T,
+    ) -> Line<'a, T> {
+        Line {
+            r#type,
+            id: self.last_id,
+            first_id: None,
+            count: self.count,
+            segment: self.segment,
+            about,
+            content,
+        }
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn link(pipeline: Pipeline, faults: &mut Faults) -> Option<Machine> {
     }
     let direct: Vec<u64> = states
         .iter()
-        .map(|written| written.state.next.iter().fold(0, |set, edge| set | 1 << index_of[edge.to.as_str()]))
+        .map(|written| {
+            written.state.next.iter().fold(0, |set, edge| set | 1 << index_of[edge.to.as_str()])
+        })
         .collect();
     let back: Vec<Vec<usize>> = states
         .iter()
@@ -42,7 +44,9 @@ pub(super) fn link(pipeline: Pipeline, faults: &mut Faults) -> Option<Machine> {
     }
     let total_weight = fill_starts(&mut states, &direct, &reach);
     let states = states.into_iter().map(|written| written.state).collect();
-    Machine::build(states, total_weight, auto_advance).map_err(|error| faults.add("$", error.to_string())).ok()
+    Machine::build(states, total_weight, auto_advance)
+        .map_err(|error| faults.add("$", error.to_string()))
+        .ok()
 }
 
 /// A state that does not say what follows leads to the one below it.
@@ -62,14 +66,25 @@ fn targets_exist(states: &[Written], index_of: &HashMap<&str, usize>, faults: &m
     for (index, Written { state, .. }) in states.iter().enumerate() {
         let forward = state.next.iter().map(|edge| ("next", &edge.to));
         let back = state.rework.iter().map(|name| ("rework", name));
-        for (key, name) in forward.chain(back).filter(|(_, name)| !index_of.contains_key(name.as_str())) {
-            faults.add(format!("$.states[{index}].{key}"), format!("{name} is no state of this pipeline"));
+        for (key, name) in
+            forward.chain(back).filter(|(_, name)| !index_of.contains_key(name.as_str()))
+        {
+            faults.add(
+                format!("$.states[{index}].{key}"),
+                format!("{name} is no state of this pipeline"),
+            );
         }
     }
     faults.0.len() == before
 }
 
-fn check_graph(states: &[Written], direct: &[u64], reach: &[u64], back: &[Vec<usize>], faults: &mut Faults) {
+fn check_graph(
+    states: &[Written],
+    direct: &[u64],
+    reach: &[u64],
+    back: &[Vec<usize>],
+    faults: &mut Faults,
+) {
     let name = |index: usize| states[index].state.name.as_str();
     let last = states.len() - 1;
     let reaches = |from: usize, to: usize| reach[from] & (1 << to) != 0;
@@ -79,13 +94,23 @@ fn check_graph(states: &[Written], direct: &[u64], reach: &[u64], back: &[Vec<us
         if reaches(index, index) && in_a_known_cycle & (1 << index) == 0 {
             let cycle = cycle_through(index, direct);
             in_a_known_cycle |= cycle.iter().fold(0, |set, &state| set | 1 << state);
-            let names: Vec<&str> = cycle.iter().map(|&state| name(state)).chain([name(index)]).collect();
-            let problem =
-                format!("forward edges lead in a circle: {}; a way back belongs into rework", names.join(" -> "));
+            let names: Vec<&str> =
+                cycle.iter().map(|&state| name(state)).chain([name(index)]).collect();
+            let problem = format!(
+                "forward edges lead in a circle: {}; a way back belongs into rework",
+                names.join(" -> ")
+            );
             faults.add(format!("{path}.next"), problem);
         }
         if index != 0 && !reaches(0, index) {
-            faults.add(&path, format!("{} cannot be reached from {}, where every book begins", name(index), name(0)));
+            faults.add(
+                &path,
+                format!(
+                    "{} cannot be reached from {}, where every book begins",
+                    name(index),
+                    name(0)
+                ),
+            );
         }
         if index != last && states[index].state.next.is_empty() {
             faults.add(
@@ -93,12 +118,18 @@ fn check_graph(states: &[Written], direct: &[u64], reach: &[u64], back: &[Vec<us
                 "expected at least one state that may follow; only the last state is final",
             );
         } else if index != last && !reaches(index, last) {
-            faults.add(format!("{path}.next"), format!("{}, the final state, cannot be reached from here", name(last)));
+            faults.add(
+                format!("{path}.next"),
+                format!("{}, the final state, cannot be reached from here", name(last)),
+            );
         }
         for &target in &back[index] {
             if !reaches(target, index) {
-                let problem =
-                    format!("expected states from which {} is reached; {} is none", name(index), name(target));
+                let problem = format!(
+                    "expected states from which {} is reached; {} is none",
+                    name(index),
+                    name(target)
+                );
                 faults.add(format!("{path}.rework"), problem);
             }
         }
@@ -128,9 +159,11 @@ fn cycle_through(start: usize, direct: &[u64]) -> Vec<usize> {
     vec![start]
 }
 
-/// Gives each state the heaviest weight that can lie before it; returns what lies before the last, the whole.
+/// Gives each state the heaviest weight that can lie before it; returns what lies before the last,
+/// the whole.
 fn fill_starts(states: &mut [Written], direct: &[u64], reach: &[u64]) -> f64 {
-    // A state has more states ahead of it than any state ahead of it has, so this order follows the edges.
+    // A state has more states ahead of it than any state ahead of it has, so this order follows the
+    // edges.
     let mut order: Vec<usize> = (0..states.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(reach[index].count_ones()));
     for &from in &order {

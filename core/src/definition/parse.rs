@@ -6,13 +6,15 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::values::{
-    array, boolean, checked_name, duration, label, max_attempts, present, state_name, unknown_keys, weight,
+    array, boolean, checked_name, duration, label, max_attempts, present, state_name, unknown_keys,
+    weight,
 };
-use super::{Faults, MAX_STATES, MAX_SUBSTEPS, MIN_STATES};
+use super::{Faults, MAX_DECLARED_SUBSTEPS, MAX_STATES, MIN_STATES};
 use crate::machine::{Edge, State, Substep, is_halted};
 use crate::name::{is_guard_name, is_substep_name};
 
-/// A pipeline as it was written. Faulty values are left out, so that everything else can still be checked.
+/// A pipeline as it was written. Faulty values are left out, so that everything else can still be
+/// checked.
 #[derive(Default)]
 pub(super) struct Pipeline {
     pub states: Vec<Written>,
@@ -51,7 +53,10 @@ pub(super) fn pipeline(definition: &Value, faults: &mut Faults) -> Pipeline {
     };
     if !(MIN_STATES..=MAX_STATES).contains(&states.len()) {
         let found = states.len();
-        faults.add("$.states", format!("expected {MIN_STATES} to {MAX_STATES} states, found {found}"));
+        faults.add(
+            "$.states",
+            format!("expected {MIN_STATES} to {MAX_STATES} states, found {found}"),
+        );
     }
     let mut names = HashSet::new();
     let states = states.iter().enumerate().map(|(index, value)| {
@@ -97,11 +102,17 @@ fn state<'a>(
     };
     let named = found.is_some_and(|name| match (is_halted(name), names.insert(name)) {
         (true, _) => {
-            faults.add(at("name"), format!("{name} is a state that every pipeline has; choose another name"));
+            faults.add(
+                at("name"),
+                format!("{name} is a state that every pipeline has; choose another name"),
+            );
             false
         }
         (false, false) => {
-            faults.add(at("name"), format!("{name} is the name of an earlier state; names are unique"));
+            faults.add(
+                at("name"),
+                format!("{name} is the name of an earlier state; names are unique"),
+            );
             false
         }
         (false, true) => true,
@@ -136,13 +147,22 @@ fn state<'a>(
 /// A book ends in the last state: no work is done in it, and nothing follows.
 fn final_state(state: &State, at: &impl Fn(&str) -> String, faults: &mut Faults) {
     if state.weight > 0.0 {
-        faults.add(at("weight"), "the last state is final, no work is done in it: its weight is 0, or left out");
+        faults.add(
+            at("weight"),
+            "the last state is final, no work is done in it: its weight is 0, or left out",
+        );
     }
     if !state.substeps.is_empty() {
-        faults.add(at("substeps"), "the last state is final, no work is done in it: it has no substeps");
+        faults.add(
+            at("substeps"),
+            "the last state is final, no work is done in it: it has no substeps",
+        );
     }
     if state.open_substeps {
-        faults.add(at("open_substeps"), "the last state is final, no work is done in it: it has no substeps");
+        faults.add(
+            at("open_substeps"),
+            "the last state is final, no work is done in it: it has no substeps",
+        );
     }
     if !state.next.is_empty() {
         faults.add(at("next"), "the last state is final: nothing follows it");
@@ -152,23 +172,40 @@ fn final_state(state: &State, at: &impl Fn(&str) -> String, faults: &mut Faults)
     }
 }
 
-fn edges(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut Faults) -> Vec<Edge> {
+fn edges(
+    keys: &Map<String, Value>,
+    at: &impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Vec<Edge> {
     let mut edges: Vec<Edge> = Vec::new();
-    for (index, value) in array(keys, "next", "an array of the states that may follow", at, faults).iter().enumerate() {
+    for (index, value) in
+        array(keys, "next", "an array of the states that may follow", at, faults).iter().enumerate()
+    {
         let path = format!("{}[{index}]", at("next"));
         let (to, guard) = match value {
             Value::Object(edge) => {
                 unknown_keys(edge, &["to", "guard"], &path, faults);
                 let to = state_name(edge.get("to"), &format!("{path}.to"), faults);
                 let guard = present(edge, "guard").and_then(|guard| {
-                    const EXPECTED: &str = "substeps_complete, attempts_left, or the name of an SQL function";
-                    checked_name(Some(guard), &format!("{path}.guard"), EXPECTED, is_guard_name, faults)
+                    const EXPECTED: &str =
+                        "substeps_complete, attempts_left, or the name of an SQL function";
+                    checked_name(
+                        Some(guard),
+                        &format!("{path}.guard"),
+                        EXPECTED,
+                        is_guard_name,
+                        faults,
+                    )
                 });
                 (to, guard)
             }
             Value::String(_) => (state_name(Some(value), &path, faults), None),
             _ => {
-                faults.expected(&path, "the name of a state, or an object with to and guard", value);
+                faults.expected(
+                    &path,
+                    "the name of a state, or an object with to and guard",
+                    value,
+                );
                 (None, None)
             }
         };
@@ -182,7 +219,11 @@ fn edges(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut F
     edges
 }
 
-fn rework(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut Faults) -> Vec<String> {
+fn rework(
+    keys: &Map<String, Value>,
+    at: &impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Vec<String> {
     let mut targets: Vec<String> = Vec::new();
     let values = array(keys, "rework", "an array of the names of earlier states", at, faults);
     for (index, value) in values.iter().enumerate() {
@@ -199,35 +240,50 @@ fn rework(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut 
     targets
 }
 
-fn substeps(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut Faults) -> Vec<Substep> {
+fn substeps(
+    keys: &Map<String, Value>,
+    at: &impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Vec<Substep> {
     let values = array(keys, "substeps", "an array of substeps", at, faults);
-    if values.len() > MAX_SUBSTEPS {
-        faults.add(at("substeps"), format!("expected up to {MAX_SUBSTEPS} substeps, found {}", values.len()));
+    if values.len() > MAX_DECLARED_SUBSTEPS {
+        faults.add(
+            at("substeps"),
+            format!("expected up to {MAX_DECLARED_SUBSTEPS} substeps, found {}", values.len()),
+        );
     }
-    let mut names = HashSet::new();
+    let mut known = HashSet::new();
     let (mut substeps, mut sum, mut weights_known) = (Vec::with_capacity(values.len()), 0.0, true);
     for (index, value) in values.iter().enumerate() {
         let path = format!("{}[{index}]", at("substeps"));
         let Some(keys) = value.as_object() else {
-            faults.expected(&path, "a substep, an object with a name", value);
+            faults.expected(&path, "an object with the key substep", value);
             weights_known = false;
             continue;
         };
-        unknown_keys(keys, &["name", "label", "weight"], &path, faults);
+        unknown_keys(keys, &["substep", "label", "weight"], &path, faults);
         let at = |key: &str| format!("{path}.{key}");
-        const EXPECTED: &str = "a name of the form [a-z][a-z0-9_]*, up to 63 characters";
-        let name = checked_name(keys.get("name"), &at("name"), EXPECTED, is_substep_name, faults);
-        if let Some(name) = name
-            && !names.insert(name)
+        const EXPECTED: &str = "a key of the form [a-z][a-z0-9_]*, up to 63 characters";
+        let found =
+            checked_name(keys.get("substep"), &at("substep"), EXPECTED, is_substep_name, faults);
+        if let Some(substep) = found
+            && !known.insert(substep)
         {
-            faults.add(at("name"), format!("{name} is the name of an earlier substep; names are unique in a state"));
+            let problem =
+                format!("{substep} is the key of an earlier substep; keys are unique in a state");
+            faults.add(at("substep"), problem);
         }
-        let name = name.unwrap_or_default();
-        let label = label(keys, name, &at, faults);
-        let weight = if present(keys, "weight").is_some() { weight(keys, &at, faults) } else { Some(1.0) };
+        let substep = found.unwrap_or_default();
+        let label = label(keys, substep, &at, faults);
+        let weight =
+            if present(keys, "weight").is_some() { weight(keys, &at, faults) } else { Some(1.0) };
         weights_known &= weight.is_some();
         sum += weight.unwrap_or(0.0);
-        substeps.push(Substep { name: name.to_owned(), label, weight: weight.unwrap_or(0.0) });
+        substeps.push(Substep {
+            substep: substep.to_owned(),
+            label,
+            weight: weight.unwrap_or(0.0),
+        });
     }
     if !values.is_empty() && weights_known && sum <= 0.0 {
         faults.add(at("substeps"), "expected at least one substep of a weight above 0");

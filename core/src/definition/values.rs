@@ -1,11 +1,16 @@
-//! Single values of a definition: each is read, checked, and its fault reported, with the default in its place.
+//! Single values of a definition: each is read, checked, and its fault reported, with the default
+//! in its place.
 
 use serde_json::{Map, Value};
 
-use super::{Faults, MAX_DAYS, MAX_LABEL, MAX_WEIGHT, quoted};
+use super::{Faults, MAX_DAYS, MAX_LABEL, MAX_WEIGHT, MIN_WEIGHT, quoted};
 use crate::name::{is_state_name, label_of};
 
-pub(super) fn state_name<'a>(name: Option<&'a Value>, path: &str, faults: &mut Faults) -> Option<&'a str> {
+pub(super) fn state_name<'a>(
+    name: Option<&'a Value>,
+    path: &str,
+    faults: &mut Faults,
+) -> Option<&'a str> {
     const EXPECTED: &str = "a name of the form [A-Z][A-Z0-9_]*, up to 63 characters";
     checked_name(name, path, EXPECTED, is_state_name, faults)
 }
@@ -42,19 +47,32 @@ pub(super) fn label(
             label.clone()
         }
         Some(other) => {
-            faults.expected(at("label"), format_args!("a text of 1 to {MAX_LABEL} characters"), other);
+            faults.expected(
+                at("label"),
+                format_args!("a text of 1 to {MAX_LABEL} characters"),
+                other,
+            );
             String::new()
         }
     }
 }
 
 /// The weight that was written; `None` where there is none, or a faulty one.
-pub(super) fn weight(keys: &Map<String, Value>, at: &impl Fn(&str) -> String, faults: &mut Faults) -> Option<f64> {
+pub(super) fn weight(
+    keys: &Map<String, Value>,
+    at: &impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Option<f64> {
     let value = present(keys, "weight")?;
+    let is_valid = |weight: &f64| *weight == 0.0 || (MIN_WEIGHT..=MAX_WEIGHT).contains(weight);
     // A sum with 0 turns -0 into 0.
-    let weight = value.as_f64().filter(|weight| (0.0..=MAX_WEIGHT).contains(weight)).map(|weight| weight + 0.0);
+    let weight = value.as_f64().filter(is_valid).map(|weight| weight + 0.0);
     if weight.is_none() {
-        faults.expected(at("weight"), format_args!("a number from 0 to {MAX_WEIGHT}"), value);
+        faults.expected(
+            at("weight"),
+            format_args!("0, or a number from {MIN_WEIGHT} to {MAX_WEIGHT}"),
+            value,
+        );
     }
     weight
 }
@@ -65,8 +83,9 @@ pub(super) fn max_attempts(
     faults: &mut Faults,
 ) -> Option<i32> {
     let value = present(keys, "max_attempts")?;
-    let attempts =
-        value.as_f64().filter(|number| number.fract() == 0.0 && (1.0..=f64::from(i32::MAX)).contains(number));
+    let attempts = value
+        .as_f64()
+        .filter(|number| number.fract() == 0.0 && (1.0..=f64::from(i32::MAX)).contains(number));
     if attempts.is_none() {
         faults.expected(at("max_attempts"), "a whole number from 1", value);
     }
@@ -111,7 +130,12 @@ fn seconds(text: &str) -> Option<f64> {
     (seconds > 0.0 && seconds <= MAX_DAYS * 86_400.0).then_some(seconds)
 }
 
-pub(super) fn boolean(keys: &Map<String, Value>, key: &str, at: &impl Fn(&str) -> String, faults: &mut Faults) -> bool {
+pub(super) fn boolean(
+    keys: &Map<String, Value>,
+    key: &str,
+    at: &impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> bool {
     match present(keys, key) {
         None => false,
         Some(Value::Bool(value)) => *value,
@@ -144,9 +168,15 @@ pub(super) fn present<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a
     keys.get(key).filter(|value| !value.is_null())
 }
 
-pub(super) fn unknown_keys(keys: &Map<String, Value>, known: &[&str], path: &str, faults: &mut Faults) {
+pub(super) fn unknown_keys(
+    keys: &Map<String, Value>,
+    known: &[&str],
+    path: &str,
+    faults: &mut Faults,
+) {
     for key in keys.keys().filter(|key| !known.contains(&key.as_str())) {
-        let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain =
+            !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let path = if plain { format!("{path}.{key}") } else { format!("{path}[{}]", quoted(key)) };
         faults.add(path, format!("is no key that is known here; known are {}", known.join(", ")));
     }

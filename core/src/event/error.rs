@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::SyntaxError;
+
 /// The rule that an event breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,14 +22,14 @@ pub enum EventError {
         /// The fields, in words.
         fields: &'static str,
     },
-    /// A name that has to be unique stands twice, or a field does.
+    /// A field, or a name that has to be unique, is given twice.
     #[error("{field} is given twice")]
     Duplicate {
         /// The field.
         field: Cow<'static, str>,
     },
-    /// `type` is none of the six.
-    #[error("type is {found:?}; expected progress, transition, fail, heartbeat, plan or register")]
+    /// `type` is none of the seven.
+    #[error("type is {found:?}; expected {}", super::TYPES)]
     UnknownType {
         /// What it is, at most 63 characters of it.
         found: String,
@@ -40,14 +42,14 @@ pub enum EventError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// No uuid.
-    #[error("{field} is no uuid; expected one such as 018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f")]
+    /// Not a uuid.
+    #[error("{field} is not a uuid; expected one such as 018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f")]
     BadUuid {
         /// The field.
         field: Cow<'static, str>,
     },
-    /// No finite number, or not a whole one where one is needed.
-    #[error("{field} is no number; expected {expected}")]
+    /// Not a finite number, or not a whole one where one is needed.
+    #[error("{field} is not a number; expected {expected}")]
     BadNumber {
         /// The field.
         field: Cow<'static, str>,
@@ -63,18 +65,18 @@ pub enum EventError {
         expected: &'static str,
     },
     /// A name of another form than names have.
-    #[error("{field} is no name of the form [a-z][a-z0-9_]*, up to 63 characters")]
+    #[error("{field} is not a name of the form [a-z][a-z0-9_]*, up to 63 characters")]
     BadName {
         /// The field.
         field: Cow<'static, str>,
     },
     /// Text that should be JSON and is not.
-    #[error("{field} is no JSON: {problem}")]
+    #[error("{field} is not JSON: {problem}")]
     BadJson {
         /// The field.
         field: Cow<'static, str>,
-        /// What the parser says.
-        problem: String,
+        /// Where it is not.
+        problem: SyntaxError,
     },
     /// Text of too many characters.
     #[error("{field} is too long; expected up to {limit} characters")]
@@ -92,27 +94,22 @@ pub enum EventError {
         /// The most bytes it may have.
         limit: usize,
     },
-    /// Bytes that are no UTF-8 text.
-    #[error("{field} is no UTF-8 text")]
-    NotUtf8 {
-        /// The field.
-        field: Cow<'static, str>,
-    },
-    /// In a text a control character or one that overrides the direction of text; within JSON NUL, which the database cannot
-    /// store.
-    #[error("{field} holds U+{:04X}, which no text may", u32::from(*.found))]
-    ControlCharacter {
-        /// The field.
-        field: Cow<'static, str>,
-        /// The first such character.
-        found: char,
-    },
     /// JSON nested too deep.
     #[error("{field} is nested too deep; expected up to {limit} levels")]
     TooDeep {
         /// The field.
         field: Cow<'static, str>,
         /// How many levels it may have.
+        limit: usize,
+    },
+    /// A plan of more substeps than a stage may have.
+    #[error("{field} has {found} substeps; expected up to {limit}")]
+    TooManySubsteps {
+        /// The field.
+        field: Cow<'static, str>,
+        /// How many it has.
+        found: usize,
+        /// How many a stage may have.
         limit: usize,
     },
 }
@@ -132,9 +129,8 @@ impl EventError {
             Self::BadJson { .. } => "bad_json",
             Self::TooLong { .. } => "too_long",
             Self::TooLarge { .. } => "too_large",
-            Self::NotUtf8 { .. } => "not_utf8",
-            Self::ControlCharacter { .. } => "control_character",
             Self::TooDeep { .. } => "too_deep",
+            Self::TooManySubsteps { .. } => "too_many_substeps",
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The fields of an event, by name, from either form it comes in.
 //!
-//! Reading leaves the fields where they are, so that a rejection can still show them; texts are moved out only once nothing
-//! can fail any more.
+//! Reading leaves the fields as they were sent, so that a rejection can show them.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::json::{as_text, holds_nul, is_deeper, json_size, refused_character};
-use super::{EventError, MAX_ENTRY_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH};
+use super::text::{clean, cut};
+use super::{EventError, MAX_ENTRY_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NAME_CHARS};
+use crate::json::{Json, Node, SyntaxError};
 
 /// A field that a rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,10 @@ pub(super) enum Field {
     Message,
     Checkpoint,
     Attempt,
+    ToStatus,
     To,
+    Worker,
+    Resume,
     Error,
     Substeps,
     OwnerId,
@@ -37,7 +39,7 @@ pub(super) enum Field {
 }
 
 /// The names, in the order of [`Field`].
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     "type",
     "book_id",
     "at",
@@ -50,7 +52,10 @@ const NAMES: [&str; 20] = [
     "message",
     "checkpoint",
     "attempt",
+    "to_status",
     "to",
+    "worker",
+    "resume",
     "error",
     "substeps",
     "owner_id",
@@ -75,7 +80,10 @@ impl Field {
             b"message" => Self::Message,
             b"checkpoint" => Self::Checkpoint,
             b"attempt" => Self::Attempt,
+            b"to_status" => Self::ToStatus,
             b"to" => Self::To,
+            b"worker" => Self::Worker,
+            b"resume" => Self::Resume,
             b"error" => Self::Error,
             b"substeps" => Self::Substeps,
             b"owner_id" => Self::OwnerId,
@@ -90,57 +98,67 @@ impl Field {
     pub(super) fn name(self) -> &'static str {
         NAMES[self as usize]
     }
+
+    /// Whether the field is for people, so that no event is rejected for what it holds: it is
+    /// cleaned and cut.
+    fn is_free(self) -> bool {
+        matches!(
+            self,
+            Self::At | Self::Unit | Self::Message | Self::Worker | Self::Title | Self::Error
+        )
+    }
 }
 
-/// A field's value: text, as in a stream entry, or another JSON value than text, as `data` can hold.
-pub(super) enum Raw<'a> {
+/// A field's value: text, as in a stream entry, or another JSON value than text, as `data` can
+/// hold.
+enum Raw<'a> {
     Text(Cow<'a, str>),
-    Json(Value),
+    Json(Node<'a>),
 }
 
 /// A stream entry as a rejection shows it.
 pub(super) type Entry = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What a JSON object holds that no rule names.
-pub(super) type Unnamed = Vec<(String, Value)>;
+pub(super) type Unnamed<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
 
 /// The fields of one event. An empty text counts as absent.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     slots: [Option<Raw<'a>>; NAMES.len()],
+    /// Whether the end of `error` is missing.
+    error_is_cut: bool,
 }
 
 /// The fields of an entry that no rule names.
 pub(super) fn unnamed<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Entry {
-    entry.filter(|(name, _)| Field::of(name).is_none()).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    entry
+        .filter(|(name, _)| Field::of(name).is_none())
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
 }
 
-/// The fields of an entry that is too large, or has a field twice or no text in one: those come first, with what no rule names.
-pub(super) fn unreadable<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Entry {
-    let own = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
-    if size(entry.clone()) > MAX_ENTRY_BYTES {
-        return entry.map(own).collect();
-    }
-    let (mut rest, mut named) = (Entry::new(), [None; NAMES.len()]);
-    for (name, value) in entry {
-        match Field::of(name) {
-            Some(field) if named[field as usize].is_none() && std::str::from_utf8(value).is_ok() => {
-                named[field as usize] = Some((name, value));
-            }
-            _ => rest.push(own((name, value))),
-        }
-    }
-    rest.extend(named.into_iter().flatten().map(own));
-    rest
+/// The fields of an entry that is too large or has a field twice.
+pub(super) fn unreadable<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Entry {
+    entry.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
+/// The bytes of an entry, but for the fields that are cut to their size.
 fn size<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
-    entry.map(|(name, value)| name.len() + value.len()).sum()
+    let is_cut = |name| Field::of(name).is_some_and(Field::is_free);
+    entry.map(|(name, value)| name.len() + if is_cut(name) { 0 } else { value.len() }).sum()
+}
+
+/// Whether the field may be read where only its beginning is known.
+pub(super) fn is_cuttable(name: &[u8]) -> bool {
+    Field::of(name).is_some_and(Field::is_free)
 }
 
 impl<'a> Fields<'a> {
     /// Finds the fields that rules name in an entry.
-    pub(super) fn from_entry(entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Result<Self, EventError> {
+    pub(super) fn from_entry(
+        entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Result<Self, EventError> {
         if size(entry.clone()) > MAX_ENTRY_BYTES {
             return Err(too_large());
         }
@@ -148,34 +166,38 @@ impl<'a> Fields<'a> {
         for (name, value) in entry {
             let Some(field) = Field::of(name) else { continue };
             let slot = &mut fields.slots[field as usize];
-            if slot.is_some() {
+            if slot.is_some() && !field.is_free() {
                 return Err(EventError::Duplicate { field: field.name().into() });
             }
-            let text = std::str::from_utf8(value).map_err(|_| EventError::NotUtf8 { field: field.name().into() })?;
-            *slot = Some(Raw::Text(Cow::Borrowed(text)));
+            *slot = Some(Raw::Text(String::from_utf8_lossy(value)));
         }
         Ok(fields)
     }
 
+    /// Notes that the end of `error` is missing.
+    pub(super) fn set_error_cut(&mut self) {
+        self.error_is_cut = true;
+    }
+
     /// Reads the text of the field `data`.
-    pub(super) fn from_data(data: &str) -> Result<Self, EventError> {
-        let value = serde_json::from_str(data).map_err(|error| bad_json(Field::Data, &error))?;
-        match Self::from_object(value) {
+    pub(super) fn from_data(data: &'a str) -> Result<Self, EventError> {
+        match Self::from_object(Node::read(data).map_err(|error| bad_json(Field::Data, error))?) {
             Ok((fields, _)) => Ok(fields),
             Err(_) => Err(not_an_object()),
         }
     }
 
-    /// Sorts a JSON object into fields that rules name and the rest; where it is none or too large, gives it back.
-    pub(super) fn from_json(data: Value) -> Result<(Self, Unnamed), (EventError, Value)> {
-        if json_size(&data) > MAX_ENTRY_BYTES {
+    /// Sorts a JSON object into fields that rules name and the rest; where it is none or too large,
+    /// gives it back.
+    pub(super) fn from_json(data: Node<'a>) -> Result<(Self, Unnamed<'a>), (EventError, Node<'a>)> {
+        if data.to_text().len() > MAX_ENTRY_BYTES {
             return Err((too_large(), data));
         }
         Self::from_object(data).map_err(|data| (not_an_object(), data))
     }
 
-    fn from_object(value: Value) -> Result<(Self, Unnamed), Value> {
-        let Value::Object(object) = value else {
+    fn from_object(value: Node<'a>) -> Result<(Self, Unnamed<'a>), Node<'a>> {
+        let Node::Object(object) = value else {
             return Err(value);
         };
         let mut fields = Self::default();
@@ -185,8 +207,8 @@ impl<'a> Fields<'a> {
                 None | Some(Field::Data) => rest.push((name, value)),
                 Some(field) => {
                     fields.slots[field as usize] = match value {
-                        Value::Null => None,
-                        Value::String(text) => Some(Raw::Text(Cow::Owned(text))),
+                        Node::Null => None,
+                        Node::Text(text) => Some(Raw::Text(text)),
                         other => Some(Raw::Json(other)),
                     };
                 }
@@ -202,7 +224,7 @@ impl<'a> Fields<'a> {
             match value {
                 None => {}
                 Some(Raw::Text(text)) => entry.push((name.into(), text.into_owned().into_bytes())),
-                Some(Raw::Json(value)) => entry.push((name.into(), as_text(value).into_bytes())),
+                Some(Raw::Json(value)) => entry.push((name.into(), value.to_text().into_bytes())),
             }
         }
         entry
@@ -218,7 +240,7 @@ impl<'a> Fields<'a> {
         self.get(Field::Data)?;
         match self.slots[Field::Data as usize].take()? {
             Raw::Text(text) => Some(text),
-            Raw::Json(value) => Some(Cow::Owned(value.to_string())),
+            Raw::Json(value) => Some(Cow::Owned(value.to_text())),
         }
     }
 
@@ -226,104 +248,202 @@ impl<'a> Fields<'a> {
         self.slots[Field::Data as usize] = Some(Raw::Text(data));
     }
 
-    /// Puts a value back that was moved out and proved faulty.
-    pub(super) fn put_json(&mut self, field: Field, value: Value) {
-        self.slots[field as usize] = Some(Raw::Json(value));
+    fn get(&self, field: Field) -> Option<&Raw<'a>> {
+        self.slots[field as usize]
+            .as_ref()
+            .filter(|raw| !matches!(raw, Raw::Text(text) if text.is_empty()))
     }
 
-    pub(super) fn get(&self, field: Field) -> Option<&Raw<'a>> {
-        self.slots[field as usize].as_ref().filter(|raw| !matches!(raw, Raw::Text(text) if text.is_empty()))
+    /// A text for people: cleaned, and cut to so many characters. Another JSON value counts as its
+    /// text.
+    pub(super) fn free_text(&self, field: Field, limit: usize) -> Option<String> {
+        let text = match self.get(field)? {
+            Raw::Text(text) => Cow::Borrowed(text.as_ref()),
+            Raw::Json(value) if value.is_null() => return None,
+            Raw::Json(value) => Cow::Owned(value.to_text()),
+        };
+        let text = cut(clean(&text), limit);
+        (!text.is_empty()).then_some(text)
     }
 
-    /// Moves a text out that was checked before.
-    pub(super) fn take_text(&mut self, field: Field) -> Option<String> {
-        match self.slots[field as usize].take()? {
-            Raw::Text(text) if text.is_empty() => None,
-            Raw::Text(text) => Some(text.into_owned()),
-            Raw::Json(value) => Some(value.to_string()),
-        }
-    }
-
-    /// The text of a field, of at most so many characters.
-    pub(super) fn text(&self, field: Field, limit: usize, expected: &'static str) -> Result<Option<&str>, EventError> {
-        let text = match self.get(field) {
+    /// A name, cleaned and without white space around it.
+    pub(super) fn name(
+        &self,
+        field: Field,
+        expected: &'static str,
+    ) -> Result<Option<Cow<'_, str>>, EventError> {
+        let name = match self.get(field) {
             None => return Ok(None),
-            Some(Raw::Text(text)) => text,
+            Some(Raw::Text(text)) => trimmed(text),
             Some(Raw::Json(_)) => {
                 return Err(EventError::WrongType { field: field.name().into(), expected });
             }
         };
-        if let Some(found) = refused_character(text) {
-            return Err(EventError::ControlCharacter { field: field.name().into(), found });
-        }
         // Bytes are quick to count, and there are no fewer of them than characters.
-        if text.len() > limit && text.chars().count() > limit {
-            return Err(EventError::TooLong { field: field.name().into(), limit });
+        if name.len() > MAX_NAME_CHARS && name.chars().count() > MAX_NAME_CHARS {
+            return Err(EventError::TooLong { field: field.name().into(), limit: MAX_NAME_CHARS });
         }
-        Ok(Some(text))
+        Ok(Some(name).filter(|name| !name.is_empty()))
+    }
+
+    /// The value of `type`, whatever its length.
+    pub(super) fn kind(&self, expected: &'static str) -> Result<Option<Cow<'_, str>>, EventError> {
+        match self.get(Field::Type) {
+            None => Ok(None),
+            Some(Raw::Text(text)) => Ok(Some(trimmed(text)).filter(|kind| !kind.is_empty())),
+            Some(Raw::Json(_)) => {
+                Err(EventError::WrongType { field: Field::Type.name().into(), expected })
+            }
+        }
     }
 
     /// The finite number in a field.
-    pub(super) fn number(&self, field: Field, expected: &'static str) -> Result<Option<f64>, EventError> {
-        let Some(raw) = self.get(field) else {
-            return Ok(None);
+    pub(super) fn number(
+        &self,
+        field: Field,
+        expected: &'static str,
+    ) -> Result<Option<f64>, EventError> {
+        let number = match self.get(field) {
+            None => return Ok(None),
+            Some(Raw::Text(text)) => {
+                let text = trimmed(text);
+                if text.is_empty() {
+                    return Ok(None);
+                }
+                number_in(&text)
+            }
+            Some(Raw::Json(Node::Number(number))) => number_in(number),
+            Some(Raw::Json(_)) => None,
         };
         // A sum with 0 turns -0 into 0.
-        let number = raw.number().map(|number| number + 0.0);
-        number.map(Some).ok_or_else(|| EventError::BadNumber { field: field.name().into(), expected })
+        number
+            .map(|number| Some(number + 0.0))
+            .ok_or_else(|| EventError::BadNumber { field: field.name().into(), expected })
+    }
+
+    /// The truth value in a field.
+    pub(super) fn flag(
+        &self,
+        field: Field,
+        expected: &'static str,
+    ) -> Result<Option<bool>, EventError> {
+        let flag = match self.get(field) {
+            None => return Ok(None),
+            Some(Raw::Text(text)) => match trimmed(text).as_ref() {
+                "" => return Ok(None),
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            },
+            Some(Raw::Json(Node::Bool(flag))) => Some(*flag),
+            Some(Raw::Json(_)) => None,
+        };
+        let error = || EventError::WrongType { field: field.name().into(), expected };
+        flag.map(Some).ok_or_else(error)
     }
 
     pub(super) fn uuid(&self, field: Field) -> Result<Option<Uuid>, EventError> {
-        match self.get(field) {
-            None => Ok(None),
-            Some(Raw::Text(text)) => {
-                Uuid::try_parse(text).map(Some).map_err(|_| EventError::BadUuid { field: field.name().into() })
-            }
-            Some(Raw::Json(_)) => Err(EventError::BadUuid { field: field.name().into() }),
-        }
+        let uuid = match self.get(field) {
+            None => return Ok(None),
+            Some(Raw::Text(text)) => match trimmed(text) {
+                text if text.is_empty() => return Ok(None),
+                text => Uuid::try_parse(&text).ok(),
+            },
+            Some(Raw::Json(_)) => None,
+        };
+        uuid.map(Some).ok_or_else(|| EventError::BadUuid { field: field.name().into() })
     }
 
-    /// The JSON in a field, moved out where it is not text; JSON's null counts as absent. `fits` says whether it is what is
-    /// expected there. To be called last: it is the one reader that moves anything.
-    pub(super) fn take_json(
-        &mut self,
+    /// The JSON in a field, or in the text that it holds; null counts as absent. `fits` tells
+    /// whether it is what is expected.
+    pub(super) fn node(
+        &self,
         field: Field,
         expected: &'static str,
-        fits: impl Fn(&Value) -> bool,
-    ) -> Result<Option<Value>, EventError> {
-        let too_large = || EventError::TooLarge { field: field.name().into(), limit: MAX_JSON_BYTES };
-        let check = |value: &Value| {
-            if !fits(value) {
-                Err(EventError::WrongType { field: field.name().into(), expected })
-            } else if holds_nul(value) {
-                Err(EventError::ControlCharacter { field: field.name().into(), found: '\0' })
-            } else if is_deeper(value, MAX_JSON_DEPTH) {
-                Err(EventError::TooDeep { field: field.name().into(), limit: MAX_JSON_DEPTH })
-            } else {
-                Ok(())
+        fits: impl Fn(&Node<'_>) -> bool,
+    ) -> Result<Option<Cow<'_, Node<'_>>>, EventError> {
+        let node = match self.get(field) {
+            None => return Ok(None),
+            Some(Raw::Text(text)) => {
+                Cow::Owned(Node::read(text).map_err(|error| bad_json(field, error))?)
             }
+            Some(Raw::Json(value)) => Cow::Borrowed(value),
         };
-        match &mut self.slots[field as usize] {
-            None => Ok(None),
-            Some(Raw::Text(text)) if text.is_empty() => Ok(None),
-            Some(Raw::Text(text)) if text.len() > MAX_JSON_BYTES => Err(too_large()),
-            Some(Raw::Text(text)) => match serde_json::from_str(text) {
-                Ok(Value::Null) => Ok(None),
-                Ok(value) => check(&value).map(|()| Some(value)),
-                Err(error) => Err(bad_json(field, &error)),
+        if node.is_null() {
+            return Ok(None);
+        }
+        if !fits(&node) {
+            return Err(EventError::WrongType { field: field.name().into(), expected });
+        }
+        Ok(Some(node))
+    }
+
+    /// The JSON in a field, as it is stored.
+    pub(super) fn json(
+        &self,
+        field: Field,
+        expected: &'static str,
+        fits: impl Fn(&Node<'_>) -> bool,
+    ) -> Result<Option<Json>, EventError> {
+        let Some(node) = self.node(field, expected, fits)? else { return Ok(None) };
+        check_size(field, &node)?;
+        Ok(Some(Json::from(node.as_ref())))
+    }
+
+    /// The field `error` as an object that fits, whatever was sent.
+    pub(super) fn error(&self) -> Option<Json> {
+        let of_text = |text: &str| match clean(text) {
+            text if text.trim().is_empty() => None,
+            text => Some(keyed("message", Node::Text(text.into_owned().into()))),
+        };
+        let of_node = |node: Cow<'_, Node<'_>>| match node.into_owned() {
+            null if null.is_null() => None,
+            Node::Text(text) => of_text(&text),
+            object @ Node::Object(_) => {
+                Some(Json::from(&object.cut_object(MAX_JSON_BYTES, MAX_JSON_DEPTH)))
+            }
+            list @ Node::List(_) => Some(keyed("errors", list)),
+            other => Some(keyed("value", other)),
+        };
+        match self.get(Field::Error)? {
+            Raw::Text(text) if self.error_is_cut => {
+                let message = Node::Text(format!("{}…", clean(text)).into());
+                let cut = Node::Object(vec![
+                    ("message".into(), message),
+                    ("cut".into(), Node::Bool(true)),
+                ]);
+                Some(Json::from(&cut.cut_object(MAX_JSON_BYTES, MAX_JSON_DEPTH)))
+            }
+            Raw::Text(text) => match Node::read(text) {
+                Ok(node) => of_node(Cow::Owned(node)),
+                Err(_) => of_text(text),
             },
-            Some(Raw::Json(value)) if json_size(value) > MAX_JSON_BYTES => Err(too_large()),
-            Some(Raw::Json(value)) => check(value).map(|()| Some(value.take())),
+            Raw::Json(node) => of_node(Cow::Borrowed(node)),
         }
     }
 }
 
-impl Raw<'_> {
-    fn number(&self) -> Option<f64> {
-        match self {
-            Self::Text(text) => number_in(text),
-            Self::Json(value) => value.as_f64().filter(|number| number.is_finite()),
-        }
+/// An object of this one key, cut to what may be stored.
+fn keyed(key: &'static str, value: Node<'_>) -> Json {
+    Json::from(&Node::Object(vec![(key.into(), value)]).cut_object(MAX_JSON_BYTES, MAX_JSON_DEPTH))
+}
+
+/// Whether JSON may be stored as it is.
+pub(super) fn check_size(field: Field, node: &Node<'_>) -> Result<(), EventError> {
+    if node.is_deeper(MAX_JSON_DEPTH) {
+        Err(EventError::TooDeep { field: field.name().into(), limit: MAX_JSON_DEPTH })
+    } else if node.size() > MAX_JSON_BYTES {
+        Err(EventError::TooLarge { field: field.name().into(), limit: MAX_JSON_BYTES })
+    } else {
+        Ok(())
+    }
+}
+
+/// A text with a fixed form, without what does not belong to it.
+pub(super) fn trimmed(text: &str) -> Cow<'_, str> {
+    match clean(text) {
+        Cow::Borrowed(text) => text.trim().into(),
+        Cow::Owned(text) => text.trim().to_owned().into(),
     }
 }
 
@@ -340,6 +460,6 @@ fn not_an_object() -> EventError {
     EventError::WrongType { field: Field::Data.name().into(), expected: "a JSON object" }
 }
 
-fn bad_json(field: Field, error: &serde_json::Error) -> EventError {
-    EventError::BadJson { field: field.name().into(), problem: error.to_string() }
+fn bad_json(field: Field, error: SyntaxError) -> EventError {
+    EventError::BadJson { field: field.name().into(), problem: error }
 }

@@ -1,25 +1,22 @@
-//! An event that was refused: why, and what was sent, made fit to be stored.
+//! A rejected event: why, and what was sent, made fit to be stored.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use super::EventError;
-use super::json::as_text;
+use crate::json::Node;
 
 /// The most bytes of JSON a payload has.
 pub(super) const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 
-/// Stands for what cannot be stored.
-const REPLACEMENT: &str = "\u{FFFD}";
-
-/// An event that was refused.
+/// A rejected event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
     /// Why.
     pub error: EventError,
-    /// The fields that were sent, an object of texts: bytes that are no UTF-8, and NUL characters, are replaced by U+FFFD.
-    /// Below 16 KiB of JSON.
+    /// The fields that were sent, an object of texts below 16 KiB of JSON. U+FFFD replaces bytes
+    /// that are not UTF-8; NUL is removed.
     pub payload: Value,
     /// Whether something had to be left out of the payload.
     pub truncated: bool,
@@ -31,14 +28,14 @@ impl Rejection {
         Self::of_texts(error, texts.collect())
     }
 
-    /// What was sent as JSON and is no object, or is too large.
-    pub(super) fn of_json(error: EventError, data: Value) -> Self {
-        let clean = |text: String| text.replace('\0', REPLACEMENT);
+    /// JSON that is not an object, or is too large.
+    pub(super) fn of_json(error: EventError, data: Node<'_>) -> Self {
         let texts = match data {
-            Value::Object(object) => {
-                object.into_iter().map(|(name, value)| (clean(name), clean(as_text(value)))).collect()
-            }
-            other => vec![("data".to_owned(), clean(as_text(other)))],
+            Node::Object(object) => object
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), as_text(value)))
+                .collect(),
+            other => vec![("data".to_owned(), as_text(other))],
         };
         Self::of_texts(error, texts)
     }
@@ -77,8 +74,16 @@ impl std::error::Error for Rejection {
     }
 }
 
+/// A JSON value as a flat field would hold it.
+pub(super) fn as_text(value: Node<'_>) -> String {
+    match value {
+        Node::Text(text) => text.into_owned(),
+        other => other.to_text(),
+    }
+}
+
 fn clean(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace('\0', REPLACEMENT)
+    String::from_utf8_lossy(bytes).replace('\0', "")
 }
 
 /// How many bytes of the text fit into so many bytes of JSON, whole characters only.

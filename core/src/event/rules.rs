@@ -3,70 +3,72 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde_json::Value;
-
-use super::fields::{Field, Fields, Raw, number_in};
+use super::fields::{Field, Fields, check_size, number_in, trimmed};
 use super::{
-    Event, EventError, EventKind, Fail, Heartbeat, MAX_AT_CHARS, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_TITLE_CHARS,
-    MAX_TOTAL, MAX_WEIGHT, Plan, PlannedSubstep, Progress, Register, Transition,
+    Begin, Event, EventError, EventKind, Fail, Heartbeat, MAX_AT_CHARS, MAX_MESSAGE_CHARS,
+    MAX_NAME_CHARS, MAX_SUBSTEPS, MAX_TITLE_CHARS, MAX_TOTAL, MAX_WEIGHT, MAX_WORKER_CHARS,
+    MIN_WEIGHT, Plan, PlannedSubstep, Progress, Register, TYPES, Transition,
 };
+use crate::json::Node;
 use crate::name::is_substep_name;
-use crate::progress::{SubstepProgress, percent_of};
+use crate::progress::{SubstepProgress, percent_of, snap, snap_done};
 
-const A_TEXT: &str = "a text";
 const A_STATE: &str = "the name of a state";
 const A_SUBSTEP: &str = "the name of a substep";
+const A_PIPELINE: &str = "the name of a pipeline";
 const A_PERCENT: &str = "a number from 0 to 100";
 const AN_ATTEMPT: &str = "a whole number from 1 to 2147483647";
 const A_DONE: &str = "a number from 0 to total";
 const A_TOTAL: &str = "a number above 0, up to 1e15";
-const A_WEIGHT: &str = "a number above 0, up to 1000000000";
+const A_WEIGHT: &str = "a number from 0.000000001 to 1000000000";
 const AN_OBJECT: &str = "a JSON object";
-const SUBSTEPS: &str = "a JSON array of substeps, such as [{\"name\": \"chapter_1\", \"weight\": 2}]";
+const A_FLAG: &str = "true or false";
+const SUBSTEPS: &str =
+    "a JSON array of substeps, such as [{\"substep\": \"chapter_1\", \"weight\": 2}]";
 
-/// Checks the fields and makes an event of them. Texts are moved out only where nothing can fail any more.
-pub(super) fn event(fields: &mut Fields<'_>) -> Result<Event, EventError> {
-    const A_TYPE: &str = "progress, transition, fail, heartbeat, plan or register";
-    let kind = fields.text(Field::Type, usize::MAX, A_TYPE)?.ok_or_else(|| missing(Field::Type, A_TYPE))?;
-    let kind: fn(&mut Fields<'_>) -> Result<EventKind, EventError> = match kind {
+/// Checks the fields and makes an event of them.
+pub(super) fn event(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let kind = fields.kind(TYPES)?.ok_or_else(|| missing(Field::Type, TYPES))?;
+    let kind: fn(&Fields<'_>) -> Result<EventKind, EventError> = match kind.as_ref() {
         "progress" => progress,
         "transition" => transition,
+        "begin" => begin,
         "fail" => fail,
         "heartbeat" => heartbeat,
         "plan" => plan,
         "register" => register,
         other => {
-            return Err(EventError::UnknownType { found: other.chars().take(MAX_NAME_CHARS).collect() });
+            return Err(EventError::UnknownType {
+                found: other.chars().take(MAX_NAME_CHARS).collect(),
+            });
         }
     };
     let book_id = fields.uuid(Field::BookId)?.ok_or_else(|| missing(Field::BookId, "a uuid"))?;
-    if !matches!(fields.get(Field::At), Some(Raw::Json(Value::Number(_)))) {
-        fields.text(Field::At, MAX_AT_CHARS, "RFC 3339 or milliseconds since 1970")?;
-    }
-    let kind = kind(fields)?;
-    Ok(Event { book_id, at: fields.take_text(Field::At), kind })
+    Ok(Event { book_id, at: fields.free_text(Field::At, MAX_AT_CHARS), kind: kind(fields)? })
 }
 
-fn progress(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
-    if let Some(substep) = fields.text(Field::Substep, MAX_NAME_CHARS, A_SUBSTEP)?
-        && !is_substep_name(substep)
-    {
+fn progress(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    let stage = name(fields, Field::Stage, A_STATE)?;
+    let substep = name(fields, Field::Substep, A_SUBSTEP)?;
+    if substep.as_deref().is_some_and(|substep| !is_substep_name(substep)) {
         return Err(EventError::BadName { field: Field::Substep.name().into() });
     }
-    fields.text(Field::Unit, MAX_NAME_CHARS, A_TEXT)?;
-    fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
     let attempt = attempt(fields)?;
     let progress = fields.number(Field::Progress, A_PERCENT)?;
     let done = fields.number(Field::Done, A_DONE)?;
     let total = fields.number(Field::Total, A_TOTAL)?;
-    let progress = match (progress, done, total) {
+    let (progress, done) = match (progress, done, total) {
         (Some(progress), None, None) => {
-            in_range(progress, (0.0..=100.0).contains(&progress), Field::Progress, A_PERCENT)?
+            let progress =
+                snap(progress).ok_or_else(|| out_of_range(Field::Progress, A_PERCENT))?;
+            (progress, None)
         }
         (None, Some(done), Some(total)) => {
-            in_range(total, total > 0.0 && total <= MAX_TOTAL, Field::Total, A_TOTAL)?;
-            percent_of(in_range(done, (0.0..=total).contains(&done), Field::Done, A_DONE)?, total)
+            if !(total > 0.0 && total <= MAX_TOTAL) {
+                return Err(out_of_range(Field::Total, A_TOTAL));
+            }
+            let done = snap_done(done, total).ok_or_else(|| out_of_range(Field::Done, A_DONE))?;
+            (percent_of(done, total), Some(done))
         }
         (Some(_), _, _) => {
             return Err(EventError::ConflictingFields { fields: "progress and done or total" });
@@ -79,86 +81,124 @@ fn progress(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
             return Err(missing(Field::Progress, "a number from 0 to 100, or done and total"));
         }
     };
-    let checkpoint = fields.take_json(Field::Checkpoint, "any JSON", |_| true)?;
     let report = SubstepProgress {
         progress,
         done,
         total,
-        unit: fields.take_text(Field::Unit),
-        message: fields.take_text(Field::Message),
-        checkpoint,
+        unit: fields.free_text(Field::Unit, MAX_NAME_CHARS),
+        message: message(fields),
+        checkpoint: fields.json(Field::Checkpoint, "any JSON", |_| true)?,
     };
-    let (stage, substep) = (fields.take_text(Field::Stage), fields.take_text(Field::Substep));
     Ok(EventKind::Progress(Progress { stage, substep, attempt, report }))
 }
 
-fn transition(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    fields.text(Field::To, MAX_NAME_CHARS, A_STATE)?;
-    fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
-    let attempt = attempt(fields)?;
-    let to = fields.take_text(Field::To).ok_or_else(|| missing(Field::To, A_STATE))?;
-    Ok(EventKind::Transition(Transition { to, message: fields.take_text(Field::Message), attempt }))
+fn transition(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    let to_status = to_status(fields, &[Field::ToStatus, Field::To])?;
+    Ok(EventKind::Transition(Transition {
+        to_status,
+        message: message(fields),
+        attempt: attempt(fields)?,
+    }))
 }
 
-fn fail(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
-    fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
-    let attempt = attempt(fields)?;
-    let error = fields.take_json(Field::Error, AN_OBJECT, Value::is_object)?;
-    let (message, stage) = (fields.take_text(Field::Message), fields.take_text(Field::Stage));
-    Ok(EventKind::Fail(Fail { error, message, attempt, stage }))
+fn begin(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    Ok(EventKind::Begin(Begin {
+        to_status: to_status(fields, &[Field::ToStatus, Field::To, Field::Stage])?,
+        worker: fields.free_text(Field::Worker, MAX_WORKER_CHARS),
+        attempt: attempt(fields)?,
+        resume: fields.flag(Field::Resume, A_FLAG)?,
+        pipeline: name(fields, Field::Pipeline, A_PIPELINE)?,
+        title: fields.free_text(Field::Title, MAX_TITLE_CHARS),
+        owner_id: fields.uuid(Field::OwnerId)?,
+        metadata: fields.json(Field::Metadata, AN_OBJECT, is_object)?,
+    }))
 }
 
-fn heartbeat(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?;
-    fields.text(Field::Message, MAX_MESSAGE_CHARS, A_TEXT)?;
-    let attempt = attempt(fields)?;
-    let (message, stage) = (fields.take_text(Field::Message), fields.take_text(Field::Stage));
-    Ok(EventKind::Heartbeat(Heartbeat { attempt, stage, message }))
+fn fail(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    let stage = name(fields, Field::Stage, A_STATE)?;
+    Ok(EventKind::Fail(Fail {
+        error: fields.error(),
+        message: message(fields),
+        attempt: attempt(fields)?,
+        stage,
+    }))
 }
 
-fn plan(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    fields.text(Field::Stage, MAX_NAME_CHARS, A_STATE)?.ok_or_else(|| missing(Field::Stage, A_STATE))?;
-    let Some(substeps) = fields.take_json(Field::Substeps, SUBSTEPS, Value::is_array)? else {
+fn heartbeat(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    let stage = name(fields, Field::Stage, A_STATE)?;
+    Ok(EventKind::Heartbeat(Heartbeat {
+        attempt: attempt(fields)?,
+        stage,
+        message: message(fields),
+    }))
+}
+
+fn plan(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    let stage =
+        name(fields, Field::Stage, A_STATE)?.ok_or_else(|| missing(Field::Stage, A_STATE))?;
+    let is_list = |node: &Node<'_>| matches!(node, Node::List(_));
+    let substeps = fields
+        .node(Field::Substeps, SUBSTEPS, is_list)?
+        .ok_or_else(|| missing(Field::Substeps, SUBSTEPS))?;
+    let Node::List(listed) = substeps.as_ref() else {
         return Err(missing(Field::Substeps, SUBSTEPS));
     };
-    let planned = planned_substeps(&substeps);
-    let substeps = match planned {
-        Ok(planned) => planned,
-        Err(error) => {
-            fields.put_json(Field::Substeps, substeps);
-            return Err(error);
-        }
-    };
-    Ok(EventKind::Plan(Plan { stage: fields.take_text(Field::Stage).unwrap_or_default(), substeps }))
+    if listed.len() > MAX_SUBSTEPS {
+        let field = Field::Substeps.name().into();
+        return Err(EventError::TooManySubsteps {
+            field,
+            found: listed.len(),
+            limit: MAX_SUBSTEPS,
+        });
+    }
+    check_size(Field::Substeps, &substeps)?;
+    Ok(EventKind::Plan(Plan { stage, substeps: planned_substeps(listed)? }))
 }
 
-fn planned_substeps(substeps: &Value) -> Result<Vec<PlannedSubstep>, EventError> {
-    let mut names = HashSet::new();
-    let mut planned = Vec::new();
-    for (index, substep) in substeps.as_array().into_iter().flatten().enumerate() {
+fn planned_substeps(substeps: &[Node<'_>]) -> Result<Vec<PlannedSubstep>, EventError> {
+    let mut keys = HashSet::new();
+    let mut planned = Vec::with_capacity(substeps.len());
+    for (index, node) in substeps.iter().enumerate() {
         let at = |key: &str| Cow::Owned(format!("substeps[{index}]{key}"));
-        let Some(keys) = substep.as_object() else {
-            return Err(EventError::WrongType { field: at(""), expected: "an object with name and weight" });
-        };
-        let name = match keys.get("name") {
-            None | Some(Value::Null) => {
-                return Err(EventError::MissingField { field: at(".name"), expected: A_SUBSTEP });
-            }
-            Some(Value::String(name)) if is_substep_name(name) => name,
-            Some(_) => return Err(EventError::BadName { field: at(".name") }),
-        };
-        if !names.insert(name) {
-            return Err(EventError::Duplicate { field: at(".name") });
+        if !is_object(node) {
+            return Err(EventError::WrongType {
+                field: at(""),
+                expected: "an object with substep and weight",
+            });
         }
-        let weight = match keys.get("weight") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(number_in(text)),
-            Some(other) => Some(other.as_f64()),
+        let given = |key: &str| node.get(key).filter(|value| !value.is_null());
+        let key = match (given("substep"), given("name")) {
+            (Some(substep), Some(name)) if substep != name => {
+                return Err(EventError::ConflictingFields {
+                    fields: "substep and another value of its alias name",
+                });
+            }
+            (Some(key), _) | (None, Some(key)) => key,
+            (None, None) => {
+                return Err(EventError::MissingField {
+                    field: at(".substep"),
+                    expected: A_SUBSTEP,
+                });
+            }
+        };
+        let substep = match key {
+            Node::Text(text) => trimmed(text).into_owned(),
+            _ => String::new(),
+        };
+        if !is_substep_name(&substep) {
+            return Err(EventError::BadName { field: at(".substep") });
+        }
+        if !keys.insert(substep.clone()) {
+            return Err(EventError::Duplicate { field: at(".substep") });
+        }
+        let weight = match given("weight") {
+            None => None,
+            Some(Node::Text(text) | Node::Number(text)) => Some(number_in(&trimmed(text))),
+            Some(_) => Some(None),
         };
         let weight = match weight {
             None => None,
-            Some(Some(weight)) if weight > 0.0 && weight <= MAX_WEIGHT => Some(weight),
+            Some(Some(weight)) if (MIN_WEIGHT..=MAX_WEIGHT).contains(&weight) => Some(weight),
             Some(Some(_)) => {
                 return Err(EventError::OutOfRange { field: at(".weight"), expected: A_WEIGHT });
             }
@@ -166,18 +206,49 @@ fn planned_substeps(substeps: &Value) -> Result<Vec<PlannedSubstep>, EventError>
                 return Err(EventError::BadNumber { field: at(".weight"), expected: A_WEIGHT });
             }
         };
-        planned.push(PlannedSubstep { name: name.clone(), weight });
+        planned.push(PlannedSubstep { substep, weight });
     }
     Ok(planned)
 }
 
-fn register(fields: &mut Fields<'_>) -> Result<EventKind, EventError> {
-    let owner_id = fields.uuid(Field::OwnerId)?;
-    fields.text(Field::Pipeline, MAX_NAME_CHARS, "the name of a pipeline")?;
-    fields.text(Field::Title, MAX_TITLE_CHARS, A_TEXT)?;
-    let metadata = fields.take_json(Field::Metadata, AN_OBJECT, Value::is_object)?;
-    let (pipeline, title) = (fields.take_text(Field::Pipeline), fields.take_text(Field::Title));
-    Ok(EventKind::Register(Register { owner_id, pipeline, title, metadata }))
+fn register(fields: &Fields<'_>) -> Result<EventKind, EventError> {
+    Ok(EventKind::Register(Register {
+        owner_id: fields.uuid(Field::OwnerId)?,
+        pipeline: name(fields, Field::Pipeline, A_PIPELINE)?,
+        title: fields.free_text(Field::Title, MAX_TITLE_CHARS),
+        metadata: fields.json(Field::Metadata, AN_OBJECT, is_object)?,
+    }))
+}
+
+/// The target of a transition, by the field's name or an alias of it.
+fn to_status(fields: &Fields<'_>, names: &[Field]) -> Result<String, EventError> {
+    let mut found = None;
+    for &field in names {
+        let Some(target) = name(fields, field, A_STATE)? else { continue };
+        if found.as_ref().is_some_and(|found| *found != target) {
+            return Err(EventError::ConflictingFields {
+                fields: "to_status and another value of its alias",
+            });
+        }
+        found = Some(target);
+    }
+    found.ok_or_else(|| missing(Field::ToStatus, A_STATE))
+}
+
+fn name(
+    fields: &Fields<'_>,
+    field: Field,
+    expected: &'static str,
+) -> Result<Option<String>, EventError> {
+    Ok(fields.name(field, expected)?.map(Cow::into_owned))
+}
+
+fn message(fields: &Fields<'_>) -> Option<String> {
+    fields.free_text(Field::Message, MAX_MESSAGE_CHARS)
+}
+
+fn is_object(node: &Node<'_>) -> bool {
+    matches!(node, Node::Object(_))
 }
 
 fn attempt(fields: &Fields<'_>) -> Result<Option<i32>, EventError> {
@@ -185,15 +256,20 @@ fn attempt(fields: &Fields<'_>) -> Result<Option<i32>, EventError> {
         return Ok(None);
     };
     if number.fract() != 0.0 {
-        return Err(EventError::BadNumber { field: Field::Attempt.name().into(), expected: AN_ATTEMPT });
+        return Err(EventError::BadNumber {
+            field: Field::Attempt.name().into(),
+            expected: AN_ATTEMPT,
+        });
     }
-    in_range(number, (1.0..=f64::from(i32::MAX)).contains(&number), Field::Attempt, AN_ATTEMPT)?;
+    if !(1.0..=f64::from(i32::MAX)).contains(&number) {
+        return Err(out_of_range(Field::Attempt, AN_ATTEMPT));
+    }
     // Whole and in range, as just checked.
     Ok(Some(number as i32))
 }
 
-fn in_range(number: f64, is_in_range: bool, field: Field, expected: &'static str) -> Result<f64, EventError> {
-    if is_in_range { Ok(number) } else { Err(EventError::OutOfRange { field: field.name().into(), expected }) }
+fn out_of_range(field: Field, expected: &'static str) -> EventError {
+    EventError::OutOfRange { field: field.name().into(), expected }
 }
 
 fn missing(field: Field, expected: &'static str) -> EventError {

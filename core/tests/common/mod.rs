@@ -6,7 +6,9 @@
 
 use bindery_core::book::Book;
 use bindery_core::definition::compile;
-use bindery_core::event::{Event, EventKind, Fail, Heartbeat, Plan, PlannedSubstep, Progress, Register, Transition};
+use bindery_core::event::{
+    Event, EventKind, Fail, Heartbeat, Plan, PlannedSubstep, Progress, Register, Transition,
+};
 use bindery_core::machine::{Machine, is_halted};
 use bindery_core::progress::SubstepProgress;
 use bindery_core::transition::next_statuses;
@@ -28,8 +30,9 @@ pub fn comic_definition() -> Value {
         {"name": "UPLOADED", "label": "Uploaded"},
         {"name": "ANALYZING", "label": "Reading the book", "weight": 20, "stall_after": "2 minutes",
          "max_attempts": 3, "retry_after": "30 seconds",
-         "substeps": [{"name": "extract_text"}, {"name": "detect_chapters"}, {"name": "analyze_characters", "weight": 2}]},
-        {"name": "GENERATING_SCENES", "weight": 30, "substeps": [{"name": "split_scenes"}, {"name": "write_prompts"}]},
+         "substeps": [{"substep": "extract_text"}, {"substep": "detect_chapters"},
+            {"substep": "analyze_characters", "weight": 2}]},
+        {"name": "GENERATING_SCENES", "weight": 30, "substeps": [{"substep": "split_scenes"}, {"substep": "write_prompts"}]},
         {"name": "CREATING_ARTWORK", "weight": 50, "open_substeps": true},
         {"name": "COMPLETED"}
     ]})
@@ -44,7 +47,7 @@ pub fn comic() -> Machine {
 pub fn branching() -> Machine {
     compile(&json!({"auto_advance": true, "states": [
         {"name": "DRAFT", "weight": 10, "next": ["PREVIEW", {"to": "PRINT", "guard": "substeps_complete"}],
-         "max_attempts": 2, "substeps": [{"name": "write"}, {"name": "check"}]},
+         "max_attempts": 2, "substeps": [{"substep": "write"}, {"substep": "check"}]},
         {"name": "PREVIEW", "weight": 5, "next": ["PRINT"], "rework": ["DRAFT"]},
         {"name": "PRINT", "weight": 85, "rework": ["PREVIEW", "DRAFT"],
          "next": [{"to": "SHIPPED", "guard": "has_address"}, {"to": "DISPUTED", "guard": "attempts_left"}]},
@@ -78,16 +81,10 @@ pub fn definition() -> impl Strategy<Value = Value> {
         prop::bool::weighted(0.3),
         prop::option::of(1..4_u8),
     );
-    let seed = seed.prop_map(|(weight, parent, more, guards, rework, substeps, open, max_attempts)| StateSeed {
-        weight,
-        parent,
-        more,
-        guards,
-        rework,
-        substeps,
-        open,
-        max_attempts,
-    });
+    let seed =
+        seed.prop_map(|(weight, parent, more, guards, rework, substeps, open, max_attempts)| {
+            StateSeed { weight, parent, more, guards, rework, substeps, open, max_attempts }
+        });
     (vec(seed, 1..8), any::<bool>(), any::<u64>())
         .prop_map(|(seeds, auto_advance, order)| define(&seeds, auto_advance, order))
 }
@@ -154,7 +151,7 @@ fn define(seeds: &[StateSeed], auto_advance: bool, order: u64) -> Value {
         state["rework"] = json!(back);
         let substep = |(number, &weight): (usize, &u8)| {
             let weight = if number == 0 { f64::from(weight) + 0.3 } else { f64::from(weight) };
-            json!({"name": format!("sub_{number}"), "weight": weight})
+            json!({"substep": format!("sub_{number}"), "weight": weight})
         };
         state["substeps"] = seed.substeps.iter().enumerate().map(substep).collect();
         state["open_substeps"] = seed.open.into();
@@ -222,7 +219,14 @@ fn attempt() -> impl Strategy<Value = Try> {
 
 /// Anything that may happen to a book, mostly sensible.
 pub fn step() -> impl Strategy<Value = Step> {
-    let report = (place(), any::<Index>(), attempt(), 0..=100_u8, prop::option::weighted(0.3, 1..20_u8), any::<u8>())
+    let report = (
+        place(),
+        any::<Index>(),
+        attempt(),
+        0..=100_u8,
+        prop::option::weighted(0.3, 1..20_u8),
+        any::<u8>(),
+    )
         .prop_map(|(stage, substep, attempt, progress, total, said)| Step::Report {
             stage,
             substep,
@@ -261,20 +265,28 @@ impl Step {
         };
         let kinds = match self {
             Self::Report { stage, substep, attempt, progress, total, said } => {
-                let names: [Option<&str>; 6] =
-                    [None, Some("all"), Some("sub_0"), Some("sub_1"), Some("sub_2"), Some("planned_1")];
+                let names: [Option<&str>; 6] = [
+                    None,
+                    Some("all"),
+                    Some("sub_0"),
+                    Some("sub_1"),
+                    Some("sub_2"),
+                    Some("planned_1"),
+                ];
                 let total = total.map(f64::from);
                 let done = total.map(|total| (f64::from(*progress) / 100.0 * total).floor());
                 let report = SubstepProgress {
                     progress: match (done, total) {
-                        (Some(done), Some(total)) => bindery_core::progress::percent_of(done, total),
+                        (Some(done), Some(total)) => {
+                            bindery_core::progress::percent_of(done, total)
+                        }
                         _ => f64::from(*progress),
                     },
                     done,
                     total,
                     unit: (said & 1 == 1).then(|| "page".to_owned()),
                     message: (said & 2 == 2).then(|| format!("message {said}")),
-                    checkpoint: (said & 12 == 12).then(|| json!({"at": said})),
+                    checkpoint: (said & 12 == 12).then(|| json!({"at": said}).into()),
                 };
                 vec![EventKind::Progress(Progress {
                     stage: stage_of(stage),
@@ -297,17 +309,30 @@ impl Step {
             }
             Self::Finish => {
                 let names = machine.state(book.stage()).map(|state| {
-                    let declared = state.substeps.iter().map(|substep| substep.name.clone());
-                    let rows = book.rows().get(book.stage()).into_iter().flatten().map(|(name, _)| name.clone());
+                    let declared = state.substeps.iter().map(|declared| declared.substep.clone());
+                    let rows = book
+                        .rows()
+                        .get(book.stage())
+                        .into_iter()
+                        .flatten()
+                        .map(|(name, _)| name.clone());
                     let names: Vec<String> = declared.chain(rows).collect();
                     if names.is_empty() { vec!["all".to_owned()] } else { names }
                 });
                 let report = SubstepProgress { progress: 100.0, ..SubstepProgress::default() };
-                let done = |name| Progress { substep: Some(name), report: report.clone(), ..Progress::default() };
+                let done = |name| Progress {
+                    substep: Some(name),
+                    report: report.clone(),
+                    ..Progress::default()
+                };
                 names.into_iter().flatten().map(|name| EventKind::Progress(done(name))).collect()
             }
             Self::Fail(stage, attempt) => {
-                vec![EventKind::Fail(Fail { stage: stage_of(stage), attempt: attempt_of(attempt), ..Fail::default() })]
+                vec![EventKind::Fail(Fail {
+                    stage: stage_of(stage),
+                    attempt: attempt_of(attempt),
+                    ..Fail::default()
+                })]
             }
             Self::Resume => vec![goes(book.stage(), None)],
             Self::Beat(stage, attempt) => vec![EventKind::Heartbeat(Heartbeat {
@@ -316,8 +341,10 @@ impl Step {
                 message: None,
             })],
             Self::Plan(stage, count, weight) => {
-                let substep =
-                    |number| PlannedSubstep { name: format!("planned_{number}"), weight: weight.map(f64::from) };
+                let substep = |number| PlannedSubstep {
+                    substep: format!("planned_{number}"),
+                    weight: weight.map(f64::from),
+                };
                 let stage = stage_of(stage).unwrap_or_else(|| book.stage().to_owned());
                 vec![EventKind::Plan(Plan { stage, substeps: (1..=*count).map(substep).collect() })]
             }
@@ -328,7 +355,7 @@ impl Step {
 }
 
 fn goes(to: &str, attempt: Option<i32>) -> EventKind {
-    EventKind::Transition(Transition { to: to.to_owned(), attempt, message: None })
+    EventKind::Transition(Transition { to_status: to.to_owned(), attempt, message: None })
 }
 
 /// Any JSON, not too deep.
@@ -348,6 +375,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
         let key = prop_oneof![
             Just("states"),
             Just("name"),
+            Just("substep"),
             Just("weight"),
             Just("next"),
             Just("rework"),

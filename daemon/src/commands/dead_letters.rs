@@ -86,14 +86,19 @@ struct Which {
 
 impl Which {
     fn is_all(&self) -> bool {
-        self.of_stream.is_none() && self.reason.is_none() && self.book_id.is_none() && self.ids.is_empty()
+        self.of_stream.is_none()
+            && self.reason.is_none()
+            && self.book_id.is_none()
+            && self.ids.is_empty()
     }
 
     /// What could be meant by accident is not done.
     fn ensure_meant(&self, all: bool) -> anyhow::Result<()> {
         match (self.is_all(), all) {
             (true, false) => bail!("say which: --of-stream, --reason, --book-id, --id, or --all"),
-            (false, true) => bail!("--all does not go with --of-stream, --reason, --book-id or --id"),
+            (false, true) => {
+                bail!("--all does not go with --of-stream, --reason, --book-id or --id")
+            }
             _ => Ok(()),
         }
     }
@@ -151,7 +156,10 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
     match &options.action {
         Action::List { database, which, max, json } => {
             let client = database::connect(&database.database_url).await?;
-            let rows = which.rows(&client, WHOLE, (i64::MAX, Order::NewestFirst), *max).await.map_err(with_remedy)?;
+            let rows = which
+                .rows(&client, WHOLE, (i64::MAX, Order::NewestFirst), *max)
+                .await
+                .map_err(with_remedy)?;
             for row in rows {
                 let letter: Value = row.try_get(0)?;
                 println!("{}", if *json { letter.to_string() } else { line(&letter) });
@@ -161,8 +169,14 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
         Action::Show { database, id } => {
             let client = database::connect(&database.database_url).await?;
             let which = Which { ids: vec![*id], ..Which::default() };
-            let rows = which.rows(&client, WHOLE, (0, Order::OldestFirst), 1).await.map_err(with_remedy)?;
-            ensure!(!rows.is_empty(), "there is no dead letter {id}; binderyd dead-letters list shows those there are");
+            let rows = which
+                .rows(&client, WHOLE, (0, Order::OldestFirst), 1)
+                .await
+                .map_err(with_remedy)?;
+            ensure!(
+                !rows.is_empty(),
+                "there is no dead letter {id}; binderyd dead-letters list shows those there are"
+            );
             let letter: Value = rows[0].try_get(0)?;
             println!("{letter:#}");
             Ok(())
@@ -185,15 +199,18 @@ async fn replay(client: &Client, which: &Which) -> anyhow::Result<()> {
         let ids = which.ids(client, after).await.map_err(with_remedy)?;
         let Some(last) = ids.last() else { break };
         after = *last;
-        let query = "select applied, stale, dead from bindery.replay_dead_letters(ids => $1, max_letters => 10000)";
-        let row =
-            client.query_typed(query, &[(&ids, Type::INT8_ARRAY)]).await.map_err(|error| with_remedy(error.into()))?;
+        let query = "select applied, stale, rejected \
+            from bindery.replay_dead_letters(ids => $1, max_letters => 10000)";
+        let row = client
+            .query_typed(query, &[(&ids, Type::INT8_ARRAY)])
+            .await
+            .map_err(|error| with_remedy(error.into()))?;
         for (sum, column) in outcome.iter_mut().zip(0..) {
             *sum += row[0].try_get::<usize, i64>(column)?;
         }
     }
-    let [applied, stale, dead] = outcome;
-    println!("{}", json!({"applied": applied, "stale": stale, "dead": dead}));
+    let [applied, stale, rejected] = outcome;
+    println!("{}", json!({"applied": applied, "stale": stale, "rejected": rejected}));
     Ok(())
 }
 
@@ -204,13 +221,20 @@ async fn drop_letters(client: &Client, which: &Which, yes: bool) -> anyhow::Resu
         let Some(last) = ids.last() else { break };
         after = *last;
         number += if yes {
-            let dropped = client.query_typed("select bindery.drop_dead_letters($1)", &[(&ids, Type::INT8_ARRAY)]).await;
-            i64::from(dropped.map_err(|error| with_remedy(error.into()))?[0].try_get::<usize, i32>(0)?)
+            let dropped = client
+                .query_typed("select bindery.drop_dead_letters($1)", &[(&ids, Type::INT8_ARRAY)])
+                .await;
+            i64::from(
+                dropped.map_err(|error| with_remedy(error.into()))?[0].try_get::<usize, i32>(0)?,
+            )
         } else {
             i64::try_from(ids.len())?
         };
     }
-    ensure!(yes || number == 0, "{number} dead letters would be dropped for good; say --yes to do it");
+    ensure!(
+        yes || number == 0,
+        "{number} dead letters would be dropped for good; say --yes to do it"
+    );
     println!("{}", json!({ "dropped": number }));
     Ok(())
 }

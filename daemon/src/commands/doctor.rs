@@ -1,8 +1,9 @@
-//! `binderyd doctor`: looks at both ends, changes nothing, and says of each finding how it is mended.
+//! `binderyd doctor`: checks both ends, changes nothing, and gives a remedy for each problem.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `postgres` | reach, version, schema, kernel, rights, clock, durability, slots, publication, positions |
+//! | `postgres` | reach, version, schema, kernel, rights, clock, durability, slots, publication, |
+//! | | positions, early events |
 //! | `redis` | reach, version, rights, clock, eviction, durability, streams |
 
 mod postgres;
@@ -18,10 +19,10 @@ use crate::cli::DatabaseOptions;
 use crate::source::channel::Channel;
 use crate::source::{RedisUrl, SourceOptions};
 
-/// Clocks further apart than this make times on screens and in logs disagree.
+/// Clocks further apart than this many seconds make times on screens and in logs disagree.
 const SKEW_WARNS: f64 = 1.0;
 
-/// Options of `doctor`: those of `run` that say where things are.
+/// Options of `doctor`: those of `run` that name servers, streams, queues and channels.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorOptions {
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub struct DoctorOptions {
     /// The stream that the outbox is published to; empty: nowhere.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     outbox: String,
-    /// Entries that are applied are trimmed: look whether that is allowed, too.
+    /// Applied entries are trimmed: check that the login may do so.
     #[arg(long, env = "BINDERY_RETAIN", value_parser = humantime::parse_duration)]
     retain: Option<Duration>,
     /// One JSON object a line.
@@ -48,26 +49,26 @@ pub struct DoctorOptions {
 enum Level {
     /// As it should be.
     Ok,
-    /// It works, and may not always.
+    /// It works now, and may fail later.
     Warning,
     /// It does not work.
     Failure,
 }
 
-/// One thing looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Finding {
     level: Level,
-    /// What was looked at, for programs, such as `redis_rights`.
+    /// The check, for programs, such as `redis_rights`.
     check: &'static str,
     /// What was found.
     found: String,
-    /// How it is mended; nothing where it is as it should be.
+    /// How to correct it; absent where it is as it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
@@ -77,21 +78,36 @@ impl Findings {
     }
 
     fn warn(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Finding { level: Level::Warning, check, found: found.into(), remedy: Some(remedy.into()) });
+        self.0.push(Finding {
+            level: Level::Warning,
+            check,
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        });
     }
 
     fn fail(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Finding { level: Level::Failure, check, found: found.into(), remedy: Some(remedy.into()) });
+        self.0.push(Finding {
+            level: Level::Failure,
+            check,
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        });
     }
 
-    /// How far a server's clock is from this machine's; what the question took is not held against it.
+    /// How far a server's clock is from this machine's, less what the query took.
     fn clock(&mut self, check: &'static str, server: f64, asked: f64, answered: f64) {
         let skew = if server < asked { server - asked } else { (server - answered).max(0.0) };
         if skew.abs() < SKEW_WARNS {
             self.ok(check, "the clock agrees with this machine's");
         } else {
             let found = format!("the clock is {skew:+.1} s from this machine's");
-            self.warn(check, found, "run NTP on both; leases and positions go by Postgres's clock alone, ages in metrics and retention do not");
+            self.warn(
+                check,
+                found,
+                "run NTP on both; leases and positions use Postgres's clock alone, ages in \
+                 metrics and retention use both",
+            );
         }
     }
 }
@@ -101,11 +117,15 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Looks, prints what was found, and fails where something does not work.
+/// Prints the findings, and fails where something does not work.
 pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     let SourceOptions { streams, channels, .. } = &options.sources;
-    let made = options.sources.queues().map(|queue| queue.stream()).chain(channels.iter().map(Channel::stream));
+    let made = options
+        .sources
+        .queues()
+        .map(|queue| queue.stream())
+        .chain(channels.iter().map(Channel::stream));
     let streams: Vec<String> = streams.iter().cloned().chain(made).collect();
     let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
     redis::look(options, &positions, &mut findings).await;
@@ -117,7 +137,11 @@ pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
         }
     }
     let failures = findings.0.iter().filter(|finding| finding.level == Level::Failure).count();
-    ensure!(failures == 0, "{failures} of {} findings keep Bindery from working", findings.0.len());
+    ensure!(
+        failures == 0,
+        "{failures} of {} findings prevent Bindery from working",
+        findings.0.len()
+    );
     Ok(())
 }
 
@@ -127,7 +151,11 @@ fn line(finding: &Finding) -> String {
         Level::Warning => "warning ",
         Level::Failure => "FAILURE ",
     };
-    let remedy = finding.remedy.as_ref().map(|remedy| format!("\n           -> {remedy}")).unwrap_or_default();
+    let remedy = finding
+        .remedy
+        .as_ref()
+        .map(|remedy| format!("\n           -> {remedy}"))
+        .unwrap_or_default();
     format!("{level} {:20} {}{remedy}", finding.check, finding.found)
 }
 
@@ -142,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_question_took_is_no_skew() {
+    fn the_duration_of_a_query_is_no_skew() {
         assert_eq!(skew(100.0, 99.0, 105.0), Level::Ok);
         assert_eq!(skew(97.0, 99.0, 99.1), Level::Warning);
         assert_eq!(skew(107.0, 99.0, 105.0), Level::Warning);
     }
 
     #[test]
-    fn a_finding_says_how_it_is_mended() {
+    fn a_finding_is_printed_with_its_remedy() {
         let mut findings = Findings::default();
         findings.fail("redis_rights", "XREAD is refused", "grant it");
         assert!(line(&findings.0[0]).ends_with("-> grant it"));

@@ -1,5 +1,6 @@
 //! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only if the relay would take it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -7,7 +8,7 @@ use bindery_core::batch::Batch;
 use bindery_core::event::Event;
 use bindery_core::stream_id::StreamId;
 use clap::Args;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::source::RedisUrl;
 
@@ -26,7 +27,7 @@ pub struct PublishOptions {
     /// Check the event and print its fields, and send nothing.
     #[arg(long)]
     dry_run: bool,
-    /// progress, transition, fail, heartbeat, plan or register.
+    /// progress, transition, begin, fail, heartbeat, plan or register.
     #[arg(long, value_name = "TYPE")]
     r#type: String,
     /// The book's uuid.
@@ -59,13 +60,19 @@ pub struct PublishOptions {
     /// The attempt it comes from.
     #[arg(long, allow_negative_numbers = true)]
     attempt: Option<String>,
-    /// The state to go to.
-    #[arg(long, value_name = "STATE")]
-    to: Option<String>,
-    /// Why the book failed: a JSON object, best with a code.
+    /// The state to go to, or the stage to begin.
+    #[arg(long, alias = "to", value_name = "STATE")]
+    to_status: Option<String>,
+    /// Who begins the stage.
+    #[arg(long)]
+    worker: Option<String>,
+    /// Whether a book that FAILED in the stage resumes: true or false.
+    #[arg(long, value_name = "BOOL")]
+    resume: Option<String>,
+    /// Why the book failed: a JSON object, best with a code; other JSON and text are made one.
     #[arg(long, value_name = "JSON")]
     error: Option<String>,
-    /// The book's own substeps: [{"name": "…", "weight": 1}].
+    /// The book's own substeps: [{"substep": "…", "weight": 1}].
     #[arg(long, value_name = "JSON")]
     substeps: Option<String>,
     /// The owner's uuid.
@@ -98,7 +105,9 @@ impl PublishOptions {
             ("message", &self.message),
             ("checkpoint", &self.checkpoint),
             ("attempt", &self.attempt),
-            ("to", &self.to),
+            ("to_status", &self.to_status),
+            ("worker", &self.worker),
+            ("resume", &self.resume),
             ("error", &self.error),
             ("substeps", &self.substeps),
             ("owner_id", &self.owner_id),
@@ -107,8 +116,12 @@ impl PublishOptions {
             ("metadata", &self.metadata),
             ("at", &self.at),
         ];
-        let given = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        [("type", self.r#type.as_str()), ("book_id", self.book_id.as_str())].into_iter().chain(given).collect()
+        let given =
+            optional.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        [("type", self.r#type.as_str()), ("book_id", self.book_id.as_str())]
+            .into_iter()
+            .chain(given)
+            .collect()
     }
 }
 
@@ -121,11 +134,9 @@ pub async fn publish(options: &PublishOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let stream = options.to_stream.as_str();
-    let mut redis = options
-        .redis_url
-        .connect(stream, ANSWER_WITHIN)
-        .await
-        .with_context(|| format!("Redis is not reached at {:?}; nothing was sent", options.redis_url))?;
+    let mut redis = options.redis_url.connect(stream, ANSWER_WITHIN).await.with_context(|| {
+        format!("Redis is not reached at {:?}; nothing was sent", options.redis_url)
+    })?;
     let id: String = redis::cmd("XADD")
         .arg(stream)
         .arg("*")
@@ -137,24 +148,32 @@ pub async fn publish(options: &PublishOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the relay would refuse is refused here, and so is what it would ignore: a field that the type does not have is a mistake.
+/// Refuses what the relay would reject, and fields that the event's type does not have.
 fn checked(fields: &[(&'static str, &str)]) -> anyhow::Result<()> {
-    let entry = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let entry =
+        fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     let event = match Event::parse(entry.collect()) {
         Ok(event) => event,
-        Err(rejection) => bail!("{} ({}); nothing was sent", rejection.error, rejection.error.code()),
+        Err(rejection) => {
+            bail!("{} ({}); nothing was sent", rejection.error, rejection.error.code())
+        }
     };
     let kind = event.kind.name();
     let mut batch = Batch::new();
     batch.push(StreamId::new(1, 0), Ok(event));
-    let written: Value = serde_json::from_str(&batch.to_json())?;
+    let written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&batch.to_json())?;
     let ignored: Vec<_> = fields
         .iter()
-        .filter(|(name, value)| *name != "at" && !value.is_empty() && written[0].get(name).is_none())
+        .filter(|(name, value)| {
+            *name != "at" && !value.is_empty() && !written[0].contains_key(*name)
+        })
         .map(|(name, _)| format!("--{}", name.replace('_', "-")))
         .collect();
     if !ignored.is_empty() {
-        bail!("an event of type {kind} has no {}; leave it out; nothing was sent", ignored.join(", "));
+        bail!(
+            "an event of type {kind} has no {}; leave it out; nothing was sent",
+            ignored.join(", ")
+        );
     }
     Ok(())
 }
@@ -168,13 +187,28 @@ mod tests {
     #[test]
     fn an_event_that_the_relay_would_take_is_sent() {
         for fields in [
-            vec![("type", "progress"), BOOK, ("progress", "40"), ("stage", "A"), ("at", "now"), ("checkpoint", "{}")],
-            vec![("type", "progress"), BOOK, ("done", "1"), ("total", "4"), ("unit", "page"), ("attempt", "2")],
+            vec![
+                ("type", "progress"),
+                BOOK,
+                ("progress", "40"),
+                ("stage", "A"),
+                ("at", "now"),
+                ("checkpoint", "{}"),
+            ],
+            vec![
+                ("type", "progress"),
+                BOOK,
+                ("done", "1"),
+                ("total", "4"),
+                ("unit", "page"),
+                ("attempt", "2"),
+            ],
             vec![("type", "heartbeat"), BOOK, ("message", "")],
             vec![("type", "register"), BOOK, ("title", "The Tide"), ("metadata", "{}")],
-            vec![("type", "plan"), BOOK, ("stage", "A"), ("substeps", "[{\"name\":\"a\"}]")],
+            vec![("type", "plan"), BOOK, ("stage", "A"), ("substeps", "[{\"substep\":\"a\"}]")],
             vec![("type", "fail"), BOOK, ("error", "{\"code\":\"x\"}"), ("message", "m")],
-            vec![("type", "transition"), BOOK, ("to", "B")],
+            vec![("type", "transition"), BOOK, ("to_status", "B")],
+            vec![("type", "begin"), BOOK, ("to_status", "B"), ("worker", "w"), ("attempt", "1")],
         ] {
             assert!(checked(&fields).is_ok(), "{fields:?}: {:?}", checked(&fields));
         }
@@ -187,8 +221,14 @@ mod tests {
             (vec![("type", "progress"), BOOK], "nothing was sent"),
             (vec![("type", "paint"), BOOK], "nothing was sent"),
             (vec![("type", "heartbeat"), ("book_id", "7")], "bad_uuid"),
-            (vec![("type", "heartbeat"), BOOK, ("to", "B")], "type heartbeat has no --to"),
-            (vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")], "has no --stage, --done"),
+            (
+                vec![("type", "heartbeat"), BOOK, ("to_status", "B")],
+                "type heartbeat has no --to-status",
+            ),
+            (
+                vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")],
+                "has no --stage, --done",
+            ),
         ] {
             let said = checked(&fields).unwrap_err().to_string();
             assert!(said.contains(says), "{said}");

@@ -84,23 +84,30 @@ pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     }
 }
 
-async fn follow(mut client: Client, options: &WatchOptions, view: &mut impl View) -> anyhow::Result<()> {
+async fn follow(
+    mut client: Client,
+    options: &WatchOptions,
+    view: &mut impl View,
+) -> anyhow::Result<()> {
     let mut seen: BTreeSet<Uuid> = BTreeSet::new();
+    let mut known: Vec<Book> = Vec::new();
     let mut flow = None;
     let mut away = false;
     // A supervisor's word ends it as well as a key: the terminal is given back either way.
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
-        match look(&client, options.max_books, flow.as_ref()).await {
+        match look(&client, options.max_books, &known, flow.as_ref()).await {
             Ok((mut books, now)) => {
                 flow = now;
+                known.clone_from(&books);
                 // What was over before anyone looked is not news.
                 books.retain(|book| options.all || !book.over || seen.contains(&book.id));
                 seen.extend(books.iter().map(|book| book.id));
                 if std::mem::take(&mut away) {
                     view.say("");
                 }
-                let done = options.until_done && !books.is_empty() && books.iter().all(|book| book.over);
+                let done =
+                    options.until_done && !books.is_empty() && books.iter().all(|book| book.over);
                 if !view.show(&books, flow.as_ref())? || done {
                     return Ok(());
                 }
@@ -127,6 +134,11 @@ async fn follow(mut client: Client, options: &WatchOptions, view: &mut impl View
     }
 }
 
-async fn look(client: &Client, most: i32, before: Option<&Flow>) -> Result<(Vec<Book>, Option<Flow>), DatabaseError> {
-    Ok((Book::all(client, most).await?, Flow::now(client, before).await?))
+async fn look(
+    client: &Client,
+    most: i32,
+    known: &[Book],
+    before: Option<&Flow>,
+) -> Result<(Vec<Book>, Option<Flow>), DatabaseError> {
+    Ok((Book::all(client, most, known).await?, Flow::now(client, before).await?))
 }

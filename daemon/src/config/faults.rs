@@ -31,8 +31,9 @@ impl Faults {
         let Some((source, values)) = &setting.values else {
             if arg.is_required_set() {
                 let variable = arg.get_env().map(OsStr::to_string_lossy);
-                let or_variable =
-                    variable.map(|name| format!(", the environment variable {name},")).unwrap_or_default();
+                let or_variable = variable
+                    .map(|name| format!(", the environment variable {name},"))
+                    .unwrap_or_default();
                 let name = arg.get_long().unwrap_or_default();
                 self.add(format!("{name} is missing: give --{name}{or_variable} or {name} in the file of --config"));
             }
@@ -52,11 +53,14 @@ impl Faults {
         let texts = |setting: Option<&Setting<'_>>| -> Vec<String> {
             let values = setting.and_then(|setting| setting.values.as_ref());
             values
-                .map(|(_, values)| values.iter().map(|value| value.to_string_lossy().trim().to_owned()).collect())
+                .map(|(_, values)| {
+                    values.iter().map(|value| value.to_string_lossy().trim().to_owned()).collect()
+                })
                 .unwrap_or_default()
         };
         let Some(Setting { arg, values: Some((source, _)) }) = of("channel") else { return };
-        let (at, streams, mut known) = (place(arg, *source, file), texts(of("stream")), BTreeSet::new());
+        let (at, streams, mut known) =
+            (place(arg, *source, file), texts(of("stream")), BTreeSet::new());
         // What is no channel was told of already.
         for channel in texts(of("channel")).iter().filter_map(|text| text.parse::<Channel>().ok()) {
             let stream = channel.stream();
@@ -84,25 +88,36 @@ fn place(arg: &Arg, source: Source, file: &File) -> String {
 fn problem(arg: &Arg, value: &OsStr) -> Option<String> {
     if !takes_values(arg) {
         let switch = matches!(arg.get_action(), ArgAction::SetTrue);
-        return (switch && value != "true" && value != "false").then(|| "must be true or false".to_owned());
+        return (switch && value != "true" && value != "false")
+            .then(|| "must be true or false".to_owned());
     }
     let mut word = OsString::from(format!("--{}=", arg.get_long()?));
     word.push(value);
-    let alone = Command::new("binderyd").no_binary_name(true).disable_help_flag(true).arg(arg.clone().required(false));
+    let alone = Command::new("binderyd")
+        .no_binary_name(true)
+        .disable_help_flag(true)
+        .arg(arg.clone().required(false));
     let error = without_secrets(alone.try_get_matches_from([word]).err()?);
     // One line of it: "error: invalid value 'x' for '--name <NAME>': why". The rest is the usage; possible values stand on the next.
     let said = error.to_string();
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    let possible = lines.next().filter(|line| line.starts_with('[')).map(|line| format!(" {line}")).unwrap_or_default();
+    let possible = lines
+        .next()
+        .filter(|line| line.starts_with('['))
+        .map(|line| format!(" {line}"))
+        .unwrap_or_default();
     Some(format!("{first}{possible}"))
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, faults) = (self.0.len(), if self.0.len() == 1 { "fault" } else { "faults" });
-        writeln!(formatter, "binderyd: the configuration has {number} {faults}; nothing was started:")?;
+        writeln!(
+            formatter,
+            "binderyd: the configuration has {number} {faults}; nothing was started:"
+        )?;
         self.0.iter().try_for_each(|fault| writeln!(formatter, "  - {fault}"))
     }
 }

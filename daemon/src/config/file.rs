@@ -29,7 +29,10 @@ impl File {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                faults.add(format!("{}: {error}; --config names a TOML file that this user may read", path.display()));
+                faults.add(format!(
+                    "{}: {error}; --config names a TOML file that this user may read",
+                    path.display()
+                ));
                 return file;
             }
         };
@@ -53,9 +56,11 @@ impl File {
                 }
             }
             // The parser's own rendering quotes the line, and that may be a secret's.
-            Err(error) => {
-                faults.add(format!("{}: {}", file.place(&text, error.span().unwrap_or(0..0)), error.message()))
-            }
+            Err(error) => faults.add(format!(
+                "{}: {}",
+                file.place(&text, error.span().unwrap_or(0..0)),
+                error.message()
+            )),
         }
         file
     }
@@ -83,15 +88,22 @@ impl File {
 fn known(command: &Command) -> BTreeMap<String, bool> {
     let commands = std::iter::once(command).chain(command.get_subcommands());
     let every = commands.flat_map(Command::get_arguments).filter(|arg| is_setting(arg));
-    every.filter_map(|arg| Some((arg.get_long()?.to_owned(), arg.get_value_delimiter().is_some()))).collect()
+    every
+        .filter_map(|arg| Some((arg.get_long()?.to_owned(), arg.get_value_delimiter().is_some())))
+        .collect()
 }
 
 fn unknown(key: &str, known: &BTreeMap<String, bool>) -> String {
     let alike = |name: &&String| strsim::jaro_winkler(&key.replace('_', "-"), name);
-    let nearest = known.keys().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|name| alike(name) >= ALIKE);
+    let nearest = known
+        .keys()
+        .max_by(|a, b| alike(a).total_cmp(&alike(b)))
+        .filter(|name| alike(name) >= ALIKE);
     match nearest {
         Some(name) => format!("there is no setting {key:?}; did you mean {name:?}?"),
-        None => format!("there is no setting {key:?}; the names are those of the flags in binderyd run --help"),
+        None => format!(
+            "there is no setting {key:?}; the names are those of the flags in binderyd run --help"
+        ),
     }
 }
 
@@ -107,7 +119,11 @@ fn texts(value: &DeValue<'_>, many: bool) -> Result<Vec<OsString>, String> {
         DeValue::Integer(number) => Ok(vec![number.to_string().into()]),
         DeValue::Float(number) => Ok(vec![number.to_string().into()]),
         DeValue::Boolean(yes) => Ok(vec![yes.to_string().into()]),
-        DeValue::Datetime(_) => Err("is a date; give a text in quotes, a number, true or false".to_owned()),
-        DeValue::Table(_) => Err("is a table; settings stand at the top, without sections".to_owned()),
+        DeValue::Datetime(_) => {
+            Err("is a date; give a text in quotes, a number, true or false".to_owned())
+        }
+        DeValue::Table(_) => {
+            Err("is a table; settings stand at the top, without sections".to_owned())
+        }
     }
 }

@@ -5,7 +5,8 @@ struct Written(PathBuf);
 
 impl Written {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("binderyd-config-{}-{name}.toml", std::process::id()));
+        let path = std::env::temp_dir()
+            .join(format!("binderyd-config-{}-{name}.toml", std::process::id()));
         std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         Self(path)
     }
@@ -30,12 +31,15 @@ fn said(outcome: Result<Cli, Stop>) -> String {
     }
 }
 
-const ENDS: &str = "database-url = \"postgresql://u:hush@h/d\"\nredis-url = \"redis://u:hush@h/\"\n";
+const ENDS: &str =
+    "database-url = \"postgresql://u:hush@h/d\"\nredis-url = \"redis://u:hush@h/\"\n";
 
 #[test]
 fn the_file_stands_between_the_flags_and_the_defaults() {
-    let file =
-        Written::new("order", &format!("{ENDS}stream = [\"a\", \"b\"]\nlinger = \"9ms\"\nmax-batch = 77\nsweep = 7\n"));
+    let file = Written::new(
+        "order",
+        &format!("{ENDS}stream = [\"a\", \"b\"]\nlinger = \"9ms\"\nmax-batch = 77\nsweep = 7\n"),
+    );
     let cli = load_with(&file, &["--linger", "1ms"]).unwrap();
     let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };
     assert_eq!(options.sources.streams, ["a", "b"]);
@@ -70,7 +74,10 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
 #[test]
 fn a_file_that_is_no_toml_is_told_by_place_without_its_text() {
     let file = Written::new("broken", "database-url = \"postgresql://u:hush@h/d\nlinger = 1\n");
-    let text = said(load_with(&file, &["--redis-url", "redis://h/", "--database-url", "postgresql://h/d"]));
+    let text = said(load_with(
+        &file,
+        &["--redis-url", "redis://h/", "--database-url", "postgresql://h/d"],
+    ));
     assert!(text.contains("1 fault") && text.contains(":1:") && !text.contains("hush"), "{text}");
     let nowhere = Written(PathBuf::from("/nowhere/binderyd.toml"));
     assert!(said(load_with(&nowhere, &[])).contains("--config names a TOML file"));

@@ -49,9 +49,16 @@ impl DatabaseError {
     /// What the operator can do, where it will not pass by itself.
     pub fn remedy(&self) -> Option<&'static str> {
         let state = self.db_error()?.code();
-        if [&SqlState::UNDEFINED_FUNCTION, &SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE].contains(&state)
+        if [
+            &SqlState::UNDEFINED_FUNCTION,
+            &SqlState::INVALID_SCHEMA_NAME,
+            &SqlState::UNDEFINED_TABLE,
+        ]
+        .contains(&state)
         {
-            Some("the schema or its extension is not there, or older than this daemon: run binderyd migrate")
+            Some(
+                "the schema or its extension is not there, or older than this daemon: run binderyd migrate",
+            )
         } else if *state == SqlState::INSUFFICIENT_PRIVILEGE {
             Some("the daemon's role may not call the daemon's functions: grant it bindery_relay")
         } else if *state == SqlState::LOCK_NOT_AVAILABLE {
@@ -60,7 +67,9 @@ impl DatabaseError {
             )
         } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION {
             Some("the database is read-only: point --database-url at the primary")
-        } else if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(&state) {
+        } else if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
+            .contains(&state)
+        {
             Some("the login is refused: check --database-url")
         } else {
             None

@@ -1,16 +1,44 @@
-//! The relay's functions: `acquire_stream`, `renew_stream`, `note_stream`, `release_stream`, `apply_events`; one round trip each.
+//! The relay's functions: `acquire_stream`, `renew_stream`, `note_stream`, `release_stream`,
+//! `apply_events`; one round trip each.
 //!
-//! Parameters are sent with their types, so that no statement has to be prepared first: that would be a second round trip, and
-//! would not survive a pooler in transaction mode.
+//! Parameters are sent with their types, so that no statement has to be prepared first: that would
+//! be a second round trip, and would not survive a pooler in transaction mode.
 
 use std::time::{Duration, SystemTime};
 
 use bindery_core::batch::Batch;
 use bindery_core::stream_id::StreamId;
-use postgres_types::{Json, Type};
+use postgres_types::{Json, ToSql, Type};
 use tokio_postgres::Client;
 
 use super::DatabaseError;
+
+/// The functions of schema `bindery` that `binderyd run` calls with the rights of its own login.
+/// `access/grants.sql` grants them to `bindery_relay`.
+pub const FUNCTIONS: [&str; 11] = [
+    "acquire_stream",
+    "announce_relay",
+    "apply_events",
+    "dead_letter_reasons",
+    "early_backlog",
+    "note_stream",
+    "outbox_backlog",
+    "release_stream",
+    "renew_stream",
+    "sweep",
+    "take_outbox",
+];
+
+/// Applies a batch without progress.
+const APPLY_OTHERS: &str =
+    "select applied, stale, early, rejected from bindery.apply_events($1, $2, $3, $4)";
+/// Applies a batch; the parameters from $5 on are [`bindery_core::batch::ProgressColumns`], in its
+/// order.
+const APPLY: &str = "select applied, stale, early, rejected \
+    from bindery.apply_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// A parameter with its type.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The right to apply a stream's events.
 #[derive(Debug, Clone)]
@@ -35,13 +63,27 @@ pub struct Applied {
     pub applied: i64,
     /// Came too late.
     pub stale: i64,
+    /// Wait in early_events for a change of their book.
+    pub early: i64,
     /// Went to dead_letters.
-    pub dead: i64,
+    pub rejected: i64,
+}
+
+impl Applied {
+    /// How many events were settled: each is applied, stale, early or rejected.
+    pub fn settled(self) -> i64 {
+        self.applied + self.stale + self.early + self.rejected
+    }
 }
 
 impl Lease {
     /// Takes the lease on a stream, with a new epoch.
-    pub async fn acquire(client: &Client, stream: &str, holder: &str, ttl: Duration) -> Result<Self, DatabaseError> {
+    pub async fn acquire(
+        client: &Client,
+        stream: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Self, DatabaseError> {
         let millis = format!("{} milliseconds", ttl.as_millis());
         let row = client
             .query_typed_one(
@@ -50,29 +92,47 @@ impl Lease {
             )
             .await?;
         let position: String = row.try_get(1)?;
-        // The column's check lets only stream ids in; a number past 64 bits is further than any stream.
+        // The column's check lets only stream ids in; a number past 64 bits is further than any
+        // stream.
         let position = position.parse().unwrap_or(StreamId { ms: u64::MAX, seq: u64::MAX });
         let expires: SystemTime = row.try_get(2)?;
         let entries: Option<i64> = row.try_get(3)?;
         let entries = entries.and_then(|entries| u64::try_from(entries).ok());
-        Ok(Self { stream: stream.to_owned(), epoch: row.try_get(0)?, position, entries, since: expires - ttl, ttl })
+        Ok(Self {
+            stream: stream.to_owned(),
+            epoch: row.try_get(0)?,
+            position,
+            entries,
+            since: expires - ttl,
+            ttl,
+        })
     }
 
-    /// Says that this relay is alive, and up to which moment of the database's clock it is known to have applied everything.
-    /// Gives a moment of that clock: after this was called, before it is answered.
-    pub async fn renew(&self, client: &Client, caught_up: Option<SystemTime>) -> Result<SystemTime, DatabaseError> {
+    /// Says that this relay is alive, and up to which moment of the database's clock it is known to
+    /// have applied everything. Gives a moment of that clock: after this was called, before it is
+    /// answered.
+    pub async fn renew(
+        &self,
+        client: &Client,
+        caught_up: Option<SystemTime>,
+    ) -> Result<SystemTime, DatabaseError> {
         let row = client
             .query_typed_one(
                 "select bindery.renew_stream($1, $2, $3)",
-                &[(&self.stream, Type::TEXT), (&self.epoch, Type::INT8), (&caught_up, Type::TIMESTAMPTZ)],
+                &[
+                    (&self.stream, Type::TEXT),
+                    (&self.epoch, Type::INT8),
+                    (&caught_up, Type::TIMESTAMPTZ),
+                ],
             )
             .await?;
         let expires: SystemTime = row.try_get(0)?;
         Ok(expires - self.ttl)
     }
 
-    /// Says what the stream was found to be: how many entries Redis counted at the position, what is missing and how many entries
-    /// of it are known to be lost, and where to read on instead of the position.
+    /// Says what the stream was found to be: how many entries Redis counted at the position, what
+    /// is missing and how many entries of it are known to be lost, and where to read on instead of
+    /// the position.
     pub async fn note(
         &self,
         client: &Client,
@@ -98,12 +158,13 @@ impl Lease {
         Ok(())
     }
 
-    /// Why events after `after` went to the dead letters, and how many for each reason. `dead` is how many there are at most.
+    /// Why events after `after` were rejected, and how many for each reason. `rejected` is the most
+    /// there can be.
     pub async fn reasons(
         &self,
         client: &Client,
         after: StreamId,
-        dead: i64,
+        rejected: i64,
     ) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = client
             .query_typed(
@@ -111,11 +172,13 @@ impl Lease {
                 &[
                     (&self.stream, Type::TEXT),
                     (&after.to_string(), Type::TEXT),
-                    (&i32::try_from(dead).unwrap_or(i32::MAX), Type::INT4),
+                    (&i32::try_from(rejected).unwrap_or(i32::MAX), Type::INT4),
                 ],
             )
             .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()))).collect()
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs())))
+            .collect()
     }
 
     /// Gives the stream up at once.
@@ -129,19 +192,101 @@ impl Lease {
         Ok(())
     }
 
-    /// Applies a batch and moves the position to its last event, in one transaction; also renews the lease.
-    pub async fn apply(&self, client: &Client, batch: &Batch, position: StreamId) -> Result<Applied, DatabaseError> {
-        let row = client
-            .query_typed_one(
-                "select applied, stale, dead from bindery.apply_events($1, $2, $3, $4)",
-                &[
-                    (&self.stream, Type::TEXT),
-                    (&self.epoch, Type::INT8),
-                    (&position.to_string(), Type::TEXT),
-                    (&Json(batch), Type::JSONB),
-                ],
-            )
-            .await?;
-        Ok(Applied { applied: row.try_get(0)?, stale: row.try_get(1)?, dead: row.try_get(2)? })
+    /// Applies a batch and moves the position to its last event, in one transaction; also renews
+    /// the lease.
+    pub async fn apply(
+        &self,
+        client: &Client,
+        batch: &Batch,
+        position: StreamId,
+    ) -> Result<Applied, DatabaseError> {
+        let progress = batch.progress_columns();
+        let position = position.to_string();
+        let others = Json(batch.other_items());
+        let head: [Parameter<'_>; 4] = [
+            (&self.stream, Type::TEXT),
+            (&self.epoch, Type::INT8),
+            (&position, Type::TEXT),
+            (&others, Type::JSONB),
+        ];
+        let columns: [Parameter<'_>; 14] = [
+            (&progress.segments, Type::INT4_ARRAY),
+            (&progress.book_ids, Type::UUID_ARRAY),
+            (&progress.stages, Type::TEXT_ARRAY),
+            (&progress.substeps, Type::TEXT_ARRAY),
+            (&progress.attempts, Type::INT4_ARRAY),
+            (&progress.progress, Type::FLOAT8_ARRAY),
+            (&progress.done, Type::FLOAT8_ARRAY),
+            (&progress.totals, Type::FLOAT8_ARRAY),
+            (&progress.units, Type::TEXT_ARRAY),
+            (&progress.messages, Type::TEXT_ARRAY),
+            (&progress.checkpoints, Type::TEXT_ARRAY),
+            (&progress.counts, Type::INT8_ARRAY),
+            (&progress.first_ids, Type::TEXT_ARRAY),
+            (&progress.ids, Type::TEXT_ARRAY),
+        ];
+        let (query, parameters) = if progress.is_empty() {
+            (APPLY_OTHERS, head.to_vec())
+        } else {
+            (APPLY, [&head[..], &columns].concat())
+        };
+        let row = client.query_typed_one(query, &parameters).await?;
+        Ok(Applied {
+            applied: row.try_get(0)?,
+            stale: row.try_get(1)?,
+            early: row.try_get(2)?,
+            rejected: row.try_get(3)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::schema::Schema;
+
+    /// The names that follow `bindery.` in a text, where the character after them is this one.
+    fn named(text: &str, after: char, names: &mut BTreeSet<String>) {
+        for rest in text.split("bindery.").skip(1) {
+            let end = rest.find(|c: char| c != '_' && !c.is_ascii_lowercase());
+            if let Some(end) = end.filter(|end| rest[*end..].starts_with(after)) {
+                names.insert(rest[..end].to_owned());
+            }
+        }
+    }
+
+    fn called_in(path: &Path, names: &mut BTreeSet<String>) {
+        if path.is_dir() {
+            for entry in std::fs::read_dir(path).unwrap() {
+                called_in(&entry.unwrap().path(), names);
+            }
+        } else {
+            named(&std::fs::read_to_string(path).unwrap(), '(', names);
+        }
+    }
+
+    #[test]
+    fn the_listed_functions_are_those_that_the_daemon_calls_and_bindery_relay_may_call() {
+        let listed: BTreeSet<String> = FUNCTIONS.map(str::to_owned).into();
+        assert!(FUNCTIONS.is_sorted() && listed.len() == FUNCTIONS.len());
+
+        let mut called = BTreeSet::new();
+        for part in ["database", "relay.rs", "relay", "channel.rs", "outbox.rs", "sweep.rs"] {
+            called_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(part), &mut called);
+        }
+        assert_eq!(listed, called);
+
+        let schema = Schema::compiled_in().unwrap();
+        let (_, rest) = schema
+            .file("access/grants.sql")
+            .unwrap()
+            .split_once("('service_role, bindery_relay', array[")
+            .unwrap();
+        let mut granted = BTreeSet::new();
+        named(rest.split(']').next().unwrap(), '\'', &mut granted);
+        assert_eq!(listed, granted);
     }
 }

@@ -21,9 +21,9 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // The parser's own message may quote the URL, and with it the password.
-        text.parse()
-            .map(Self)
-            .map_err(|_| "not a Postgres URL; give postgresql://user:password@host:5432/database".to_owned())
+        text.parse().map(Self).map_err(|_| {
+            "not a Postgres URL; give postgresql://user:password@host:5432/database".to_owned()
+        })
     }
 }
 

@@ -49,7 +49,14 @@ pub async fn resume(
     body: Body,
 ) -> Result<Response, ApiError> {
     let Resume { expected_revision } = arguments(&headers, body)?.unwrap_or_default();
-    act(&api, &caller, book, "select from bindery.resume_book($1, $2)", &[(&expected_revision, Type::INT8)]).await
+    act(
+        &api,
+        &caller,
+        book,
+        "select from bindery.resume_book($1, $2)",
+        &[(&expected_revision, Type::INT8)],
+    )
+    .await
 }
 
 /// `POST /api/books/{id}/cancel`: stops for good.
@@ -61,7 +68,8 @@ pub async fn cancel(
     body: Body,
 ) -> Result<Response, ApiError> {
     let Cancel { message, expected_revision } = arguments(&headers, body)?.unwrap_or_default();
-    let values: [(&(dyn ToSql + Sync), Type); 2] = [(&message, Type::TEXT), (&expected_revision, Type::INT8)];
+    let values: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&message, Type::TEXT), (&expected_revision, Type::INT8)];
     act(&api, &caller, book, "select from bindery.cancel_book($1, $2, $3)", &values).await
 }
 
@@ -73,8 +81,11 @@ pub async fn rewind(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let missing = || ApiError::bad_request("to_stage is missing", r#"Say where to: {"to_stage": "ANALYZING"}."#);
-    let Rewind { to_stage, message, expected_revision } = arguments(&headers, body)?.ok_or_else(missing)?;
+    let missing = || {
+        ApiError::bad_request("to_stage is missing", r#"Say where to: {"to_stage": "ANALYZING"}."#)
+    };
+    let Rewind { to_stage, message, expected_revision } =
+        arguments(&headers, body)?.ok_or_else(missing)?;
     let values: [(&(dyn ToSql + Sync), Type); 3] =
         [(&to_stage, Type::TEXT), (&message, Type::TEXT), (&expected_revision, Type::INT8)];
     act(&api, &caller, book, "select from bindery.rewind_book($1, $2, $3, $4)", &values).await
@@ -94,20 +105,33 @@ async fn act(
     all.extend_from_slice(values);
     ask(&transaction, caller, call, &all).await?;
     let status = read_status(&transaction, caller, book).await?;
-    transaction.commit().await.map_err(|error| ApiError::from_postgres(&error, caller.has_token()))?;
+    transaction
+        .commit()
+        .await
+        .map_err(|error| ApiError::from_postgres(&error, caller.has_token()))?;
     Ok(json(status))
 }
 
 /// The body's JSON; none where it is empty. Only as application/json: a form of another site's page cannot say that.
 fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Option<T>, ApiError> {
     let body = body.map_err(|problem| {
-        ApiError::new(problem.status(), "bad_body", problem.body_text(), "The arguments take far less than 64 KiB.")
+        ApiError::new(
+            problem.status(),
+            "bad_body",
+            problem.body_text(),
+            "The arguments take far less than 64 KiB.",
+        )
     })?;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
         let hint = "Send Content-Type: application/json, and the arguments as an object.";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_body", "the body must be JSON", hint));
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "bad_body",
+            "the body must be JSON",
+            hint,
+        ));
     }
     if body.is_empty() {
         return Ok(None);
@@ -116,5 +140,7 @@ fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Opt
     serde_json::from_slice::<Map<String, Value>>(&body)
         .and_then(|object| serde_json::from_value(Value::Object(object)))
         .map(Some)
-        .map_err(|problem| ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments."))
+        .map_err(|problem| {
+            ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments.")
+        })
 }

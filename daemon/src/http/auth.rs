@@ -43,7 +43,9 @@ impl Role {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Anon, Self::Authenticated, Self::Service].into_iter().find(|role| role.name() == name)
+        [Self::Anon, Self::Authenticated, Self::Service]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 }
 
@@ -92,7 +94,8 @@ pub enum Access {
 impl Access {
     /// As the flags say.
     pub fn new(options: &HttpOptions, is_loopback: bool) -> Self {
-        let secret = options.jwt_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes()));
+        let secret =
+            options.jwt_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes()));
         let jwks = options.jwks_url.clone().map(Jwks::new);
         match (secret, jwks) {
             (None, None) if is_loopback => Self::Local,
@@ -143,30 +146,57 @@ pub struct Tokens {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Tokens(secret: {}, keys: {})", self.secret.is_some(), self.jwks.is_some())
+        write!(
+            formatter,
+            "Tokens(secret: {}, keys: {})",
+            self.secret.is_some(),
+            self.jwks.is_some()
+        )
     }
 }
 
 impl Tokens {
     async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
-        let header = decode_header(token)
-            .map_err(|_| ApiError::bad_token(INVALID, "the token is not a JWT", "Send Authorization: Bearer <JWT>."))?;
+        let header = decode_header(token).map_err(|_| {
+            ApiError::bad_token(
+                INVALID,
+                "the token is not a JWT",
+                "Send Authorization: Bearer <JWT>.",
+            )
+        })?;
         let key = match (header.alg, &self.jwks) {
             (Algorithm::HS256, _) => self.secret.clone(),
             (_, Some(jwks)) => jwks.key(&header).await,
             (_, None) => None,
         };
-        let unknown =
-            || ApiError::bad_token(INVALID, "no key here checks this token", "See --jwt-secret and --jwks-url.");
+        let unknown = || {
+            ApiError::bad_token(
+                INVALID,
+                "no key here checks this token",
+                "See --jwt-secret and --jwks-url.",
+            )
+        };
         let claims: Map<String, Value> =
-            decode(token, &key.ok_or_else(unknown)?, &validation(header.alg)).map_err(|error| refused(&error))?.claims;
-        let role = claims.get("role").and_then(Value::as_str).and_then(Role::named).ok_or_else(|| {
-            let hint = "The claim role must be anon, authenticated or service_role.";
-            ApiError::bad_token(REFUSED_CLAIMS, "the token names no role that may ask", hint)
-        })?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+            decode(token, &key.ok_or_else(unknown)?, &validation(header.alg))
+                .map_err(|error| refused(&error))?
+                .claims;
+        let role =
+            claims.get("role").and_then(Value::as_str).and_then(Role::named).ok_or_else(|| {
+                let hint = "The claim role must be anon, authenticated or service_role.";
+                ApiError::bad_token(REFUSED_CLAIMS, "the token names no role that may ask", hint)
+            })?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "casts of floats saturate"
+        )]
         let expires = claims.get("exp").and_then(Value::as_f64).map(|at| at as u64);
-        Ok(Caller { role, claims: Value::Object(claims).to_string().into(), expires, token: Some(token.into()) })
+        Ok(Caller {
+            role,
+            claims: Value::Object(claims).to_string().into(),
+            expires,
+            token: Some(token.into()),
+        })
     }
 }
 
@@ -183,10 +213,14 @@ fn validation(algorithm: Algorithm) -> Validation {
 fn refused(error: &jsonwebtoken::errors::Error) -> ApiError {
     match error.kind() {
         ErrorKind::ExpiredSignature => expired(),
-        ErrorKind::ImmatureSignature => {
-            ApiError::bad_token(REFUSED_CLAIMS, "JWT not yet valid", "Its claim nbf lies ahead; check the clocks.")
+        ErrorKind::ImmatureSignature => ApiError::bad_token(
+            REFUSED_CLAIMS,
+            "JWT not yet valid",
+            "Its claim nbf lies ahead; check the clocks.",
+        ),
+        ErrorKind::InvalidSignature => {
+            ApiError::bad_token(INVALID, "the token's signature is not right", "")
         }
-        ErrorKind::InvalidSignature => ApiError::bad_token(INVALID, "the token's signature is not right", ""),
         _ => ApiError::bad_token(INVALID, "the token cannot be taken", ""),
     }
 }
@@ -196,11 +230,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim())
+            .filter(|token| !token.is_empty())
     });
-    token
-        .map(Some)
-        .ok_or_else(|| ApiError::bad_token(INVALID, "not a bearer token", "Send Authorization: Bearer <JWT>."))
+    token.map(Some).ok_or_else(|| {
+        ApiError::bad_token(INVALID, "not a bearer token", "Send Authorization: Bearer <JWT>.")
+    })
 }
 
 impl FromRequestParts<Api> for Caller {
@@ -233,7 +270,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_gives_its_role_and_all_its_claims() {
-        let caller = caller(&token(&json!({"role": "authenticated", "sub": "s", "exp": now() + 60}))).await.unwrap();
+        let caller =
+            caller(&token(&json!({"role": "authenticated", "sub": "s", "exp": now() + 60})))
+                .await
+                .unwrap();
         assert_eq!(caller.role, Role::Authenticated);
         assert!(caller.claims.contains(r#""sub":"s""#));
         assert!(caller.expires_in().is_some_and(|left| left <= Duration::from_secs(60)));
@@ -241,8 +281,17 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_three_roles_may_ask() {
-        for claims in [json!({}), json!({"role": "postgres"}), json!({"role": ["anon"]}), json!({"role": "Anon"})] {
-            assert_eq!(caller(&token(&claims)).await.unwrap_err().status(), StatusCode::UNAUTHORIZED, "{claims}");
+        for claims in [
+            json!({}),
+            json!({"role": "postgres"}),
+            json!({"role": ["anon"]}),
+            json!({"role": "Anon"}),
+        ] {
+            assert_eq!(
+                caller(&token(&claims)).await.unwrap_err().status(),
+                StatusCode::UNAUTHORIZED,
+                "{claims}"
+            );
         }
     }
 
@@ -268,10 +317,19 @@ mod tests {
         );
         // {"alg":"none"}
         let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
-        let wider = encode(&Header::new(Algorithm::HS512), &json!({"role": "anon"}), &EncodingKey::from_secret(SECRET));
-        for forged in
-            [another.unwrap(), unsigned, wider.unwrap(), String::new(), "a.b.c".to_owned(), format!("{good}x")]
-        {
+        let wider = encode(
+            &Header::new(Algorithm::HS512),
+            &json!({"role": "anon"}),
+            &EncodingKey::from_secret(SECRET),
+        );
+        for forged in [
+            another.unwrap(),
+            unsigned,
+            wider.unwrap(),
+            String::new(),
+            "a.b.c".to_owned(),
+            format!("{good}x"),
+        ] {
             assert!(caller(&forged).await.is_err(), "{forged}");
         }
         assert!(caller(&good).await.is_ok());

@@ -1,4 +1,5 @@
-//! Reading one book: its status, its timeline. Postgres makes the JSON, and decides what the caller may see.
+//! Reading one book: its status, its substeps, its timeline. Postgres makes the JSON, and decides
+//! what the caller may see.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
@@ -8,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use deadpool_postgres::Transaction;
 use postgres_types::{ToSql, Type};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -17,6 +19,9 @@ use super::pool::{Intent, begin};
 use super::router::Api;
 
 const MOST_EVENTS: i64 = 500;
+const MOST_SUBSTEPS: i64 = 500;
+/// A page of a list ends where its items add up to more than this.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A book's id in a path.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +31,10 @@ impl<S: Send + Sync> FromRequestParts<S> for BookId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = Path::<String>::from_request_parts(parts, state).await.map(|path| path.0).unwrap_or_default();
+        let text = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|path| path.0)
+            .unwrap_or_default();
         text.parse().map(Self).map_err(|_| {
             ApiError::new(
                 axum::http::StatusCode::BAD_REQUEST,
@@ -46,19 +54,97 @@ pub struct TimelineQuery {
     before: Option<i64>,
 }
 
+/// What `GET /api/books/{id}/substeps` may be asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubstepsQuery {
+    stage: Option<String>,
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
 /// How many are wanted.
 pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, ApiError> {
     match asked.unwrap_or(usual) {
         limit if (1..=most).contains(&limit) => Ok(limit),
-        _ => Err(ApiError::bad_request(format!("limit must be 1 to {most}"), "Go on with after, or before, for more.")),
+        _ => Err(ApiError::bad_request(
+            format!("limit must be 1 to {most}"),
+            "Go on with after, or before, for more.",
+        )),
     }
 }
 
 /// `GET /api/books/{id}/status`: the same answer as `bindery.get_book_status`.
-pub async fn status(State(api): State<Api>, caller: Caller, BookId(book): BookId) -> Result<Response, ApiError> {
+pub async fn status(
+    State(api): State<Api>,
+    caller: Caller,
+    BookId(book): BookId,
+) -> Result<Response, ApiError> {
     let mut client = api.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     Ok(json(read_status(&transaction, &caller, book).await?))
+}
+
+/// `GET /api/books/{id}/substeps`: all substeps of a stage, a page at a time, as
+/// `bindery.list_substeps` gives them.
+pub async fn substeps(
+    State(api): State<Api>,
+    caller: Caller,
+    BookId(book): BookId,
+    query: Result<Query<SubstepsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(asked) = query.map_err(|problem| {
+        ApiError::bad_request(problem.body_text(), "It takes stage, after and limit.")
+    })?;
+    let limit = limit(asked.limit, 200, MOST_SUBSTEPS)?;
+    let mut client = api.pool.get().await?;
+    let transaction = begin(&mut client, &caller, Intent::Read).await?;
+    let items = "select pg_catalog.row_number() over (order by s.substep) as number, \
+           pg_catalog.to_jsonb(s)::text as item, \
+           s.substep as place from bindery.list_substeps($1, $2, $3, $4) s";
+    let most = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&book, Type::UUID),
+        (&asked.stage, Type::TEXT),
+        (&asked.after, Type::TEXT),
+        (&most, Type::INT4),
+    ];
+    let rows = ask(&transaction, &caller, &page(items, limit), &values).await?;
+    let (substeps, next) = items_of(&rows)?;
+    Ok(json(format!(r#"{{"substeps":[{}],"next":{}}}"#, substeps.join(","), text_or_null(next))))
+}
+
+/// The query for a page of at most `limit` items, and at most 4 MiB unless the first item alone is
+/// larger. `items` gives their `number` from 1, the `item` as JSON, and its `place` in the list,
+/// one item more than wanted; what is not on the page has null for its item.
+pub fn page(items: &str, limit: i64) -> String {
+    format!(
+        "select case when l.number <= {limit} and (l.number = 1 or l.bytes <= {PAGE_BYTES}) \
+           then l.item end, l.place \
+         from (select i.*, \
+             pg_catalog.sum(pg_catalog.octet_length(i.item)) over (order by i.number) as bytes \
+           from ({items}) i) l order by l.number"
+    )
+}
+
+/// The items of a page, and the place where the next page begins.
+pub fn items_of(rows: &[Row]) -> Result<(Vec<&str>, Option<&str>), ApiError> {
+    let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
+    let mut items = Vec::with_capacity(rows.len());
+    let mut last = None;
+    for row in rows {
+        match row.try_get::<_, Option<&str>>(0).map_err(failed)? {
+            Some(item) => items.push(item),
+            None => return Ok((items, last)),
+        }
+        last = Some(text(row, 1)?);
+    }
+    Ok((items, None))
+}
+
+/// A string as JSON.
+pub fn text_or_null(text: Option<&str>) -> String {
+    text.map_or_else(|| "null".to_owned(), |text| Value::from(text).to_string())
 }
 
 /// `GET /api/books/{id}/timeline`: the book's history, the latest first.
@@ -68,8 +154,9 @@ pub async fn timeline(
     BookId(book): BookId,
     query: Result<Query<TimelineQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(asked) =
-        query.map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes limit and before."))?;
+    let Query(asked) = query.map_err(|problem| {
+        ApiError::bad_request(problem.body_text(), "It takes limit and before.")
+    })?;
     let limit = limit(asked.limit, 100, MOST_EVENTS)?;
     let mut client = api.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
@@ -79,21 +166,36 @@ pub async fn timeline(
         &transaction,
         &caller,
         "select pg_catalog.to_jsonb(e)::text, e.revision from bindery.book_events e \
-         where e.book_id = $1 and ($2::bigint is null or e.revision < $2) order by e.revision desc limit $3",
+         where e.book_id = $1 and ($2::bigint is null or e.revision < $2) \
+         order by e.revision desc limit $3",
         &[(&book, Type::UUID), (&asked.before, Type::INT8), (&(limit + 1), Type::INT8)],
     )
     .await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX).min(rows.len());
-    let events: Vec<&str> = rows[..wanted].iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
-    let next: Option<i64> =
-        if rows.len() > wanted { rows[wanted - 1].try_get(1).map_err(|_| ApiError::unavailable())? } else { None };
+    let events: Vec<&str> =
+        rows[..wanted].iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+    let next: Option<i64> = if rows.len() > wanted {
+        rows[wanted - 1].try_get(1).map_err(|_| ApiError::unavailable())?
+    } else {
+        None
+    };
     let next = next.map_or_else(|| "null".to_owned(), |next| next.to_string());
     Ok(json(format!(r#"{{"book_id":"{book}","events":[{}],"next":{next}}}"#, events.join(","))))
 }
 
 /// A book's status as JSON.
-pub async fn read_status(transaction: &Transaction<'_>, caller: &Caller, book: Uuid) -> Result<String, ApiError> {
-    let rows = ask(transaction, caller, "select bindery.get_book_status($1)::text", &[(&book, Type::UUID)]).await?;
+pub async fn read_status(
+    transaction: &Transaction<'_>,
+    caller: &Caller,
+    book: Uuid,
+) -> Result<String, ApiError> {
+    let rows = ask(
+        transaction,
+        caller,
+        "select bindery.get_book_status($1)::text",
+        &[(&book, Type::UUID)],
+    )
+    .await?;
     rows.first().map(|row| text(row, 0).map(str::to_owned)).ok_or_else(ApiError::unavailable)?
 }
 
@@ -104,7 +206,10 @@ pub async fn ask(
     query: &str,
     values: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Vec<Row>, ApiError> {
-    transaction.query_typed(query, values).await.map_err(|error| ApiError::from_postgres(&error, caller.has_token()))
+    transaction
+        .query_typed(query, values)
+        .await
+        .map_err(|error| ApiError::from_postgres(&error, caller.has_token()))
 }
 
 /// A column that is text and never null.

@@ -38,7 +38,12 @@ impl ApiError {
 
     /// Postgres is away, or has no time.
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "08000", "Postgres does not answer", "Try again shortly.")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "08000",
+            "Postgres does not answer",
+            "Try again shortly.",
+        )
     }
 
     /// What the server said to a caller who has a token, or none.
@@ -112,9 +117,8 @@ fn http_status(code: &str, has_token: bool) -> StatusCode {
         _ => match code.get(..2).unwrap_or_default() {
             "08" | "53" => StatusCode::SERVICE_UNAVAILABLE,
             "0L" | "0P" | "28" => StatusCode::FORBIDDEN,
-            "09" | "25" | "2D" | "38" | "39" | "3B" | "40" | "54" | "55" | "57" | "58" | "F0" | "HV" | "P0" | "XX" => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            "09" | "25" | "2D" | "38" | "39" | "3B" | "40" | "54" | "55" | "57" | "58" | "F0"
+            | "HV" | "P0" | "XX" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         },
     }

@@ -1,8 +1,11 @@
 //! Server-sent events: one book, or all that the caller may see.
 //!
-//! A stream is a task that reads a book's status when it is marked as changed and the reader has taken what came before. What is
-//! sent was read as the caller a moment ago, so row-level security holds for each event. Revisions order what is sent: a reader
-//! that names the last one it has (`Last-Event-ID`) gets the present one at once where it is another.
+//! A stream is a task that reads a book when it is marked as changed and there is room for the
+//! answer. Postgres reads as the caller at that moment, so row-level security holds for each event.
+//! The first event of one book is its whole status; each later one holds only the substeps that
+//! changed since the event before. A reader that sends the revision it has (`Last-Event-ID`) gets
+//! the changes since then. At most one answer waits for a reader, and no answer of Postgres exceeds
+//! 256 KiB.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,7 +35,8 @@ use super::listing::Listing;
 use super::pool::{Intent, begin};
 use super::router::Api;
 
-/// A comment this often keeps the connection up; and the token, the rights and the book are looked at again.
+/// A comment this often keeps the connection up; and the token, the rights and the book are looked
+/// at again.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How often where no change is heard of.
 const LOOK_WHERE_DEAF: Duration = Duration::from_secs(2);
@@ -42,13 +46,14 @@ const AT_MOST_EVERY: Duration = Duration::from_millis(50);
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// A book's status, as it is sent.
-pub struct Status {
+struct Status {
     /// The event's id.
-    pub revision: i64,
-    /// It changes with time alone, too.
-    pub health: Option<String>,
-    /// The same as `bindery.get_book_status` gives.
-    pub json: String,
+    revision: i64,
+    /// Changes with time alone, too.
+    health: Option<String>,
+    /// As `bindery.get_book_status` or, with `since_revision`, `bindery.get_book_changes` returns
+    /// it.
+    json: String,
 }
 
 /// `GET /api/books/{id}/events`.
@@ -60,11 +65,14 @@ pub async fn of_book(
 ) -> Result<Response, ApiError> {
     // Before the first look: what changes after it leaves a mark.
     let subscription = api.hub.subscribe(Some(book));
-    let first = look(&api, &caller, book).await?;
-    let known = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.trim().parse::<i64>().ok());
+    let known = headers
+        .get(LAST_EVENT_ID)
+        .and_then(|id| id.to_str().ok())
+        .and_then(|id| id.trim().parse::<i64>().ok());
+    let first = look(&api, &caller, book, known).await?;
     let mut opening = String::from("retry: 2000\n\n");
     if known != Some(first.revision) {
-        opening.push_str(&event(&first));
+        opening.push_str(&event(first.revision, &first.json));
     }
     let seen = (first.revision, first.health);
     Ok(stream(api, caller, subscription, Watched::Book { book, seen }, opening))
@@ -77,13 +85,15 @@ pub struct EventsQuery {
     owner_id: Option<Uuid>,
 }
 
-/// `GET /api/events`: `ready` first, then each change of a book that the caller may see, of one owner where that is asked for.
+/// `GET /api/events`: `ready` first, then each change of a book that the caller may see, of one
+/// owner where that is asked for.
 pub async fn of_all(
     State(api): State<Api>,
     caller: Caller,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(asked) = query.map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes owner_id."))?;
+    let Query(asked) = query
+        .map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes owner_id."))?;
     let subscription = api.hub.subscribe(None);
     let listing = Listing::begin(&api, &caller, asked.owner_id).await?;
     let opening = "retry: 2000\n\nevent: ready\ndata: {}\n\n".to_owned();
@@ -98,14 +108,19 @@ enum Watched {
 
 impl Watched {
     /// Looks at what was marked; the events to send, and whether there is more to look at.
-    async fn look(&mut self, api: &Api, caller: &Caller, marks: Marks) -> Result<(String, bool), ApiError> {
+    async fn look(
+        &mut self,
+        api: &Api,
+        caller: &Caller,
+        marks: Marks,
+    ) -> Result<(String, bool), ApiError> {
         match self {
             Self::Book { book, seen } => {
-                let status = look(api, caller, *book).await?;
+                let status = look(api, caller, *book, Some(seen.0)).await?;
                 if (status.revision, &status.health) == (seen.0, &seen.1) {
                     return Ok((String::new(), false));
                 }
-                let event = event(&status);
+                let event = event(status.revision, &status.json);
                 *seen = (status.revision, status.health);
                 Ok((event, false))
             }
@@ -114,34 +129,56 @@ impl Watched {
     }
 }
 
-/// Reads one book's status as the caller.
-async fn look(api: &Api, caller: &Caller, book: Uuid) -> Result<Status, ApiError> {
+/// The select list for a status of `bindery.get_book_changes` as an event carries it: a reader
+/// merges a partial one into what it has at `since_revision` or later.
+pub fn with_since(status: &str, since: &str) -> String {
+    format!(
+        "case when ({status} ->> 'substeps_partial')::boolean \
+           then {status} || pg_catalog.jsonb_build_object('since_revision', {since}) \
+           else {status} end"
+    )
+}
+
+/// Reads one book as the caller: its changes since a revision, or the whole status.
+async fn look(
+    api: &Api,
+    caller: &Caller,
+    book: Uuid,
+    since: Option<i64>,
+) -> Result<Status, ApiError> {
     let mut client = api.pool.get().await?;
     let transaction = begin(&mut client, caller, Intent::Read).await?;
-    let query = "select s::text, (s ->> 'revision')::bigint, s ->> 'health' from bindery.get_book_status($1) s";
-    let rows = ask(&transaction, caller, query, &[(&book, Type::UUID)]).await?;
-    rows.first().map(|row| Status::from_row(row, 0)).ok_or_else(ApiError::unavailable)?
+    // `offset 0`: the function is called once, not at each use of its result.
+    let query = format!(
+        "select ({})::text, (s ->> 'revision')::bigint, s ->> 'health' from ( \
+           select case when $2::bigint is null then bindery.get_book_status($1) \
+             else bindery.get_book_changes($1, $2) end offset 0) b(s)",
+        with_since("s", "$2")
+    );
+    let rows =
+        ask(&transaction, caller, &query, &[(&book, Type::UUID), (&since, Type::INT8)]).await?;
+    let row = rows.first().ok_or_else(ApiError::unavailable)?;
+    let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
+    Ok(Status {
+        json: text(row, 0)?.to_owned(),
+        revision: row.try_get(1).map_err(failed)?,
+        health: row.try_get(2).map_err(failed)?,
+    })
 }
 
-impl Status {
-    /// From three columns: the JSON, the revision, the health.
-    pub fn from_row(row: &tokio_postgres::Row, first: usize) -> Result<Self, ApiError> {
-        let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
-        Ok(Self {
-            json: text(row, first)?.to_owned(),
-            revision: row.try_get(first + 1).map_err(failed)?,
-            health: row.try_get(first + 2).map_err(failed)?,
-        })
-    }
+/// One event. Postgres escapes line ends in JSON, so `json` is one line.
+pub fn event(revision: i64, json: &str) -> String {
+    format!("id: {revision}\nevent: book_status\ndata: {json}\n\n")
 }
 
-/// One event. JSON of Postgres's has no line ends but escaped ones.
-pub fn event(status: &Status) -> String {
-    format!("id: {}\nevent: book_status\ndata: {}\n\n", status.revision, status.json)
-}
-
-fn stream(api: Api, caller: Caller, subscription: Subscription, watched: Watched, opening: String) -> Response {
-    // One waiting, one being made: no reader has more in memory, however slow.
+fn stream(
+    api: Api,
+    caller: Caller,
+    subscription: Subscription,
+    watched: Watched,
+    opening: String,
+) -> Response {
+    // One waiting; the next is read once the reader has taken it.
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         ::metrics::gauge!(crate::metrics::STREAMS).increment(1.0);
@@ -153,9 +190,12 @@ fn stream(api: Api, caller: Caller, subscription: Subscription, watched: Watched
             let _ = sender.send_timeout(error_event(&reason).into(), LOOK_EVERY).await;
         }
     });
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (ACCEL, "no")];
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, NOT_KEPT), (ACCEL, "no")];
     (headers, Body::new(Events(receiver))).into_response()
 }
+
+/// `no-transform`: a proxy that compresses would hold events back.
+const NOT_KEPT: &str = "no-store, no-transform";
 
 /// For nginx, which holds answers back otherwise.
 const ACCEL: axum::http::HeaderName = axum::http::HeaderName::from_static("x-accel-buffering");
@@ -180,52 +220,66 @@ async fn feed(
         }
     };
     let mut token_ends = std::pin::pin!(token_ends);
-    let (mut to_send, mut more) = (opening, false);
+    let every = || if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF };
+    let mut more = false;
     let mut comment_at = Instant::now() + LOOK_EVERY;
+    let mut look_again = Instant::now() + every();
     let mut look_at = Instant::now();
+    if sender.send(opening.into()).await.is_err() {
+        return Ok(());
+    }
     loop {
-        let sending = async {
-            if !to_send.is_empty() {
-                sender.send(std::mem::take(&mut to_send).into()).await.ok()?;
-            }
+        // Room first, the answer then: for a slow reader one answer waits, not two.
+        let room = async {
+            let room = sender.reserve().await.ok()?;
             sleep_until(look_at).await;
-            Some(())
+            Some(room)
         };
-        tokio::select! {
-            sent = sending => if sent.is_none() { return Ok(()) },
+        let room = tokio::select! {
+            room = room => match room {
+                Some(room) => room,
+                None => return Ok(()),
+            },
             () = token_ends.as_mut() => return Err(expired()),
             () = api.stop.cancelled() => return Err(stopping()),
-            () = sender.closed() => return Ok(()),
-        }
-        let look_again = Instant::now() + if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF };
-        let marks = loop {
-            if more {
-                break Marks::default();
-            }
+        };
+        let mut marks = Marks::default();
+        if !more {
             tokio::select! {
-                marks = subscription.marks() => break marks,
-                () = sleep_until(look_again) => {
-                    api.access.recheck(caller).await?;
-                    break Marks { unknown: true, ..Marks::default() };
-                }
+                left = subscription.marks() => marks = left,
+                () = sleep_until(look_again) => (),
                 () = sleep_until(comment_at) => {
-                    // A reader that has not taken the last event needs no comment.
-                    let _ = sender.try_send(Bytes::from_static(b":\n\n"));
+                    room.send(Bytes::from_static(b":\n\n"));
                     comment_at = Instant::now() + LOOK_EVERY;
+                    continue;
                 }
                 () = token_ends.as_mut() => return Err(expired()),
                 () = api.stop.cancelled() => return Err(stopping()),
                 () = sender.closed() => return Ok(()),
             }
-        };
+        }
+        if Instant::now() >= look_again {
+            api.access.recheck(caller).await?;
+            marks.unknown = true;
+            look_again = Instant::now() + every();
+        }
         // From here: what changes while we look leaves a new mark.
         look_at = Instant::now() + AT_MOST_EVERY;
-        (to_send, more) = watched.look(api, caller, marks).await?;
+        let events;
+        (events, more) = watched.look(api, caller, marks).await?;
+        if !events.is_empty() {
+            room.send(events.into());
+        }
     }
 }
 
 fn stopping() -> ApiError {
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the daemon is stopping", "Connect again.")
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stopping",
+        "the daemon is stopping",
+        "Connect again.",
+    )
 }
 
 /// A body that is what comes through a channel.

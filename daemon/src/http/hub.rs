@@ -1,5 +1,6 @@
-//! Who wants to hear of which book. A change leaves a mark in the mailboxes of those who do, and nothing else: marks of the same
-//! book are one mark, so whoever reads slowly costs no more memory, and reads the latest when it reads at last.
+//! Who wants to hear of which book. A change leaves a mark in the mailboxes of those who do, and
+//! nothing else: marks of the same book are one mark, so whoever reads slowly costs no more memory,
+//! and reads the latest when it reads at last.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,7 +91,8 @@ impl Hub {
         self.0.hears.load(Ordering::Relaxed)
     }
 
-    /// Says whether changes are heard of from now on; what changed while they were not is looked for.
+    /// Says whether changes are heard of from now on; what changed while they were not is looked
+    /// for.
     pub fn set_hears(&self, hears: bool) {
         self.0.hears.store(hears, Ordering::Relaxed);
         self.anything_changed();
@@ -120,7 +122,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut interests = lock(&self.hub.0.interests);
-        let others = |mailboxes: &mut Vec<Arc<Mailbox>>| mailboxes.retain(|other| !Arc::ptr_eq(other, &self.mailbox));
+        let others = |mailboxes: &mut Vec<Arc<Mailbox>>| {
+            mailboxes.retain(|other| !Arc::ptr_eq(other, &self.mailbox))
+        };
         let Some(book) = self.book else { return others(&mut interests.all) };
         if let Some(mailboxes) = interests.books.get_mut(&book) {
             others(mailboxes);

@@ -41,8 +41,10 @@ impl FromStr for JwksUrl {
         }
         if let Some(rest) = text.strip_prefix("http://") {
             let host = rest.split(['/', '?']).next().unwrap_or_default();
-            let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-            let here = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            let name =
+                host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+            let here = name == "localhost"
+                || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
             return if here {
                 Ok(Self::Web(text.to_owned()))
             } else {
@@ -94,7 +96,9 @@ impl Jwks {
                     kept.answered = Some(Instant::now());
                 }
                 // What was known stays good until there is an answer.
-                Err(error) => warn!(error = format!("{error:#}"), "the tokens' public keys cannot be read"),
+                Err(error) => {
+                    warn!(error = format!("{error:#}"), "the tokens' public keys cannot be read")
+                }
             }
         }
         fitting(&kept.keys, header)
@@ -105,7 +109,8 @@ impl Jwks {
             JwksUrl::File(path) => {
                 let path = path.clone();
                 tokio::task::spawn_blocking(move || {
-                    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+                    std::fs::read_to_string(&path)
+                        .with_context(|| format!("reading {}", path.display()))
                 })
                 .await??
             }
@@ -125,8 +130,12 @@ impl Jwks {
 /// By the system's certificates, as Postgres and Redis are reached.
 fn download(url: &str) -> anyhow::Result<String> {
     let trusted = rustls_native_certs::load_native_certs().certs;
-    let trusted: Vec<_> = trusted.iter().map(|der| ureq::tls::Certificate::from_der(der.as_ref()).to_owned()).collect();
-    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(trusted)).build();
+    let trusted: Vec<_> = trusted
+        .iter()
+        .map(|der| ureq::tls::Certificate::from_der(der.as_ref()).to_owned())
+        .collect();
+    let tls =
+        ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(trusted)).build();
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(ANSWER_WITHIN))
         // A redirection could lead from https elsewhere.
@@ -178,7 +187,9 @@ mod tests {
         ] {
             assert!(right.parse::<JwksUrl>().is_ok(), "{right}");
         }
-        for wrong in ["", "http://a.example/jwks", "ftp://a.example", "http://localhost.a.example/k"] {
+        for wrong in
+            ["", "http://a.example/jwks", "ftp://a.example", "http://localhost.a.example/k"]
+        {
             assert!(wrong.parse::<JwksUrl>().is_err(), "{wrong}");
         }
     }
@@ -191,7 +202,8 @@ mod tests {
                 {"kty": "oct", "kid": "b", "k": "aHVzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaGh1c2g"}]}"#,
         )
         .unwrap();
-        let header = |alg, kid: Option<&str>| Header { kid: kid.map(str::to_owned), ..Header::new(alg) };
+        let header =
+            |alg, kid: Option<&str>| Header { kid: kid.map(str::to_owned), ..Header::new(alg) };
         assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, Some("a"))).is_some());
         assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, None)).is_some());
         assert!(fitting(&keys.keys, &header(Algorithm::EdDSA, Some("c"))).is_none());

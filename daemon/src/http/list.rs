@@ -1,6 +1,7 @@
 //! `GET /api/books`: the books that the caller may see, filtered, in order, a page at a time.
 //!
-//! The query is put together of fixed texts only, with what is asked for as values, so that each order has a plan of its own.
+//! The query is put together of fixed texts only, with what is asked for as values, so that each
+//! order has a plan of its own.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -11,7 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::auth::Caller;
-use super::books::{ask, json, limit, text};
+use super::books::{ask, items_of, json, limit, page, text, text_or_null};
 use super::error::ApiError;
 use super::pool::{Intent, begin};
 use super::router::Api;
@@ -94,7 +95,9 @@ impl Sort {
         let column = self.column();
         match self {
             Self::CreatedAt | Self::UpdatedAt => (
-                format!("pg_catalog.to_char(p.{column} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
+                format!(
+                    "pg_catalog.to_char(p.{column} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+                ),
                 "$6::text::timestamptz",
             ),
             Self::OverallProgress => (format!("p.{column}::text"), "$6::text::double precision"),
@@ -120,7 +123,10 @@ impl Place {
             Some(Self { failed: failed == "1", key: key.to_owned(), book: book.parse().ok()? })
         };
         parts().ok_or_else(|| {
-            ApiError::bad_request("after is not a place in this list", "Give next of the answer before.")
+            ApiError::bad_request(
+                "after is not a place in this list",
+                "Give next of the answer before.",
+            )
         })
     }
 }
@@ -130,10 +136,17 @@ type Filters = (Option<Vec<String>>, Option<String>, Option<String>);
 impl ListQuery {
     /// The statuses, the text sought in titles, and the beginning of an id.
     fn filters(&self) -> Filters {
-        let statuses = self.status.as_ref().map(|names| names.split(',').map(|name| name.trim().to_owned()).collect());
+        let statuses = self
+            .status
+            .as_ref()
+            .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect());
         let sought = self.q.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
             text.chars().fold(String::new(), |text, c| {
-                if "%_\\".contains(c) { text + "\\" + &c.to_string() } else { text + &c.to_string() }
+                if "%_\\".contains(c) {
+                    text + "\\" + &c.to_string()
+                } else {
+                    text + &c.to_string()
+                }
             })
         });
         let title = sought.as_ref().map(|text| format!("%{text}%"));
@@ -141,20 +154,27 @@ impl ListQuery {
     }
 
     fn condition(&self) -> String {
-        self.phase.map_or_else(|| FILTER.to_owned(), |phase| format!("{FILTER} and {}", phase.condition()))
+        self.phase.map_or_else(
+            || FILTER.to_owned(),
+            |phase| format!("{FILTER} and {}", phase.condition()),
+        )
     }
 
-    /// The page as JSON and as the place each book has in the list. With failed ones first, they and the others are read apart,
-    /// each by an index and no further than the page goes: sorted together, all books would have to be read for it.
-    fn page(&self, after: Option<&Place>, rows: i64) -> String {
+    /// The page's books as [`page`] takes them. With failed ones first, they and the others are
+    /// read apart, each by an index and no further than the page goes: sorted together, all books
+    /// would have to be read for it.
+    fn books(&self, after: Option<&Place>, rows: i64) -> String {
         let (column, (key, value)) = (self.sort.column(), self.sort.texts());
         let (direction, beyond) = match self.order {
             Order::Asc => ("asc", ">"),
             Order::Desc => ("desc", "<"),
         };
         let part = |failed: bool, condition: &str, goes_on: bool| {
-            let from =
-                if goes_on { format!(" and (b.{column}, b.book_id) {beyond} ({value}, $7)") } else { String::new() };
+            let from = if goes_on {
+                format!(" and (b.{column}, b.book_id) {beyond} ({value}, $7)")
+            } else {
+                String::new()
+            };
             format!(
                 "(select b.book_id, b.{column}, {failed} as failed from bindery.book_status b \
                   where {}{condition}{from} order by b.{column} {direction}, b.book_id {direction} limit {rows})",
@@ -170,9 +190,13 @@ impl ListQuery {
             format!("{failed} union all {}", part(false, " and b.error is null", false))
         };
         format!(
-            "select bindery.get_book_status(p.book_id)::text, pg_catalog.format('%s_%s_%s', p.failed::int, {key}, p.book_id) \
-             from (select * from ({parts}) a order by a.failed desc, a.{column} {direction}, a.book_id {direction} limit {rows}) p \
-             order by p.failed desc, p.{column} {direction}, p.book_id {direction}"
+            "select pg_catalog.row_number() over ( \
+               order by p.failed desc, p.{column} {direction}, p.book_id {direction}) as number, \
+               bindery.get_book_status(p.book_id)::text as item, \
+               pg_catalog.format('%s_%s_%s', p.failed::int, {key}, p.book_id) as place \
+             from (select * from ({parts}) a \
+               order by a.failed desc, a.{column} {direction}, a.book_id {direction} \
+               limit {rows}) p"
         )
     }
 }
@@ -183,8 +207,9 @@ pub async fn list(
     caller: Caller,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(asked) = query
-        .map_err(|problem| ApiError::bad_request(problem.body_text(), "See docs/http.md for what may be asked."))?;
+    let Query(asked) = query.map_err(|problem| {
+        ApiError::bad_request(problem.body_text(), "See docs/http.md for what may be asked.")
+    })?;
     let limit = limit(asked.limit, 50, MOST_BOOKS)?;
     let after = asked.after.as_deref().map(Place::read).transpose()?;
     let (statuses, title, prefix) = asked.filters();
@@ -203,24 +228,28 @@ pub async fn list(
 
     let mut client = api.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
-    let rows = ask(&transaction, &caller, &asked.page(after.as_ref(), limit + 1), &values).await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX).min(rows.len());
-    let books: Vec<&str> = rows[..wanted].iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
-    let next = if rows.len() > wanted { Some(text(&rows[wanted - 1], 1)?) } else { None };
+    let rows =
+        ask(&transaction, &caller, &page(&asked.books(after.as_ref(), limit + 1), limit), &values)
+            .await?;
+    let (books, next) = items_of(&rows)?;
     let mut more = String::new();
     if asked.total {
-        let count = format!("select count(*)::text from bindery.book_status b where {}", asked.condition());
-        more += &format!(r#","total":{}"#, only(&ask(&transaction, &caller, &count, &filters).await?)?);
+        let count =
+            format!("select count(*)::text from bindery.book_status b where {}", asked.condition());
+        more +=
+            &format!(r#","total":{}"#, only(&ask(&transaction, &caller, &count, &filters).await?)?);
     }
     if asked.counts {
         let count = format!(
             "select coalesce(pg_catalog.jsonb_object_agg(c.phase, c.books), '{{}}')::text \
              from (select {PHASE} as phase, count(*) as books from bindery.book_status b where {FILTER} group by 1) c"
         );
-        more += &format!(r#","counts":{}"#, only(&ask(&transaction, &caller, &count, &filters).await?)?);
+        more += &format!(
+            r#","counts":{}"#,
+            only(&ask(&transaction, &caller, &count, &filters).await?)?
+        );
     }
-    let next = serde_json::to_string(&next).unwrap_or_else(|_| "null".to_owned());
-    Ok(json(format!(r#"{{"books":[{}],"next":{next}{more}}}"#, books.join(","))))
+    Ok(json(format!(r#"{{"books":[{}],"next":{}{more}}}"#, books.join(","), text_or_null(next))))
 }
 
 fn only(rows: &[Row]) -> Result<&str, ApiError> {
@@ -237,7 +266,10 @@ mod tests {
         let (_, title, prefix) = asked.filters();
         assert_eq!(title.as_deref(), Some("%50\\%\\_Ä\\\\%"));
         assert_eq!(prefix.as_deref(), Some("50\\%\\_ä\\\\%"));
-        assert_eq!(ListQuery { q: Some("  ".to_owned()), ..ListQuery::default() }.filters(), (None, None, None));
+        assert_eq!(
+            ListQuery { q: Some("  ".to_owned()), ..ListQuery::default() }.filters(),
+            (None, None, None)
+        );
     }
 
     #[test]

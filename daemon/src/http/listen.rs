@@ -1,6 +1,6 @@
 //! One session that hears `NOTIFY bindery` for all streams, and tells the hub.
 //!
-//! Where Supabase Realtime is installed the schema broadcasts there and is silent here (sql/270_announce.sql). Then, and while
+//! Where Supabase Realtime is installed the schema broadcasts there and is silent here (sql/books/announce.sql). Then, and while
 //! this session is away, the hub says that it does not hear, and each stream looks for itself now and then. So it does behind a
 //! pooler in transaction mode, where what listens is a session that belongs to others the moment after: a probe finds that out.
 
@@ -107,7 +107,9 @@ async fn comes_through(
     heard: &mut watch::Receiver<bool>,
 ) -> Result<bool, DatabaseError> {
     let other = database::connect(url).await?;
-    other.query_typed("select pg_catalog.pg_notify('bindery_probe', $1)", &[(&probe, Type::TEXT)]).await?;
+    other
+        .query_typed("select pg_catalog.pg_notify('bindery_probe', $1)", &[(&probe, Type::TEXT)])
+        .await?;
     // An error says that the session has ended, which its next query says, too.
     Ok(timeout(HEARD_WITHIN, heard.wait_for(|heard| *heard)).await.is_ok_and(|heard| heard.is_ok()))
 }

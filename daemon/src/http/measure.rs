@@ -12,7 +12,8 @@ use crate::metrics;
 /// Counts a request by its route, so that no address that somebody makes up becomes a label.
 pub async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = match *request.method() {
         Method::GET => "GET",
         Method::POST => "POST",

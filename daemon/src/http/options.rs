@@ -26,7 +26,12 @@ pub struct HttpOptions {
     #[arg(long, env = "BINDERY_JWKS_URL", hide_env_values = true)]
     pub jwks_url: Option<JwksUrl>,
     /// An origin whose pages may ask /api, such as https://app.example.com; may be given again.
-    #[arg(long = "cors-origin", env = "BINDERY_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long = "cors-origin",
+        env = "BINDERY_CORS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
     pub cors_origins: Vec<Origin>,
     /// The most connections at once; a stream of events is one.
     #[arg(long, env = "BINDERY_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -52,7 +57,9 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.len() < SECRET_BYTES {
-            return Err(format!("must be {SECRET_BYTES} bytes or more, such as `openssl rand -hex 32` gives"));
+            return Err(format!(
+                "must be {SECRET_BYTES} bytes or more, such as `openssl rand -hex 32` gives"
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -73,10 +80,16 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .unwrap_or_default();
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".:-[]".contains(c);
         if host.is_empty() || !host.chars().all(plain) {
-            return Err("must be scheme://host[:port] in lower case, without a path; every origin by name".to_owned());
+            return Err(
+                "must be scheme://host[:port] in lower case, without a path; every origin by name"
+                    .to_owned(),
+            );
         }
         HeaderValue::from_str(text).map(Self).map_err(|error| error.to_string())
     }
@@ -98,9 +111,15 @@ mod tests {
         for right in ["https://app.example.com", "http://localhost:5173", "http://[::1]:3000"] {
             assert!(right.parse::<Origin>().is_ok(), "{right}");
         }
-        for wrong in
-            ["*", "", "null", "app.example.com", "https://a.example/", "https://A.example", "https://*.a.example"]
-        {
+        for wrong in [
+            "*",
+            "",
+            "null",
+            "app.example.com",
+            "https://a.example/",
+            "https://A.example",
+            "https://*.a.example",
+        ] {
             assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
         }
     }

@@ -11,7 +11,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
@@ -19,6 +19,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/books.js", SCRIPT, include_str!("page/books.js")),
     ("/page/cards.js", SCRIPT, include_str!("page/cards.js")),
+    ("/page/substeps.js", SCRIPT, include_str!("page/substeps.js")),
     ("/page/timeline.js", SCRIPT, include_str!("page/timeline.js")),
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
 ];

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
+};
 use postgres_types::Type;
 use tracing::warn;
 
@@ -28,14 +30,27 @@ pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
     let manager = Manager::from_config(database::config(url), database::tls(), recycling);
     let patience = Some(ANSWER_WITHIN);
     let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
-    Ok(Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).timeouts(timeouts).build()?)
+    Ok(Pool::builder(manager)
+        .max_size(connections)
+        .runtime(Runtime::Tokio1)
+        .timeouts(timeouts)
+        .build()?)
 }
 
 /// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and with it go the role and the time limit:
 /// nothing is left to the session, which behind a pooler may be another one each time.
-pub async fn begin<'a>(client: &'a mut Object, caller: &Caller, intent: Intent) -> Result<Transaction<'a>, ApiError> {
+pub async fn begin<'a>(
+    client: &'a mut Object,
+    caller: &Caller,
+    intent: Intent,
+) -> Result<Transaction<'a>, ApiError> {
     let failed = |error| ApiError::from_postgres(&error, caller.has_token());
-    let transaction = client.build_transaction().read_only(intent == Intent::Read).start().await.map_err(failed)?;
+    let transaction = client
+        .build_transaction()
+        .read_only(intent == Intent::Read)
+        .start()
+        .await
+        .map_err(failed)?;
     let became = transaction
         .query_typed(
             "select pg_catalog.set_config('role', $1, true), pg_catalog.set_config('request.jwt.claims', $2, true), \

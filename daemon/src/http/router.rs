@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -65,6 +67,7 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/books", get(list::list))
         .route("/books/{id}/status", get(books::status))
+        .route("/books/{id}/substeps", get(books::substeps))
         .route("/books/{id}/timeline", get(books::timeline))
         .route("/books/{id}/events", get(events::of_book))
         .route("/events", get(events::of_all))
@@ -73,10 +76,20 @@ pub fn router(api: Api) -> Router {
         .route("/books/{id}/rewind", post(acts::rewind))
         .route("/", get(about))
         .fallback(async || {
-            ApiError::new(StatusCode::NOT_FOUND, "no_route", "there is nothing here", "See docs/http.md.")
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                "no_route",
+                "there is nothing here",
+                "See docs/http.md.",
+            )
         })
         .method_not_allowed_fallback(async || {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no_route", "not by this method", "See docs/http.md.")
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no_route",
+                "not by this method",
+                "See docs/http.md.",
+            )
         });
     routes
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -93,7 +106,9 @@ async fn about(State(api): State<Api>) -> Json<serde_json::Value> {
         Access::Local => "local",
         Access::Closed => "closed",
     };
-    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.hears() }))
+    Json(
+        json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.hears() }),
+    )
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
@@ -101,7 +116,8 @@ async fn in_time(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_late) => {
             let hint = "Ask for less, or again.";
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "late", "it took too long", hint).into_response()
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "late", "it took too long", hint)
+                .into_response()
         }
     };
     let headers = response.headers_mut();
@@ -117,14 +133,22 @@ async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     }
     let hint = "Ask 127.0.0.1 or localhost; pages of other sites need --cors-origin.";
-    ApiError::new(StatusCode::FORBIDDEN, "42501", "/api answers to this machine's own names only", hint).into_response()
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "42501",
+        "/api answers to this machine's own names only",
+        hint,
+    )
+    .into_response()
 }
 
 fn comes_from_here(request: &Request, allowed: &[Origin]) -> bool {
-    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header =
+        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = header(HOST).unwrap_or_default();
     let own = |origin: &str| {
-        origin.strip_prefix("http://") == Some(host) || allowed.iter().any(|allowed| allowed.0 == origin)
+        origin.strip_prefix("http://") == Some(host)
+            || allowed.iter().any(|allowed| allowed.0 == origin)
     };
     is_local(host) && header(ORIGIN).is_none_or(own)
 }
@@ -136,7 +160,10 @@ fn is_local(host: &str) -> bool {
         _ => host,
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -145,7 +172,9 @@ mod tests {
 
     #[test]
     fn only_this_machines_names_are_local() {
-        for host in ["localhost", "LOCALHOST:7890", "127.0.0.1:7890", "127.0.0.1", "[::1]:7890", "[::1]"] {
+        for host in
+            ["localhost", "LOCALHOST:7890", "127.0.0.1:7890", "127.0.0.1", "[::1]:7890", "[::1]"]
+        {
             assert!(is_local(host), "{host}");
         }
         for host in [

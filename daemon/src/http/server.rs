@@ -28,7 +28,12 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 const FULL: &str = r#"{"code":"too_many_connections","message":"no more connections","details":null,"hint":"Wait."}"#;
 
 /// Serves until `stop`, and after it those who are still connected, until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router, connections: usize, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(connections));
     let mut served = JoinSet::new();
     let mut troubles = Repeats::default();
@@ -59,7 +64,12 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
     while served.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    _place: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) {
     let _counted = Counted::begin();
     // An event is sent when it happens. Neither setting is vital.
     let _ = stream.set_nodelay(true);

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use bindery_core::batch::Batch;
 
 use super::{
-    APPLY_SECONDS, BATCH_EVENTS, BATCH_ITEMS, BATCHES, DEAD_LETTERS, END_TO_END_SECONDS, EVENTS, FAILURES, LOSSES,
-    LOST, RECONNECTS, Times,
+    APPLY_SECONDS, BATCH_EVENTS, BATCH_ITEMS, BATCHES, DEAD_LETTERS, END_TO_END_SECONDS, EVENTS,
+    FAILURES, LOSSES, LOST, RECONNECTS, Times,
 };
 use crate::database::Applied;
 
@@ -34,14 +34,22 @@ pub fn reconnected(stream: &str, side: &'static str) {
 pub fn applied(stream: &str, batch: &Batch, took: Duration) {
     ::metrics::counter!(BATCHES, "stream" => stream.to_owned()).increment(1);
     ::metrics::histogram!(APPLY_SECONDS, "stream" => stream.to_owned()).record(took);
-    ::metrics::histogram!(BATCH_EVENTS, "stream" => stream.to_owned()).record(batch.events() as f64);
+    ::metrics::histogram!(BATCH_EVENTS, "stream" => stream.to_owned())
+        .record(batch.events() as f64);
     ::metrics::histogram!(BATCH_ITEMS, "stream" => stream.to_owned()).record(batch.items() as f64);
 }
 
-/// What became of a batch's events.
+/// Counts a batch's events by outcome.
 pub fn settled(stream: &str, outcome: Applied) {
-    for (name, events) in [("applied", outcome.applied), ("stale", outcome.stale), ("dead", outcome.dead)] {
-        ::metrics::counter!(EVENTS, "stream" => stream.to_owned(), "outcome" => name).increment(events.unsigned_abs());
+    let outcomes = [
+        ("applied", outcome.applied),
+        ("stale", outcome.stale),
+        ("early", outcome.early),
+        ("rejected", outcome.rejected),
+    ];
+    for (name, events) in outcomes {
+        ::metrics::counter!(EVENTS, "stream" => stream.to_owned(), "outcome" => name)
+            .increment(events.unsigned_abs());
     }
 }
 
@@ -67,8 +75,8 @@ pub fn lost(stream: &str, loss: &'static str, entries: u64) {
     ::metrics::counter!(LOST, "stream" => stream.to_owned()).increment(entries);
 }
 
-/// Events went to the dead letters.
-pub fn buried(stream: &str, reasons: &[(String, u64)]) {
+/// Counts rejected events by reason.
+pub fn rejected(stream: &str, reasons: &[(String, u64)]) {
     for (reason, events) in reasons {
         ::metrics::counter!(DEAD_LETTERS, "stream" => stream.to_owned(), "reason" => reason.clone()).increment(*events);
     }

@@ -22,7 +22,7 @@ const PROCESS: [&str; 8] = [
     "process_virtual_memory_max_bytes",
 ];
 /// Metrics that no rule watches: what they say is normal in any amount, or another one says it when it is not.
-const WITHOUT_ALERT: [&str; 16] = [
+const WITHOUT_ALERT: [&str; 17] = [
     super::BATCHES,
     super::BATCH_EVENTS,
     super::BATCH_ITEMS,
@@ -34,6 +34,7 @@ const WITHOUT_ALERT: [&str; 16] = [
     super::STANDING_BY,
     super::STREAMS,
     super::SWEPT,
+    super::SWEEPS_SKIPPED,
     BUILD,
     "process_cpu_seconds_total",
     "process_threads",
@@ -67,7 +68,8 @@ impl ExprVisitor for Asked {
             Expr::VectorSelector(selector) => self.selector(selector),
             Expr::MatrixSelector(selector) => self.selector(&selector.vs),
             Expr::Aggregate(aggregate) => {
-                self.grouped.extend(aggregate.modifier.iter().flat_map(|by| by.labels().labels.clone()));
+                self.grouped
+                    .extend(aggregate.modifier.iter().flat_map(|by| by.labels().labels.clone()));
             }
             _ => (),
         }
@@ -93,8 +95,9 @@ impl Asked {
 
 /// A histogram's name without what its series add to it.
 fn base(name: &str) -> String {
-    let is_histogram =
-        |name: &str| ALL.iter().any(|metric| metric.name == name && matches!(metric.kind, Kind::Histogram(_)));
+    let is_histogram = |name: &str| {
+        ALL.iter().any(|metric| metric.name == name && matches!(metric.kind, Kind::Histogram(_)))
+    };
     ["_bucket", "_sum", "_count"]
         .iter()
         .filter_map(|end| name.strip_suffix(end))
@@ -113,13 +116,20 @@ fn check(what: &str, query: &str) -> BTreeSet<String> {
     let Asked { metrics, grouped } = Asked::of(what, query);
     let mut groups: BTreeSet<&str> = ADDED.into();
     for (name, asked) in &metrics {
-        let labels = there.get(name.as_str()).unwrap_or_else(|| panic!("{what}: there is no metric {name} in {query}"));
-        let unknown: Vec<_> =
-            asked.iter().filter(|label| !labels.contains(label.as_str()) && !ADDED.contains(&label.as_str())).collect();
+        let labels = there
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("{what}: there is no metric {name} in {query}"));
+        let unknown: Vec<_> = asked
+            .iter()
+            .filter(|label| !labels.contains(label.as_str()) && !ADDED.contains(&label.as_str()))
+            .collect();
         assert!(unknown.is_empty(), "{what}: {name} has no labels {unknown:?}");
         groups.extend(labels);
     }
-    assert!(grouped.iter().all(|label| groups.contains(label.as_str())), "{what}: nothing to group by in {grouped:?}");
+    assert!(
+        grouped.iter().all(|label| groups.contains(label.as_str())),
+        "{what}: nothing to group by in {grouped:?}"
+    );
     metrics.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -129,7 +139,11 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix('#'))
         .map(|heading| {
             let heading = heading.trim_start_matches('#').trim().to_lowercase();
-            heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+            heading
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+                .collect::<String>()
+                .replace(' ', "-")
         })
         .collect()
 }
@@ -140,7 +154,11 @@ fn a_metric_has_one_description_and_a_conventional_name() {
     assert_eq!(names.len(), ALL.len());
     for Metric { name, kind, about, .. } in ALL {
         assert!(name.starts_with("bindery_") && about.ends_with('.'), "{name}");
-        assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}: counters and only they end with _total");
+        assert_eq!(
+            *kind == Kind::Counter,
+            name.ends_with("_total"),
+            "{name}: counters and only they end with _total"
+        );
     }
 }
 
@@ -152,12 +170,19 @@ fn operations_md_describes_every_metric_and_no_other() {
     let mut documented = BTreeMap::new();
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let (name, labels) = cells[0].trim_matches('`').split_once('{').unwrap_or((cells[0].trim_matches('`'), ""));
-        let labels = labels.trim_end_matches('}').split(',').map(str::trim).filter(|label| !label.is_empty());
+        let (name, labels) =
+            cells[0].trim_matches('`').split_once('{').unwrap_or((cells[0].trim_matches('`'), ""));
+        let labels = labels
+            .trim_end_matches('}')
+            .split(',')
+            .map(str::trim)
+            .filter(|label| !label.is_empty());
         assert!(!cells[2].is_empty(), "{name} is described");
         let kind = cells[1].to_owned();
         assert!(
-            documented.insert(name.to_owned(), (labels.map(str::to_owned).collect::<Vec<_>>(), kind)).is_none(),
+            documented
+                .insert(name.to_owned(), (labels.map(str::to_owned).collect::<Vec<_>>(), kind))
+                .is_none(),
             "{name} twice"
         );
     }
@@ -167,7 +192,8 @@ fn operations_md_describes_every_metric_and_no_other() {
             Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
-        let (said, kind_said) = documented.remove(*name).unwrap_or_else(|| panic!("{name} is not described"));
+        let (said, kind_said) =
+            documented.remove(*name).unwrap_or_else(|| panic!("{name} is not described"));
         assert_eq!(
             (said.iter().map(String::as_str).collect::<Vec<_>>(), kind_said.as_str()),
             (labels.to_vec(), kind),
@@ -185,42 +211,71 @@ fn every_alert_asks_for_metrics_that_there_are_and_says_what_to_do() {
     let anchors = anchors(&operations);
     let mut watched = BTreeSet::new();
     let mut names = BTreeSet::new();
-    for rule in rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+    for rule in rules["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+    {
         let name = rule["alert"].as_str().unwrap();
         assert!(names.insert(name.to_owned()), "{name} twice");
         watched.extend(check(name, rule["expr"].as_str().unwrap()));
         for part in ["summary", "description"] {
-            assert!(rule["annotations"][part].as_str().is_some_and(|text| text.len() > 20), "{name}: no {part}");
+            assert!(
+                rule["annotations"][part].as_str().is_some_and(|text| text.len() > 20),
+                "{name}: no {part}"
+            );
         }
-        assert!(["page", "ticket"].contains(&rule["labels"]["severity"].as_str().unwrap_or_default()), "{name}");
-        let book = rule["annotations"]["runbook"].as_str().unwrap_or_else(|| panic!("{name}: no runbook"));
-        let anchor = book.strip_prefix("docs/operations.md#").unwrap_or_else(|| panic!("{name}: {book}"));
+        assert!(
+            ["page", "ticket"].contains(&rule["labels"]["severity"].as_str().unwrap_or_default()),
+            "{name}"
+        );
+        let book =
+            rule["annotations"]["runbook"].as_str().unwrap_or_else(|| panic!("{name}: no runbook"));
+        let anchor =
+            book.strip_prefix("docs/operations.md#").unwrap_or_else(|| panic!("{name}: {book}"));
         assert_eq!(anchor, name.to_lowercase(), "{name}: a section of its own");
         assert!(anchors.contains(anchor), "{name}: docs/operations.md has no section {anchor}");
     }
-    let unwatched: BTreeSet<_> = labels().into_keys().filter(|name| !watched.contains(*name)).collect();
+    let unwatched: BTreeSet<_> =
+        labels().into_keys().filter(|name| !watched.contains(*name)).collect();
     assert_eq!(
         unwatched,
         BTreeSet::from(WITHOUT_ALERT),
         "each metric has a rule, or is in the list of those that need none"
     );
-    let described = anchors.iter().filter(|anchor| anchor.starts_with("bindery")).cloned().collect::<BTreeSet<_>>();
-    assert_eq!(described, names.iter().map(|name| name.to_lowercase()).collect(), "a section an alert, and no other");
+    let described = anchors
+        .iter()
+        .filter(|anchor| anchor.starts_with("bindery"))
+        .cloned()
+        .collect::<BTreeSet<_>>();
+    assert_eq!(
+        described,
+        names.iter().map(|name| name.to_lowercase()).collect(),
+        "a section an alert, and no other"
+    );
 }
 
 #[test]
 fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
     let dashboard: Value = serde_json::from_str(&file("deploy/grafana/bindery.json")).unwrap();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
-    assert!(variables.iter().any(|variable| variable["type"] == "datasource" && variable["query"] == "prometheus"));
-    let known: BTreeSet<&str> = variables.iter().filter_map(|variable| variable["name"].as_str()).collect();
+    assert!(
+        variables
+            .iter()
+            .any(|variable| variable["type"] == "datasource" && variable["query"] == "prometheus")
+    );
+    let known: BTreeSet<&str> =
+        variables.iter().filter_map(|variable| variable["name"].as_str()).collect();
     assert!(dashboard["id"].is_null(), "an imported dashboard gets its number from Grafana");
     let mut shown = BTreeSet::new();
     for variable in variables.iter().filter(|variable| variable["type"] == "query") {
         let definition = variable["definition"].as_str().unwrap();
-        let inside = definition.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-        let (metric, label) =
-            inside.and_then(|inside| inside.split_once(", ")).unwrap_or_else(|| panic!("{definition}"));
+        let inside =
+            definition.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        let (metric, label) = inside
+            .and_then(|inside| inside.split_once(", "))
+            .unwrap_or_else(|| panic!("{definition}"));
         shown.extend(check(definition, &format!("count by ({label}) ({metric})")));
     }
     let (mut ids, mut places) = (BTreeSet::new(), BTreeMap::new());
@@ -228,14 +283,19 @@ fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
         let title = panel["title"].as_str().unwrap();
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is another's");
         let at = |side: &str| panel["gridPos"][side].as_u64().unwrap();
-        for (x, y) in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+        for (x, y) in (at("x")..at("x") + at("w"))
+            .flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
             assert!(x < 24, "{title} is too wide");
             assert_eq!(places.insert((x, y), title), None, "{title} covers another panel");
         }
         if panel["type"] == "row" {
             continue;
         }
-        assert!(panel["description"].as_str().is_some_and(|text| !text.is_empty()), "{title}: no description");
+        assert!(
+            panel["description"].as_str().is_some_and(|text| !text.is_empty()),
+            "{title}: no description"
+        );
         let targets = panel["targets"].as_array().unwrap();
         assert!(!targets.is_empty(), "{title}: nothing is asked");
         for asker in targets.iter().chain([panel]) {
@@ -247,8 +307,12 @@ fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
             assert!(!names.is_empty(), "{title}: {query}");
             shown.extend(names);
             for used in query.split('$').skip(1) {
-                let name: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                assert!(known.contains(name.as_str()) || name.starts_with("__"), "{title}: no variable ${name}");
+                let name: String =
+                    used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                assert!(
+                    known.contains(name.as_str()) || name.starts_with("__"),
+                    "{title}: no variable ${name}"
+                );
             }
         }
     }
@@ -256,7 +320,8 @@ fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
         .into_keys()
         .filter(|name| {
             !shown.contains(*name)
-                && !["process_virtual_memory_bytes", "process_virtual_memory_max_bytes"].contains(name)
+                && !["process_virtual_memory_bytes", "process_virtual_memory_max_bytes"]
+                    .contains(name)
         })
         .collect();
     assert!(missing.is_empty(), "not shown: {missing:?}");

@@ -26,7 +26,8 @@ impl Exporter {
         let mut builder = PrometheusBuilder::new();
         for Metric { name, kind, .. } in ALL {
             if let Kind::Histogram(bounds) = kind {
-                builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
+                builder =
+                    builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
             }
         }
         let handle = builder.install_recorder()?;
@@ -53,7 +54,11 @@ impl Exporter {
             ::metrics::gauge!(LAG, "stream" => stream).set(state.lag.unwrap_or_default());
         }
         for (channel, state) in self.state.channels() {
-            ::metrics::gauge!(SUBSCRIBED, "channel" => channel).set(if state.subscribed { 1.0 } else { 0.0 });
+            ::metrics::gauge!(SUBSCRIBED, "channel" => channel).set(if state.subscribed {
+                1.0
+            } else {
+                0.0
+            });
         }
         self.process.collect();
         self.handle.render()

@@ -39,7 +39,8 @@ impl Times {
 
     /// Two neighbours become one of the older's time: an age may be said too long then, never too short.
     fn halve(&mut self) {
-        self.0 = self.0.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|run| run.1).sum())).collect();
+        self.0 =
+            self.0.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|run| run.1).sum())).collect();
     }
 }
 
@@ -78,7 +79,10 @@ mod tests {
         let mut times = Times::default();
         times.push(id(1));
         times.push(id(1_700_000_000_000));
-        assert_eq!(times.ages(at(1_700_000_000_005)).map(|(_, events)| events).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            times.ages(at(1_700_000_000_005)).map(|(_, events)| events).collect::<Vec<_>>(),
+            [1]
+        );
     }
 
     proptest! {

@@ -144,6 +144,10 @@ mod tests {
             caught_up.batched();
             caught_up.idle();
         }
-        assert_eq!(caught_up.take(), Some(moment(5)), "9 would be later than now, and so be taken for now");
+        assert_eq!(
+            caught_up.take(),
+            Some(moment(5)),
+            "9 would be later than now, and so be taken for now"
+        );
     }
 }

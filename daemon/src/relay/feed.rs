@@ -121,7 +121,9 @@ impl Reading {
     async fn read_on(mut self) {
         let mut pauses = pauses();
         loop {
-            let Err(Pause::Failure(failure)) = self.read_once_connected(&mut pauses).await else { return };
+            let Err(Pause::Failure(failure)) = self.read_once_connected(&mut pauses).await else {
+                return;
+            };
             let stream = self.relay.stream.as_str();
             ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
             self.relay.state.update(stream, |state| {
@@ -138,7 +140,9 @@ impl Reading {
     async fn read_once_connected(&mut self, pauses: &mut Pauses) -> Result<Infallible, Pause> {
         let relay = self.relay.clone();
         // Half of what is between two renewals, so that each can say of the one before that the stream was at its end.
-        let mut reader = Reader::connect(&relay.redis, &relay.stream, self.position, relay.renewal() / 2).await?;
+        let mut reader =
+            Reader::connect(&relay.redis, &relay.stream, self.position, relay.renewal() / 2)
+                .await?;
         let mut looking = relay.redis.connect(&relay.stream, LOOK_EVERY).await?;
         let mut look_at = Instant::now();
         let mut bridge = match &relay.origin {
@@ -168,8 +172,21 @@ impl Reading {
     }
 
     /// Looks whether the stream is still what it was.
-    async fn look(&mut self, reader: &mut Reader, redis: &mut MultiplexedConnection) -> Result<(), Pause> {
-        match health::look(reader, redis, &self.relay.stream, self.position, self.entries, &self.seen).await {
+    async fn look(
+        &mut self,
+        reader: &mut Reader,
+        redis: &mut MultiplexedConnection,
+    ) -> Result<(), Pause> {
+        match health::look(
+            reader,
+            redis,
+            &self.relay.stream,
+            self.position,
+            self.entries,
+            &self.seen,
+        )
+        .await
+        {
             Ok(None) => {
                 self.trim.turn(&self.relay, redis).await;
                 Ok(())

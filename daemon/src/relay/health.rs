@@ -79,8 +79,14 @@ pub async fn look(
         || info.last >= read && info.first.is_none_or(|first| first > read);
     if is_same && entries.is_none() && info.certain(read).is_none() {
         let waiting = reader.range(info.last, after(read), FEW).await?.len();
-        let known = info.added.filter(|_| waiting < FEW).map(|added| added.saturating_sub(waiting as u64));
-        return Ok(known.map(|known| Finding { loss: None, lost: 0, entries: Some(known), position: None }));
+        let known =
+            info.added.filter(|_| waiting < FEW).map(|added| added.saturating_sub(waiting as u64));
+        return Ok(known.map(|known| Finding {
+            loss: None,
+            lost: 0,
+            entries: Some(known),
+            position: None,
+        }));
     } else if is_same {
         return Ok(count(&info, read, entries));
     }
@@ -90,7 +96,10 @@ pub async fn look(
         Part::At { id, newer } => Some(Finding {
             loss: Some(Loss::Rewound),
             lost: 0,
-            entries: info.added.filter(|_| info.last <= read).map(|added| added.saturating_sub(newer)),
+            entries: info
+                .added
+                .filter(|_| info.last <= read)
+                .map(|added| added.saturating_sub(newer)),
             position: Some(id),
         }),
         Part::Before => Some(Finding {
@@ -99,9 +108,12 @@ pub async fn look(
             entries: info.added.map(|added| added.saturating_sub(info.length)),
             position: Some(StreamId::ZERO),
         }),
-        Part::Unknown if info.last < read => {
-            Some(Finding { loss: Some(Loss::Rewound), lost: 0, entries: info.added, position: Some(info.last) })
-        }
+        Part::Unknown if info.last < read => Some(Finding {
+            loss: Some(Loss::Rewound),
+            lost: 0,
+            entries: info.added,
+            position: Some(info.last),
+        }),
         Part::Unknown => count(&info, read, entries),
     })
 }
@@ -129,7 +141,12 @@ enum Part {
     Unknown,
 }
 
-async fn part(reader: &mut Reader, info: &Info, read: StreamId, seen: &Seen) -> Result<Part, RedisError> {
+async fn part(
+    reader: &mut Reader,
+    info: &Info,
+    read: StreamId,
+    seen: &Seen,
+) -> Result<Part, RedisError> {
     let (mut newest, mut newer) = (info.last.min(read), 0);
     loop {
         let page = reader.range(newest, StreamId::ZERO, PAGE).await?;
@@ -173,8 +190,12 @@ mod tests {
     }
 
     /// Ids 11 to 20 are in the stream, 1 to 10 were before them.
-    const INFO: Info =
-        Info { length: 10, last: StreamId::new(20, 0), first: Some(StreamId::new(11, 0)), added: Some(20) };
+    const INFO: Info = Info {
+        length: 10,
+        last: StreamId::new(20, 0),
+        first: Some(StreamId::new(11, 0)),
+        added: Some(20),
+    };
 
     #[test]
     fn what_was_read_is_what_redis_counts_up_to_there() {
@@ -186,7 +207,10 @@ mod tests {
     #[test]
     fn what_redis_counts_beyond_that_went_unread() {
         let found = count(&INFO, id(7), Some(7)).unwrap();
-        assert_eq!((found.loss, found.lost, found.entries, found.position), (Some(Loss::Trimmed), 3, Some(10), None));
+        assert_eq!(
+            (found.loss, found.lost, found.entries, found.position),
+            (Some(Loss::Trimmed), 3, Some(10), None)
+        );
         let found = count(&Info { first: None, length: 0, ..INFO }, id(7), Some(7)).unwrap();
         assert_eq!((found.loss, found.lost), (Some(Loss::Trimmed), 13), "all of it");
     }
@@ -201,7 +225,11 @@ mod tests {
     fn the_first_number_is_noted_and_no_loss() {
         let found = count(&INFO, StreamId::ZERO, None).unwrap();
         assert_eq!((found.loss, found.entries), (None, Some(10)));
-        assert_eq!(count(&Info { added: None, ..INFO }, StreamId::ZERO, None), None, "older servers do not count");
+        assert_eq!(
+            count(&Info { added: None, ..INFO }, StreamId::ZERO, None),
+            None,
+            "older servers do not count"
+        );
     }
 
     #[test]

@@ -61,7 +61,11 @@ async fn clock(relay: &Relay, redis: &mut MultiplexedConnection) -> Result<(), R
     Ok(())
 }
 
-async fn entries(relay: &Relay, redis: &mut MultiplexedConnection, covered: &mut Covered) -> Result<(), RedisError> {
+async fn entries(
+    relay: &Relay,
+    redis: &mut MultiplexedConnection,
+    covered: &mut Covered,
+) -> Result<(), RedisError> {
     let (mut position, mut events) = (StreamId::default(), 0);
     // Before Redis is asked: what is applied meanwhile makes the number too large by that, never too small.
     relay.state.update(&relay.stream, |state| (position, events) = (state.position, state.events));
@@ -97,7 +101,11 @@ async fn entries(relay: &Relay, redis: &mut MultiplexedConnection, covered: &mut
 }
 
 /// How many entries come after the position, where these are few.
-async fn few(relay: &Relay, redis: &mut MultiplexedConnection, position: StreamId) -> Result<Option<u64>, RedisError> {
+async fn few(
+    relay: &Relay,
+    redis: &mut MultiplexedConnection,
+    position: StreamId,
+) -> Result<Option<u64>, RedisError> {
     let found: Value = redis::cmd("XRANGE")
         .arg(&relay.stream)
         .arg(format!("({position}"))

@@ -29,7 +29,8 @@ const MAX_SEGMENTS: u32 = 32;
 /// event that waits in a backlog does not notice.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
-type Applying<'a> = Pin<Box<dyn Future<Output = (Sent, Result<Applied, DatabaseError>)> + Send + 'a>>;
+type Applying<'a> =
+    Pin<Box<dyn Future<Output = (Sent, Result<Applied, DatabaseError>)> + Send + 'a>>;
 
 /// What is being applied.
 struct Sent {
@@ -106,17 +107,19 @@ pub async fn run(
                 feed.tell(moment);
                 caught_up_at = proven.unwrap_or(caught_up_at);
                 tell_lag(relay, moment, caught_up_at);
-                voice.say_buried();
+                voice.say_rejected();
             }
         }
         if since.is_none() && !batch.is_empty() {
             since = Some(Deadline::now());
         }
         let due = since.map(|since| since + if behind { CATCH_UP } else { relay.linger });
-        let lingering = due.is_some_and(|due| due > Deadline::now()) && !full && !stopping && found.is_none();
+        let lingering =
+            due.is_some_and(|due| due > Deadline::now()) && !full && !stopping && found.is_none();
         if applying.is_none() && !lingering {
             if let Some(position) = batch.last_id() {
-                let sent = Sent { position, skipped: batch.skipped(), times: std::mem::take(&mut times) };
+                let sent =
+                    Sent { position, skipped: batch.skipped(), times: std::mem::take(&mut times) };
                 applying = Some(apply(relay, &client, &lease, std::mem::take(&mut batch), sent));
                 caught_up.sent();
                 since = None;
@@ -137,8 +140,8 @@ pub async fn run(
                 let before = count(relay, &sent, outcome);
                 *applied = true;
                 caught_up.applied();
-                if outcome.dead > 0 {
-                    voice.buried(&buried(relay, &client, &lease, before, outcome.dead).await);
+                if outcome.rejected > 0 {
+                    voice.rejected(&rejected(relay, &client, &lease, before, outcome.rejected).await);
                 }
             }
             fed = feed.next(), if !full && !stopping && found.is_none() => match fed.ok_or(SessionError::Feed)? {
@@ -179,9 +182,17 @@ async fn note(
 }
 
 /// Moves entries into the batch; whether it is full then.
-fn fill(relay: &Relay, batch: &mut Batch, times: &mut Times, entries: &mut IntoIter<Entry>) -> bool {
+fn fill(
+    relay: &Relay,
+    batch: &mut Batch,
+    times: &mut Times,
+    entries: &mut IntoIter<Entry>,
+) -> bool {
     loop {
-        if batch.items() >= relay.max_batch || batch.bytes() >= MAX_BATCH_BYTES || batch.segments() >= MAX_SEGMENTS {
+        if batch.items() >= relay.max_batch
+            || batch.bytes() >= MAX_BATCH_BYTES
+            || batch.segments() >= MAX_SEGMENTS
+        {
             return true;
         }
         let Some((id, said)) = entries.next() else { return false };
@@ -225,12 +236,12 @@ fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: SystemTime) {
     relay.state.update(&relay.stream, |state| state.set_lag(lag));
 }
 
-/// Counts what a batch came to; the position before it.
+/// Counts a batch's outcome; gives the position before it.
 fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     let (mut before, mut clock) = (StreamId::default(), None);
     relay.state.update(&relay.stream, |state| {
         before = std::mem::replace(&mut state.position, sent.position);
-        state.events += (outcome.applied + outcome.stale + outcome.dead).unsigned_abs() + sent.skipped;
+        state.events += outcome.settled().unsigned_abs() + sent.skipped;
         clock = state.redis_clock;
     });
     metrics::settled(&relay.stream, outcome);
@@ -238,19 +249,19 @@ fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     before
 }
 
-/// Why events of the batch that was just applied went to the dead letters, counted.
-async fn buried(
+/// Why events of the batch that was just applied were rejected, counted.
+async fn rejected(
     relay: &Relay,
     client: &tokio_postgres::Client,
     lease: &Lease,
     after: StreamId,
-    dead: i64,
+    rejected: i64,
 ) -> Vec<(String, u64)> {
-    let reasons = lease.reasons(client, after, dead).await.unwrap_or_else(|error| {
-        // The batch is applied all the same, and what broke is met by the next call.
-        tracing::debug!(stream = relay.stream, error = %error, "the reasons could not be asked for");
-        vec![("unknown".to_owned(), dead.unsigned_abs())]
+    let reasons = lease.reasons(client, after, rejected).await.unwrap_or_else(|error| {
+        // The batch is applied; the next call meets the same error.
+        tracing::debug!(stream = relay.stream, error = %error, "the rejection reasons could not be read");
+        vec![("unknown".to_owned(), rejected.unsigned_abs())]
     });
-    metrics::buried(&relay.stream, &reasons);
+    metrics::rejected(&relay.stream, &reasons);
     reasons
 }

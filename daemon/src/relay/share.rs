@@ -57,7 +57,8 @@ impl Share {
     pub async fn wait(&self, stream: &str) {
         let mut advice = self.advice.clone();
         // Both ends of the wait come to the same: the database is asked for the lease.
-        let _ = timeout(self.patience, advice.wait_for(|advice| !is_anothers(advice, stream))).await;
+        let _ =
+            timeout(self.patience, advice.wait_for(|advice| !is_anothers(advice, stream))).await;
     }
 }
 
@@ -81,7 +82,12 @@ pub struct Announcer {
 
 impl Announcer {
     /// One that has not announced anything yet.
-    pub fn new(holder: String, streams: Vec<String>, database: DatabaseUrl, lease: Duration) -> Self {
+    pub fn new(
+        holder: String,
+        streams: Vec<String>,
+        database: DatabaseUrl,
+        lease: Duration,
+    ) -> Self {
         Self { holder, streams, database, lease, advice: watch::Sender::new(Advice::default()) }
     }
 
@@ -96,7 +102,9 @@ impl Announcer {
         let mut troubles = Repeats::default();
         while !stop.is_cancelled() {
             let mut announced = false;
-            let Err(error) = self.announce_on(&stop, &mut announced, &mut troubles).await else { return };
+            let Err(error) = self.announce_on(&stop, &mut announced, &mut troubles).await else {
+                return;
+            };
             // What was advised may be out of date.
             self.advice.send_replace(Advice::default());
             if announced {

@@ -21,7 +21,9 @@ impl Trim {
     /// Trims if it is time to; does nothing where nothing is to be trimmed.
     pub async fn turn(&mut self, relay: &Relay, redis: &mut impl ConnectionLike) {
         let now = Instant::now();
-        let Some(retain) = relay.retain.filter(|_| self.0.is_none_or(|next| now >= next)) else { return };
+        let Some(retain) = relay.retain.filter(|_| self.0.is_none_or(|next| now >= next)) else {
+            return;
+        };
         self.0 = Some(now + EVERY.min(retain));
         if let Err(error) = trim(relay, retain, redis).await {
             // The relay itself tells when Redis is away; the next turn makes up for this one.
@@ -30,7 +32,11 @@ impl Trim {
     }
 }
 
-async fn trim(relay: &Relay, retain: Duration, redis: &mut impl ConnectionLike) -> Result<(), RedisError> {
+async fn trim(
+    relay: &Relay,
+    retain: Duration,
+    redis: &mut impl ConnectionLike,
+) -> Result<(), RedisError> {
     let Some(state) = relay.state.snapshot().remove(&relay.stream) else { return Ok(()) };
     // Ids are in Redis's time, so its clock is the one to ask.
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await?;
@@ -65,7 +71,10 @@ mod tests {
     #[test]
     fn nothing_young_is_trimmed() {
         let position = StreamId { ms: 999_900, seq: 7 };
-        assert_eq!(first_kept(position, 1_000_000, Duration::from_secs(1)), StreamId { ms: 999_000, seq: 0 });
+        assert_eq!(
+            first_kept(position, 1_000_000, Duration::from_secs(1)),
+            StreamId { ms: 999_000, seq: 0 }
+        );
         assert_eq!(first_kept(position, 500, Duration::from_secs(1)), StreamId { ms: 0, seq: 0 });
     }
 }

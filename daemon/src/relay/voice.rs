@@ -17,9 +17,9 @@ pub struct Voice {
     troubles: Repeats,
     /// What was said last of the lease: that it is held, or another daemon's.
     held: Option<bool>,
-    buried: Repeats,
-    /// Events by reason that no line has told of yet.
-    unsaid: BTreeMap<String, u64>,
+    rejections: Repeats,
+    /// Rejected events by reason that no line has reported yet.
+    unreported: BTreeMap<String, u64>,
 }
 
 impl Voice {
@@ -29,15 +29,22 @@ impl Voice {
             stream: stream.to_owned(),
             troubles: Repeats::default(),
             held: None,
-            buried: Repeats::default(),
-            unsaid: BTreeMap::new(),
+            rejections: Repeats::default(),
+            unreported: BTreeMap::new(),
         }
     }
 
     /// A session ended before its time.
     pub fn trouble(&mut self, error: &str, remedy: Option<&str>, pause: Duration) {
         if let Some(unsaid) = self.troubles.say(error, Instant::now()) {
-            warn!(stream = self.stream, error, remedy, ?pause, unsaid, "the relay starts over; nothing is lost");
+            warn!(
+                stream = self.stream,
+                error,
+                remedy,
+                ?pause,
+                unsaid,
+                "the relay starts over; nothing is lost"
+            );
         } else {
             debug!(stream = self.stream, error, ?pause, "the relay starts over");
         }
@@ -48,7 +55,8 @@ impl Voice {
         self.held = None;
         warn!(
             stream = self.stream,
-            error, "fenced: stopped this stream at once; what was in memory is the other daemon's to apply"
+            error,
+            "fenced: stopped this stream at once; what was in memory is the other daemon's to apply"
         );
     }
 
@@ -59,7 +67,9 @@ impl Voice {
             Loss::Deleted => {
                 "the stream was deleted; entries that were not read yet are lost, and what is added from now on is new"
             }
-            Loss::Recreated => "the stream is another one than before; what had not been read of the former is lost",
+            Loss::Recreated => {
+                "the stream is another one than before; what had not been read of the former is lost"
+            }
             Loss::Rewound => {
                 "the stream lost its end; what was applied stays applied, and what has been added since is read"
             }
@@ -86,29 +96,35 @@ impl Voice {
         }
     }
 
-    /// Events went to the dead letters.
-    pub fn buried(&mut self, reasons: &[(String, u64)]) {
+    /// Events were rejected.
+    pub fn rejected(&mut self, reasons: &[(String, u64)]) {
         for (reason, events) in reasons {
-            *self.unsaid.entry(reason.clone()).or_default() += events;
+            *self.unreported.entry(reason.clone()).or_default() += events;
         }
-        self.say_buried();
+        self.say_rejected();
     }
 
-    /// Says what was buried and not said yet, if it is time to.
-    pub fn say_buried(&mut self) {
-        if !self.unsaid.is_empty() && self.buried.say("", Instant::now()).is_some() {
+    /// Logs the rejections that are not logged yet, at most one line an interval.
+    pub fn say_rejected(&mut self) {
+        if !self.unreported.is_empty() && self.rejections.say("", Instant::now()).is_some() {
             self.say_rest();
         }
     }
 
-    /// Says what was buried and not said yet, since nobody will later.
+    /// Logs the rejections that are not logged yet.
     pub fn say_rest(&mut self) {
-        if self.unsaid.is_empty() {
+        if self.unreported.is_empty() {
             return;
         }
-        let unsaid = std::mem::take(&mut self.unsaid);
-        let events: u64 = unsaid.values().sum();
-        let reasons: Vec<String> = unsaid.iter().map(|(reason, events)| format!("{reason}={events}")).collect();
-        warn!(stream = self.stream, events, reasons = reasons.join(" "), "events went to bindery.dead_letters");
+        let reasons = std::mem::take(&mut self.unreported);
+        let events: u64 = reasons.values().sum();
+        let reasons: Vec<String> =
+            reasons.iter().map(|(reason, events)| format!("{reason}={events}")).collect();
+        warn!(
+            stream = self.stream,
+            events,
+            reasons = reasons.join(" "),
+            "events were rejected into bindery.dead_letters"
+        );
     }
 }

@@ -1,20 +1,21 @@
-//! BullMQ: what a queue's own stream of events says, turned into Bindery's events. Each entry becomes one event, or none.
+//! BullMQ: entries of a queue's own stream of events, turned into Bindery's events. Each entry
+//! becomes one event, or none.
 //!
-//! The stream says which job; which book that is about stands in the job's data. What follows from the two is decided here, and
-//! read from Redis and Postgres in `relay::bridge`.
+//! An entry names a job; the job's data names the book. Where the book stands does not matter here:
+//! `begin` is decided where it is applied. `relay::bridge` reads the jobs' data.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use bindery_core::event::{Event, EventError, MAX_MESSAGE_CHARS, Rejection};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use bindery_core::event::{Event, EventError, Rejection};
+use bindery_core::json::Node;
 
 use super::{Raw, Said};
 
-/// What BullMQ puts before all its keys unless it is told otherwise.
+/// The default prefix of BullMQ's keys.
 pub const PREFIX: &str = "bull";
-/// Longer texts in a job's data name no book, substep or state.
+/// Longer texts in a job's data cannot name a book, substep or state.
 const MAX_TEXT: usize = 256;
 
 /// A queue, and the work that its jobs do.
@@ -70,7 +71,10 @@ impl FromStr for Queue {
                 && name.bytes().all(|byte| first(&byte) || byte.is_ascii_digit() || byte == b'_')
         };
         let Some((name, work)) = text.trim().rsplit_once('=') else {
-            return Err("must be QUEUE=STAGE or QUEUE=STAGE/substep, such as render=CREATING_ARTWORK".to_owned());
+            return Err(
+                "must be QUEUE=STAGE or QUEUE=STAGE/substep, such as render=CREATING_ARTWORK"
+                    .to_owned(),
+            );
         };
         let (stage, substep) = match work.split_once('/') {
             Some((stage, substep)) => (stage, Some(substep)),
@@ -92,13 +96,13 @@ impl FromStr for Queue {
     }
 }
 
-/// What a job's data says of the book.
+/// What a job's data has about the book.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Job {
     book_id: String,
     substep: Option<String>,
     attempt: Option<String>,
-    to: Option<String>,
+    to_status: Option<String>,
 }
 
 /// Why a job is about no book.
@@ -106,7 +110,7 @@ pub struct Job {
 pub enum Unusable {
     /// It was removed before its data was read.
     Gone,
-    /// Its data is no JSON object.
+    /// Its data is not a JSON object.
     NoObject,
     /// Its data names no book.
     NoBook,
@@ -115,38 +119,29 @@ pub enum Unusable {
 impl Job {
     /// Reads the field `data` of a job's hash.
     pub fn of(data: Option<&[u8]>) -> Result<Self, Unusable> {
-        let data = data.ok_or(Unusable::Gone)?;
-        let Ok(Value::Object(data)) = serde_json::from_slice(data) else { return Err(Unusable::NoObject) };
+        let data = String::from_utf8_lossy(data.ok_or(Unusable::Gone)?);
+        let data = match Node::read(&data) {
+            Ok(data @ Node::Object(_)) => data,
+            _ => return Err(Unusable::NoObject),
+        };
         let text = |name: &str| match data.get(name)? {
-            Value::String(text) if text.is_empty() => None,
-            Value::String(text) => Some(text.chars().take(MAX_TEXT).collect()),
-            Value::Number(number) => Some(number.to_string()),
+            Node::Text(text) if text.is_empty() => None,
+            Node::Text(text) => Some(text.chars().take(MAX_TEXT).collect()),
+            Node::Number(number) => Some(number.chars().take(MAX_TEXT).collect()),
             _ => None,
         };
-        let book_id = text("bookId").or_else(|| text("book_id")).ok_or(Unusable::NoBook)?;
-        Ok(Self { book_id, substep: text("substep"), attempt: text("attempt"), to: text("to") })
-    }
-
-    /// The book, where its id is one.
-    pub fn book(&self) -> Option<Uuid> {
-        self.book_id.parse().ok()
+        Ok(Self {
+            book_id: text("bookId").or_else(|| text("book_id")).ok_or(Unusable::NoBook)?,
+            substep: text("substep"),
+            attempt: text("attempt"),
+            to_status: text("to_status").or_else(|| text("to")),
+        })
     }
 }
 
-/// Where a book stands as the queue's stage sees it: as `bindery.place_of_books` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// It may come to the stage next.
-    Before,
-    /// It failed in the stage.
-    Failed,
-    /// Anything else: what is reported is judged by the database.
-    Elsewhere,
-}
-
-/// An entry of the stream.
+/// An entry of a queue's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct QueueEntry {
     event: String,
     /// The job it is about.
     pub job: Option<String>,
@@ -155,143 +150,161 @@ pub struct Told {
     prev: String,
 }
 
-impl Told {
+/// Fields of an event.
+type EventFields<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
+
+fn field<'a>(name: &'a str, value: impl Into<Node<'a>>) -> (Cow<'a, str>, Node<'a>) {
+    (name.into(), value.into())
+}
+
+impl QueueEntry {
     /// Reads an entry's fields.
     pub fn of(raw: Raw) -> Self {
-        let mut told = Self::default();
+        let mut entry = Self::default();
         for (name, value) in raw {
             let value = || String::from_utf8_lossy(&value).into_owned();
             match name.as_slice() {
-                b"event" => told.event = value(),
-                b"jobId" => told.job = Some(value()),
-                b"data" => told.data = value(),
-                b"failedReason" => told.reason = value(),
-                b"prev" => told.prev = value(),
+                b"event" => entry.event = value(),
+                b"jobId" => entry.job = Some(value()),
+                b"data" => entry.data = value(),
+                b"failedReason" => entry.reason = value(),
+                b"prev" => entry.prev = value(),
                 _ => (),
             }
         }
-        told
+        entry
     }
 
-    /// Whether it says something of a book.
-    pub fn matters(&self) -> bool {
-        matches!(self.event.as_str(), "active" | "progress" | "completed" | "failed" | "stalled") || self.is_retry()
+    /// Whether it becomes an event.
+    pub fn is_relevant(&self) -> bool {
+        matches!(self.event.as_str(), "active" | "progress" | "completed" | "failed" | "stalled")
+            || self.is_retry()
     }
 
-    /// Whether what it says depends on where the book stands.
-    pub fn needs_place(&self) -> bool {
-        self.event == "active" || self.is_retry()
-    }
-
-    /// A job that had failed for good is to be done again.
+    /// A job that had failed for good was queued again by hand.
     fn is_retry(&self) -> bool {
         self.event == "waiting" && self.prev == "failed"
     }
 
-    /// Where the book stands once this has taken effect; `None`: where it stood.
-    pub fn leads_to(&self, place: Place) -> Option<Place> {
-        match self.event.as_str() {
-            "failed" => Some(Place::Failed),
-            "active" if place == Place::Before => Some(Place::Elsewhere),
-            "waiting" if place == Place::Failed => Some(Place::Elsewhere),
-            _ => None,
+    /// The event it becomes.
+    pub fn event(&self, queue: &Queue, job: &Job) -> Said {
+        if !self.is_relevant() {
+            return None;
         }
-    }
-
-    /// What it says of the book.
-    pub fn says(&self, queue: &Queue, job: &Job, place: Place) -> Said {
-        let mut fields = self.fields(queue);
-        fields.insert("book_id".to_owned(), json!(job.book_id));
-        let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-        if let Some(attempt) = &job.attempt {
-            set("attempt", json!(attempt));
-        }
-        let substep = job.substep.as_ref().or(queue.substep.as_ref());
-        let go_to = |state: &str| [("type", json!("transition")), ("to", json!(state))];
-        let progress = |percent: Value| {
-            let mut report = vec![("type", json!("progress")), ("stage", json!(queue.stage)), ("progress", percent)];
-            report.extend(substep.map(|substep| ("substep", json!(substep))));
-            report
-        };
-        let says: Vec<(&str, Value)> = match self.event.as_str() {
-            "active" if place == Place::Before => go_to(&queue.stage).into(),
-            "active" => progress(json!(0)),
-            "waiting" if place == Place::Failed => go_to(&queue.stage).into(),
-            "waiting" => return None,
-            "completed" => match &job.to {
-                Some(to) => go_to(to).into(),
-                None => progress(json!(100)),
-            },
-            "progress" => match serde_json::from_str(&self.data) {
-                Ok(Value::Object(report)) => {
-                    let numbers = ["progress", "done", "total"];
-                    let has_number = numbers.into_iter().any(|name| report.contains_key(name));
-                    let mut says = if has_number { progress(Value::Null) } else { self.alive(queue) };
-                    let known = ["substep", "unit", "message", "checkpoint"];
-                    let given = numbers.into_iter().chain(known);
-                    says.extend(given.filter_map(|name| Some((name, report.get(name)?.clone()))));
-                    says
+        let mut fields = match self.event.as_str() {
+            // Another job of a FAILED book can become active; only a retry by hand resumes the book.
+            "active" | "waiting" => vec![
+                field("type", "begin"),
+                field("to_status", queue.stage.as_str()),
+                ("resume".into(), Node::Bool(self.is_retry())),
+            ],
+            "completed" => match &job.to_status {
+                Some(to_status) => {
+                    vec![field("type", "transition"), field("to_status", to_status.as_str())]
                 }
-                Ok(other) => progress(other),
-                Err(_) => progress(json!(self.data)),
+                None => self.report(queue, job, Node::Number("100".into())),
+            },
+            "progress" => match Node::read(&self.data) {
+                Ok(Node::Object(given)) => self.report_of(queue, job, given),
+                Ok(percent) => self.report(queue, job, percent),
+                Err(_) => self.report(queue, job, self.data.as_str().into()),
             },
             "failed" => vec![
-                ("type", json!("fail")),
-                ("stage", json!(queue.stage)),
-                ("message", json!(as_message(&self.reason))),
-                ("error", self.error(queue)),
+                field("type", "fail"),
+                field("stage", queue.stage.as_str()),
+                field("message", self.reason.as_str()),
+                ("error".into(), self.error(queue)),
             ],
-            _ => {
-                let mut says = self.alive(queue);
-                says.push(("message", json!("its job's worker fell silent; BullMQ has it done again")));
-                says
-            }
+            _ => vec![
+                field("type", "heartbeat"),
+                field("stage", queue.stage.as_str()),
+                field(
+                    "message",
+                    "the job's worker stopped responding; BullMQ queued the job again",
+                ),
+            ],
         };
-        for (name, value) in says {
-            set(name, value);
-        }
-        Some(Event::from_json(Value::Object(fields)))
+        fields.push(field("book_id", job.book_id.as_str()));
+        fields.extend(job.attempt.iter().map(|attempt| field("attempt", attempt.as_str())));
+        fields.extend(self.origin(queue));
+        Some(Event::from_fields(fields))
     }
 
-    /// What it says where its job is about no book.
-    pub fn says_of_unusable(&self, queue: &Queue, why: Unusable) -> Said {
-        let mut rejection: Rejection = Event::from_json(Value::Object(self.fields(queue))).err()?;
+    /// A rejection, where its job is about no book.
+    pub fn rejection(&self, queue: &Queue, why: Unusable) -> Said {
+        let mut rejection: Rejection = Event::from_fields(self.origin(queue)).err()?;
         let (field, expected) = match why {
             Unusable::Gone => (
                 "the job's data",
                 "a job that is kept until this was read: add it with removeOnComplete and removeOnFail of some minutes, {age: 3600} say",
             ),
             Unusable::NoObject => ("the job's data", "a JSON object with bookId"),
-            Unusable::NoBook => ("bookId in the job's data", "the id of the book that the job is about"),
+            Unusable::NoBook => {
+                ("bookId in the job's data", "the id of the book that the job is about")
+            }
         };
         rejection.error = EventError::MissingField { field: field.into(), expected };
         Some(Err(rejection))
     }
 
-    fn alive(&self, queue: &Queue) -> Vec<(&'static str, Value)> {
-        vec![("type", json!("heartbeat")), ("stage", json!(queue.stage))]
+    /// A report of this percent, for the substep that the job does.
+    fn report<'a>(&'a self, queue: &'a Queue, job: &'a Job, percent: Node<'a>) -> EventFields<'a> {
+        let mut fields = vec![
+            field("type", "progress"),
+            field("stage", queue.stage.as_str()),
+            ("progress".into(), percent),
+        ];
+        let substep = job.substep.as_ref().or(queue.substep.as_ref());
+        fields.extend(substep.map(|substep| field("substep", substep.as_str())));
+        fields
     }
 
-    /// A word that its job failed for good: BullMQ says nothing of the kind while it has attempts left.
-    fn error(&self, queue: &Queue) -> Value {
-        let code = if self.reason.starts_with("job stalled more than") { "job_stalled" } else { "job_failed" };
-        json!({"code": code, "queue": queue.name, "job_id": self.job})
+    /// A report of these fields, as `job.updateProgress` was called with them; a heartbeat where
+    /// none is a number.
+    fn report_of<'a>(
+        &'a self,
+        queue: &'a Queue,
+        job: &'a Job,
+        given: EventFields<'a>,
+    ) -> EventFields<'a> {
+        const NUMBERS: [&str; 3] = ["progress", "done", "total"];
+        const OTHERS: [&str; 4] = ["substep", "unit", "message", "checkpoint"];
+        let has_number = given.iter().any(|(name, _)| NUMBERS.contains(&name.as_ref()));
+        let mut fields = if has_number {
+            self.report(queue, job, Node::Null)
+        } else {
+            vec![field("type", "heartbeat"), field("stage", queue.stage.as_str())]
+        };
+        let known = |name: &str| NUMBERS.contains(&name) || OTHERS.contains(&name);
+        // What was given replaces the job's own.
+        fields.retain(|(name, _)| !given.iter().any(|(other, _)| known(other) && name == other));
+        fields.extend(given.into_iter().filter(|(name, _)| known(name)));
+        fields
     }
 
-    /// What a dead letter shows of where it comes from; no event has these fields.
-    fn fields(&self, queue: &Queue) -> Map<String, Value> {
-        let fields = [("queue", json!(queue.name)), ("job_id", json!(self.job)), ("bullmq_event", json!(self.event))];
-        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    /// Why the job failed. BullMQ writes `failed` only once the job has no attempt left.
+    fn error<'a>(&'a self, queue: &'a Queue) -> Node<'a> {
+        let code = if self.reason.starts_with("job stalled more than") {
+            "job_stalled"
+        } else {
+            "job_failed"
+        };
+        let job = self.job.as_deref().unwrap_or_default();
+        Node::Object(vec![
+            field("code", code),
+            field("queue", queue.name.as_str()),
+            field("job_id", job),
+        ])
     }
-}
 
-/// An error's text, fit to be a message: a worker's may have colours for a terminal, or any length.
-fn as_message(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() && !matches!(c, '\t' | '\n' | '\r')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).take(MAX_MESSAGE_CHARS).collect()
+    /// What a dead letter shows of the entry; no event has these fields.
+    fn origin<'a>(&'a self, queue: &'a Queue) -> EventFields<'a> {
+        vec![
+            field("queue", queue.name.as_str()),
+            field("job_id", self.job.as_deref().unwrap_or_default()),
+            field("bullmq_event", self.event.as_str()),
+        ]
+    }
 }
 
 #[cfg(test)]
@@ -299,11 +312,17 @@ mod tests {
     use super::*;
     use bindery_core::event::EventKind;
     use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     const BOOK: &str = "6f1d5a2e-0b3c-4b8e-9a57-0c1d2e3f4a5b";
 
-    fn told(fields: &[(&str, &str)]) -> Told {
-        Told::of(fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+    fn entry(fields: &[(&str, &str)]) -> QueueEntry {
+        QueueEntry::of(
+            fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     fn job(data: Value) -> Job {
@@ -314,113 +333,152 @@ mod tests {
         "render=CREATING_ARTWORK".parse().unwrap()
     }
 
-    /// What becomes of an entry, as the event's JSON: its kind and what it has.
-    fn says(fields: &[(&str, &str)], data: Value, place: Place) -> EventKind {
-        told(fields).says(&queue(), &job(data), place).unwrap().unwrap().kind
+    fn kind(fields: &[(&str, &str)], data: Value) -> EventKind {
+        entry(fields).event(&queue(), &job(data)).unwrap().unwrap().kind
     }
 
     #[test]
     fn a_queue_is_given_with_its_stage_and_perhaps_a_substep() {
         let queue: Queue = "extract=ANALYZING/extract_text".parse().unwrap();
-        assert_eq!((queue.stage.as_str(), queue.substep.as_deref()), ("ANALYZING", Some("extract_text")));
-        assert_eq!((queue.stream(), queue.job("7")), ("bull:extract:events".to_owned(), "bull:extract:7".to_owned()));
+        assert_eq!(
+            (queue.stage.as_str(), queue.substep.as_deref()),
+            ("ANALYZING", Some("extract_text"))
+        );
+        assert_eq!(
+            (queue.stream(), queue.job("7")),
+            ("bull:extract:events".to_owned(), "bull:extract:7".to_owned())
+        );
         assert_eq!(queue.clone().with_prefix("{b}").stream(), "{b}:extract:events");
         assert_eq!(queue.to_string().parse(), Ok(queue));
-        for wrong in ["render", "=A", "render=", "render=drawing", "a:b=A", "render=A/", "render=A/B"] {
+        for wrong in
+            ["render", "=A", "render=", "render=drawing", "a:b=A", "render=A/", "render=A/B"]
+        {
             assert!(wrong.parse::<Queue>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_job_that_begins_moves_a_book_that_stands_before_the_stage_and_reports_nothing_done_to_any_other() {
+    fn a_job_that_becomes_active_or_is_retried_by_hand_begins_the_stage() {
         let active = [("event", "active"), ("jobId", "1"), ("prev", "waiting")];
-        let EventKind::Transition(transition) = says(&active, json!({"bookId": BOOK, "attempt": 2}), Place::Before)
-        else {
-            panic!()
-        };
-        assert_eq!((transition.to.as_str(), transition.attempt), ("CREATING_ARTWORK", Some(2)));
-        for place in [Place::Elsewhere, Place::Failed] {
-            let EventKind::Progress(progress) = says(&active, json!({"bookId": BOOK, "substep": "page_1"}), place)
-            else {
-                panic!()
-            };
-            assert_eq!(progress.stage.as_deref(), Some("CREATING_ARTWORK"));
-            assert_eq!((progress.substep.as_deref(), progress.report.progress), (Some("page_1"), 0.0));
+        let retried = [("event", "waiting"), ("jobId", "1"), ("prev", "failed")];
+        for (entry, resumes) in [(active, false), (retried, true)] {
+            let data = json!({"bookId": BOOK, "attempt": 2});
+            let EventKind::Begin(begin) = kind(&entry, data) else { panic!() };
+            assert_eq!((begin.to_status.as_str(), begin.attempt), ("CREATING_ARTWORK", Some(2)));
+            assert_eq!(begin.resume, Some(resumes));
         }
+        let waiting = entry(&[("event", "waiting"), ("jobId", "1"), ("prev", "delayed")]);
+        assert!(waiting.event(&queue(), &job(json!({"bookId": BOOK}))).is_none());
     }
 
     #[test]
-    fn progress_is_a_number_or_an_object_and_an_object_without_a_number_is_a_sign_of_life() {
+    fn progress_is_a_number_or_an_object_and_an_object_without_a_number_is_a_heartbeat() {
         let with = |data: &str| {
-            says(&[("event", "progress"), ("jobId", "1"), ("data", data)], json!({"bookId": BOOK}), Place::Elsewhere)
+            kind(
+                &[("event", "progress"), ("jobId", "1"), ("data", data)],
+                json!({"bookId": BOOK, "substep": "page_1"}),
+            )
         };
         let EventKind::Progress(progress) = with("42.5") else { panic!() };
-        assert_eq!(progress.report.progress, 42.5);
+        assert_eq!((progress.report.progress, progress.substep.as_deref()), (42.5, Some("page_1")));
+        assert_eq!(progress.stage.as_deref(), Some("CREATING_ARTWORK"));
         let EventKind::Progress(progress) = with(
-            r#"{"done": 1, "total": 4, "unit": "page", "substep": "page_2", "checkpoint": {"page": 1}, "more": 1}"#,
+            r#"{"done": 1, "total": 4, "unit": "page", "substep": "page_2", "checkpoint": {"at": 12345678901234567.89}, "more": 1}"#,
         ) else {
             panic!()
         };
         assert_eq!((progress.report.progress, progress.substep.as_deref()), (25.0, Some("page_2")));
+        assert_eq!(progress.report.checkpoint.unwrap().as_str(), r#"{"at":12345678901234567.89}"#);
         let EventKind::Heartbeat(heartbeat) = with(r#"{"message": "thinking"}"#) else { panic!() };
         assert_eq!(heartbeat.message.as_deref(), Some("thinking"));
         for wrong in ["101", "true", "\"much\"", "{\"progress\": \"x\"}", "no json"] {
-            let told = told(&[("event", "progress"), ("jobId", "1"), ("data", wrong)]);
-            assert!(told.says(&queue(), &job(json!({"bookId": BOOK})), Place::Elsewhere).unwrap().is_err(), "{wrong}");
+            let entry = entry(&[("event", "progress"), ("jobId", "1"), ("data", wrong)]);
+            assert!(
+                entry.event(&queue(), &job(json!({"bookId": BOOK}))).unwrap().is_err(),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
-    fn a_job_that_is_done_completes_its_substep_or_takes_the_book_where_its_data_says() {
-        let completed = [("event", "completed"), ("jobId", "1"), ("returnvalue", "null"), ("prev", "active")];
-        let EventKind::Progress(progress) = says(&completed, json!({"book_id": BOOK}), Place::Elsewhere) else {
+    fn a_completed_job_completes_its_substep_or_makes_the_transition_that_its_data_names() {
+        let completed =
+            [("event", "completed"), ("jobId", "1"), ("returnvalue", "null"), ("prev", "active")];
+        let EventKind::Progress(progress) = kind(&completed, json!({"book_id": BOOK})) else {
             panic!()
         };
-        assert_eq!(progress.report.progress, 100.0);
-        let EventKind::Transition(transition) =
-            says(&completed, json!({"bookId": BOOK, "to": "COMPLETED"}), Place::Elsewhere)
-        else {
-            panic!()
-        };
-        assert_eq!(transition.to, "COMPLETED");
+        assert_eq!(
+            (progress.report.progress, progress.stage.as_deref()),
+            (100.0, Some("CREATING_ARTWORK"))
+        );
+        for name in ["to", "to_status"] {
+            let EventKind::Transition(transition) =
+                kind(&completed, json!({"bookId": BOOK, name: "COMPLETED"}))
+            else {
+                panic!()
+            };
+            assert_eq!(transition.to_status, "COMPLETED");
+        }
     }
 
     #[test]
-    fn a_job_that_failed_for_good_fails_the_book_and_one_retried_by_hand_resumes_it() {
-        let failed = [("event", "failed"), ("jobId", "9"), ("failedReason", "\u{1b}[31mno memory"), ("prev", "active")];
-        let EventKind::Fail(fail) = says(&failed, json!({"bookId": BOOK}), Place::Elsewhere) else { panic!() };
-        assert_eq!(fail.message.as_deref(), Some("\u{fffd}[31mno memory"));
-        assert_eq!(fail.error, Some(json!({"code": "job_failed", "queue": "render", "job_id": "9"})));
-        let retry = told(&[("event", "waiting"), ("jobId", "9"), ("prev", "failed")]);
-        assert!(retry.matters() && retry.needs_place());
-        assert!(retry.says(&queue(), &job(json!({"bookId": BOOK})), Place::Elsewhere).is_none(), "somebody resumed it");
-        let resumed = retry.says(&queue(), &job(json!({"bookId": BOOK})), Place::Failed).unwrap().unwrap();
-        assert!(matches!(resumed.kind, EventKind::Transition(to) if to.to == "CREATING_ARTWORK"));
+    fn a_job_that_failed_for_good_fails_the_book() {
+        let failed = [
+            ("event", "failed"),
+            ("jobId", "9"),
+            ("failedReason", "\u{1b}[31mno memory"),
+            ("prev", "active"),
+        ];
+        let EventKind::Fail(fail) = kind(&failed, json!({"bookId": BOOK})) else { panic!() };
+        assert_eq!(
+            (fail.message.as_deref(), fail.stage.as_deref()),
+            (Some("no memory"), Some("CREATING_ARTWORK"))
+        );
+        assert_eq!(
+            fail.error.unwrap().to_value(),
+            json!({"code": "job_failed", "queue": "render", "job_id": "9"})
+        );
     }
 
     #[test]
-    fn a_job_about_no_book_is_a_dead_letter_that_says_what_to_do() {
-        let active = told(&[("event", "active"), ("jobId", "7")]);
-        for (data, part) in
-            [(None, "removeOnComplete"), (Some("[]"), "bookId"), (Some("{\"a\": 1}"), "bookId in the job's data")]
-        {
+    fn job_data_is_read_whatever_else_is_in_it() {
+        let deep = format!(
+            "{{\"bookId\": \"{BOOK}\", \"deep\": {}1{}}}",
+            "[".repeat(200),
+            "]".repeat(200)
+        );
+        let half = format!(r#"{{"title": "The Fox \ud83e", "bookId": "{BOOK}"}}"#);
+        for data in [deep, half] {
+            assert_eq!(Job::of(Some(data.as_bytes())).unwrap(), job(json!({"bookId": BOOK})));
+        }
+    }
+
+    #[test]
+    fn a_job_about_no_book_is_a_dead_letter_with_the_next_step() {
+        let active = entry(&[("event", "active"), ("jobId", "7")]);
+        for (data, part) in [
+            (None, "removeOnComplete"),
+            (Some("[]"), "bookId"),
+            (Some("{\"a\": 1}"), "bookId in the job's data"),
+        ] {
             let why = Job::of(data.map(str::as_bytes)).unwrap_err();
-            let Some(Err(dead)) = active.says_of_unusable(&queue(), why) else { panic!() };
-            assert!(dead.to_string().contains(part), "{dead}");
-            assert_eq!((dead.error.code(), &dead.payload["job_id"]), ("missing_field", &json!("7")));
+            let Some(Err(rejection)) = active.rejection(&queue(), why) else { panic!() };
+            assert!(rejection.to_string().contains(part), "{rejection}");
+            assert_eq!(
+                (rejection.error.code(), &rejection.payload["job_id"]),
+                ("missing_field", &json!("7"))
+            );
         }
     }
 
     proptest! {
         #[test]
-        fn nothing_that_a_job_may_say_makes_it_panic(event in "active|progress|completed|failed|stalled|waiting|[a-z]{0,8}", prev in "failed|active|", data in ".{0,60}", reason in ".{0,60}", book in ".{0,40}") {
-            let told = told(&[("event", &event), ("jobId", "1"), ("data", &data), ("failedReason", &reason), ("prev", &prev)]);
+        fn no_entry_and_no_job_makes_it_panic(event in "active|progress|completed|failed|stalled|waiting|[a-z]{0,8}", prev in "failed|active|", data in ".{0,60}", reason in ".{0,60}", book in ".{0,40}") {
+            let entry = entry(&[("event", &event), ("jobId", "1"), ("data", &data), ("failedReason", &reason), ("prev", &prev)]);
             let job = Job::of(Some(json!({"bookId": book, "substep": data, "attempt": reason}).to_string().as_bytes()));
-            for place in [Place::Before, Place::Failed, Place::Elsewhere] {
-                match &job {
-                    Ok(job) => { told.says(&queue(), job, place); }
-                    Err(why) => prop_assert!(told.says_of_unusable(&queue(), *why).is_some_and(|said| said.is_err())),
-                }
+            match &job {
+                Ok(job) => { entry.event(&queue(), job); }
+                Err(why) => prop_assert!(entry.rejection(&queue(), *why).is_some_and(|said| said.is_err())),
             }
         }
     }

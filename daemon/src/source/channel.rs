@@ -103,13 +103,18 @@ impl Claim {
         let claim = Self { stream: channel.stream(), key, token, number: 0, lasts };
         let mut command = redis::cmd("SET");
         command.arg(&claim.key).arg(format!("{}{}", claim.token, claim.number));
-        let taken: Option<String> = command.arg("NX").arg("PX").arg(millis(lasts)).query_async(redis).await?;
+        let taken: Option<String> =
+            command.arg("NX").arg("PX").arg(millis(lasts)).query_async(redis).await?;
         Ok(taken.map(|_| claim))
     }
 
     /// Appends these messages, and renews the claim; whether it was still ours. After a failure the same messages are to be given
     /// again before any others: they may be in the stream already, and then are not appended once more.
-    pub async fn append(&mut self, redis: &mut impl ConnectionLike, messages: &[Vec<u8>]) -> Result<bool, RedisError> {
+    pub async fn append(
+        &mut self,
+        redis: &mut impl ConnectionLike,
+        messages: &[Vec<u8>],
+    ) -> Result<bool, RedisError> {
         let number = if messages.is_empty() { self.number } else { self.number + 1 };
         let ours = self.call(redis, number, self.lasts, messages).await?;
         if ours {

@@ -19,7 +19,10 @@ pub struct Info {
 
 impl Info {
     /// Asks; `None` where there is no such stream.
-    pub async fn ask(redis: &mut impl ConnectionLike, stream: &str) -> Result<Option<Self>, RedisError> {
+    pub async fn ask(
+        redis: &mut impl ConnectionLike,
+        stream: &str,
+    ) -> Result<Option<Self>, RedisError> {
         let there: bool = redis::cmd("EXISTS").arg(stream).query_async(redis).await?;
         if !there {
             return Ok(None);
@@ -27,7 +30,9 @@ impl Info {
         match redis::cmd("XINFO").arg("STREAM").arg(stream).query_async(redis).await {
             Ok(reply) => Ok(Some(Self::of(reply))),
             // Deleted between the two questions.
-            Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => Ok(None),
+            Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -40,7 +45,9 @@ impl Info {
                 "length" => info.length = redis::from_redis_value(value).unwrap_or_default(),
                 "entries-added" => info.added = redis::from_redis_value(value).ok(),
                 "last-generated-id" => info.last = id(&value).unwrap_or_default(),
-                "first-entry" => info.first = value.as_sequence().and_then(|entry| id(entry.first()?)),
+                "first-entry" => {
+                    info.first = value.as_sequence().and_then(|entry| id(entry.first()?))
+                }
                 _ => (),
             }
         }
@@ -60,7 +67,8 @@ impl Info {
     /// About how many come after it, if they came evenly.
     pub fn guess(&self, position: StreamId) -> u64 {
         let first = self.first.unwrap_or(self.last).ms;
-        let (all, after) = (self.last.ms.saturating_sub(first), self.last.ms.saturating_sub(position.ms));
+        let (all, after) =
+            (self.last.ms.saturating_sub(first), self.last.ms.saturating_sub(position.ms));
         let guess = u128::from(self.length) * u128::from(after.min(all)) / u128::from(all.max(1));
         u64::try_from(guess).unwrap_or(self.length)
     }
@@ -82,7 +90,11 @@ mod tests {
     #[test]
     fn none_or_all_is_plain() {
         assert_eq!(info().certain(StreamId { ms: 2_000, seq: 0 }), Some(0));
-        assert_eq!(info().certain(StreamId { ms: 999, seq: 7 }), Some(100), "also where entries before were trimmed");
+        assert_eq!(
+            info().certain(StreamId { ms: 999, seq: 7 }),
+            Some(100),
+            "also where entries before were trimmed"
+        );
         assert_eq!(info().certain(StreamId { ms: 1_000, seq: 0 }), None);
         assert_eq!(Info::default().certain(StreamId::default()), Some(0), "an empty stream");
     }
@@ -99,7 +111,8 @@ mod tests {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let entry = Value::Array(vec![text("1000-0"), Value::Array(vec![])]);
         let reply = |added: bool| {
-            let mut all = vec![text("length"), Value::Int(100), text("last-generated-id"), text("2000-0")];
+            let mut all =
+                vec![text("length"), Value::Int(100), text("last-generated-id"), text("2000-0")];
             all.extend([text("groups"), Value::Int(0), text("first-entry"), entry.clone()]);
             if added {
                 all.extend([text("entries-added"), Value::Int(500)]);

@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
+use bindery_core::event::Beginning;
 use bindery_core::stream_id::StreamId;
 use bytes::{Buf, BytesMut};
 use redis::{ErrorKind, RedisError};
@@ -14,7 +15,7 @@ use super::seen::Content;
 
 /// So much is asked of the socket at once.
 const READ_BYTES: usize = 64 * 1024;
-/// An entry that is larger is taken in pieces. An event may have 256 KiB, so this is refused anyway.
+/// An entry that is larger is read in pieces. An event may have 256 KiB, so most of these are rejected.
 const WHOLE_BYTES: usize = 384 * 1024;
 /// What is kept of each field of such an entry, and of all of them: more than a dead letter shows.
 const KEPT_OF_FIELD: usize = 17 * 1024;
@@ -53,7 +54,12 @@ pub enum Came<T> {
     /// It was there as a whole; what was made of it.
     Whole(T),
     /// It was too large for that: the beginnings of its fields, as many as are kept.
-    Large(Vec<(Vec<u8>, Vec<u8>)>),
+    Large {
+        /// The fields.
+        fields: Vec<Beginning>,
+        /// Whether these are all of its fields.
+        is_complete: bool,
+    },
 }
 
 /// What came, with its id, its size in bytes and the number for what it says.
@@ -144,7 +150,10 @@ impl Link {
     }
 
     /// The next entry of the answer; `make` makes of its fields what is wanted.
-    pub async fn entry<T>(&mut self, make: impl FnOnce(Fields<'_>) -> T) -> Result<Entry<T>, RedisError> {
+    pub async fn entry<T>(
+        &mut self,
+        make: impl FnOnce(Fields<'_>) -> T,
+    ) -> Result<Entry<T>, RedisError> {
         loop {
             if let Some((id, end)) = resp::entry(&self.buffer, &mut self.parts)? {
                 let (mut bytes, mut content) = (0, Content::default());
@@ -173,6 +182,7 @@ impl Link {
         self.bulk(&mut id, 64).await?;
         let id = resp::stream_id(&id.kept)?;
         let (mut bytes, mut content, mut kept, mut fields) = (0, Content::default(), 0, Vec::new());
+        let mut is_complete = true;
         for _ in 0..expect(self.line(Duration::ZERO).await?, b'*')? / 2 {
             let mut field = [Piece::default(), Piece::default()];
             for piece in &mut field {
@@ -184,11 +194,19 @@ impl Link {
                 kept = KEPT.min(kept + piece.kept.len() + size_of::<Piece>());
             }
             if kept < KEPT {
-                let [name, value] = field;
-                fields.push((name.kept, value.kept));
+                let is_whole = field.iter().all(|piece| piece.kept.len() == piece.length);
+                let [name, value] = field.map(|piece| piece.kept);
+                fields.push(Beginning { name, value, is_whole });
+            } else {
+                is_complete = false;
             }
         }
-        Ok(Entry { id, bytes, content: content.finish(), came: Came::Large(fields) })
+        Ok(Entry {
+            id,
+            bytes,
+            content: content.finish(),
+            came: Came::Large { fields, is_complete },
+        })
     }
 
     /// A bulk string, of which so much is kept.
@@ -241,7 +259,11 @@ impl Link {
 
 /// Where nothing was read there is nothing more to come.
 fn ended(read: usize) -> Result<(), RedisError> {
-    if read == 0 { Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()) } else { Ok(()) }
+    if read == 0 {
+        Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+    } else {
+        Ok(())
+    }
 }
 
 /// What is kept of a bulk string.

@@ -19,7 +19,12 @@ pub struct SourceOptions {
     bullmq_prefix: String,
     /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be given again. What is published
     /// while no daemon is subscribed is lost.
-    #[arg(long = "channel", env = "BINDERY_CHANNELS", value_name = "CHANNEL", value_delimiter = ',')]
+    #[arg(
+        long = "channel",
+        env = "BINDERY_CHANNELS",
+        value_name = "CHANNEL",
+        value_delimiter = ','
+    )]
     pub channels: Vec<Channel>,
 }
 

@@ -21,7 +21,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl RedisUrl {
     /// A connection of one's own to the server that has this key, whose calls wait for `response_timeout` at most.
-    pub async fn connect(&self, key: &str, response_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+    pub async fn connect(
+        &self,
+        key: &str,
+        response_timeout: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
         let address = self.0.place_of(key).await?;
         self.0.connect_to(address, response_timeout).await
     }
@@ -38,7 +42,9 @@ impl Redis {
     async fn place_of(&self, key: &str) -> Result<ConnectionAddr, RedisError> {
         match &self.kind {
             Kind::One(address) => Ok(address.clone()),
-            Kind::Sentinel { sentinels, master, login } => in_time(self.master(sentinels, master, login)).await,
+            Kind::Sentinel { sentinels, master, login } => {
+                in_time(self.master(sentinels, master, login)).await
+            }
             Kind::Cluster { seeds, heard_of } => {
                 let heard = heard_of.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let mut failure = None;
@@ -51,7 +57,8 @@ impl Redis {
                         Err(error) => failure = Some(error),
                     }
                 }
-                Err(failure.unwrap_or_else(|| io::Error::other("no node of the cluster is known").into()))
+                Err(failure
+                    .unwrap_or_else(|| io::Error::other("no node of the cluster is known").into()))
             }
         }
     }
@@ -63,7 +70,8 @@ impl Redis {
         master: &str,
         (username, password): &(Option<String>, Option<String>),
     ) -> Result<ConnectionAddr, RedisError> {
-        let mut builder = SentinelClientBuilder::new(sentinels.to_vec(), master, SentinelServerType::Master)?;
+        let mut builder =
+            SentinelClientBuilder::new(sentinels.to_vec(), master, SentinelServerType::Master)?;
         if let Some(name) = self.login.username() {
             builder = builder.set_client_to_redis_username(name);
         }
@@ -93,9 +101,11 @@ impl Redis {
         key: &str,
     ) -> Result<(ConnectionAddr, Vec<ConnectionAddr>), RedisError> {
         let mut redis = self.connect_to(node.clone(), CONNECT_TIMEOUT).await?;
-        let slot: i64 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut redis).await?;
+        let slot: i64 =
+            redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut redis).await?;
         // [[first, last, [host, port, id, …] of the master, of a replica, …], …]
-        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut redis).await?;
+        let ranges: Vec<Vec<Value>> =
+            redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut redis).await?;
         let (mut owner, mut nodes) = (None, Vec::new());
         for range in ranges {
             let mut range = range.into_iter();
@@ -112,8 +122,9 @@ impl Redis {
                 nodes.push(address);
             }
         }
-        let owner = owner
-            .ok_or_else(|| io::Error::other(format!("no node of the cluster has slot {slot}, which is {key}'s")))?;
+        let owner = owner.ok_or_else(|| {
+            io::Error::other(format!("no node of the cluster has slot {slot}, which is {key}'s"))
+        })?;
         Ok((owner, nodes))
     }
 
@@ -123,7 +134,9 @@ impl Redis {
         let host: Option<String> = redis::from_redis_value(says.first()?.clone()).ok()?;
         let port: u16 = redis::from_redis_value(says.get(1)?.clone()).ok()?;
         let host = host.filter(|host| !host.is_empty() && host != "?").or_else(|| match asked {
-            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => Some(host.clone()),
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
+                Some(host.clone())
+            }
             _ => None,
         })?;
         Some(if self.tls.is_some() {
@@ -149,11 +162,16 @@ impl Redis {
         client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    async fn link_to(&self, address: &ConnectionAddr, patience: Duration) -> Result<Link, RedisError> {
+    async fn link_to(
+        &self,
+        address: &ConnectionAddr,
+        patience: Duration,
+    ) -> Result<Link, RedisError> {
         let mut link = Link::new(self.wire_to(address).await?, patience);
         if let Some(password) = self.login.password() {
             let name = self.login.username().map(str::as_bytes);
-            let words: Vec<&[u8]> = [&b"AUTH"[..]].into_iter().chain(name).chain([password.as_bytes()]).collect();
+            let words: Vec<&[u8]> =
+                [&b"AUTH"[..]].into_iter().chain(name).chain([password.as_bytes()]).collect();
             link.ask(&words).await?;
             link.ok().await?;
         }
@@ -166,7 +184,9 @@ impl Redis {
 
     async fn wire_to(&self, address: &ConnectionAddr) -> Result<Box<dyn Wire>, RedisError> {
         let (host, port) = match address {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.as_str(), *port),
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                (host.as_str(), *port)
+            }
             ConnectionAddr::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
             _ => return Err(io::Error::other("an address of a kind that is not known").into()),
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bindery_core::event::{Event, Rejection};
+use bindery_core::event::{Beginning, Event, Rejection};
 use bindery_core::stream_id::StreamId;
 use redis::RedisError;
 
@@ -68,7 +68,15 @@ impl Reader {
 
     fn on(link: Link, stream: &str, position: StreamId, block: Duration) -> Self {
         let block = block.clamp(MIN_BLOCK, MAX_BLOCK);
-        Self { link, stream: stream.to_owned(), position, count: FIRST_COUNT, left: 0, full: false, block }
+        Self {
+            link,
+            stream: stream.to_owned(),
+            position,
+            count: FIRST_COUNT,
+            left: 0,
+            full: false,
+            block,
+        }
     }
 
     /// Whether nothing of an answer is on the wire, so that something else may be asked.
@@ -79,20 +87,28 @@ impl Reader {
     /// The next entries, which are remembered in `seen`, too.
     pub async fn next(&mut self, seen: &mut Seen) -> Result<Chunk, RedisError> {
         let whole = |fields: Fields<'_>| Some(Event::read(fields.iter()));
-        self.next_of(seen, whole, |fields| Some(Err(Event::too_large(&fields)))).await
+        self.next_of(seen, whole, |fields, is_complete| {
+            Some(Event::read_beginnings(&fields, is_complete))
+        })
+        .await
     }
 
     /// The next entries as they are; of one that is too large, as much as is kept.
     pub async fn next_raw(&mut self, seen: &mut Seen) -> Result<Chunk<Raw>, RedisError> {
-        let whole = |fields: Fields<'_>| fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        self.next_of(seen, whole, |fields| fields).await
+        let whole = |fields: Fields<'_>| {
+            fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+        };
+        let large = |fields: Vec<Beginning>, _| {
+            fields.into_iter().map(|field| (field.name, field.value)).collect()
+        };
+        self.next_of(seen, whole, large).await
     }
 
     async fn next_of<T>(
         &mut self,
         seen: &mut Seen,
         whole: impl Fn(Fields<'_>) -> T,
-        large: impl Fn(Raw) -> T,
+        large: impl Fn(Vec<Beginning>, bool) -> T,
     ) -> Result<Chunk<T>, RedisError> {
         if self.left == 0 {
             self.ask().await?;
@@ -106,7 +122,7 @@ impl Reader {
             seen.push(entry.id, entry.content);
             let said = match entry.came {
                 Came::Whole(said) => said,
-                Came::Large(fields) => large(fields),
+                Came::Large { fields, is_complete } => large(fields, is_complete),
             };
             entries.push((entry.id, said));
         }
@@ -140,8 +156,14 @@ impl Reader {
         count: usize,
     ) -> Result<Vec<(StreamId, u64)>, RedisError> {
         let (newest, oldest, count) = (newest.to_string(), oldest.to_string(), count.to_string());
-        let words =
-            [b"XREVRANGE", self.stream.as_bytes(), newest.as_bytes(), oldest.as_bytes(), b"COUNT", count.as_bytes()];
+        let words = [
+            b"XREVRANGE",
+            self.stream.as_bytes(),
+            newest.as_bytes(),
+            oldest.as_bytes(),
+            b"COUNT",
+            count.as_bytes(),
+        ];
         self.link.ask(&words).await?;
         let mut entries = Vec::new();
         for _ in 0..self.link.entries_of_range().await? {
@@ -161,6 +183,7 @@ fn next_count(count: usize, entries: usize, bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bindery_core::event::EventKind;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Answers one question with these entries, each of one field of so many bytes.
@@ -172,7 +195,10 @@ mod tests {
             let mut head = format!("*1\r\n*2\r\n$1\r\ns\r\n*{}\r\n", entries.len());
             for (number, bytes) in entries.into_iter().enumerate() {
                 let id = format!("{}-0", number + 1);
-                head.push_str(&format!("*2\r\n${}\r\n{id}\r\n*2\r\n$4\r\nbulk\r\n${bytes}\r\n", id.len()));
+                head.push_str(&format!(
+                    "*2\r\n${}\r\n{id}\r\n*2\r\n$4\r\nbulk\r\n${bytes}\r\n",
+                    id.len()
+                ));
                 let all = [head.as_bytes(), &vec![b'x'; bytes], b"\r\n"].concat();
                 if theirs.write_all(&all).await.is_err() {
                     return;
@@ -200,7 +226,11 @@ mod tests {
             };
             let held: usize = chunk.entries.iter().map(held).sum();
             assert!(held < CHUNK_BYTES, "a chunk holds {held} bytes");
-            assert!(reader.link.held() < 2 * CHUNK_BYTES, "{} bytes are buffered", reader.link.held());
+            assert!(
+                reader.link.held() < 2 * CHUNK_BYTES,
+                "{} bytes are buffered",
+                reader.link.held()
+            );
             ids.extend(chunk.entries.iter().map(|(id, _)| id.ms));
             chunks += 1;
             if reader.is_at_rest() {
@@ -218,7 +248,39 @@ mod tests {
         let chunk = reader.next(&mut Seen::from(StreamId::ZERO)).await.unwrap();
         let (id, Some(Err(dead))) = &chunk.entries[0] else { panic!("{chunk:?}") };
         assert_eq!((id.ms, dead.error.code(), dead.truncated), (1, "too_large", true));
-        assert!(dead.payload["bulk"].as_str().is_some_and(|text| text.len() > 16_000 && text.starts_with("xxx")));
+        assert!(
+            dead.payload["bulk"]
+                .as_str()
+                .is_some_and(|text| text.len() > 16_000 && text.starts_with("xxx"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_fail_with_an_error_of_any_size_is_an_event() {
+        let book = "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f";
+        let error = "at f (file.js:1)\n".repeat(50_000);
+        let fields = ["type", "fail", "book_id", book, "error", &error, "attempt", "2"];
+        let mut reply =
+            format!("*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*{}\r\n", fields.len());
+        fields.iter().for_each(|field| reply.push_str(&format!("${}\r\n{field}\r\n", field.len())));
+        let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+        tokio::spawn(async move {
+            let mut question = [0; 1024];
+            let _ = theirs.read(&mut question).await;
+            let _ = theirs.write_all(reply.as_bytes()).await;
+            let _ = theirs.read(&mut question).await;
+        });
+        let mut reader =
+            Reader::on(Link::new(Box::new(ours), LATE), "s", StreamId::ZERO, MIN_BLOCK);
+        let chunk = reader.next(&mut Seen::from(StreamId::ZERO)).await.unwrap();
+        let (_, Some(Ok(event))) = &chunk.entries[0] else { panic!("{chunk:?}") };
+        let EventKind::Fail(fail) = &event.kind else { panic!("{event:?}") };
+        let error = fail.error.as_ref().unwrap().as_str();
+        assert!(
+            error.starts_with(r#"{"message":"at f (file.js:1)\n"#)
+                && error.ends_with(r#"…","cut":true}"#)
+        );
+        assert_eq!(fail.attempt, Some(2));
     }
 
     #[test]

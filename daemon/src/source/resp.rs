@@ -19,7 +19,10 @@ pub struct Parts(Vec<Range<usize>>);
 
 impl Parts {
     /// The names with their values.
-    pub fn fields<'a>(&'a self, buffer: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
+    pub fn fields<'a>(
+        &'a self,
+        buffer: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
         self.0.chunks_exact(2).map(|pair| (&buffer[pair[0].clone()], &buffer[pair[1].clone()]))
     }
 }
@@ -31,7 +34,9 @@ pub fn line(buffer: &[u8], at: usize) -> Result<Option<Line>, RedisError> {
     if rest.len() < length + 2 {
         return Ok(None);
     }
-    let (Some(&kind), text) = (rest.first(), rest.get(1..length).unwrap_or_default()) else { return Ok(None) };
+    let (Some(&kind), text) = (rest.first(), rest.get(1..length).unwrap_or_default()) else {
+        return Ok(None);
+    };
     if kind == b'-' {
         return Err(refusal(&String::from_utf8_lossy(text)));
     }
@@ -44,7 +49,9 @@ fn number(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > 18 {
         return None;
     }
-    let add = |number: i64, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'));
+    let add = |number: i64, byte: &u8| {
+        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+    };
     digits.iter().try_fold(0, add).map(|number| number * sign)
 }
 
@@ -58,7 +65,11 @@ fn bulk(buffer: &[u8], at: usize) -> Result<Option<(Range<usize>, usize)>, Redis
 
 /// The length that a line of this kind says.
 pub fn expect(line: Line, kind: u8) -> Result<usize, RedisError> {
-    if line.kind == kind { usize::try_from(line.number).map_err(|_| unexpected()) } else { Err(unexpected()) }
+    if line.kind == kind {
+        usize::try_from(line.number).map_err(|_| unexpected())
+    } else {
+        Err(unexpected())
+    }
 }
 
 /// The entry that begins here, `[id, [name, value, …]]`: its id, and where the next one begins; `None`: not all of it has come.
@@ -139,7 +150,11 @@ mod tests {
             b"*2\r\n$99999999999999999999\r\n",
             b"hello\r\n",
         ] {
-            assert!(entry(text, &mut Parts::default()).is_err(), "{}", String::from_utf8_lossy(text));
+            assert!(
+                entry(text, &mut Parts::default()).is_err(),
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 

@@ -116,7 +116,11 @@ mod tests {
         let mut seen = Seen::from(StreamId::ZERO);
         (1..=9).for_each(|ms| seen.push(id(ms), ms));
         seen.go_on_from(id(7));
-        assert_eq!((seen.has(id(7), 7), seen.has(id(8), 8)), (Some(true), Some(false)), "8 and 9 are read again");
+        assert_eq!(
+            (seen.has(id(7), 7), seen.has(id(8), 8)),
+            (Some(true), Some(false)),
+            "8 and 9 are read again"
+        );
         seen.push(id(8), 80);
         assert_eq!(seen.has(id(8), 80), Some(true));
         seen.go_on_from(id(20));

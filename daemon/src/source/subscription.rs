@@ -120,7 +120,12 @@ mod tests {
     }
 
     fn message(payload: &[u8]) -> Vec<u8> {
-        [format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${}\r\n", payload.len()).as_bytes(), payload, b"\r\n"].concat()
+        [
+            format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${}\r\n", payload.len()).as_bytes(),
+            payload,
+            b"\r\n",
+        ]
+        .concat()
     }
 
     const BEGUN: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
@@ -128,12 +133,18 @@ mod tests {
     #[tokio::test]
     async fn messages_of_any_bytes_come_in_their_order_and_large_ones_cut() {
         let large = vec![b'x'; 3 * MAX_ENTRY_BYTES];
-        let says =
-            [BEGUN, &message(b"one\r\n\xff"), b"*2\r\n$4\r\npong\r\n$0\r\n\r\n", &message(&large), &message(b"")];
-        let mut heard =
-            subscription_to([&says.concat()[..], b"*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"].concat())
-                .await
-                .unwrap();
+        let says = [
+            BEGUN,
+            &message(b"one\r\n\xff"),
+            b"*2\r\n$4\r\npong\r\n$0\r\n\r\n",
+            &message(&large),
+            &message(b""),
+        ];
+        let mut heard = subscription_to(
+            [&says.concat()[..], b"*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"].concat(),
+        )
+        .await
+        .unwrap();
         assert_eq!(heard.next().await.unwrap(), Heard::Message(b"one\r\n\xff".to_vec()));
         assert_eq!(heard.next().await.unwrap(), Heard::Pong);
         assert_eq!(heard.next().await.unwrap(), Heard::Message(vec![b'x'; MAX_ENTRY_BYTES]));
@@ -144,7 +155,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_refused_is_told_in_redis_own_words() {
-        let refused = subscription_to(b"-NOPERM no access to channel c\r\n".to_vec()).await.unwrap_err();
+        let refused =
+            subscription_to(b"-NOPERM no access to channel c\r\n".to_vec()).await.unwrap_err();
         assert!(refused.to_string().contains("no access to channel"), "{refused}");
     }
 }

@@ -40,23 +40,31 @@ impl Tls {
                 }
             }
             // None at all is told by the first connection, which nobody can trust then.
-            _ => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+            _ => drop(
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+            ),
         }
         let builder = ClientConfig::builder().with_root_certificates(roots);
         let (config, client_tls) = match (&files.certificate, &files.key) {
             (None, None) => (builder.with_no_client_auth(), None),
             (Some(certificate), Some(key)) => {
-                let (client_cert, client_key) = (read("tls_cert", certificate)?, read("tls_key", key)?);
+                let (client_cert, client_key) =
+                    (read("tls_cert", certificate)?, read("tls_key", key)?);
                 let chain = certificates("tls_cert", certificate, &client_cert)?;
-                let private = PrivateKeyDer::from_pem_slice(&client_key)
-                    .map_err(|error| format!("tls_key: {key} holds no private key in PEM: {error}"))?;
+                let private = PrivateKeyDer::from_pem_slice(&client_key).map_err(|error| {
+                    format!("tls_key: {key} holds no private key in PEM: {error}")
+                })?;
                 let config = builder.with_client_auth_cert(chain, private);
-                let config = config.map_err(|error| format!("tls_cert and tls_key do not go together: {error}"))?;
+                let config = config
+                    .map_err(|error| format!("tls_cert and tls_key do not go together: {error}"))?;
                 (config, Some(ClientTlsConfig { client_cert, client_key }))
             }
             _ => return Err("tls_cert and tls_key are given together or not at all".to_owned()),
         };
-        Ok(Self { config: Arc::new(config), certificates: TlsCertificates { client_tls, root_cert } })
+        Ok(Self {
+            config: Arc::new(config),
+            certificates: TlsCertificates { client_tls, root_cert },
+        })
     }
 }
 
@@ -64,7 +72,11 @@ fn read(what: &str, path: &str) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("{what}: {path} cannot be read: {error}"))
 }
 
-fn certificates(what: &str, path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(
+    what: &str,
+    path: &str,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

@@ -25,7 +25,11 @@ pub(super) enum Kind {
     /// It is this one.
     One(ConnectionAddr),
     /// These know which one is the master of that name.
-    Sentinel { sentinels: Vec<ConnectionAddr>, master: String, login: (Option<String>, Option<String>) },
+    Sentinel {
+        sentinels: Vec<ConnectionAddr>,
+        master: String,
+        login: (Option<String>, Option<String>),
+    },
     /// Each knows which one has it. Those that were heard of since are remembered: the first may be gone some day.
     Cluster { seeds: Vec<ConnectionAddr>, heard_of: Mutex<Vec<ConnectionAddr>> },
 }
@@ -82,29 +86,44 @@ impl FromStr for RedisUrl {
             _ => return Err(wrong()),
         };
         if tls.is_none()
-            && [&parameters.files.authority, &parameters.files.certificate].into_iter().any(Option::is_some)
+            && [&parameters.files.authority, &parameters.files.certificate]
+                .into_iter()
+                .any(Option::is_some)
         {
             return Err("tls_ca, tls_cert and tls_key are for rediss://".to_owned());
         }
-        if kind != "sentinel" && (parameters.sentinel_username.is_some() || parameters.sentinel_password.is_some()) {
-            return Err("sentinel_username and sentinel_password are for redis+sentinel://".to_owned());
+        if kind != "sentinel"
+            && (parameters.sentinel_username.is_some() || parameters.sentinel_password.is_some())
+        {
+            return Err(
+                "sentinel_username and sentinel_password are for redis+sentinel://".to_owned()
+            );
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+        let (user, hosts) =
+            authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
         let one = |host: &str, port: &str, path: &str| -> Result<ConnectionInfo, String> {
             let at = if user.is_empty() { String::new() } else { format!("{user}@") };
             let port = if has_port(host) { String::new() } else { format!(":{port}") };
             let base = if tls.is_some() { "rediss" } else { "redis" };
             // The parser's own message may quote the URL, and with it the password.
-            format!("{base}://{at}{host}{port}/{path}{}", parameters.others).into_connection_info().map_err(|_| wrong())
+            format!("{base}://{at}{host}{port}/{path}{}", parameters.others)
+                .into_connection_info()
+                .map_err(|_| wrong())
         };
         let every = |port: &str, path: &str| -> Result<Vec<ConnectionInfo>, String> {
-            hosts.split(',').map(|host| if host.is_empty() { Err(wrong()) } else { one(host, port, path) }).collect()
+            hosts
+                .split(',')
+                .map(|host| if host.is_empty() { Err(wrong()) } else { one(host, port, path) })
+                .collect()
         };
-        let addresses = |infos: &[ConnectionInfo]| infos.iter().map(|info| info.addr().clone()).collect::<Vec<_>>();
+        let addresses = |infos: &[ConnectionInfo]| {
+            infos.iter().map(|info| info.addr().clone()).collect::<Vec<_>>()
+        };
         let (kind, login) = match kind {
             "" | "unix" => {
-                let info = text.split('?').next().unwrap_or_default().to_owned() + &parameters.others;
+                let info =
+                    text.split('?').next().unwrap_or_default().to_owned() + &parameters.others;
                 let info = info.into_connection_info().map_err(|_| wrong())?;
                 (Kind::One(info.addr().clone()), info.redis_settings().clone())
             }
@@ -116,9 +135,18 @@ impl FromStr for RedisUrl {
                 let infos = every("26379", database)?;
                 let login = (parameters.sentinel_username, parameters.sentinel_password);
                 let first = infos.first().ok_or_else(wrong)?.redis_settings().clone();
-                (Kind::Sentinel { sentinels: addresses(&infos), master: master.to_owned(), login }, first)
+                (
+                    Kind::Sentinel {
+                        sentinels: addresses(&infos),
+                        master: master.to_owned(),
+                        login,
+                    },
+                    first,
+                )
             }
-            "cluster" if !matches!(path, "" | "0") => return Err("a Redis Cluster has no database but 0".to_owned()),
+            "cluster" if !matches!(path, "" | "0") => {
+                return Err("a Redis Cluster has no database but 0".to_owned());
+            }
             "cluster" => {
                 let infos = every("6379", "")?;
                 let first = infos.first().ok_or_else(wrong)?.redis_settings().clone();
@@ -141,12 +169,17 @@ fn wrong() -> String {
 
 impl fmt::Debug for RedisUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |addresses: &[ConnectionAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let list = |addresses: &[ConnectionAddr]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        };
         match &self.0.kind {
             Kind::One(address) => write!(formatter, "RedisUrl({address})"),
-            Kind::Sentinel { sentinels, master, .. } => write!(formatter, "RedisUrl({master} of {})", list(sentinels)),
-            Kind::Cluster { seeds, .. } => write!(formatter, "RedisUrl(cluster of {})", list(seeds)),
+            Kind::Sentinel { sentinels, master, .. } => {
+                write!(formatter, "RedisUrl({master} of {})", list(sentinels))
+            }
+            Kind::Cluster { seeds, .. } => {
+                write!(formatter, "RedisUrl(cluster of {})", list(seeds))
+            }
         }
     }
 }
@@ -177,7 +210,10 @@ mod tests {
     #[test]
     fn the_login_and_the_database_are_the_same_for_each_server() {
         let RedisUrl(read) = "redis+sentinel://u%40x:p%3A%2F@a,b/books/2".parse().unwrap();
-        assert_eq!((read.login.username(), read.login.password(), read.login.db()), (Some("u@x"), Some("p:/"), 2));
+        assert_eq!(
+            (read.login.username(), read.login.password(), read.login.db()),
+            (Some("u@x"), Some("p:/"), 2)
+        );
     }
 
     #[test]

@@ -31,8 +31,12 @@ pub fn animal(species: &str, mood: Mood, pal: &Palette) -> String {
     };
     // A brow says more than a mouth does, on an animal.
     let brow = match (species, mood) {
-        ("mule", Mood::Tense | Mood::Wry) => r#"<path d="M43 -87l8 2.4" fill="none" stroke-width="1.8"/>"#,
-        ("goose", Mood::Tense | Mood::Wry) => r#"<path d="M17 -70.4l7 2" fill="none" stroke-width="1.6"/>"#,
+        ("mule", Mood::Tense | Mood::Wry) => {
+            r#"<path d="M43 -87l8 2.4" fill="none" stroke-width="1.8"/>"#
+        }
+        ("goose", Mood::Tense | Mood::Wry) => {
+            r#"<path d="M17 -70.4l7 2" fill="none" stroke-width="1.6"/>"#
+        }
         _ => "",
     };
     format!("{body}{brow}")

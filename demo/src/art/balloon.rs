@@ -40,8 +40,12 @@ impl Balloon {
     pub fn svg(&self, toward: Point, ink: Rgb, rng: &mut Rng) -> String {
         let (cx, cy) = self.centre;
         let body = path(&self.outline(rng), true);
-        let base = (cx + (toward.0 - cx).clamp(-self.width * 0.3, self.width * 0.3), cy + self.height * 0.36);
-        let bend = ((base.0 + toward.0) / 2.0 + (cx - toward.0).signum() * 9.0, (base.1 + toward.1) / 2.0);
+        let base = (
+            cx + (toward.0 - cx).clamp(-self.width * 0.3, self.width * 0.3),
+            cy + self.height * 0.36,
+        );
+        let bend =
+            ((base.0 + toward.0) / 2.0 + (cx - toward.0).signum() * 9.0, (base.1 + toward.1) / 2.0);
         let tail = format!(
             "M{} {}Q{} {} {} {}Q{} {} {} {}Z",
             num(base.0 - 11.0),
@@ -110,7 +114,8 @@ impl Caption {
     /// A box for a text, at most so wide.
     pub fn new(text: &str, most: f64) -> Self {
         let lettering = Lettering::wrap(text, (most - 28.0) / Self::SCALE);
-        let (width, height) = (lettering.width * Self::SCALE + 28.0, lettering.height() * Self::SCALE + 22.0);
+        let (width, height) =
+            (lettering.width * Self::SCALE + 28.0, lettering.height() * Self::SCALE + 22.0);
         Self { lettering, width, height }
     }
 

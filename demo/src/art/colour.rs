@@ -118,8 +118,12 @@ impl Palette {
         };
         match weather {
             Some(Weather::Rain) => palette.veil(rgb(0x8b_9c_b0), 0.5),
-            Some(Weather::Fog) => palette.veil(if palette.night { rgb(0x5b_70_92) } else { rgb(0xc9_cf_d4) }, 0.55),
-            Some(Weather::Snow) => palette.veil(if palette.night { rgb(0x54_6d_9c) } else { rgb(0xd6_e2_ee) }, 0.45),
+            Some(Weather::Fog) => {
+                palette.veil(if palette.night { rgb(0x5b_70_92) } else { rgb(0xc9_cf_d4) }, 0.55)
+            }
+            Some(Weather::Snow) => {
+                palette.veil(if palette.night { rgb(0x54_6d_9c) } else { rgb(0xd6_e2_ee) }, 0.45)
+            }
             None => {}
         }
         palette
@@ -135,7 +139,8 @@ impl Palette {
     }
 
     fn veil(&mut self, veil: Rgb, share: f64) {
-        for colour in self.sky.iter_mut().chain([&mut self.haze, &mut self.cloud, &mut self.water]) {
+        for colour in self.sky.iter_mut().chain([&mut self.haze, &mut self.cloud, &mut self.water])
+        {
             *colour = colour.mix(veil, share);
         }
         self.tint = (self.tint.0.mix(veil, 0.4), (self.tint.1 + 0.12).min(0.7));

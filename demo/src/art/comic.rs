@@ -22,7 +22,8 @@ const INTRODUCED: usize = 8;
 /// Binds a book: `panels` are its SVGs, one a scene, in order.
 pub fn bind(script: &Script, panels: &[String]) -> String {
     let mut out = String::new();
-    let accent = Rng::new(hash(&script.title)).pick(["#c8443c", "#2c7d86", "#6e539e", "#b9781f", "#3c6cb2"]);
+    let accent =
+        Rng::new(hash(&script.title)).pick(["#c8443c", "#2c7d86", "#6e539e", "#b9781f", "#3c6cb2"]);
     let title = escape(&script.title);
     let _ = write!(
         out,
@@ -55,7 +56,8 @@ pub fn bind(script: &Script, panels: &[String]) -> String {
 /// A heading in the comic's own hand, readable for screen readers.
 fn lettered(text: &str, scale: f64) -> String {
     let lettering = Lettering::wrap(text, 420.0);
-    let (width, height) = (lettering.width * scale + 12.0, (lettering.height() + 4.0) * scale + 8.0);
+    let (width, height) =
+        (lettering.width * scale + 12.0, (lettering.height() + 4.0) * scale + 8.0);
     let strokes = lettering.path((width / 2.0, 5.0), scale, true, &mut Rng::new(hash(text)));
     format!(
         concat!(
@@ -72,7 +74,9 @@ fn lettered(text: &str, scale: f64) -> String {
 
 /// A row of portraits: who is who.
 fn introduce(out: &mut String, script: &Script) {
-    let drawn = |character: &Character| script.scenes.iter().any(|prompt| prompt.present.contains(&character.name));
+    let drawn = |character: &Character| {
+        script.scenes.iter().any(|prompt| prompt.present.contains(&character.name))
+    };
     let cast: Vec<(usize, &Character)> =
         script.cast.iter().enumerate().filter(|(_, c)| drawn(c)).take(INTRODUCED).collect();
     if cast.is_empty() {
@@ -96,7 +100,13 @@ fn portrait(character: &Character, place: usize, book: &str) -> String {
         Some(species) if species == "mule" => ("-12 -122 96 96", animal(species, Mood::Wry, &pal)),
         Some(species) => ("-46 -84 92 92", animal(species, Mood::Wry, &pal)),
         None => {
-            let pose = Pose { speaking: false, shouting: false, prop: None, mood: Mood::Joyful, variant: 1 };
+            let pose = Pose {
+                speaking: false,
+                shouting: false,
+                prop: None,
+                mood: Mood::Joyful,
+                variant: 1,
+            };
             ("-30 -116 60 60", figure(&Look::of(character, place, hash(book)), pose, &pal))
         }
     };
@@ -113,7 +123,8 @@ fn bind_chapter(out: &mut String, script: &Script, chapter: &ScriptChapter, pane
         escape(&chapter.heading),
         lettered(&chapter.heading, 1.5)
     );
-    let scenes = script.scenes.iter().zip(panels).filter(|(prompt, _)| prompt.chapter == chapter.number);
+    let scenes =
+        script.scenes.iter().zip(panels).filter(|(prompt, _)| prompt.chapter == chapter.number);
     for (prompt, panel) in scenes {
         let class = match Format::of(prompt.index, chapter.scenes) {
             Format::Splash => "splash",

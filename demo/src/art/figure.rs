@@ -36,11 +36,16 @@ impl Pen<'_> {
     }
 
     fn stroke(&mut self, d: &str, colour: Rgb, width: f64) {
-        let _ = write!(self.svg, r#"<path d="{d}" fill="none" stroke="{colour}" stroke-width="{}"/>"#, num(width));
+        let _ = write!(
+            self.svg,
+            r#"<path d="{d}" fill="none" stroke="{colour}" stroke-width="{}"/>"#,
+            num(width)
+        );
     }
 
     fn shadow(&mut self, d: &str) {
-        let _ = write!(self.svg, r#"<path d="{d}" fill="{}" stroke="none" opacity="0.16"/>"#, self.ink);
+        let _ =
+            write!(self.svg, r#"<path d="{d}" fill="{}" stroke="none" opacity="0.16"/>"#, self.ink);
     }
 
     fn oval(&mut self, (x, y): (f64, f64), (rx, ry): (f64, f64), colour: Rgb) {
@@ -64,8 +69,11 @@ impl Pen<'_> {
 /// The figure as an SVG group's content.
 pub fn figure(look: &Look, pose: Pose, pal: &Palette) -> String {
     let mut pen = Pen { svg: String::new(), pal, ink: pal.ink };
-    let _ =
-        write!(pen.svg, r#"<ellipse cx="0" cy="0" rx="22" ry="4" fill="{}" stroke="none" opacity="0.3"/>"#, pal.ink);
+    let _ = write!(
+        pen.svg,
+        r#"<ellipse cx="0" cy="0" rx="22" ry="4" fill="{}" stroke="none" opacity="0.3"/>"#,
+        pal.ink
+    );
     hair_behind(&mut pen, look);
     legs(&mut pen, look);
     arm_behind(&mut pen, look, pose);
@@ -81,7 +89,11 @@ fn legs(pen: &mut Pen<'_>, look: &Look) {
         let (l, r) = (num(side * x - 5.0), num(side * x + 5.0));
         pen.fill(&format!("M{l} -34L{r} -34L{r} -4L{l} -4Z"), look.legs);
         pen.fill(
-            &format!("M{l} -6Q{l} 0 {l} 0L{} 0Q{} -6 {r} -6Z", num(side * x + 9.0), num(side * x + 9.0)),
+            &format!(
+                "M{l} -6Q{l} 0 {l} 0L{} 0Q{} -6 {r} -6Z",
+                num(side * x + 9.0),
+                num(side * x + 9.0)
+            ),
             look.legs.dark(0.5),
         );
     }
@@ -162,7 +174,9 @@ fn arm_behind(pen: &mut Pen<'_>, look: &Look, pose: Pose) {
     let points = match pose.variant % 3 {
         0 => [(-13.0 * g, -61.0), (-25.0 * g, -50.0), (-15.0 * g, -40.0)],
         1 => [(-13.0 * g, -61.0), (-22.0 * g, -52.0), (-20.0 * g, -36.0)],
-        _ if pose.mood == Mood::Joyful => [(-13.0 * g, -61.0), (-27.0 * g, -60.0), (-26.0 * g, -76.0)],
+        _ if pose.mood == Mood::Joyful => {
+            [(-13.0 * g, -61.0), (-27.0 * g, -60.0), (-26.0 * g, -76.0)]
+        }
         _ => [(-13.0 * g, -61.0), (-21.0 * g, -50.0), (-17.0 * g, -35.0)],
     };
     arm(pen, look, points);
@@ -189,9 +203,13 @@ fn hair_behind(pen: &mut Pen<'_>, look: &Look) {
     match look.style {
         Hair::Bob => pen.fill("M-16 -88Q-18 -66 -13 -64L12 -64Q17 -66 15 -88Z", look.hair),
         Hair::Curly => {
-            for (x, y, r) in
-                [(-13.0, -76.0, 6.5), (-15.0, -85.0, 7.0), (12.0, -76.0, 5.5), (13.0, -86.0, 6.5), (-8.0, -70.0, 5.0)]
-            {
+            for (x, y, r) in [
+                (-13.0, -76.0, 6.5),
+                (-15.0, -85.0, 7.0),
+                (12.0, -76.0, 5.5),
+                (13.0, -86.0, 6.5),
+                (-8.0, -70.0, 5.0),
+            ] {
                 pen.oval((x, y), (r, r), look.hair);
             }
         }
@@ -250,12 +268,18 @@ fn face(pen: &mut Pen<'_>, look: &Look, pose: Pose) {
         pen.stroke("M-5.6 -84a4 4 0 1 0 8 0a4 4 0 1 0 -8 0M4 -84a4 4 0 1 0 8 0a4 4 0 1 0 -8 0M2.4 -84.6h1.6M-5.6 -84.6L-12 -86", ink, 1.0);
     }
     if look.beard {
-        pen.fill("M-13 -82Q-13 -66 1 -65Q13 -66 13.2 -80Q10 -75 4 -75.8Q-2 -75 -6 -76Q-11 -77 -13 -82Z", look.hair);
+        pen.fill(
+            "M-13 -82Q-13 -66 1 -65Q13 -66 13.2 -80Q10 -75 4 -75.8Q-2 -75 -6 -76Q-11 -77 -13 -82Z",
+            look.hair,
+        );
     }
     pen.stroke("M4.4 -82.4Q8 -79.4 4.2 -78.6", ink, 1.2);
     let mouth = (3.2, -74.2);
     if pose.speaking {
-        pen.fill("M-1.6 -75.8Q3.4 -74.4 8 -75.8Q7.4 -69.4 3 -69.4Q-1 -69.8 -1.6 -75.8Z", rgb(0x8a_2a_36));
+        pen.fill(
+            "M-1.6 -75.8Q3.4 -74.4 8 -75.8Q7.4 -69.4 3 -69.4Q-1 -69.8 -1.6 -75.8Z",
+            rgb(0x8a_2a_36),
+        );
         pen.svg
             .push_str(r##"<path d="M.4 -75Q3.4 -74.2 6.4 -75L6 -73.6Q3.2 -73 .8 -73.6Z" fill="#fff" stroke="none"/>"##);
     } else {
@@ -270,8 +294,10 @@ fn face(pen: &mut Pen<'_>, look: &Look, pose: Pose) {
     }
     if look.moustache {
         let (x, y) = mouth;
-        let d =
-            format!("M{x} {a}Q-4 -80.6 -7.4 -74.6Q-2 -75 {x} -76Q9 -75 13 -74.6Q10.6 -80.6 {x} {a}Z", a = num(y - 3.8));
+        let d = format!(
+            "M{x} {a}Q-4 -80.6 -7.4 -74.6Q-2 -75 {x} -76Q9 -75 13 -74.6Q10.6 -80.6 {x} {a}Z",
+            a = num(y - 3.8)
+        );
         pen.fill(&d, look.hair);
     }
 }
@@ -284,7 +310,9 @@ fn hair_before(pen: &mut Pen<'_>, look: &Look) {
         Hair::Bob => {
             "M-16 -77Q-18.6 -100.6 0 -101Q18 -100.6 15.6 -78Q12.6 -84 11.6 -91Q2 -88.6 -8 -92Q-12 -86 -16 -77Z"
         }
-        Hair::Bun => "M-14.4 -83Q-15 -99.6 0 -100Q15 -99.6 14.4 -86Q8 -91.6 3 -95.6Q-6 -90 -14.4 -83Z",
+        Hair::Bun => {
+            "M-14.4 -83Q-15 -99.6 0 -100Q15 -99.6 14.4 -86Q8 -91.6 3 -95.6Q-6 -90 -14.4 -83Z"
+        }
         Hair::Braids => {
             "M-15.4 -79Q-17 -100.4 0 -100.8Q17 -100.4 15 -80Q12.4 -88 9.6 -91.6Q1 -89.6 -8.6 -92Q-12 -88 -15.4 -79Z"
         }
@@ -292,7 +320,9 @@ fn hair_before(pen: &mut Pen<'_>, look: &Look) {
         Hair::Wreath => "M-14.6 -77Q-18 -86 -13 -92Q-11 -86 -12.4 -78Z",
     };
     if look.style == Hair::Curly {
-        for (x, y, r) in [(-12.0, -92.0, 5.6), (-5.0, -97.0, 6.2), (3.4, -98.0, 6.2), (10.6, -94.0, 5.4)] {
+        for (x, y, r) in
+            [(-12.0, -92.0, 5.6), (-5.0, -97.0, 6.2), (3.4, -98.0, 6.2), (10.6, -94.0, 5.4)]
+        {
             pen.oval((x, y), (r, r), look.hair);
         }
     } else {
@@ -319,7 +349,10 @@ fn hat(pen: &mut Pen<'_>, look: &Look) {
         }
         Hat::Wool => {
             pen.fill("M-15 -89Q-16 -108 0 -108.6Q16 -108 15.4 -89.6Q0 -95.6 -15 -89Z", look.accent);
-            pen.fill("M-16 -88Q0 -95.6 16.2 -88.6L15.6 -93.6Q0 -100.4 -15.6 -93Z", look.cloth.dark(0.12));
+            pen.fill(
+                "M-16 -88Q0 -95.6 16.2 -88.6L15.6 -93.6Q0 -100.4 -15.6 -93Z",
+                look.cloth.dark(0.12),
+            );
             pen.oval((0.0, -109.6), (4.0, 3.6), look.cloth);
         }
         Hat::Kerchief => {
@@ -329,7 +362,11 @@ fn hat(pen: &mut Pen<'_>, look: &Look) {
             );
             pen.fill("M-5 -67.6L0 -66L5 -67.6L3.4 -62L0 -65L-3.6 -62Z", look.accent);
             for (x, y) in [(-10.0, -94.0), (-3.0, -98.6), (6.0, -98.0), (12.4, -92.0)] {
-                let _ = write!(pen.svg, r#"<circle cx="{x}" cy="{y}" r="1.2" fill="{}" stroke="none"/>"#, look.cloth);
+                let _ = write!(
+                    pen.svg,
+                    r#"<circle cx="{x}" cy="{y}" r="1.2" fill="{}" stroke="none"/>"#,
+                    look.cloth
+                );
             }
         }
     }

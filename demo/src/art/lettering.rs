@@ -31,7 +31,9 @@ fn glyph(c: char) -> Option<(f64, &'static str)> {
         'P' => (6.2, "M0 10L0 0Q6.2 0 6.2 2.9Q6.2 5.6 0 5.6"),
         'Q' => (8.2, "M4 0Q0 0 0 5Q0 10 4 10Q8 10 8 5Q8 0 4 0M5 7.4L8.4 10.6"),
         'R' => (6.6, "M0 10L0 0Q6.2 0 6.2 2.9Q6.2 5.5 0 5.5M2.8 5.5L6.8 10"),
-        'S' => (6.0, "M5.8 1.4Q4.6 0 3 0Q.4 0 .4 2.4Q.4 4.4 3 4.9Q6 5.4 6 7.5Q6 10 3 10Q1 10 0 8.5"),
+        'S' => {
+            (6.0, "M5.8 1.4Q4.6 0 3 0Q.4 0 .4 2.4Q.4 4.4 3 4.9Q6 5.4 6 7.5Q6 10 3 10Q1 10 0 8.5")
+        }
         'T' => (7.0, "M0 0L7 0M3.5 0L3.5 10"),
         'U' => (7.0, "M0 0L0 6.5Q0 10 3.5 10Q7 10 7 6.5L7 0"),
         'V' => (7.6, "M0 0L3.8 10L7.6 0"),
@@ -41,7 +43,10 @@ fn glyph(c: char) -> Option<(f64, &'static str)> {
         'Z' => (6.4, "M0 0L6.4 0L0 10L6.4 10"),
         '1' => (3.0, "M0 2L2.4 0L2.4 10"),
         '2' => (6.0, "M0 2Q.6 0 3 0Q6 0 6 2.8Q6 4.6 0 10L6.2 10"),
-        '3' => (6.0, "M0 1.2Q1.4 0 3 0Q5.8 0 5.8 2.4Q5.8 4.8 2.4 4.8Q6.2 4.8 6.2 7.4Q6.2 10 3 10Q1 10 0 8.8"),
+        '3' => (
+            6.0,
+            "M0 1.2Q1.4 0 3 0Q5.8 0 5.8 2.4Q5.8 4.8 2.4 4.8Q6.2 4.8 6.2 7.4Q6.2 10 3 10Q1 10 0 8.8",
+        ),
         '4' => (6.6, "M4.8 10L4.8 0L0 6.8L6.6 6.8"),
         '5' => (6.0, "M5.6 0L.8 0L.4 4.6Q1.8 3.8 3.2 3.8Q6.2 3.8 6.2 6.9Q6.2 10 3 10Q1 10 0 8.8"),
         '6' => (6.2, "M5.4 .6Q0 1.6 0 6.8Q0 10 3.1 10Q6.2 10 6.2 7Q6.2 4.2 3.2 4.2Q.8 4.2 0 6.8"),
@@ -70,7 +75,10 @@ fn glyph(c: char) -> Option<(f64, &'static str)> {
 
 /// How wide a word is, in glyph units.
 fn width(word: &str) -> f64 {
-    let glyphs = word.chars().flat_map(char::to_uppercase).map(|c| glyph(c).map_or(SPACE, |(width, _)| width));
+    let glyphs = word
+        .chars()
+        .flat_map(char::to_uppercase)
+        .map(|c| glyph(c).map_or(SPACE, |(width, _)| width));
     glyphs.map(|width| width + GAP).sum::<f64>() - GAP
 }
 
@@ -92,7 +100,8 @@ impl Lettering {
         for _ in 0..12 {
             let middle = (low + high) / 2.0;
             let lines = fill(&words, middle);
-            let fits = lines.len() <= loose.len() && lines.iter().all(|(_, width)| *width <= middle);
+            let fits =
+                lines.len() <= loose.len() && lines.iter().all(|(_, width)| *width <= middle);
             if fits { high = middle } else { low = middle }
         }
         let lines = fill(&words, high);
@@ -157,8 +166,16 @@ fn write_glyph(d: &mut String, strokes: &str, (x, y): (f64, f64), scale: f64, rn
             numbers[have] = number;
             have += 1;
             if have == 2 {
-                let (px, py) = (numbers[0] + rng.between(-0.14, 0.14), numbers[1] + lift + rng.between(-0.14, 0.14));
-                let _ = write!(d, "{:.1} {:.1} ", x + (px - tilt * py) * scale, y + (py + tilt * px) * scale);
+                let (px, py) = (
+                    numbers[0] + rng.between(-0.14, 0.14),
+                    numbers[1] + lift + rng.between(-0.14, 0.14),
+                );
+                let _ = write!(
+                    d,
+                    "{:.1} {:.1} ",
+                    x + (px - tilt * py) * scale,
+                    y + (py + tilt * px) * scale
+                );
                 have = 0;
             }
         }

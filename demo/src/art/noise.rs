@@ -13,8 +13,9 @@ impl Noise {
     }
 
     fn lattice(self, x: i64, y: i64) -> f64 {
-        let mut h =
-            self.0 ^ (x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (y as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        let mut h = self.0
+            ^ (x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ (y as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         h = (h ^ (h >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         h = (h ^ (h >> 32)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((h ^ (h >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
@@ -38,7 +39,9 @@ impl Noise {
     pub fn fractal(self, x: f64, y: f64, octaves: u32) -> f64 {
         let (mut sum, mut total, mut strength, mut scale) = (0.0, 0.0, 1.0, 1.0);
         for octave in 0..octaves {
-            sum += strength * self.at(x * scale + f64::from(octave) * 17.3, y * scale - f64::from(octave) * 9.1);
+            sum += strength
+                * self
+                    .at(x * scale + f64::from(octave) * 17.3, y * scale - f64::from(octave) * 9.1);
             total += strength;
             strength *= 0.5;
             scale *= 2.03;

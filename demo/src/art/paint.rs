@@ -92,11 +92,19 @@ impl Painter {
     }
 
     /// An area with an outline and a shade: `shade` gives the darkness, 0 to 1, of each point in it.
-    pub fn area(&mut self, points: &[Point], fill: impl Into<Fill>, line: f64, shade: impl Fn(f64, f64) -> f64) {
+    pub fn area(
+        &mut self,
+        points: &[Point],
+        fill: impl Into<Fill>,
+        line: f64,
+        shade: impl Fn(f64, f64) -> f64,
+    ) {
         let fill = fill.into();
         let (paint, base) = match fill {
             Fill::Flat(colour) => (colour.to_string(), colour),
-            Fill::Down(top, bottom) => (format!("url(#{})", self.gradient(top, bottom)), top.mix(bottom, 0.5)),
+            Fill::Down(top, bottom) => {
+                (format!("url(#{})", self.gradient(top, bottom)), top.mix(bottom, 0.5))
+            }
         };
         let _ = write!(self.under, r#"<path d="{}" fill="{paint}""#, path(points, true));
         self.end_stroke(line);
@@ -109,7 +117,14 @@ impl Painter {
     }
 
     /// A round area.
-    pub fn disc(&mut self, (x, y): Point, radius: f64, fill: Rgb, line: f64, shade: impl Fn(f64, f64) -> f64) {
+    pub fn disc(
+        &mut self,
+        (x, y): Point,
+        radius: f64,
+        fill: Rgb,
+        line: f64,
+        shade: impl Fn(f64, f64) -> f64,
+    ) {
         self.area(&ellipse((x, y), radius, radius), fill, line, shade);
     }
 
@@ -132,8 +147,13 @@ impl Painter {
             r#"<radialGradient id="{id}"><stop offset="0" stop-color="{colour}" stop-opacity="{}"/><stop offset="1" stop-color="{colour}" stop-opacity="0"/></radialGradient>"#,
             num2(strength)
         );
-        let _ =
-            write!(self.under, r#"<circle cx="{}" cy="{}" r="{}" fill="url(#{id})"/>"#, num(x), num(y), num(radius));
+        let _ = write!(
+            self.under,
+            r#"<circle cx="{}" cy="{}" r="{}" fill="url(#{id})"/>"#,
+            num(x),
+            num(y),
+            num(radius)
+        );
     }
 
     /// SVG of one's own, under the dots.
@@ -159,7 +179,15 @@ impl Painter {
     /// Ends the painting.
     pub fn finish(self) -> Painted {
         let (width, height, ink) = (self.width, self.height, self.palette.ink);
-        Painted { width, height, ink, defs: self.defs, under: self.under, over: self.over, tone: self.tone }
+        Painted {
+            width,
+            height,
+            ink,
+            defs: self.defs,
+            under: self.under,
+            over: self.over,
+            tone: self.tone,
+        }
     }
 
     fn gradient(&mut self, top: Rgb, bottom: Rgb) -> String {
@@ -188,13 +216,15 @@ impl Painter {
     /// By night the dots are the light ones, so they go where an area is bright.
     fn tone_area(&mut self, points: &[Point], base: Rgb, shade: impl Fn(f64, f64) -> f64) {
         let night = self.palette.night;
-        let ink = if night { base.mix(self.palette.sun, 0.42) } else { base.mix(self.palette.ink, 0.62) };
+        let ink =
+            if night { base.mix(self.palette.sun, 0.42) } else { base.mix(self.palette.ink, 0.62) };
         let ink = self.ink(ink);
         let Tone { width, height, density, ink: inks, .. } = &mut self.tone;
         scan(points, *width, *height, |col, row| {
             let dark = shade(col as f64 * CELL, row as f64 * CELL).clamp(0.0, 1.0);
             let at = row * *width + col;
-            density[at] = if night && dark > 0.0 { (0.62 - dark).max(0.0) * 0.8 } else { dark } as f32;
+            density[at] =
+                if night && dark > 0.0 { (0.62 - dark).max(0.0) * 0.8 } else { dark } as f32;
             inks[at] = ink;
         });
     }
@@ -213,9 +243,11 @@ impl Painter {
 /// Visits the cells inside a polygon (even-odd).
 fn scan(points: &[Point], width: usize, height: usize, mut visit: impl FnMut(usize, usize)) {
     let low = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min).max(0.0);
-    let high = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max).min(height as f64 * CELL);
+    let high =
+        points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max).min(height as f64 * CELL);
     let mut crossings: Vec<f64> = Vec::new();
-    let (first, last) = ((low / CELL).floor() as usize, ((high / CELL).ceil().max(0.0) as usize).min(height));
+    let (first, last) =
+        ((low / CELL).floor() as usize, ((high / CELL).ceil().max(0.0) as usize).min(height));
     for row in first..last {
         let y = (row as f64 + 0.5) * CELL;
         crossings.clear();
@@ -272,7 +304,9 @@ pub fn ellipse((x, y): Point, rx: f64, ry: f64) -> Vec<Point> {
 
 /// A quadratic curve as points.
 pub fn curve(a: Point, control: Point, b: Point, steps: usize) -> Vec<Point> {
-    let at = |t: f64, a: f64, c: f64, b: f64| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * c + t * t * b;
+    let at = |t: f64, a: f64, c: f64, b: f64| {
+        (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * c + t * t * b
+    };
     (0..=steps)
         .map(|step| step as f64 / steps as f64)
         .map(|t| (at(t, a.0, control.0, b.0), at(t, a.1, control.1, b.1)))

@@ -70,7 +70,10 @@ fn paint(prompt: &Prompt, scenes: usize, cast: &[Character], book: &str) -> (Pai
     let seed = hash(&format!("{book}\n{}\n{}", prompt.scene, prompt.paragraphs.join("\n")));
     let id = format!("p{}", prompt.scene);
     // Rain and snow stay outside, but fog is seen nowhere indoors.
-    let indoors = matches!(prompt.setting, Setting::Workshop | Setting::Bakery | Setting::Office | Setting::Hut);
+    let indoors = matches!(
+        prompt.setting,
+        Setting::Workshop | Setting::Bakery | Setting::Office | Setting::Hut
+    );
     let weather = prompt.weather.filter(|_| !indoors);
     let mut stage = Stage::new((format.width(), HEIGHT), prompt.time, weather, seed, &id);
     if indoors {
@@ -95,7 +98,9 @@ fn place(stage: &mut Stage, setting: Setting) -> f64 {
         Setting::Forest => wild::forest(stage),
         Setting::Mountain => wild::mountain(stage),
         Setting::Village => wild::village(stage),
-        Setting::Workshop | Setting::Bakery | Setting::Office | Setting::Hut => room::room(stage, setting),
+        Setting::Workshop | Setting::Bakery | Setting::Office | Setting::Hut => {
+            room::room(stage, setting)
+        }
     }
 }
 
@@ -128,7 +133,13 @@ impl Spot<'_> {
 }
 
 /// Where everybody stands: who speaks first on the left, who answers on the right, animals at the outer end.
-fn spots<'a>(prompt: &Prompt, cast: &'a [Character], format: Format, ground: f64, seed: u64) -> Vec<Spot<'a>> {
+fn spots<'a>(
+    prompt: &Prompt,
+    cast: &'a [Character],
+    format: Format,
+    ground: f64,
+    seed: u64,
+) -> Vec<Spot<'a>> {
     let mut rng = Rng::new(seed ^ hash("spots"));
     let most = if format == Format::Narrow { 3 } else { 4 };
     let known = |name: &String| cast.iter().position(|c| c.name == *name);
@@ -144,7 +155,8 @@ fn spots<'a>(prompt: &Prompt, cast: &'a [Character], format: Format, ground: f64
     });
     order.truncate(most);
     // The mule would otherwise hide those behind it.
-    let (people, animals): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|at| cast[*at].animal.is_none());
+    let (people, animals): (Vec<usize>, Vec<usize>) =
+        order.into_iter().partition(|at| cast[*at].animal.is_none());
     let mut order = people;
     if order.len() > 2 && prompt.dialogue.len() == 2 {
         let second = order.remove(1);
@@ -164,7 +176,8 @@ fn spots<'a>(prompt: &Prompt, cast: &'a [Character], format: Format, ground: f64
         let size = HEIGHT * if format == Format::Wide { 0.84 } else { 0.74 };
         (size, (room + size * 1.04).max(HEIGHT * 1.3))
     } else {
-        let size = (HEIGHT * if format == Format::Splash { 0.56 } else { 0.54 }).min((ground - room) / 1.06);
+        let size = (HEIGHT * if format == Format::Splash { 0.56 } else { 0.54 })
+            .min((ground - room) / 1.06);
         (size, ground)
     };
     let width = format.width();
@@ -192,7 +205,14 @@ fn spots<'a>(prompt: &Prompt, cast: &'a [Character], format: Format, ground: f64
         .collect()
 }
 
-fn people(stage: &mut Stage, prompt: &Prompt, cast: &[Character], book: &str, format: Format, ground: f64) {
+fn people(
+    stage: &mut Stage,
+    prompt: &Prompt,
+    cast: &[Character],
+    book: &str,
+    format: Format,
+    ground: f64,
+) {
     let pal = stage.pal();
     let mut spots = spots(prompt, cast, format, ground, stage.seed);
     spots.sort_by_key(|spot| spot.character.animal.is_none());
@@ -246,7 +266,8 @@ fn layout(prompt: &Prompt, format: Format) -> (Caption, Point, Vec<Balloon>) {
         _ => 300.0,
     };
     let shout = |line: &Line| prompt.mood == Mood::Tense && line.text.contains('!');
-    let mut balloons: Vec<Balloon> = lines.iter().map(|line| Balloon::new(&line.text, room, shout(line))).collect();
+    let mut balloons: Vec<Balloon> =
+        lines.iter().map(|line| Balloon::new(&line.text, room, shout(line))).collect();
     let top = if at_foot { 18.0 } else { corner.1 + caption.height + 14.0 };
     let mut below = top;
     for (at, balloon) in balloons.iter_mut().enumerate() {
@@ -283,7 +304,8 @@ fn words(stage: &mut Stage, prompt: &Prompt, cast: &[Character], format: Format,
         let half = balloon.width / 2.0;
         let lean = if count == 2 { if at == 0 { -half * 0.35 } else { half * 0.35 } } else { 0.0 };
         let lowest = if format == Format::Narrow { 14.0 } else { left };
-        balloon.centre.0 = (head.0 + lean).clamp((lowest + half).min(width - half - 16.0), width - half - 16.0);
+        balloon.centre.0 =
+            (head.0 + lean).clamp((lowest + half).min(width - half - 16.0), width - half - 16.0);
         if at == 0 && count == 2 {
             // The answer needs room to the right of what it answers.
             balloon.centre.0 = balloon.centre.0.min((width * 0.5 - half + 20.0).max(half + 14.0));
@@ -294,7 +316,8 @@ fn words(stage: &mut Stage, prompt: &Prompt, cast: &[Character], format: Format,
         .dialogue
         .iter()
         .map(|line| {
-            let speaker = spots.iter().find(|spot| Some(&spot.character.name) == line.speaker.as_ref());
+            let speaker =
+                spots.iter().find(|spot| Some(&spot.character.name) == line.speaker.as_ref());
             speaker.map_or((width + 6.0, HEIGHT * 0.5), Spot::mouth)
         })
         .collect();

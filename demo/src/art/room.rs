@@ -20,25 +20,35 @@ pub fn room(stage: &mut Stage, kind: Setting) -> f64 {
     let lamp_at = (w * 0.5, h * 0.2);
     let paper = stage.noise("wall");
     let logs = kind == Setting::Hut;
-    stage.p.area(&rect(-9.0, -9.0, w + 18.0, floor + 9.0), Fill::Down(warm.dark(0.1), warm), 0.0, move |x, y| {
-        let corner = ((x - lamp_at.0).abs() / w * 1.5).powi(2) * 0.5 + (0.2 - y / h).max(0.0) * 0.8;
-        let grain = if logs {
-            (y / 30.0 * std::f64::consts::TAU).sin() * 0.12 + 0.3 * (paper.fractal(x / 130.0, y / 6.0, 3) - 0.4)
-        } else {
-            0.12 * f64::from((x / 46.0).fract() < 0.5) + 0.24 * (paper.fractal(x / 40.0, y / 40.0, 3) - 0.4)
-        };
-        0.08 + corner + grain
-    });
+    stage.p.area(
+        &rect(-9.0, -9.0, w + 18.0, floor + 9.0),
+        Fill::Down(warm.dark(0.1), warm),
+        0.0,
+        move |x, y| {
+            let corner =
+                ((x - lamp_at.0).abs() / w * 1.5).powi(2) * 0.5 + (0.2 - y / h).max(0.0) * 0.8;
+            let grain = if logs {
+                (y / 30.0 * std::f64::consts::TAU).sin() * 0.12
+                    + 0.3 * (paper.fractal(x / 130.0, y / 6.0, 3) - 0.4)
+            } else {
+                0.12 * f64::from((x / 46.0).fract() < 0.5)
+                    + 0.24 * (paper.fractal(x / 40.0, y / 40.0, 3) - 0.4)
+            };
+            0.08 + corner + grain
+        },
+    );
     if logs {
         let ink = warm.dark(0.4);
-        (1..=(floor / 30.0) as usize)
-            .for_each(|row| stage.p.line(&[(0.0, row as f64 * 30.0), (w, row as f64 * 30.0)], ink, 1.6));
+        (1..=(floor / 30.0) as usize).for_each(|row| {
+            stage.p.line(&[(0.0, row as f64 * 30.0), (w, row as f64 * 30.0)], ink, 1.6)
+        });
     }
     window(stage, (w * if stage.light.0 < w / 2.0 { 0.2 } else { 0.8 }, h * 0.36));
     let board = indoors(stage, 0xa8_76_4e);
     let grain = stage.noise("floor");
     stage.p.area(&rect(-9.0, floor, w + 18.0, h - floor + 9.0), board, 2.2, move |x, y| {
-        0.14 + 0.5 * (grain.fractal(x / 140.0, y / 6.0, 3) - 0.35) + ((x / w - 0.5).abs() * 0.5).powi(2)
+        0.14 + 0.5 * (grain.fractal(x / 140.0, y / 6.0, 3) - 0.35)
+            + ((x / w - 0.5).abs() * 0.5).powi(2)
     });
     planks(stage, floor, 0.5);
     let skirting = indoors(stage, 0x6d_4a_34);
@@ -68,7 +78,9 @@ fn rug(stage: &mut Stage, (x, y): Point) {
     let (cloth, edge) = (indoors(stage, own), indoors(stage, 0xe8_d4_a8));
     let half = stage.w() * 0.36;
     stage.p.area(&ellipse((x, y), half, 34.0), edge, 2.0, |_, _| 0.1);
-    stage.p.area(&ellipse((x, y), half - 14.0, 28.0), cloth, 1.6, |px, _| 0.12 + 0.2 * ((px / 9.0).sin() * 0.5 + 0.5));
+    stage.p.area(&ellipse((x, y), half - 14.0, 28.0), cloth, 1.6, |px, _| {
+        0.12 + 0.2 * ((px / 9.0).sin() * 0.5 + 0.5)
+    });
     stage.p.area(&ellipse((x, y), half * 0.6, 14.0), edge.mix(cloth, 0.4), 1.4, |_, _| 0.12);
 }
 
@@ -84,7 +96,9 @@ fn window(stage: &mut Stage, (x, y): Point) {
     let frame = indoors(stage, 0xf0_e4_ce);
     stage.p.flat(&rect(x - 50.0, y - 66.0, 100.0, 130.0), frame, 2.2);
     let sky = Fill::Down(pal.sky[0], pal.sky[2]);
-    stage.p.area(&rect(x - 42.0, y - 58.0, 84.0, 114.0), sky, 1.8, move |_, py| 0.2 * (1.0 - (py - y + 58.0) / 114.0));
+    stage.p.area(&rect(x - 42.0, y - 58.0, 84.0, 114.0), sky, 1.8, move |_, py| {
+        0.2 * (1.0 - (py - y + 58.0) / 114.0)
+    });
     let hill = stage.far(0x5f_7f_6f, 0.4);
     let mut points = curve((x - 42.0, y + 30.0), (x - 8.0, y + 2.0), (x + 42.0, y + 34.0), 10);
     points.extend([(x + 42.0, y + 56.0), (x - 42.0, y + 56.0)]);
@@ -98,9 +112,18 @@ fn window(stage: &mut Stage, (x, y): Point) {
     let curtain = stage.rng.pick([0xc8_5a_4e, 0x5b_8a_8a, 0xd9_a3_4a]);
     let cloth = indoors(stage, curtain);
     for side in [-1.0, 1.0] {
-        let mut points =
-            curve((x + side * 60.0, y - 74.0), (x + side * 26.0, y - 60.0), (x + side * 44.0, y + 10.0), 8);
-        points.extend(curve((x + side * 44.0, y + 10.0), (x + side * 56.0, y + 30.0), (x + side * 62.0, y + 50.0), 5));
+        let mut points = curve(
+            (x + side * 60.0, y - 74.0),
+            (x + side * 26.0, y - 60.0),
+            (x + side * 44.0, y + 10.0),
+            8,
+        );
+        points.extend(curve(
+            (x + side * 44.0, y + 10.0),
+            (x + side * 56.0, y + 30.0),
+            (x + side * 62.0, y + 50.0),
+            5,
+        ));
         stage.p.area(&points, cloth, 2.0, move |px, _| 0.1 + 0.25 * ((px / 5.0).sin() * 0.5 + 0.5));
     }
     stage.p.line(&[(x - 70.0, y - 74.0), (x + 70.0, y - 74.0)], pal.ink, 4.0);
@@ -113,9 +136,16 @@ fn hanging_lamp(stage: &mut Stage, (x, y): Point) {
     if lit {
         stage.p.glow((x, y - 14.0), 84.0, lamp, 0.85);
     }
-    stage.p.disc((x, y - 16.0), 9.0, if lit { lamp.light(0.3) } else { lamp.grey(0.5) }, 1.8, |_, _| 0.0);
+    stage.p.disc(
+        (x, y - 16.0),
+        9.0,
+        if lit { lamp.light(0.3) } else { lamp.grey(0.5) },
+        1.8,
+        |_, _| 0.0,
+    );
     let shade = indoors(stage, 0x3f_6b_5c);
-    let points = [(x - 30.0, y - 17.0), (x - 10.0, y - 38.0), (x + 10.0, y - 38.0), (x + 30.0, y - 17.0)];
+    let points =
+        [(x - 30.0, y - 17.0), (x - 10.0, y - 38.0), (x + 10.0, y - 38.0), (x + 30.0, y - 17.0)];
     stage.p.area(&points, shade, 2.0, |_, _| 0.15);
 }
 
@@ -131,12 +161,18 @@ fn bakery(stage: &mut Stage, x: f64, floor: f64) {
     let brick = indoors(stage, 0xb5_62_48);
     let rows = stage.noise("oven");
     let mut arch = vec![(x - 100.0, floor)];
-    arch.extend(curve((x - 100.0, floor - 130.0), (x, floor - 250.0), (x + 100.0, floor - 130.0), 18));
+    arch.extend(curve(
+        (x - 100.0, floor - 130.0),
+        (x, floor - 250.0),
+        (x + 100.0, floor - 130.0),
+        18,
+    ));
     arch.push((x + 100.0, floor));
     stage.p.area(&arch, brick, 2.4, move |px, py| {
         let row = (py / 14.0).floor();
         let joint = f64::from((py / 14.0).fract() < 0.2);
-        0.1 + 0.32 * rows.at((px / 26.0 + (row % 2.0) * 0.5).floor() * 2.3, row * 3.1) + 0.28 * joint
+        0.1 + 0.32 * rows.at((px / 26.0 + (row % 2.0) * 0.5).floor() * 2.3, row * 3.1)
+            + 0.28 * joint
     });
     let mouth = |s: f64| {
         let mut points = vec![(x - 52.0 * s, floor - 46.0)];
@@ -162,9 +198,15 @@ fn bakery(stage: &mut Stage, x: f64, floor: f64) {
         let crust = indoors(stage, 0xd2_93_4e);
         for at in 0..4 {
             let lx = centre.0 - 54.0 + f64::from(at) * 36.0;
-            stage.p.area(&ellipse((lx, y - 10.0), 17.0, 11.0), crust, 1.8, move |_, py| 0.12 + (py - y + 16.0) / 50.0);
+            stage.p.area(&ellipse((lx, y - 10.0), 17.0, 11.0), crust, 1.8, move |_, py| {
+                0.12 + (py - y + 16.0) / 50.0
+            });
             for cut in [-6.0, 1.0, 8.0] {
-                stage.p.line(&[(lx + cut - 3.0, y - 8.0), (lx + cut + 1.0, y - 16.0)], crust.light(0.45), 2.2);
+                stage.p.line(
+                    &[(lx + cut - 3.0, y - 8.0), (lx + cut + 1.0, y - 16.0)],
+                    crust.light(0.45),
+                    2.2,
+                );
             }
         }
     }
@@ -174,7 +216,9 @@ fn office(stage: &mut Stage, x: f64, floor: f64) {
     let steel = indoors(stage, 0x6f_80_78);
     for col in 0..2 {
         let left = x - 62.0 + f64::from(col) * 62.0;
-        stage.p.area(&rect(left, floor - 190.0, 60.0, 190.0), steel, 2.2, |_, y| 0.12 + (floor - y) / 1600.0);
+        stage.p.area(&rect(left, floor - 190.0, 60.0, 190.0), steel, 2.2, |_, y| {
+            0.12 + (floor - y) / 1600.0
+        });
         for drawer in 0..4 {
             let y = floor - 184.0 + f64::from(drawer) * 46.0;
             stage.p.area(&rect(left + 5.0, y, 50.0, 40.0), steel.light(0.1), 1.6, |_, _| 0.1);
@@ -190,7 +234,11 @@ fn office(stage: &mut Stage, x: f64, floor: f64) {
     stage.p.flat(&rect(centre - 26.0, floor - 192.0, 52.0, 70.0), indoors(stage, 0xe8_e0_c8), 1.4);
     for line in 0..5 {
         let y = floor - 180.0 + f64::from(line) * 11.0;
-        stage.p.line(&[(centre - 18.0, y), (centre + 18.0 - f64::from(line % 2) * 9.0, y)], frame.dark(0.3), 1.8);
+        stage.p.line(
+            &[(centre - 18.0, y), (centre + 18.0 - f64::from(line % 2) * 9.0, y)],
+            frame.dark(0.3),
+            1.8,
+        );
     }
     // The drip, and its bucket.
     let drip = centre + stage.w() * if x > centre { -0.12 } else { 0.12 };
@@ -240,8 +288,12 @@ fn workshop(stage: &mut Stage, x: f64, floor: f64) {
         stage.p.disc((x + rivet, floor - 112.0), 2.6, copper.light(0.4), 1.0, |_, _| 0.0);
     }
     let glass = super::colour::rgb(0x4f_9f_d8);
-    let throat =
-        [(x - 16.0, floor - 104.0), (x + 16.0, floor - 104.0), (x + 5.0, floor - 66.0), (x - 5.0, floor - 66.0)];
+    let throat = [
+        (x - 16.0, floor - 104.0),
+        (x + 16.0, floor - 104.0),
+        (x + 5.0, floor - 66.0),
+        (x - 5.0, floor - 66.0),
+    ];
     stage.p.glow((x, floor - 86.0), 64.0, glass.light(0.3), 0.6);
     stage.p.area(&throat, glass, 2.0, move |px, _| if px > x { 0.3 } else { 0.05 });
     stage.p.disc((x, floor - 54.0), 4.0, glass.light(0.4), 1.2, |_, _| 0.0);
@@ -285,7 +337,11 @@ fn books(stage: &mut Stage, (x, y): Point, width: f64) {
         let own = stage.rng.pick([0xa8_44_3e, 0x3f_6f_86, 0x5a_7a_4a, 0xc8_98_48, 0x6a_4f_7a]);
         let colour = indoors(stage, own);
         stage.p.area(&rect(left, y - tall, thick, tall), colour, 1.6, |_, _| 0.18);
-        stage.p.line(&[(left + 2.5, y - tall + 8.0), (left + thick - 2.5, y - tall + 8.0)], colour.light(0.5), 1.8);
+        stage.p.line(
+            &[(left + 2.5, y - tall + 8.0), (left + thick - 2.5, y - tall + 8.0)],
+            colour.light(0.5),
+            1.8,
+        );
         left += thick + 1.0;
     }
 }
@@ -318,7 +374,11 @@ fn hut(stage: &mut Stage, x: f64, floor: f64) {
             let (px, py) = (cx - 67.0 + f64::from(col) * 22.6, top + 5.0 + f64::from(row) * 26.4);
             stage.p.area(&rect(px, py, 20.0, 23.0), wood.dark(0.5), 1.3, |_, _| 0.3);
             if stage.rng.chance(0.4) {
-                stage.p.flat(&rect(px + 4.0, py + 7.0, 11.0, 16.0), indoors(stage, 0xf6_ec_d4), 1.2);
+                stage.p.flat(
+                    &rect(px + 4.0, py + 7.0, 11.0, 16.0),
+                    indoors(stage, 0xf6_ec_d4),
+                    1.2,
+                );
             }
         }
     }

@@ -28,7 +28,12 @@ pub fn harbour(stage: &mut Stage) -> f64 {
     let side = if stage.light.0 < w / 2.0 { w } else { 0.0 };
     let reach = if side > 0.0 { w * 0.55 } else { w * 0.45 };
     stage.p.area(
-        &[(side, horizon + 14.0), (reach, horizon + 18.0), (reach, horizon + 34.0), (side, horizon + 40.0)],
+        &[
+            (side, horizon + 14.0),
+            (reach, horizon + 18.0),
+            (reach, horizon + 34.0),
+            (side, horizon + 40.0),
+        ],
         breakwater,
         1.6,
         |x, y| 0.3 + 0.2 * ((x / 14.0).sin() * (y / 7.0).cos()),
@@ -56,11 +61,17 @@ pub fn lighthouse(stage: &mut Stage) -> f64 {
     let noise = stage.noise("cliff");
     for step in 0..=40 {
         let t = f64::from(step) / 40.0;
-        cliff.push((flip(w * (1.05 - 0.75 * t)), top - 24.0 + 50.0 * t + 12.0 * noise.fractal(t * 8.0, 0.0, 3)));
+        cliff.push((
+            flip(w * (1.05 - 0.75 * t)),
+            top - 24.0 + 50.0 * t + 12.0 * noise.fractal(t * 8.0, 0.0, 3),
+        ));
     }
     for step in 0..=20 {
         let t = f64::from(step) / 20.0;
-        cliff.push((flip(w * 0.3 - 40.0 * t + 26.0 * noise.fractal(t * 6.0, 4.0, 3)), top + 26.0 + h * 0.5 * t));
+        cliff.push((
+            flip(w * 0.3 - 40.0 * t + 26.0 * noise.fractal(t * 6.0, 4.0, 3)),
+            top + 26.0 + h * 0.5 * t,
+        ));
     }
     let rock = stage.lit(0x7c_6f_6a);
     stage.p.area(&cliff, rock, 2.4, move |x, y| {
@@ -87,7 +98,8 @@ pub fn lighthouse_tower(stage: &mut Stage, (x, y): Point, s: f64) {
     for band in 0..5 {
         let (from, to) = (f64::from(band) / 5.0, f64::from(band + 1) / 5.0);
         let (y0, y1) = (y - 190.0 * s * from, y - 190.0 * s * to);
-        let points = [(x - half(from), y0), (x + half(from), y0), (x + half(to), y1), (x - half(to), y1)];
+        let points =
+            [(x - half(from), y0), (x + half(from), y0), (x + half(to), y1), (x - half(to), y1)];
         stage.p.area(&points, if band % 2 == 0 { white } else { red }, 2.0, shade);
     }
     let top = y - 190.0 * s;
@@ -96,8 +108,11 @@ pub fn lighthouse_tower(stage: &mut Stage, (x, y): Point, s: f64) {
     if stage.lamps() {
         for (dx, spread) in [(-1.0, 46.0), (1.0, 46.0)] {
             let reach = 620.0 * s * dx;
-            let beam =
-                [(x, top - 22.0 * s), (x + reach, top - (22.0 + spread) * s), (x + reach, top + (spread - 26.0) * s)];
+            let beam = [
+                (x, top - 22.0 * s),
+                (x + reach, top - (22.0 + spread) * s),
+                (x + reach, top + (spread - 26.0) * s),
+            ];
             let d = super::paint::path(&beam, true);
             stage.p.raw(&format!(r#"<path d="{d}" fill="{lamp}" opacity="0.22"/>"#));
         }
@@ -107,7 +122,8 @@ pub fn lighthouse_tower(stage: &mut Stage, (x, y): Point, s: f64) {
     for dx in [-5.0, 5.0] {
         stage.p.line(&[(x + dx * s, top - 36.0 * s), (x + dx * s, top - 6.0 * s)], iron, 1.6);
     }
-    let roof = [(x - 17.0 * s, top - 36.0 * s), (x, top - 58.0 * s), (x + 17.0 * s, top - 36.0 * s)];
+    let roof =
+        [(x - 17.0 * s, top - 36.0 * s), (x, top - 58.0 * s), (x + 17.0 * s, top - 36.0 * s)];
     stage.p.area(&roof, red, 2.0, shade);
     stage.p.flat(&rect(x - 7.0 * s, y - 30.0 * s, 14.0 * s, 30.0 * s), iron, 1.6);
     for at in [70.0, 130.0] {
@@ -123,9 +139,14 @@ fn headland(stage: &mut Stage, horizon: f64, tower: bool) {
     for step in 0..=50 {
         let t = f64::from(step) / 50.0;
         let x = if right { w * (1.0 - 0.5 * t) } else { w * 0.5 * t };
-        points.push((x, horizon + 4.0 - (1.0 - t).powf(0.7) * 56.0 * (0.5 + noise.fractal(t * 6.0, 0.0, 4))));
+        points.push((
+            x,
+            horizon + 4.0 - (1.0 - t).powf(0.7) * 56.0 * (0.5 + noise.fractal(t * 6.0, 0.0, 4)),
+        ));
     }
-    stage.p.area(&points, colour, 1.4, move |x, y| 0.15 + 0.5 * (noise.fractal(x / 30.0, y / 30.0, 3) - 0.3));
+    stage.p.area(&points, colour, 1.4, move |x, y| {
+        0.15 + 0.5 * (noise.fractal(x / 30.0, y / 30.0, 3) - 0.3)
+    });
     if tower {
         let x = if right { w * 0.86 } else { w * 0.14 };
         lighthouse_tower(stage, (x, horizon - 26.0), 0.36);
@@ -158,7 +179,11 @@ pub fn water(stage: &mut Stage, horizon: f64) {
         };
         let half = (5.0 + 26.0 * depth) * stage.rng.between(0.6, 1.3);
         let colour = if at_light { pal.sun } else { crest };
-        stage.p.line(&curve((x - half, y), (x, y - half * 0.28), (x + half, y), 6), colour, 1.2 + 1.4 * depth);
+        stage.p.line(
+            &curve((x - half, y), (x, y - half * 0.28), (x + half, y), 6),
+            colour,
+            1.2 + 1.4 * depth,
+        );
     }
 }
 
@@ -170,22 +195,41 @@ pub fn boat(stage: &mut Stage, (x, y): Point, s: f64) {
     let hull = stage.lit(colour);
     stage.p.line(&[(x - 4.0 * s, y - 12.0 * s), (x - 4.0 * s, y - 120.0 * s)], mast, 4.5 * s);
     if stage.rng.chance(0.6) {
-        let sail = curve((x + 2.0 * s, y - 114.0 * s), (x + 66.0 * s, y - 58.0 * s), (x + 54.0 * s, y - 30.0 * s), 10);
+        let sail = curve(
+            (x + 2.0 * s, y - 114.0 * s),
+            (x + 66.0 * s, y - 58.0 * s),
+            (x + 54.0 * s, y - 30.0 * s),
+            10,
+        );
         let sail: Vec<Point> = sail.into_iter().chain([(x + 2.0 * s, y - 30.0 * s)]).collect();
-        stage
-            .p
-            .area(&sail, white, 1.8, move |px, py| 0.08 + (px - x) / (200.0 * s) + (py - y + 110.0 * s) / (500.0 * s));
+        stage.p.area(&sail, white, 1.8, move |px, py| {
+            0.08 + (px - x) / (200.0 * s) + (py - y + 110.0 * s) / (500.0 * s)
+        });
     } else {
         stage.p.line(&[(x - 4.0 * s, y - 116.0 * s), (x + 68.0 * s, y - 16.0 * s)], dark, 1.3);
         stage.p.line(&[(x - 4.0 * s, y - 116.0 * s), (x - 70.0 * s, y - 16.0 * s)], dark, 1.3);
-        stage.p.area(&rect(x - 44.0 * s, y - 40.0 * s, 32.0 * s, 26.0 * s), white, 1.8, |_, _| 0.16);
+        stage
+            .p
+            .area(&rect(x - 44.0 * s, y - 40.0 * s, 32.0 * s, 26.0 * s), white, 1.8, |_, _| 0.16);
         stage.p.flat(&rect(x - 36.0 * s, y - 34.0 * s, 12.0 * s, 10.0 * s), dark, 1.0);
     }
-    let mut body = curve((x - 76.0 * s, y - 20.0 * s), (x, y - 4.0 * s), (x + 84.0 * s, y - 26.0 * s), 12);
-    body.extend(curve((x + 84.0 * s, y - 26.0 * s), (x + 66.0 * s, y + 16.0 * s), (x + 30.0 * s, y + 16.0 * s), 8));
-    body.extend(curve((x - 44.0 * s, y + 16.0 * s), (x - 70.0 * s, y + 14.0 * s), (x - 76.0 * s, y - 20.0 * s), 8));
+    let mut body =
+        curve((x - 76.0 * s, y - 20.0 * s), (x, y - 4.0 * s), (x + 84.0 * s, y - 26.0 * s), 12);
+    body.extend(curve(
+        (x + 84.0 * s, y - 26.0 * s),
+        (x + 66.0 * s, y + 16.0 * s),
+        (x + 30.0 * s, y + 16.0 * s),
+        8,
+    ));
+    body.extend(curve(
+        (x - 44.0 * s, y + 16.0 * s),
+        (x - 70.0 * s, y + 14.0 * s),
+        (x - 76.0 * s, y - 20.0 * s),
+        8,
+    ));
     stage.p.area(&body, hull, 2.2, move |_, py| 0.2 + (py - y + 20.0 * s) / (80.0 * s));
-    let stripe = curve((x - 73.0 * s, y - 11.0 * s), (x, y + 5.0 * s), (x + 79.0 * s, y - 16.0 * s), 12);
+    let stripe =
+        curve((x - 73.0 * s, y - 11.0 * s), (x, y + 5.0 * s), (x + 79.0 * s, y - 16.0 * s), 12);
     stage.p.line(&stripe, white, 3.0 * s);
     let foam = stage.pal().sky[2].light(0.4);
     stage.p.line(
@@ -214,7 +258,9 @@ fn deck(stage: &mut Stage) {
         stage.p.area(&rect(x - 3.5, top - 62.0, 7.0, 64.0), rail, 1.8, |_, _| 0.1);
     }
     for (dy, thick) in [(-64.0, 9.0), (-34.0, 5.0)] {
-        stage.p.area(&rect(-9.0, top + dy, w + 18.0, thick), rail, 1.8, |_, y| 0.05 + (y - top - dy) / 30.0);
+        stage.p.area(&rect(-9.0, top + dy, w + 18.0, thick), rail, 1.8, |_, y| {
+            0.05 + (y - top - dy) / 30.0
+        });
     }
     let grain = stage.noise("deck");
     stage.p.area(&rect(-9.0, top, w + 18.0, h - top + 9.0), plank, 2.4, move |x, y| {
@@ -271,7 +317,12 @@ pub fn tufts(stage: &mut Stage, top: f64, count: usize) {
         let size = stage.rng.between(6.0, 13.0) * (0.7 + (y - top) / 160.0);
         for lean in [-0.5, 0.0, 0.6] {
             stage.p.line(
-                &curve((x, y), (x + lean * size * 0.3, y - size * 0.6), (x + lean * size, y - size), 4),
+                &curve(
+                    (x, y),
+                    (x + lean * size * 0.3, y - size * 0.6),
+                    (x + lean * size, y - size),
+                    4,
+                ),
                 blade,
                 2.0,
             );

@@ -20,7 +20,12 @@ pub fn sky(stage: &mut Stage, horizon: f64) {
     };
     let middle = horizon * 0.55;
     stage.p.area(&rect(0.0, 0.0, w, middle + 1.0), Fill::Down(pal.sky[0], pal.sky[1]), 0.0, shade);
-    stage.p.area(&rect(0.0, middle, w, horizon - middle + 4.0), Fill::Down(pal.sky[1], pal.sky[2]), 0.0, shade);
+    stage.p.area(
+        &rect(0.0, middle, w, horizon - middle + 4.0),
+        Fill::Down(pal.sky[1], pal.sky[2]),
+        0.0,
+        shade,
+    );
     if pal.night && stage.weather.is_none() {
         stars(stage, horizon);
     }
@@ -45,7 +50,9 @@ fn light_disc(stage: &mut Stage) {
     }
     stage.p.disc(at, radius, pal.sun, 0.0, |_, _| 0.0);
     if pal.night {
-        for (dx, dy, r) in [(-9.0, -7.0, 7.0), (8.0, 5.0, 9.0), (-4.0, 13.0, 4.0), (12.0, -12.0, 3.5)] {
+        for (dx, dy, r) in
+            [(-9.0, -7.0, 7.0), (8.0, 5.0, 9.0), (-4.0, 13.0, 4.0), (12.0, -12.0, 3.5)]
+        {
             stage.p.disc((at.0 + dx, at.1 + dy), r, pal.sun.mix(pal.sky[2], 0.22), 0.0, |_, _| 0.0);
         }
     }
@@ -118,7 +125,9 @@ fn cloud(stage: &mut Stage, (x, y): Point, size: f64, colour: super::colour::Rgb
         .collect();
     let base = y + 6.0 * size;
     points.extend(curve((x + width * 0.6, y), (x, base + 3.0 * size), (x - width * 0.6, y), 8));
-    stage.p.area(&points, colour, 0.0, move |_, py| ((py - y) / (60.0 * size) + 0.32).max(0.0) * 0.55);
+    stage
+        .p
+        .area(&points, colour, 0.0, move |_, py| ((py - y) / (60.0 * size) + 0.32).max(0.0) * 0.55);
 }
 
 fn birds(stage: &mut Stage, horizon: f64) {
@@ -152,16 +161,15 @@ pub fn haze(stage: &mut Stage) {
             .map(|step| step as f64 * 12.0)
             .map(|x| (x, y - 46.0 * noise.fractal(x / 170.0, f64::from(band) * 3.0, 3)))
             .collect();
-        points.extend(
-            (0..=(w / 12.0) as usize + 1)
-                .rev()
-                .map(|step| step as f64 * 12.0)
-                .map(|x| (x, y + 10.0 + 40.0 * noise.fractal(x / 150.0, f64::from(band) * 3.0 + 1.5, 3))),
-        );
+        points.extend((0..=(w / 12.0) as usize + 1).rev().map(|step| step as f64 * 12.0).map(
+            |x| (x, y + 10.0 + 40.0 * noise.fractal(x / 150.0, f64::from(band) * 3.0 + 1.5, 3)),
+        ));
         let d = super::paint::path(&points, true);
         stage.p.raw(&format!(r#"<path d="{d}" fill="{colour}" opacity="0.34"/>"#));
     }
-    stage.p.fade(move |x, y| 0.25 + 0.75 * (noise.fractal(x / 170.0, y / 60.0, 3) - 0.2).clamp(0.0, 1.0));
+    stage.p.fade(move |x, y| {
+        0.25 + 0.75 * (noise.fractal(x / 170.0, y / 60.0, 3) - 0.2).clamp(0.0, 1.0)
+    });
 }
 
 /// Rain or snow, as SVG to lie over everything.
@@ -173,7 +181,8 @@ pub fn falling(stage: &mut Stage) -> String {
             for _ in 0..(w * h / 2400.0) as usize {
                 let (x, y) = (stage.rng.between(-20.0, w), stage.rng.between(-20.0, h));
                 let length = stage.rng.between(14.0, 34.0);
-                let _ = write!(svg, "M{} {}l{} {}", num(x), num(y), num(length * 0.32), num(length));
+                let _ =
+                    write!(svg, "M{} {}l{} {}", num(x), num(y), num(length * 0.32), num(length));
             }
             format!(
                 r#"<path d="{svg}" stroke="{}" stroke-width="1.6" stroke-linecap="round" opacity="0.55" fill="none"/>"#,

@@ -25,7 +25,13 @@ pub struct Stage {
 
 impl Stage {
     /// A canvas of this size for this light.
-    pub fn new((width, height): Point, time: Time, weather: Option<Weather>, seed: u64, id: &str) -> Self {
+    pub fn new(
+        (width, height): Point,
+        time: Time,
+        weather: Option<Weather>,
+        seed: u64,
+        id: &str,
+    ) -> Self {
         let mut rng = Rng::new(seed);
         let across = if rng.chance(0.5) { rng.between(0.14, 0.3) } else { rng.between(0.7, 0.86) };
         let down = match time {
@@ -90,7 +96,15 @@ impl Stage {
     }
 
     /// A hill with noise for its folds, lit from the light's side.
-    pub fn hill(&mut self, name: &str, top: f64, amplitude: f64, size: f64, colour: Rgb, line: f64) {
+    pub fn hill(
+        &mut self,
+        name: &str,
+        top: f64,
+        amplitude: f64,
+        size: f64,
+        colour: Rgb,
+        line: f64,
+    ) {
         let points = self.ridge(name, top, amplitude, size);
         let folds = self.noise(name);
         let toward = if self.light.0 < self.w() / 2.0 { 1.0 } else { -1.0 };

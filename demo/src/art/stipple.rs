@@ -105,8 +105,10 @@ struct Buckets {
 impl Buckets {
     fn of(tone: &Tone, dots: &[Dot]) -> Self {
         let (across, down) = (tone.width / BUCKET + 1, tone.height / BUCKET + 1);
-        let place =
-            |dot: &Dot| (dot.y as usize / BUCKET).min(down - 1) * across + (dot.x as usize / BUCKET).min(across - 1);
+        let place = |dot: &Dot| {
+            (dot.y as usize / BUCKET).min(down - 1) * across
+                + (dot.x as usize / BUCKET).min(across - 1)
+        };
         let mut first = vec![0_u32; across * down + 1];
         for dot in dots {
             first[place(dot) + 1] += 1;
@@ -128,8 +130,9 @@ impl Buckets {
         let distance = |at: usize| (dots[at].x - x).powi(2) + (dots[at].y - y).powi(2);
         let mut best = guess.map(|at| (distance(at), at));
         let (bx, by) = ((x as usize / BUCKET) as isize, (y as usize / BUCKET) as isize);
-        let inside =
-            |v: f32, bucket: isize| (v - bucket as f32 * BUCKET as f32).min((bucket + 1) as f32 * BUCKET as f32 - v);
+        let inside = |v: f32, bucket: isize| {
+            (v - bucket as f32 * BUCKET as f32).min((bucket + 1) as f32 * BUCKET as f32 - v)
+        };
         let margin = inside(x, bx).min(inside(y, by));
         for ring in 0..=(self.across.max(self.down) as isize) {
             // What lies outside the rings seen so far is at least this far away.
@@ -168,11 +171,13 @@ pub fn svg(tone: &Tone, dots: &[Dot]) -> String {
     const SIZES: [f64; 4] = [1.3, 1.8, 2.3, 2.9];
     let mut groups = vec![String::new(); tone.inks.len() * SIZES.len()];
     for dot in dots {
-        let (col, row) = ((dot.x as usize).min(tone.width - 1), (dot.y as usize).min(tone.height - 1));
+        let (col, row) =
+            ((dot.x as usize).min(tone.width - 1), (dot.y as usize).min(tone.height - 1));
         let at = row * tone.width + col;
         let size = ((tone.density[at] * 1.6 * SIZES.len() as f32) as usize).min(SIZES.len() - 1);
         let group = &mut groups[usize::from(tone.ink[at]) * SIZES.len() + size];
-        let _ = write!(group, "M{} {}h0", num(f64::from(dot.x) * CELL), num(f64::from(dot.y) * CELL));
+        let _ =
+            write!(group, "M{} {}h0", num(f64::from(dot.x) * CELL), num(f64::from(dot.y) * CELL));
     }
     let mut out = String::from(r#"<g fill="none" stroke-linecap="round">"#);
     for (at, d) in groups.iter().enumerate().filter(|(_, d)| !d.is_empty()) {
@@ -199,14 +204,20 @@ mod tests {
         let dots = relax(&tone, &mut Rng::new(7));
         let dark = dots.iter().filter(|dot| dot.x < 30.0).count();
         assert!(dark * 10 > dots.len() * 8, "{dark} of {} in the dark half", dots.len());
-        let near = |a: &Dot| dots.iter().filter(|b| *b != a).map(|b| (a.x - b.x).hypot(a.y - b.y)).fold(99.0, f32::min);
+        let near = |a: &Dot| {
+            dots.iter()
+                .filter(|b| *b != a)
+                .map(|b| (a.x - b.x).hypot(a.y - b.y))
+                .fold(99.0, f32::min)
+        };
         let least = dots.iter().map(near).fold(99.0, f32::min);
         assert!(least > 1.0, "two dots lie {least} apart");
     }
 
     #[test]
     fn a_blank_map_has_no_dots() {
-        let tone = Tone { width: 9, height: 9, density: vec![0.0; 81], ink: vec![0; 81], inks: vec![] };
+        let tone =
+            Tone { width: 9, height: 9, density: vec![0.0; 81], ink: vec![0; 81], inks: vec![] };
         assert!(relax(&tone, &mut Rng::new(1)).is_empty());
     }
 }

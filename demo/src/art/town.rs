@@ -50,7 +50,11 @@ pub fn skyline(stage: &mut Stage, base: f64, distance: f64, tallest: f64) {
             }
             2 if width > 50.0 => {
                 // A church: every city has a steeple.
-                let spire = [(x + width * 0.3, top), (x + width * 0.5, top - height * 0.7), (x + width * 0.7, top)];
+                let spire = [
+                    (x + width * 0.3, top),
+                    (x + width * 0.5, top - height * 0.7),
+                    (x + width * 0.7, top),
+                ];
                 stage.p.area(&spire, roof, 1.3, |_, _| 0.25);
             }
             _ => stage.p.area(&rect(x - 2.0, top - 4.0, width + 4.0, 6.0), roof, 1.3, |_, _| 0.2),
@@ -82,9 +86,12 @@ fn front(stage: &mut Stage, x: f64, width: f64, ground: f64, shop: bool) {
     stage.p.area(&rect(x, top, width, ground - top), wall, 2.2, move |px, py| {
         let row = (py / 9.0).floor();
         let joint = f64::from((py / 9.0).fract() < 0.2);
-        0.08 + 0.3 * brick.at((px / 18.0 + (row % 2.0) * 0.5).floor() * 2.3, row * 3.1) + 0.16 * joint
+        0.08 + 0.3 * brick.at((px / 18.0 + (row % 2.0) * 0.5).floor() * 2.3, row * 3.1)
+            + 0.16 * joint
     });
-    stage.p.area(&rect(x - 4.0, top - 10.0, width + 8.0, 14.0), trim, 2.0, |_, y| 0.1 + (y - top) / 60.0);
+    stage.p.area(&rect(x - 4.0, top - 10.0, width + 8.0, 14.0), trim, 2.0, |_, y| {
+        0.1 + (y - top) / 60.0
+    });
     let columns = (width / 52.0) as usize;
     let storeys = ((ground - 120.0 - top) / 74.0) as usize;
     for storey in 0..storeys {
@@ -112,8 +119,14 @@ fn front(stage: &mut Stage, x: f64, width: f64, ground: f64, shop: bool) {
         let step = (width - 12.0) / f64::from(stripes);
         for stripe in 0..stripes {
             let sx = x + 6.0 + f64::from(stripe) * step;
-            let mut points = vec![(sx, ground - 112.0), (sx + step, ground - 112.0), (sx + step, ground - 86.0)];
-            points.extend(curve((sx + step, ground - 86.0), (sx + step / 2.0, ground - 70.0), (sx, ground - 86.0), 6));
+            let mut points =
+                vec![(sx, ground - 112.0), (sx + step, ground - 112.0), (sx + step, ground - 86.0)];
+            points.extend(curve(
+                (sx + step, ground - 86.0),
+                (sx + step / 2.0, ground - 70.0),
+                (sx, ground - 86.0),
+                6,
+            ));
             stage.p.area(&points, if stripe % 2 == 0 { colour } else { trim }, 1.8, move |_, y| {
                 0.04 + (y - ground + 112.0) / 150.0
             });
@@ -131,7 +144,9 @@ fn front(stage: &mut Stage, x: f64, width: f64, ground: f64, shop: bool) {
 fn cobbles(stage: &mut Stage, top: f64) {
     let (w, h) = (stage.w(), stage.h());
     let (stone, kerb) = (stage.lit(0x90_88_8a), stage.lit(0xc4_ba_ae));
-    stage.p.area(&rect(-9.0, top, w + 18.0, h - top + 9.0), stone, 2.2, |_, y| 0.12 + (y - top) / 700.0);
+    stage.p.area(&rect(-9.0, top, w + 18.0, h - top + 9.0), stone, 2.2, |_, y| {
+        0.12 + (y - top) / 700.0
+    });
     stage.p.area(&rect(-9.0, top - 2.0, w + 18.0, 9.0), kerb, 2.0, |_, _| 0.1);
     let joint = stone.dark(0.35);
     let mut y = top + 16.0;
@@ -141,7 +156,12 @@ fn cobbles(stage: &mut Stage, top: f64) {
         for at in 0..=(w / (size * 2.0)) as usize + 1 {
             let x = (at as f64 + if row % 2 == 0 { 0.0 } else { 0.5 }) * size * 2.0;
             stage.p.line(
-                &curve((x - size * 0.8, y + 3.0), (x, y - size * 0.55), (x + size * 0.8, y + 3.0), 5),
+                &curve(
+                    (x - size * 0.8, y + 3.0),
+                    (x, y - size * 0.55),
+                    (x + size * 0.8, y + 3.0),
+                    5,
+                ),
                 joint,
                 1.5,
             );
@@ -159,11 +179,21 @@ fn lamp_post(stage: &mut Stage, (x, y): Point) {
         stage.p.glow((x, y - 228.0), 150.0, lamp, 0.8);
     }
     stage.p.flat(
-        &[(x - 10.0, y - 210.0), (x - 15.0, y - 244.0), (x + 15.0, y - 244.0), (x + 10.0, y - 210.0)],
+        &[
+            (x - 10.0, y - 210.0),
+            (x - 15.0, y - 244.0),
+            (x + 15.0, y - 244.0),
+            (x + 10.0, y - 210.0),
+        ],
         lamp,
         2.0,
     );
-    stage.p.area(&[(x - 19.0, y - 244.0), (x, y - 262.0), (x + 19.0, y - 244.0)], iron, 2.0, |_, _| 0.2);
+    stage.p.area(
+        &[(x - 19.0, y - 244.0), (x, y - 262.0), (x + 19.0, y - 244.0)],
+        iron,
+        2.0,
+        |_, _| 0.2,
+    );
 }
 
 /// On a roof, with the city all around.
@@ -182,29 +212,46 @@ pub fn rooftop(stage: &mut Stage) -> f64 {
 }
 
 fn chimney(stage: &mut Stage, (x, y): Point, s: f64) {
-    let (brick, pot, smoke) = (stage.lit(0xa9_58_46), stage.lit(0xc9_8a_5e), stage.pal().cloud.light(0.2));
+    let (brick, pot, smoke) =
+        (stage.lit(0xa9_58_46), stage.lit(0xc9_8a_5e), stage.pal().cloud.light(0.2));
     let rows = stage.noise("chimney");
     let mut curl = Vec::new();
     let drift = if stage.light.0 < stage.w() / 2.0 { 1.0 } else { -1.0 };
     for step in 0..=16 {
         let t = f64::from(step) / 16.0;
-        curl.push((x + drift * (t * t * 70.0 + (t * 9.0).sin() * 9.0 * t) * s, y - (172.0 + t * 120.0) * s));
+        curl.push((
+            x + drift * (t * t * 70.0 + (t * 9.0).sin() * 9.0 * t) * s,
+            y - (172.0 + t * 120.0) * s,
+        ));
     }
     for (at, point) in curl.iter().enumerate() {
         let d = super::paint::path(
             &super::paint::ellipse(*point, (5.0 + at as f64 * 1.3) * s, (5.0 + at as f64) * s),
             true,
         );
-        stage.p.raw(&format!(r#"<path d="{d}" fill="{smoke}" opacity="{:.2}"/>"#, 0.5 - at as f64 * 0.025));
+        stage.p.raw(&format!(
+            r#"<path d="{d}" fill="{smoke}" opacity="{:.2}"/>"#,
+            0.5 - at as f64 * 0.025
+        ));
     }
-    stage.p.area(&rect(x - 30.0 * s, y - 128.0 * s, 60.0 * s, 134.0 * s), brick, 2.2, move |px, py| {
-        let row = (py / (11.0 * s)).floor();
-        let joint = f64::from((py / (11.0 * s)).fract() < 0.22);
-        0.12 + 0.3 * rows.at((px / (20.0 * s) + (row % 2.0) * 0.5).floor() * 2.1, row * 1.7)
-            + 0.3 * joint
-            + 0.2 * f64::from(px > x + 12.0 * s)
-    });
-    stage.p.area(&rect(x - 36.0 * s, y - 138.0 * s, 72.0 * s, 14.0 * s), brick.light(0.12), 2.2, |_, _| 0.15);
+    stage.p.area(
+        &rect(x - 30.0 * s, y - 128.0 * s, 60.0 * s, 134.0 * s),
+        brick,
+        2.2,
+        move |px, py| {
+            let row = (py / (11.0 * s)).floor();
+            let joint = f64::from((py / (11.0 * s)).fract() < 0.22);
+            0.12 + 0.3 * rows.at((px / (20.0 * s) + (row % 2.0) * 0.5).floor() * 2.1, row * 1.7)
+                + 0.3 * joint
+                + 0.2 * f64::from(px > x + 12.0 * s)
+        },
+    );
+    stage.p.area(
+        &rect(x - 36.0 * s, y - 138.0 * s, 72.0 * s, 14.0 * s),
+        brick.light(0.12),
+        2.2,
+        |_, _| 0.15,
+    );
     for dx in [-15.0, 15.0] {
         let points = [
             (x + (dx - 10.0) * s, y - 138.0 * s),
@@ -229,7 +276,11 @@ fn tiles(stage: &mut Stage, top: f64) {
     while y < h + 18.0 {
         for at in 0..=(w / 30.0) as usize + 1 {
             let x = (at as f64 + if row % 2 == 0 { 0.0 } else { 0.5 }) * 30.0;
-            stage.p.line(&curve((x - 15.0, y - 6.0), (x, y + 10.0), (x + 15.0, y - 6.0), 6), ink, 1.6);
+            stage.p.line(
+                &curve((x - 15.0, y - 6.0), (x, y + 10.0), (x + 15.0, y - 6.0), 6),
+                ink,
+                1.6,
+            );
         }
         y += 18.0;
         row += 1;

@@ -48,7 +48,8 @@ pub fn conifer(stage: &mut Stage, (x, y): Point, s: f64, distance: f64) {
     stage.p.area(&rect(x - 6.0 * s, y - 22.0 * s, 12.0 * s, 26.0 * s), trunk, line, |_, _| 0.3);
     for tier in 0..4 {
         let t = f64::from(tier);
-        let (base, half, top) = (y - (18.0 + t * 40.0) * s, (50.0 - t * 10.5) * s, y - (90.0 + t * 34.0) * s);
+        let (base, half, top) =
+            (y - (18.0 + t * 40.0) * s, (50.0 - t * 10.5) * s, y - (90.0 + t * 34.0) * s);
         let mut points = vec![(x, top)];
         let mut scallop = Vec::new();
         for step in 0..=8 {
@@ -82,8 +83,12 @@ fn campfire(stage: &mut Stage, (x, y): Point) {
         stage.p.line(&[(x - 22.0 * lean, y + 4.0), (x + 16.0 * lean, y - 8.0)], log, 8.0);
     }
     for (size, colour) in [(1.0, 0xf0_7a_2e), (0.6, 0xff_c9_4a), (0.3, 0xff_f3_b8)] {
-        let mut flame =
-            curve((x - 16.0 * size, y - 2.0), (x - 18.0 * size, y - 26.0 * size), (x + 2.0, y - 58.0 * size), 8);
+        let mut flame = curve(
+            (x - 16.0 * size, y - 2.0),
+            (x - 18.0 * size, y - 26.0 * size),
+            (x + 2.0, y - 58.0 * size),
+            8,
+        );
         flame.extend(curve(
             (x + 2.0, y - 58.0 * size),
             (x + 22.0 * size, y - 22.0 * size),
@@ -165,7 +170,10 @@ fn stones(stage: &mut Stage, top: f64) {
         let points: Vec<Point> = ellipse((x, y), size * 1.3, size * 0.8)
             .into_iter()
             .map(|(px, py)| {
-                (px + 5.0 * (lumps.at(px / 7.0, py / 7.0) - 0.5), py + 4.0 * (lumps.at(py / 7.0, px / 7.0) - 0.5))
+                (
+                    px + 5.0 * (lumps.at(px / 7.0, py / 7.0) - 0.5),
+                    py + 4.0 * (lumps.at(py / 7.0, px / 7.0) - 0.5),
+                )
             })
             .collect();
         stage.p.area(&points, colour, 1.8, move |_, py| 0.25 + (py - y) / (size * 2.4));
@@ -206,13 +214,22 @@ pub fn village(stage: &mut Stage) -> f64 {
 fn cottage(stage: &mut Stage, (x, y): Point, s: f64, distance: f64) {
     let walls = stage.rng.pick([0xf3_e6_cc, 0xe9_d3_b4, 0xee_e9_e0, 0xdc_c0_a0]);
     let tiles = stage.rng.pick([0xb5_4e_3c, 0x9c_44_40, 0xc0_6a_42, 0x8a_56_4a]);
-    let (wall, roof, wood) = (stage.far(walls, distance), stage.far(tiles, distance), stage.far(0x5d_40_30, distance));
+    let (wall, roof, wood) =
+        (stage.far(walls, distance), stage.far(tiles, distance), stage.far(0x5d_40_30, distance));
     let window = if stage.lamps() { stage.pal().lamp } else { stage.far(0x6d_8c_a0, distance) };
     let line = if distance < 0.15 { 2.0 } else { 1.3 };
-    stage.p.area(&rect(x + 24.0 * s, y - 108.0 * s, 14.0 * s, 34.0 * s), wall.dark(0.2), line, |_, _| 0.3);
-    stage.p.area(&rect(x - 46.0 * s, y - 52.0 * s, 92.0 * s, 56.0 * s), wall, line, move |px, _| {
-        0.05 + (px - x + 46.0 * s) / (320.0 * s)
-    });
+    stage.p.area(
+        &rect(x + 24.0 * s, y - 108.0 * s, 14.0 * s, 34.0 * s),
+        wall.dark(0.2),
+        line,
+        |_, _| 0.3,
+    );
+    stage.p.area(
+        &rect(x - 46.0 * s, y - 52.0 * s, 92.0 * s, 56.0 * s),
+        wall,
+        line,
+        move |px, _| 0.05 + (px - x + 46.0 * s) / (320.0 * s),
+    );
     let gable = [
         (x - 58.0 * s, y - 50.0 * s),
         (x - 38.0 * s, y - 92.0 * s),
@@ -220,14 +237,24 @@ fn cottage(stage: &mut Stage, (x, y): Point, s: f64, distance: f64) {
         (x + 58.0 * s, y - 50.0 * s),
     ];
     let roof = if stage.snowy() { stage.far(0xf6_f9_fc, distance * 0.5) } else { roof };
-    stage.p.area(&gable, roof, line, move |_, py| 0.16 + 0.22 * ((py / (5.0 * s)).sin() * 0.5 + 0.5));
+    stage
+        .p
+        .area(&gable, roof, line, move |_, py| 0.16 + 0.22 * ((py / (5.0 * s)).sin() * 0.5 + 0.5));
     stage.p.area(&rect(x - 9.0 * s, y - 34.0 * s, 19.0 * s, 37.0 * s), wood, line, |_, _| 0.2);
     for dx in [-32.0, 22.0] {
         if stage.lamps() {
             stage.p.glow((x + (dx + 7.0) * s, y - 27.0 * s), 30.0 * s, window, 0.6);
         }
         stage.p.flat(&rect(x + dx * s, y - 36.0 * s, 14.0 * s, 16.0 * s), window, line);
-        stage.p.line(&[(x + (dx + 7.0) * s, y - 36.0 * s), (x + (dx + 7.0) * s, y - 20.0 * s)], wood, line * 0.7);
-        stage.p.line(&[(x + dx * s, y - 28.0 * s), (x + (dx + 14.0) * s, y - 28.0 * s)], wood, line * 0.7);
+        stage.p.line(
+            &[(x + (dx + 7.0) * s, y - 36.0 * s), (x + (dx + 7.0) * s, y - 20.0 * s)],
+            wood,
+            line * 0.7,
+        );
+        stage.p.line(
+            &[(x + dx * s, y - 28.0 * s), (x + (dx + 14.0) * s, y - 28.0 * s)],
+            wood,
+            line * 0.7,
+        );
     }
 }

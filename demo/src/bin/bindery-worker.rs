@@ -63,7 +63,13 @@ fn work(args: &Args) -> Result<()> {
     let dir = BookDir::new(&args.out, &args.story, args.book_id);
     let _lock = dir.lock()?;
     let mut reporter = Stream::new(&args.redis_url, &args.stream)?;
-    let mut run = Run { book: args.book_id, stage: args.stage, dir: &dir, resume: &resume, reporter: &mut reporter };
+    let mut run = Run {
+        book: args.book_id,
+        stage: args.stage,
+        dir: &dir,
+        resume: &resume,
+        reporter: &mut reporter,
+    };
     match args.stage {
         Stage::Analyzing => {
             let text = std::fs::read_to_string(&args.story);

@@ -93,7 +93,13 @@ impl Driver {
     async fn run(&mut self) -> Result<Outcome> {
         let metadata = json!({ "author": self.book.author });
         self.send(Event::register(self.book.id, &self.book.title, &metadata)).await?;
-        self.send(Event::transition(self.book.id, Stage::Analyzing.name(), "a worker is on its way", 1)).await?;
+        self.send(Event::transition(
+            self.book.id,
+            Stage::Analyzing.name(),
+            "a worker is on its way",
+            1,
+        ))
+        .await?;
         self.say(&format!("registered as {}", self.book.id));
         let (mut attempts, mut killed_after) = (1, None);
         for stage in Stage::ALL {
@@ -101,7 +107,10 @@ impl Driver {
         }
         self.board.note(&self.book.title, "waits for COMPLETED");
         let id = self.book.id;
-        let status = self.database.wait(id, PATIENCE, |s| s.status == "COMPLETED", |s| s.status == "FAILED").await?;
+        let status = self
+            .database
+            .wait(id, PATIENCE, |s| s.status == "COMPLETED", |s| s.status == "FAILED")
+            .await?;
         let panels = script(&self.book.dir)?.scenes.len();
         Ok(Outcome {
             title: self.book.title.clone(),
@@ -123,17 +132,22 @@ impl Driver {
             let here = |s: &Status| s.status == stage.name() && s.attempt >= attempt;
             self.database.wait(id, PATIENCE, here, |s| s.status == "FAILED").await?;
             let point = self.database.resume_point(id).await?;
-            let attempt_now = point["attempt"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(attempt);
+            let attempt_now =
+                point["attempt"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(attempt);
             if attempt > 1 {
                 self.say(&format!("{stage}: attempt {attempt_now} goes on, {}", left(&point)));
             }
-            self.board.note(&self.book.title, &format!("{stage}, attempt {attempt_now}: a worker is at work"));
+            self.board.note(
+                &self.book.title,
+                &format!("{stage}, attempt {attempt_now}: a worker is at work"),
+            );
             let Some(loss) = self.worker(stage, &point, killed_after).await? else {
                 self.say(&format!("{stage} done"));
                 return Ok(attempt_now);
             };
             self.say(&format!("{stage}: {}", loss.message));
-            self.send(Event::fail(id, stage.name(), &loss.error, &loss.message, attempt_now)).await?;
+            self.send(Event::fail(id, stage.name(), &loss.error, &loss.message, attempt_now))
+                .await?;
             if attempt == ATTEMPTS {
                 bail!("{stage} failed {ATTEMPTS} times; the last time: {}", loss.message);
             }
@@ -147,7 +161,12 @@ impl Driver {
     }
 
     /// Runs one worker to its end; `None` where it did its work.
-    async fn worker(&self, stage: Stage, point: &Value, killed_after: &mut Option<usize>) -> Result<Option<Loss>> {
+    async fn worker(
+        &self,
+        stage: Stage,
+        point: &Value,
+        killed_after: &mut Option<usize>,
+    ) -> Result<Option<Loss>> {
         let mut child = self.spawn(stage, point)?;
         let doomed = self.book.doomed && stage == Stage::CreatingArtwork && killed_after.is_none();
         if !doomed {
@@ -156,17 +175,28 @@ impl Driver {
         let total = script(&self.book.dir)?.scenes.len();
         let (status, done) = kill_midway(&mut child, &self.book.dir, total).await?;
         *killed_after = Some(done);
-        Ok(loss(status)
-            .map(|loss| Loss { message: format!("{}, after panel {done} of {total}", loss.message), ..loss }))
+        Ok(loss(status).map(|loss| Loss {
+            message: format!("{}, after panel {done} of {total}", loss.message),
+            ..loss
+        }))
     }
 
     /// Starts the worker that was built along with this program.
     fn spawn(&self, stage: Stage, point: &Value) -> Result<Child> {
-        let program = std::env::current_exe().context("cannot find this program")?.with_file_name("bindery-worker");
+        let program = std::env::current_exe()
+            .context("cannot find this program")?
+            .with_file_name("bindery-worker");
         let (args, book) = (&self.args, &self.book);
         let mut command = Command::new(&program);
         command
-            .args(["--stage", stage.name(), "--book-id", &book.id.to_string(), "--stream", &args.stream])
+            .args([
+                "--stage",
+                stage.name(),
+                "--book-id",
+                &book.id.to_string(),
+                "--stream",
+                &args.stream,
+            ])
             .arg("--story")
             .arg(&book.story)
             .arg("--out")
@@ -195,10 +225,16 @@ fn loss(status: ExitStatus) -> Option<Loss> {
         return None;
     }
     let (error, message) = match status.signal() {
-        Some(signal) => (json!({ "code": "worker_lost", "signal": signal }), format!("worker lost to signal {signal}")),
+        Some(signal) => (
+            json!({ "code": "worker_lost", "signal": signal }),
+            format!("worker lost to signal {signal}"),
+        ),
         None => {
             let code = status.code().unwrap_or(-1);
-            (json!({ "code": "worker_failed", "exit": code }), format!("worker failed with exit code {code}"))
+            (
+                json!({ "code": "worker_failed", "exit": code }),
+                format!("worker failed with exit code {code}"),
+            )
         }
     };
     Some(Loss { error, message })
@@ -211,7 +247,9 @@ fn left(point: &Value) -> String {
         .iter()
         .map(|left| {
             let name = left["substep"].as_str().unwrap_or("?");
-            left["checkpoint"]["next"].as_u64().map_or_else(|| name.to_owned(), |next| format!("{name} from {next}"))
+            left["checkpoint"]["next"]
+                .as_u64()
+                .map_or_else(|| name.to_owned(), |next| format!("{name} from {next}"))
         })
         .collect();
     format!("{} done, left: {}", point["done"].as_array().map_or(0, Vec::len), names.join(", "))

@@ -49,7 +49,10 @@ impl Database {
         loop {
             let missing = match database.client().await {
                 Ok(client) => match client
-                    .query_one("select to_regprocedure('bindery.get_book_status(uuid)') is not null", &[])
+                    .query_one(
+                        "select to_regprocedure('bindery.get_book_status(uuid)') is not null",
+                        &[],
+                    )
                     .await
                 {
                     Ok(row) if row.get::<_, bool>(0) => return Ok(database),
@@ -59,7 +62,9 @@ impl Database {
                 Err(error) => error,
             };
             if since.elapsed() > START {
-                return Err(missing).with_context(|| format!("Postgres was not ready within {} s", START.as_secs()));
+                return Err(missing).with_context(|| {
+                    format!("Postgres was not ready within {} s", START.as_secs())
+                });
             }
             database.client = None;
             sleep(Duration::from_millis(250)).await;
@@ -69,8 +74,9 @@ impl Database {
     async fn client(&mut self) -> Result<&Client> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let connect = timeout(Duration::from_secs(5), self.config.connect(NoTls)).await;
-            let (client, connection) =
-                connect.context("Postgres does not answer")?.context("cannot connect to Postgres")?;
+            let (client, connection) = connect
+                .context("Postgres does not answer")?
+                .context("cannot connect to Postgres")?;
             // Its end shows as `is_closed` at the next question.
             tokio::spawn(async move { connection.await.ok() });
             self.client = Some(client);
@@ -86,9 +92,17 @@ impl Database {
         };
         match client.query_one(query, &[&book]).await {
             Ok(row) => Ok(Some(row.try_get(0)?)),
-            Err(error) if error.is_closed() || error.code() == Some(&SqlState::from_code("PT404")) => Ok(None),
+            Err(error)
+                if error.is_closed() || error.code() == Some(&SqlState::from_code("PT404")) =>
+            {
+                Ok(None)
+            }
             Err(error) => match error.code() {
-                Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::CANNOT_CONNECT_NOW) => Ok(None),
+                Some(
+                    &SqlState::ADMIN_SHUTDOWN
+                    | &SqlState::CRASH_SHUTDOWN
+                    | &SqlState::CANNOT_CONNECT_NOW,
+                ) => Ok(None),
                 _ => Err(error).with_context(|| format!("Postgres refuses: {query}")),
             },
         }
@@ -97,7 +111,10 @@ impl Database {
     /// Where a book stands.
     pub async fn status(&mut self, book: Uuid) -> Result<Option<Status>> {
         let answer = self.ask("select bindery.get_book_status($1)", book).await?;
-        answer.map(serde_json::from_value).transpose().context("get_book_status answers in words we do not know")
+        answer
+            .map(serde_json::from_value)
+            .transpose()
+            .context("get_book_status answers in words we do not know")
     }
 
     /// All a worker needs to go on.
@@ -163,6 +180,9 @@ mod tests {
             "overall_progress": 100, "attempt": 2, "revision": 90, "message": null, "error": null, "substeps": [],
         });
         let status: Status = serde_json::from_value(answer).unwrap();
-        assert_eq!((status.status.as_str(), status.overall_progress, status.attempt), ("COMPLETED", 100.0, 2));
+        assert_eq!(
+            (status.status.as_str(), status.overall_progress, status.attempt),
+            ("COMPLETED", 100.0, 2)
+        );
     }
 }

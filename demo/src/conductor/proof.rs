@@ -27,7 +27,9 @@ fn judge(log: &[Entry], panels: usize) -> Result<Proof> {
     if !twice.is_empty() {
         let names: Vec<String> = twice
             .iter()
-            .map(|((stage, substep, unit), times)| format!("{stage} {substep} {unit} ({times} times)"))
+            .map(|((stage, substep, unit), times)| {
+                format!("{stage} {substep} {unit} ({times} times)")
+            })
             .collect();
         bail!("finished units were done again: {}", names.join(", "));
     }

@@ -60,17 +60,26 @@ fn find_books(args: &Args) -> Result<Vec<Book>> {
     let doomed = stories.len() / 2;
     let mut books = Vec::new();
     for (at, story) in stories.into_iter().enumerate() {
-        let text = fs::read_to_string(&story).with_context(|| format!("cannot read {}", story.display()))?;
+        let text = fs::read_to_string(&story)
+            .with_context(|| format!("cannot read {}", story.display()))?;
         let parsed = Story::parse(&text).with_context(|| story.display().to_string())?;
         let id = Uuid::new_v4();
         let dir = BookDir::new(&args.out, &story, id);
-        books.push(Book { id, title: parsed.title, author: parsed.author, story, dir, doomed: at == doomed });
+        books.push(Book {
+            id,
+            title: parsed.title,
+            author: parsed.author,
+            story,
+            dir,
+            doomed: at == doomed,
+        });
     }
     Ok(books)
 }
 
 fn stories(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut stories: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     stories.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
     stories.sort();
@@ -98,13 +107,17 @@ fn conclude(outcomes: &[Outcome]) -> Result<()> {
         if let Some(after) = outcome.killed_after {
             println!(
                 "resumed: {}: killed after panel {after} of {}, {} panels drawn by attempt {}, 0 drawn twice",
-                outcome.title, outcome.panels, outcome.proof.drawn_later, outcome.proof.last_attempt
+                outcome.title,
+                outcome.panels,
+                outcome.proof.drawn_later,
+                outcome.proof.last_attempt
             );
         }
     }
     let units: usize = outcomes.iter().map(|outcome| outcome.proof.units).sum();
     println!("{units} units of work in the logs of {} books, none of them twice", outcomes.len());
-    let finished = |o: &Outcome| o.status.status == "COMPLETED" && o.status.overall_progress == 100.0;
+    let finished =
+        |o: &Outcome| o.status.status == "COMPLETED" && o.status.overall_progress == 100.0;
     if !outcomes.iter().all(finished) {
         bail!("not every book is COMPLETED at 100");
     }

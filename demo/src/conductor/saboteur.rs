@@ -39,7 +39,11 @@ fn point_of_no_return(total: usize) -> usize {
 }
 
 /// Waits until the worker is in the middle of its panels and kills it. Gives how it ended and after which panel.
-pub async fn kill_midway(child: &mut Child, dir: &BookDir, total: usize) -> Result<(ExitStatus, usize)> {
+pub async fn kill_midway(
+    child: &mut Child,
+    dir: &BookDir,
+    total: usize,
+) -> Result<(ExitStatus, usize)> {
     loop {
         if let Some(status) = child.try_wait().context("cannot look after the worker")? {
             bail!("the worker that was to be killed ended by itself ({status})");
@@ -53,7 +57,9 @@ pub async fn kill_midway(child: &mut Child, dir: &BookDir, total: usize) -> Resu
     let status = child.wait().await.context("cannot look after the worker")?;
     let done = panels_done(dir)?;
     if status.signal() != Some(KILL) || !is_middle(done, total) {
-        bail!("the worker should have been killed midway, and ended after panel {done} of {total} ({status})");
+        bail!(
+            "the worker should have been killed midway, and ended after panel {done} of {total} ({status})"
+        );
     }
     Ok((status, done))
 }

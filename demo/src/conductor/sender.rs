@@ -26,7 +26,9 @@ impl Sender {
             match sender.ping().await {
                 Ok(()) => return Ok(sender),
                 Err(error) if since.elapsed() > START => {
-                    return Err(error).with_context(|| format!("Redis was not ready within {} s", START.as_secs()));
+                    return Err(error).with_context(|| {
+                        format!("Redis was not ready within {} s", START.as_secs())
+                    });
                 }
                 Err(_) => sleep(Duration::from_millis(250)).await,
             }
@@ -34,14 +36,18 @@ impl Sender {
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection> {
-        let connection = timeout(Duration::from_secs(5), self.client.get_multiplexed_async_connection()).await;
+        let connection =
+            timeout(Duration::from_secs(5), self.client.get_multiplexed_async_connection()).await;
         connection.context("Redis does not answer")?.context("cannot connect to Redis")
     }
 
     async fn ping(&self) -> Result<()> {
         let mut connection = self.connection().await?;
         // A server that is still loading its data accepts connections but answers with an error.
-        redis::cmd("PING").query_async::<String>(&mut connection).await.context("Redis is not ready")?;
+        redis::cmd("PING")
+            .query_async::<String>(&mut connection)
+            .await
+            .context("Redis is not ready")?;
         Ok(())
     }
 

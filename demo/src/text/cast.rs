@@ -87,7 +87,9 @@ pub fn cast(census: &Census, paragraphs: &[&str]) -> Vec<Character> {
         .filter(|(word, _)| !surnames.iter().any(|(_, less)| less == *word))
         .map(|(word, counts)| {
             let mut aliases = vec![word.clone()];
-            aliases.extend(surnames.iter().filter(|(more, _)| more == word).map(|(_, less)| less.clone()));
+            aliases.extend(
+                surnames.iter().filter(|(more, _)| more == word).map(|(_, less)| less.clone()),
+            );
             describe(census, counts, aliases, paragraphs)
         })
         .filter(|character| character.mentions >= LEAST_MENTIONS || character.narrator)
@@ -102,9 +104,11 @@ fn surnames(census: &Census) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (first, counts) in &census.words {
         for second in counts.followed_by.keys() {
-            let person = [first, second].iter().any(|w| census.words.get(*w).is_some_and(|c| c.speaks > 0));
+            let person =
+                [first, second].iter().any(|w| census.words.get(*w).is_some_and(|c| c.speaks > 0));
             if person && !is_common(census, first) && !is_common(census, second) {
-                let (more, less) = if count(first) >= count(second) { (first, second) } else { (second, first) };
+                let (more, less) =
+                    if count(first) >= count(second) { (first, second) } else { (second, first) };
                 pairs.push((more.clone(), less.clone()));
             }
         }
@@ -129,7 +133,12 @@ fn is_character(census: &Census, word: &str, counts: &Counts) -> bool {
     narrates || counts.speaks > 0 || (total >= 4 && placed < 0.34)
 }
 
-fn describe(census: &Census, counts: &Counts, aliases: Vec<String>, paragraphs: &[&str]) -> Character {
+fn describe(
+    census: &Census,
+    counts: &Counts,
+    aliases: Vec<String>,
+    paragraphs: &[&str],
+) -> Character {
     let word = aliases.first().cloned().unwrap_or_default();
     let total = counts.mid + counts.opening;
     let title = counts.titles.iter().max_by_key(|(_, n)| **n).filter(|(_, n)| **n * 2 > total);
@@ -158,7 +167,9 @@ fn observe(character: &mut Character, paragraphs: &[&str]) {
         let sentences = sentences(paragraph);
         for (at, sentence) in sentences.iter().enumerate() {
             let words: Vec<_> = words(sentence).into_iter().filter(|word| !word.quoted).collect();
-            let Some(place) = words.iter().position(|word| character.is_called(word.text)) else { continue };
+            let Some(place) = words.iter().position(|word| character.is_called(word.text)) else {
+                continue;
+            };
             // The sentence after goes on about the same person, as a rule, if a pronoun opens it.
             let after = super::words::words(sentences.get(at + 1).copied().unwrap_or_default());
             for word in words[place..].iter().chain(after.first().filter(|word| !word.quoted)) {
@@ -174,7 +185,9 @@ fn observe(character: &mut Character, paragraphs: &[&str]) {
             }
             // Further off, it is somebody else's age.
             let about = &words[place.saturating_sub(4)..words.len().min(place + 6)];
-            let has = |list: &[&str]| usize::from(about.iter().any(|w| list.contains(&w.text.to_lowercase().as_str())));
+            let has = |list: &[&str]| {
+                usize::from(about.iter().any(|w| list.contains(&w.text.to_lowercase().as_str())))
+            };
             child += has(&CHILD);
             elder += has(&ELDER);
             let around = &words[place.saturating_sub(2)..words.len().min(place + 3)];
@@ -211,7 +224,10 @@ pub fn pairs(cast: &[Character], paragraphs: &[&str]) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for (at, a) in cast.iter().enumerate() {
         for b in &cast[at + 1..] {
-            let together = paragraphs.iter().filter(|text| a.named_in(text) > 0 && b.named_in(text) > 0).count();
+            let together = paragraphs
+                .iter()
+                .filter(|text| a.named_in(text) > 0 && b.named_in(text) > 0)
+                .count();
             if together > 0 {
                 pairs.push(Pair { a: a.name.clone(), b: b.name.clone(), paragraphs: together });
             }

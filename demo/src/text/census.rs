@@ -49,7 +49,8 @@ impl Census {
     }
 
     fn paragraph(&mut self, words: &[Word<'_>]) {
-        let word_at = |at: Option<usize>| at.and_then(|at| words.get(at)).map_or("", |word| word.text);
+        let word_at =
+            |at: Option<usize>| at.and_then(|at| words.get(at)).map_or("", |word| word.text);
         for (at, word) in words.iter().enumerate() {
             if !word.is_capitalised() || TITLES.contains(&word.text) {
                 *self.lower.entry(word.text.to_lowercase()).or_default() += 1;
@@ -65,7 +66,9 @@ impl Census {
             } else {
                 counts.mid += 1
             }
-            if !word.quoted && (SPEECH_VERBS.contains(&before) || next.is_some_and(|w| SPEECH_VERBS.contains(&w.text)))
+            if !word.quoted
+                && (SPEECH_VERBS.contains(&before)
+                    || next.is_some_and(|w| SPEECH_VERBS.contains(&w.text)))
             {
                 counts.speaks += 1;
             }
@@ -75,10 +78,13 @@ impl Census {
             if titled {
                 *counts.titles.entry(previous.to_owned()).or_default() += 1;
             }
-            if let Some(next) = next.filter(|w| w.is_capitalised() && !w.opens && w.quoted == word.quoted) {
+            if let Some(next) =
+                next.filter(|w| w.is_capitalised() && !w.opens && w.quoted == word.quoted)
+            {
                 *counts.followed_by.entry(next.text.to_owned()).or_default() += 1;
             }
-            let introduces = at >= 3 && ["My", "name", "is"].iter().zip(&words[at - 3..at]).all(|(a, b)| *a == b.text);
+            let introduces = at >= 3
+                && ["My", "name", "is"].iter().zip(&words[at - 3..at]).all(|(a, b)| *a == b.text);
             if introduces && !word.quoted {
                 *self.narrators.entry(word.text.to_owned()).or_default() += 1;
             }

@@ -3,10 +3,21 @@
 use serde::{Deserialize, Serialize};
 
 /// Words that stand before a person's name.
-pub const TITLES: [&str; 8] = ["Mr", "Mrs", "Miss", "Doctor", "Captain", "Inspector", "Grandfather", "Madam"];
+pub const TITLES: [&str; 8] =
+    ["Mr", "Mrs", "Miss", "Doctor", "Captain", "Inspector", "Grandfather", "Madam"];
 /// Verbs that attribute speech.
-pub const SPEECH_VERBS: [&str; 10] =
-    ["said", "says", "asked", "called", "told", "shouted", "admitted", "answered", "cried", "whispered"];
+pub const SPEECH_VERBS: [&str; 10] = [
+    "said",
+    "says",
+    "asked",
+    "called",
+    "told",
+    "shouted",
+    "admitted",
+    "answered",
+    "cried",
+    "whispered",
+];
 /// Words before which a capital means a place or a thing.
 pub const PLACE_PREPOSITIONS: [&str; 12] =
     ["the", "in", "at", "on", "to", "from", "of", "into", "over", "a", "down", "across"];
@@ -37,7 +48,8 @@ pub const CLEARED: [&str; 4] = ["gone", "stopped", "cleared", "shut"];
 /// Animals that the artist can draw.
 pub const ANIMALS: [&str; 3] = ["goose", "mule", "cat"];
 /// Words that make a character a child.
-pub const CHILD: [&str; 8] = ["girl", "boy", "child", "school", "twelve", "seven", "nineteen", "daughter"];
+pub const CHILD: [&str; 8] =
+    ["girl", "boy", "child", "school", "twelve", "seven", "nineteen", "daughter"];
 /// Words that make a character old.
 pub const ELDER: [&str; 5] = ["old", "grandfather", "thirty", "moustache", "forty-one"];
 
@@ -64,7 +76,8 @@ pub trait Lexicon: Sized + Copy + PartialEq + 'static {
 
     /// The kinds that these weighted words point to, best first, with their scores.
     fn rank<'a>(words: impl Iterator<Item = (&'a str, f64)>) -> Vec<(Self, f64)> {
-        let mut scores: Vec<(Self, f64)> = Self::table().iter().map(|(kind, _)| (*kind, 0.0)).collect();
+        let mut scores: Vec<(Self, f64)> =
+            Self::table().iter().map(|(kind, _)| (*kind, 0.0)).collect();
         for (word, weight) in words {
             let word = word.to_lowercase();
             for (score, (_, list)) in scores.iter_mut().zip(Self::table()) {

@@ -87,7 +87,10 @@ fn weighted(scene: &Scene, holds: bool) -> Vec<(String, f64)> {
             for word in words {
                 // What people talk about is often elsewhere.
                 let weight = if word.quoted { 0.3 } else { 1.0 };
-                out.push((word.text.to_owned(), if opening { weight * OPENING_WEIGHT } else { weight }));
+                out.push((
+                    word.text.to_owned(),
+                    if opening { weight * OPENING_WEIGHT } else { weight },
+                ));
             }
         }
     }
@@ -97,15 +100,17 @@ fn weighted(scene: &Scene, holds: bool) -> Vec<(String, f64)> {
 /// Who is on stage: who speaks, who tells the story, who is named otherwise than in a thought.
 fn present(scene: &Scene, cast: &[Character], said: &[Line]) -> Vec<String> {
     let narration: Vec<String> = scene.paragraphs.iter().map(|p| narration(p)).collect();
-    let first_person = narration.iter().any(|text| words(text).iter().any(|w| matches!(w.text, "I" | "we" | "We")));
+    let first_person = narration
+        .iter()
+        .any(|text| words(text).iter().any(|w| matches!(w.text, "I" | "we" | "We")));
     let mut ranked: Vec<(usize, &Character)> = Vec::new();
     for character in cast {
         let named: usize = narration.iter().map(|text| named_on_stage(character, text)).sum();
-        let speaks = said.iter().filter(|line| line.speaker.as_ref() == Some(&character.name)).count();
-        let called_by_kind = character
-            .animal
-            .as_ref()
-            .is_some_and(|animal| narration.iter().any(|text| words(text).iter().any(|w| w.text == animal)));
+        let speaks =
+            said.iter().filter(|line| line.speaker.as_ref() == Some(&character.name)).count();
+        let called_by_kind = character.animal.as_ref().is_some_and(|animal| {
+            narration.iter().any(|text| words(text).iter().any(|w| w.text == animal))
+        });
         let narrates = character.narrator && first_person;
         if speaks > 0 || named > 0 || narrates || called_by_kind {
             ranked.push((named + 2 * speaks + usize::from(narrates) * 3, character));
@@ -129,11 +134,16 @@ fn props(scene: &Scene, cast: &[Character]) -> Vec<(String, Prop)> {
         let narration = narration(paragraph);
         for sentence in sentences(&narration) {
             let words = words(sentence);
-            let named = cast.iter().filter(|c| c.animal.is_none() && words.iter().any(|w| c.is_called(w.text)));
+            let named = cast
+                .iter()
+                .filter(|c| c.animal.is_none() && words.iter().any(|w| c.is_called(w.text)));
             let things = Prop::rank(words.iter().map(|w| (w.text, 1.0)));
             for character in named {
                 for (thing, _) in &things {
-                    match shared.iter_mut().find(|(_, who, what)| *who == character.name && what == thing) {
+                    match shared
+                        .iter_mut()
+                        .find(|(_, who, what)| *who == character.name && what == thing)
+                    {
                         Some(entry) => entry.0 += 1,
                         None => shared.push((1, character.name.clone(), *thing)),
                     }
@@ -160,7 +170,8 @@ fn choose(said: &[Line]) -> Vec<Line> {
         let known = f64::from(u8::from(line.speaker.is_some()));
         shape + voice + known
     };
-    let Some(best) = (0..said.len()).max_by(|a, b| score(&said[*a]).total_cmp(&score(&said[*b]))) else {
+    let Some(best) = (0..said.len()).max_by(|a, b| score(&said[*a]).total_cmp(&score(&said[*b])))
+    else {
         return Vec::new();
     };
     let answers = |a: &Line, b: &Line| {
@@ -168,7 +179,8 @@ fn choose(said: &[Line]) -> Vec<Line> {
         near && a.speaker != b.speaker && a.text.chars().count() + b.text.chars().count() <= 120
     };
     let next = said.get(best + 1).filter(|line| answers(&said[best], line));
-    let previous = best.checked_sub(1).and_then(|at| said.get(at)).filter(|line| answers(line, &said[best]));
+    let previous =
+        best.checked_sub(1).and_then(|at| said.get(at)).filter(|line| answers(line, &said[best]));
     match (previous, next) {
         (_, Some(next)) => vec![said[best].clone(), next.clone()],
         (Some(previous), None) => vec![previous.clone(), said[best].clone()],
@@ -179,7 +191,8 @@ fn choose(said: &[Line]) -> Vec<Line> {
 /// The first narrated sentence, cut at a clause where it is too long.
 fn caption(scene: &Scene) -> String {
     let narrated = scene.paragraphs.iter().filter(|p| !p.starts_with('“'));
-    let paragraph = narrated.map(String::as_str).next().or(scene.paragraphs.first().map(String::as_str));
+    let paragraph =
+        narrated.map(String::as_str).next().or(scene.paragraphs.first().map(String::as_str));
     let narration = narration(paragraph.unwrap_or_default());
     let sentence = sentences(&narration).first().copied().unwrap_or_default().to_owned();
     if sentence.chars().count() <= LONGEST_CAPTION {

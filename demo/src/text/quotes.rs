@@ -122,11 +122,16 @@ fn speaker(narration: &str, cast: &[Character], last_named: &[&Character]) -> Op
                 "she" => Pronoun::She,
                 _ => continue,
             };
-            let meant = last_named.iter().rev().find(|c| c.pronoun == pronoun && c.animal.is_none());
+            let meant =
+                last_named.iter().rev().find(|c| c.pronoun == pronoun && c.animal.is_none());
             return meant.map(|c| c.name.clone());
         }
     }
-    words.iter().find_map(|word| named(word.text)).filter(|c| c.animal.is_none()).map(|c| c.name.clone())
+    words
+        .iter()
+        .find_map(|word| named(word.text))
+        .filter(|c| c.animal.is_none())
+        .map(|c| c.name.clone())
 }
 
 #[cfg(test)]

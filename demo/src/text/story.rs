@@ -71,7 +71,9 @@ impl Story {
     pub fn parse(text: &str) -> Result<Self> {
         let mut parts = split_blocks(text);
         if parts.len() < 3 {
-            bail!("a book needs a title line, an author line and a text, each parted by a blank line");
+            bail!(
+                "a book needs a title line, an author line and a text, each parted by a blank line"
+            );
         }
         let mut rest = parts.split_off(2);
         let author = parts.pop().unwrap_or_default();
@@ -88,7 +90,10 @@ impl Block {
     fn classify(text: String) -> Self {
         if text.chars().all(|c| c == '*' || c == ' ') {
             Self::Break
-        } else if text.strip_prefix("Chapter ").is_some_and(|rest| rest.len() < 100 && rest.contains(':')) {
+        } else if text
+            .strip_prefix("Chapter ")
+            .is_some_and(|rest| rest.len() < 100 && rest.contains(':'))
+        {
             Self::Heading(text)
         } else {
             Self::Paragraph(text)
@@ -139,12 +144,26 @@ pub fn chapters(blocks: &[Block]) -> Vec<Chapter> {
     let mut chapters: Vec<Chapter> = Vec::new();
     for block in blocks {
         if let Block::Heading(heading) = block {
-            let title = heading.split_once(':').map_or(heading.as_str(), |(_, title)| title).trim().to_owned();
-            chapters.push(Chapter { number: chapters.len() + 1, heading: heading.clone(), title, blocks: Vec::new() });
+            let title = heading
+                .split_once(':')
+                .map_or(heading.as_str(), |(_, title)| title)
+                .trim()
+                .to_owned();
+            chapters.push(Chapter {
+                number: chapters.len() + 1,
+                heading: heading.clone(),
+                title,
+                blocks: Vec::new(),
+            });
             continue;
         }
         if chapters.is_empty() {
-            chapters.push(Chapter { number: 1, heading: String::new(), title: String::new(), blocks: Vec::new() });
+            chapters.push(Chapter {
+                number: 1,
+                heading: String::new(),
+                title: String::new(),
+                blocks: Vec::new(),
+            });
         }
         if let Some(chapter) = chapters.last_mut() {
             chapter.blocks.push(block.clone());
@@ -160,7 +179,12 @@ pub fn scenes(chapter: &Chapter, first: usize) -> Vec<Scene> {
     groups
         .filter(|paragraphs| !paragraphs.is_empty())
         .enumerate()
-        .map(|(at, paragraphs)| Scene { number: first + at, chapter: chapter.number, index: at + 1, paragraphs })
+        .map(|(at, paragraphs)| Scene {
+            number: first + at,
+            chapter: chapter.number,
+            index: at + 1,
+            paragraphs,
+        })
         .collect()
 }
 
@@ -190,7 +214,8 @@ impl Chapter {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "T\n\nby A\n\nChapter One: X\n\na b\nc\n\n* * *\n\nd\n\nChapter Two: Y\n\n* * *\n\ne\n";
+    const TEXT: &str =
+        "T\n\nby A\n\nChapter One: X\n\na b\nc\n\n* * *\n\nd\n\nChapter Two: Y\n\n* * *\n\ne\n";
 
     #[test]
     fn a_text_becomes_blocks_chapters_and_scenes() {
@@ -199,7 +224,10 @@ mod tests {
         let chapters = chapters(&story.blocks);
         assert_eq!(chapters.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(), ["X", "Y"]);
         let first = scenes(&chapters[0], 1);
-        assert_eq!(first.iter().map(|s| s.paragraphs.join("|")).collect::<Vec<_>>(), ["a b c", "d"]);
+        assert_eq!(
+            first.iter().map(|s| s.paragraphs.join("|")).collect::<Vec<_>>(),
+            ["a b c", "d"]
+        );
         let second = scenes(&chapters[1], 3);
         assert_eq!((second.len(), second[0].number, second[0].index), (1, 3, 1));
     }

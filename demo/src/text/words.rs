@@ -15,7 +15,8 @@ impl Word<'_> {
     /// Written like a name: a capital, then at least one small letter.
     pub fn is_capitalised(&self) -> bool {
         let mut letters = self.text.chars();
-        letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase)
+        letters.next().is_some_and(char::is_uppercase)
+            && letters.next().is_some_and(char::is_lowercase)
     }
 }
 
@@ -60,7 +61,8 @@ pub fn sentences(text: &str) -> Vec<&str> {
             end = at + c.len_utf8();
             chars.next();
         }
-        let before = text[start..at].rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let before =
+            text[start..at].rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         let follows = text[end..].trim_start().chars().next();
         let goes_on = follows.is_some_and(char::is_lowercase) || ABBREVIATIONS.contains(&before);
         let parted = text[end..].is_empty() || text[end..].starts_with(char::is_whitespace);
@@ -92,6 +94,9 @@ mod tests {
 
     #[test]
     fn sentences_end_after_their_quotation_marks() {
-        assert_eq!(sentences("“Up!” said Mr. Plum. He ran. “Where?”"), ["“Up!” said Mr. Plum.", "He ran.", "“Where?”"]);
+        assert_eq!(
+            sentences("“Up!” said Mr. Plum. He ran. “Where?”"),
+            ["“Up!” said Mr. Plum.", "He ran.", "“Where?”"]
+        );
     }
 }

@@ -68,7 +68,9 @@ pub fn substeps<'a>(story: &'a Story, dir: &'a BookDir) -> Result<Vec<Substep<'a
             })
         })
         .collect();
-    analyze.push(Unit::new(dir.analysis(), "the cast is found", move || to_json(&sum_up(story, dir, chapter_count)?)));
+    analyze.push(Unit::new(dir.analysis(), "the cast is found", move || {
+        to_json(&sum_up(story, dir, chapter_count)?)
+    }));
 
     Ok(vec![
         Substep::new("extract_text", "page", extract.collect()),

@@ -32,29 +32,42 @@ impl<R: Reporter> Run<'_, R> {
         let mut ledger = Ledger::open(&self.dir.log())?;
         if self.stage == Stage::CreatingArtwork {
             // The chapters are this book's own substeps: planned first, so that its progress means something at once.
-            let weights: Vec<(&str, usize)> = substeps.iter().map(|s| (s.name.as_str(), s.units.len())).collect();
+            let weights: Vec<(&str, usize)> =
+                substeps.iter().map(|s| (s.name.as_str(), s.units.len())).collect();
             self.reporter.send(&Event::plan(self.book, self.stage.name(), &weights))?;
         }
         for substep in substeps {
             self.substep(substep, &mut ledger)?;
         }
         let message = format!("{} finished by attempt {}", self.stage, self.resume.attempt);
-        self.reporter.send(&Event::transition(self.book, self.stage.next(), &message, self.resume.attempt))
+        self.reporter.send(&Event::transition(
+            self.book,
+            self.stage.next(),
+            &message,
+            self.resume.attempt,
+        ))
     }
 
     fn substep(&mut self, substep: &Substep<'_>, ledger: &mut Ledger) -> Result<()> {
         let files: Vec<bool> = substep.units.iter().map(|unit| unit.file.exists()).collect();
         let reported = self.resume.reported(&substep.name, files.len());
-        for (at, (todo, unit)) in plan(&files, reported).into_iter().zip(&substep.units).enumerate() {
+        for (at, (todo, unit)) in plan(&files, reported).into_iter().zip(&substep.units).enumerate()
+        {
             let number = at + 1;
             let key: Key = (self.stage.name().to_owned(), substep.name.clone(), number);
             let found = todo != Todo::Do;
             if !found {
-                self.make(unit).with_context(|| format!("{} {} {number}", substep.name, substep.unit))?;
+                self.make(unit)
+                    .with_context(|| format!("{} {} {number}", substep.name, substep.unit))?;
             }
             // Where the file was found, its line may still be missing: the kill fell in between.
             if !found || !ledger.knows(&key) {
-                ledger.append(Entry { key, attempt: self.resume.attempt, pid: std::process::id(), found })?;
+                ledger.append(Entry {
+                    key,
+                    attempt: self.resume.attempt,
+                    pid: std::process::id(),
+                    found,
+                })?;
             }
             if todo != Todo::Nothing {
                 self.report(substep, number, &unit.message)?;
@@ -94,7 +107,11 @@ mod tests {
     use super::*;
 
     /// Two substeps of three units; unit `fail` cannot be done.
-    fn substeps<'a>(dir: &BookDir, done: &'a RefCell<Vec<String>>, fail: Option<&'static str>) -> Vec<Substep<'a>> {
+    fn substeps<'a>(
+        dir: &BookDir,
+        done: &'a RefCell<Vec<String>>,
+        fail: Option<&'static str>,
+    ) -> Vec<Substep<'a>> {
         ["chapter_1", "chapter_2"]
             .map(|name| {
                 let units = (1..=3).map(|number| {
@@ -113,10 +130,15 @@ mod tests {
             .into()
     }
 
-    fn attempt(dir: &BookDir, point: &ResumePoint, substeps: &[Substep<'_>]) -> (Result<()>, Vec<Event>) {
+    fn attempt(
+        dir: &BookDir,
+        point: &ResumePoint,
+        substeps: &[Substep<'_>],
+    ) -> (Result<()>, Vec<Event>) {
         let mut sent = Vec::new();
         let stage = Stage::CreatingArtwork;
-        let run = Run { book: Uuid::nil(), stage, dir, resume: point, reporter: &mut sent }.run(substeps);
+        let run =
+            Run { book: Uuid::nil(), stage, dir, resume: point, reporter: &mut sent }.run(substeps);
         (run, sent)
     }
 
@@ -140,7 +162,10 @@ mod tests {
         .unwrap();
         let (result, sent) = attempt(&dir, &second, &substeps(&dir, &done, None));
         result.unwrap();
-        let reports: Vec<_> = sent.iter().map(|e| (e.get("type").unwrap(), e.get("message").unwrap_or("-"))).collect();
+        let reports: Vec<_> = sent
+            .iter()
+            .map(|e| (e.get("type").unwrap(), e.get("message").unwrap_or("-")))
+            .collect();
         assert_eq!(
             reports,
             [

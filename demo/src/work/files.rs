@@ -79,9 +79,11 @@ impl BookDir {
     /// Makes the folder this worker's own while the result lives: two workers on one book would do its units twice.
     /// The system gives the lock back when a process dies, however it dies.
     pub fn lock(&self) -> Result<File> {
-        fs::create_dir_all(&self.0).with_context(|| format!("cannot create {}", self.0.display()))?;
+        fs::create_dir_all(&self.0)
+            .with_context(|| format!("cannot create {}", self.0.display()))?;
         let path = self.0.join(".lock");
-        let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let file =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         if file.try_lock().is_err() {
             bail!("another worker is at work in {}", self.0.display());
         }
@@ -109,8 +111,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Reads what another unit wrote.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not what it should be", path.display()))
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what it should be", path.display()))
 }
 
 /// What a unit writes.
@@ -131,7 +135,11 @@ mod tests {
         assert!(dir.path().ends_with("a-tale-00000000"));
         write_whole(&dir.page(1), &to_json(&[1, 2]).unwrap()).unwrap();
         assert_eq!(read_json::<Vec<u32>>(&dir.page(1)).unwrap(), [1, 2]);
-        assert_eq!(fs::read_dir(dir.page(1).parent().unwrap()).unwrap().count(), 1, "no .part is left");
+        assert_eq!(
+            fs::read_dir(dir.page(1).parent().unwrap()).unwrap().count(),
+            1,
+            "no .part is left"
+        );
 
         let first = dir.lock().unwrap();
         assert!(dir.lock().is_err());

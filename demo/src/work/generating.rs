@@ -11,7 +11,8 @@ use crate::text::story::{Chapter, Scene, scenes};
 
 /// The stage's units.
 pub fn substeps(dir: &BookDir) -> Result<Vec<Substep<'_>>> {
-    let analysis: Analysis = read_json(&dir.analysis()).context("the stage before has to be finished first")?;
+    let analysis: Analysis =
+        read_json(&dir.analysis()).context("the stage before has to be finished first")?;
     let chapters = read_chapters(dir, analysis.chapters.len())?;
     let mut first = 1;
     let cut: Vec<(Chapter, Vec<Scene>)> = chapters
@@ -31,15 +32,21 @@ pub fn substeps(dir: &BookDir) -> Result<Vec<Substep<'_>>> {
         for scene in &scenes {
             write.push(prompt_unit(dir, scene));
         }
-        split.push(Unit::new(dir.chapter_scenes(chapter.number), message, move || to_json(&scenes)));
+        split
+            .push(Unit::new(dir.chapter_scenes(chapter.number), message, move || to_json(&scenes)));
     }
     let total = write.len();
     if total == 0 {
         bail!("the book has no scenes");
     }
     let message = format!("{total} scenes are ready to be drawn");
-    write.push(Unit::new(dir.scenes(), message, move || to_json(&collect(dir, &analysis, &counts)?)));
-    Ok(vec![Substep::new("split_scenes", "chapter", split), Substep::new("write_prompts", "scene", write)])
+    write.push(Unit::new(dir.scenes(), message, move || {
+        to_json(&collect(dir, &analysis, &counts)?)
+    }));
+    Ok(vec![
+        Substep::new("split_scenes", "chapter", split),
+        Substep::new("write_prompts", "scene", write),
+    ])
 }
 
 fn prompt_unit<'a>(dir: &'a BookDir, scene: &Scene) -> Unit<'a> {
@@ -48,9 +55,12 @@ fn prompt_unit<'a>(dir: &'a BookDir, scene: &Scene) -> Unit<'a> {
     Unit::new(dir.prompt(number), message, move || {
         let analysis: Analysis = read_json(&dir.analysis())?;
         let scenes: Vec<Scene> = read_json(&dir.chapter_scenes(chapter))?;
-        let scene = scenes.get(index - 1).with_context(|| format!("chapter {chapter} has no scene {index}"))?;
+        let scene = scenes
+            .get(index - 1)
+            .with_context(|| format!("chapter {chapter} has no scene {index}"))?;
         // A scene that does not say where it plays goes on where the one before it was.
-        let before: Option<Prompt> = (number > 1).then(|| read_json(&dir.prompt(number - 1))).transpose()?;
+        let before: Option<Prompt> =
+            (number > 1).then(|| read_json(&dir.prompt(number - 1))).transpose()?;
         to_json(&prompt(scene, &analysis.cast, before.as_ref()))
     })
 }

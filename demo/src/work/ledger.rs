@@ -45,7 +45,9 @@ impl FromStr for Entry {
             fields => (fields, false),
         };
         let [stage, substep, unit, attempt, pid] = fields else {
-            bail!("a line of the work log should read `STAGE substep unit attempt pid`, and is {line:?}");
+            bail!(
+                "a line of the work log should read `STAGE substep unit attempt pid`, and is {line:?}"
+            );
         };
         let key = ((*stage).to_owned(), (*substep).to_owned(), unit.parse()?);
         Ok(Self { key, attempt: attempt.parse()?, pid: pid.parse()?, found })
@@ -75,7 +77,9 @@ impl Ledger {
 
     /// Appends a line, in one write.
     pub fn append(&mut self, entry: Entry) -> Result<()> {
-        self.file.write_all(format!("{entry}\n").as_bytes()).context("cannot write to the work log")?;
+        self.file
+            .write_all(format!("{entry}\n").as_bytes())
+            .context("cannot write to the work log")?;
         self.entries.push(entry);
         Ok(())
     }
@@ -96,7 +100,11 @@ pub fn done_twice(entries: &[Entry]) -> Vec<(Key, usize)> {
     for entry in entries {
         *counts.entry(&entry.key).or_default() += 1;
     }
-    counts.into_iter().filter(|(_, count)| *count > 1).map(|(key, count)| (key.clone(), count)).collect()
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count > 1)
+        .map(|(key, count)| (key.clone(), count))
+        .collect()
 }
 
 #[cfg(test)]
@@ -114,7 +122,10 @@ mod tests {
         let written = [entry("chapter_1", 1, 1, false), entry("chapter_1", 2, 2, true)];
         let mut ledger = Ledger::open(&path).unwrap();
         written.iter().for_each(|entry| ledger.append(entry.clone()).unwrap());
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().next(), Some("CREATING_ARTWORK chapter_1 1 1 7"));
+        assert_eq!(
+            fs::read_to_string(&path).unwrap().lines().next(),
+            Some("CREATING_ARTWORK chapter_1 1 1 7")
+        );
         assert_eq!(read(&path).unwrap(), written);
         assert!(Ledger::open(&path).unwrap().knows(&written[1].key));
         assert!(read(&out.path().join("none")).unwrap().is_empty());
@@ -122,7 +133,11 @@ mod tests {
 
     #[test]
     fn a_unit_done_twice_is_found() {
-        let once = [entry("chapter_1", 1, 1, false), entry("chapter_1", 2, 1, false), entry("chapter_2", 1, 2, true)];
+        let once = [
+            entry("chapter_1", 1, 1, false),
+            entry("chapter_1", 2, 1, false),
+            entry("chapter_2", 1, 2, true),
+        ];
         assert!(done_twice(&once).is_empty());
         let twice = [once.as_slice(), &[entry("chapter_1", 2, 2, false)]].concat();
         assert_eq!(done_twice(&twice), [(once[1].key.clone(), 2)]);

@@ -61,7 +61,9 @@ impl Reporter for Stream {
             match self.try_send(event) {
                 Ok(()) => return Ok(()),
                 Err(error) if since.elapsed() > PATIENCE => {
-                    return Err(error).with_context(|| format!("cannot write to the Redis stream {}", self.name));
+                    return Err(error).with_context(|| {
+                        format!("cannot write to the Redis stream {}", self.name)
+                    });
                 }
                 Err(_) => {
                     self.connection = None;

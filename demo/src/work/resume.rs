@@ -37,7 +37,13 @@ pub struct Left {
 impl ResumePoint {
     /// Where a stage begins that nobody has worked in.
     pub fn fresh(book: Uuid, stage: &str) -> Self {
-        Self { book_id: book, stage: stage.to_owned(), attempt: 1, done: Vec::new(), left: Vec::new() }
+        Self {
+            book_id: book,
+            stage: stage.to_owned(),
+            attempt: 1,
+            done: Vec::new(),
+            left: Vec::new(),
+        }
     }
 
     /// How many of a substep's units have been reported: those before its checkpoint's `next`.
@@ -46,8 +52,12 @@ impl ResumePoint {
             return units;
         }
         let left = self.left.iter().find(|left| left.substep == substep);
-        let next = left.and_then(|left| left.checkpoint.as_ref()).and_then(|checkpoint| checkpoint["next"].as_u64());
-        next.map_or(0, |next| usize::try_from(next).unwrap_or(usize::MAX).saturating_sub(1).min(units))
+        let next = left
+            .and_then(|left| left.checkpoint.as_ref())
+            .and_then(|checkpoint| checkpoint["next"].as_u64());
+        next.map_or(0, |next| {
+            usize::try_from(next).unwrap_or(usize::MAX).saturating_sub(1).min(units)
+        })
     }
 }
 
@@ -102,8 +112,16 @@ mod tests {
     fn what_is_left_follows_from_files_and_checkpoint() {
         use Todo::{Do, Nothing, Report};
         assert_eq!(plan(&[true, true, false, false], 2), [Nothing, Nothing, Do, Do]);
-        assert_eq!(plan(&[true, true, true, false], 2), [Nothing, Nothing, Report, Do], "killed before its report");
-        assert_eq!(plan(&[true, false, false], 2), [Nothing, Do, Do], "reported, but its file was lost");
+        assert_eq!(
+            plan(&[true, true, true, false], 2),
+            [Nothing, Nothing, Report, Do],
+            "killed before its report"
+        );
+        assert_eq!(
+            plan(&[true, false, false], 2),
+            [Nothing, Do, Do],
+            "reported, but its file was lost"
+        );
         assert_eq!(plan(&[true, true], 0), [Report, Report], "done, and the checkpoint lost");
         assert_eq!(plan(&[], 0), []);
     }

@@ -26,7 +26,11 @@ pub struct Substep<'a> {
 
 impl<'a> Unit<'a> {
     /// A unit.
-    pub fn new(file: PathBuf, message: impl Into<String>, work: impl Fn() -> Result<Vec<u8>> + 'a) -> Self {
+    pub fn new(
+        file: PathBuf,
+        message: impl Into<String>,
+        work: impl Fn() -> Result<Vec<u8>> + 'a,
+    ) -> Self {
         Self { file, message: message.into(), work: Box::new(work) }
     }
 }

@@ -15,7 +15,8 @@ use bindery_demo::work::{analyzing, generating};
 use uuid::Uuid;
 
 /// The shipped stories, by file name.
-pub const STORIES: [&str; 3] = ["mr-plum-and-the-goose", "post-over-the-stone-pass", "the-salt-clock"];
+pub const STORIES: [&str; 3] =
+    ["mr-plum-and-the-goose", "post-over-the-stone-pass", "the-salt-clock"];
 
 /// A story's file.
 pub fn path(name: &str) -> PathBuf {
@@ -40,7 +41,9 @@ pub fn script(name: &str) -> Script {
             _ => generating::substeps(&dir).unwrap(),
         };
         let resume = ResumePoint::fresh(Uuid::nil(), stage.name());
-        Run { book: Uuid::nil(), stage, dir: &dir, resume: &resume, reporter: &mut sent }.run(&substeps).unwrap();
+        Run { book: Uuid::nil(), stage, dir: &dir, resume: &resume, reporter: &mut sent }
+            .run(&substeps)
+            .unwrap();
     }
     read_json(&dir.scenes()).unwrap()
 }

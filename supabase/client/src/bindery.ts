@@ -6,7 +6,7 @@ import { systemEnvironment, type Environment } from "./environment.js";
 import { BinderyError } from "./errors.js";
 import { Link, type LinkListener } from "./link.js";
 import { Live, type Timing } from "./live.js";
-import { bookRowSchema, bookStatusSchema, isFinal, type BookRow, type BookStatus } from "./status.js";
+import { bookRowSchema, bookStatusSchema, isFinal, withoutSubsteps, type BookRow, type BookStatus } from "./status.js";
 import type { BooksQuery, BooksSort, Topic, Transport } from "./transport.js";
 import * as z from "zod/mini";
 
@@ -138,7 +138,8 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       view: viewBooks,
       fetch: async ({ query }: BooksState, signal: AbortSignal): Promise<BooksAnswer> => {
         const { rows, total } = await transport.fetchBooks(query, signal);
-        return { rows: read(z.array(bookRowSchema), rows), total, limit: query.limit };
+        const books = read(z.array(bookRowSchema), rows).map((row): BookRow => withoutSubsteps(row));
+        return { rows: books, total, limit: query.limit };
       },
       attach: (listener: LinkListener) => attach({ kind: "books", ownerId: query.ownerId }, listener),
       since: () => null,

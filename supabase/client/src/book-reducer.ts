@@ -5,7 +5,9 @@ import { forbidsShowing, isRecord, type BinderyError } from "./errors.js";
 import { merge, rebase, wholly, type Trust } from "./merge.js";
 import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
 import { followHealth, followStages } from "./stages.js";
-import { compareLives, isNewer, isWholeStatus, type BookStatus } from "./status.js";
+import { compareLives, isDescribed, isNewer, withoutSubsteps } from "./status.js";
+import type { BookStatus, DescribedPatch } from "./status.js";
+import { followSubsteps, noSubsteps, rebaseSubsteps, wholeSubsteps, type SubstepTrust } from "./substeps.js";
 
 export interface BookState extends Trust {
   readonly bookId: string;
@@ -14,6 +16,8 @@ export interface BookState extends Trust {
   readonly heard: number;
   /** Whether `stages` is more than a likely guess. */
   readonly stagesKnown: boolean;
+  /** How far the list of substeps can be trusted. */
+  readonly substeps: SubstepTrust;
   /** When what is shown was last confirmed. */
   readonly confirmedAt: number | null;
   /** Why the last fetch failed. */
@@ -28,6 +32,7 @@ export function noBook(bookId: string): BookState {
     told: {},
     certain: false,
     stagesKnown: false,
+    substeps: noSubsteps,
     heard: 0,
     confirmedAt: null,
     error: null,
@@ -59,27 +64,33 @@ function fetched(state: BookState, answer: BookStatus, at: number): Step<BookSta
 /** Whether an answer only confirms what is shown: the object stays, and nothing is redrawn. */
 function isSame(state: BookState, known: BookStatus, answer: BookStatus): boolean {
   const names = ["revision", "created_at", "heartbeat_at", "health"] as const;
-  return state.certain && state.stagesKnown && names.every((name) => known[name] === answer[name]);
+  return !isDoubtful(state) && names.every((name) => known[name] === answer[name]);
 }
 
 /** An answer that a message overtook while it was on its way. */
 function overtaken(state: BookState, known: BookStatus, answer: BookStatus): Step<BookState> {
-  const rebased = compareLives(known, answer) < 0 ? null : rebase(known, state, answer);
-  if (rebased === null) return { state, refetch: !state.certain || !state.stagesKnown };
-  const { row, trust } = rebased;
-  const stagesKnown = row.status === answer.status && row.current_stage === answer.current_stage;
-  const book = { ...row, stages: followStages(answer, row), health: followHealth(answer, row) };
-  return { state: { ...state, ...trust, book, stagesKnown }, refetch: !trust.certain || !stagesKnown };
+  const earlierLife = compareLives(known, answer) < 0;
+  const rebased = earlierLife ? null : rebase(known, state, answer);
+  const substeps = earlierLife ? null : rebaseSubsteps(known, state.substeps, answer);
+  let next = state;
+  if (rebased !== null) {
+    const { row, trust } = rebased;
+    const stagesKnown = row.status === answer.status && row.current_stage === answer.current_stage;
+    const book = { ...row, stages: followStages(answer, row), health: followHealth(answer, row) };
+    next = { ...next, ...trust, book, stagesKnown };
+  }
+  if (substeps !== null && next.book !== null) {
+    const { list, trust } = substeps;
+    next = { ...next, book: { ...next.book, substeps: list }, substeps: trust };
+  }
+  return { state: next, refetch: isDoubtful(next) };
 }
 
 function received(state: BookState, payload: unknown, at: number): Step<BookState> {
   const patch = readPatch(isRecord(payload) ? { book_id: state.bookId, ...payload } : payload);
   if (patch === null) return doubtful(state);
   if (patch.book_id !== state.bookId) return settled(state);
-  if (isWholeStatus(patch) && isNews(state, patch)) {
-    const { partial: _, ...status } = patch;
-    return settled(told(state, status, status.revision, at));
-  }
+  if (isDescribed(patch) && isNews(state, patch)) return described(state, patch, at);
   const known = state.book;
   const heard = Math.max(state.heard, patch.revision);
   if (known === null) return doubtful({ ...state, heard });
@@ -88,26 +99,42 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   if (life < 0 || patch.revision <= known.revision) return settled(state);
 
   const { row, trust, gap } = merge(known, state, patch);
+  const substeps = followSubsteps(known, state.substeps, patch, row);
   const moved = row.status !== known.status || row.current_stage !== known.current_stage;
-  const stagesKnown = state.stagesKnown && !gap && !moved;
   const book = {
     ...row,
+    substeps: substeps.list,
     stages: patch.stages ?? followStages(known, row),
     health: patch.health ?? followHealth(known, row),
   };
-  return {
-    state: { ...state, ...trust, book, stagesKnown, heard, confirmedAt: at },
-    refetch: !trust.certain || !stagesKnown,
-  };
+  const stagesKnown = state.stagesKnown && !gap && !moved;
+  const next = { ...state, ...trust, book, stagesKnown, substeps: substeps.trust, heard, confirmedAt: at };
+  return { state: next, refetch: isDoubtful(next) };
+}
+
+/** A message with all but perhaps some of the substeps. */
+function described(state: BookState, patch: DescribedPatch, at: number): Step<BookState> {
+  const { list, trust } = followSubsteps(state.book, state.substeps, patch, patch);
+  const book = { ...withoutSubsteps(patch), substeps: list };
+  const next = { ...told(state, book, patch.revision, at), substeps: trust };
+  return { state: next, refetch: isDoubtful(next) };
 }
 
 /** The whole status is known. */
-function told(state: BookState, book: BookStatus, heard: number, at: number): BookState {
-  return { ...state, ...wholly(book), book, stagesKnown: true, heard, confirmedAt: at, error: null };
+function told(state: BookState, status: BookStatus, heard: number, at: number): BookState {
+  const { list, trust } = wholeSubsteps(status.substeps, status.revision);
+  const book = list === status.substeps ? status : { ...status, substeps: list };
+  const known = { ...wholly(book), stagesKnown: true, substeps: trust };
+  return { ...state, ...known, book, heard, confirmedAt: at, error: null };
+}
+
+/** Something of what is shown may lack a change: only an answer settles that. */
+function isDoubtful(state: BookState): boolean {
+  return !state.certain || !state.stagesKnown || !state.substeps.complete;
 }
 
 /** Whether a whole status says more than what is known. */
-function isNews(state: BookState, status: BookStatus): boolean {
+function isNews(state: BookState, status: DescribedPatch): boolean {
   const known = state.book;
   if (known === null) return status.revision >= state.heard;
   if (isNewer(known, status)) return true;

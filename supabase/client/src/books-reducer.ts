@@ -3,7 +3,7 @@
 import { forbidsShowing, type BinderyError } from "./errors.js";
 import { merge, rebase, wholly, type Trust } from "./merge.js";
 import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
-import { compareLives, isNewer, isWholeRow, type BookPatch, type BookRow } from "./status.js";
+import { compareLives, isNewer, isWholeRow, withoutSubsteps, type BookPatch, type BookRow } from "./status.js";
 import type { BooksQuery } from "./transport.js";
 
 export interface BooksState {
@@ -101,7 +101,8 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   if (!isNewer(known, patch)) return settled(state);
 
   const merged = merge(known, state.trust.get(known.book_id) ?? wholly(known), patch);
-  const { row } = merged;
+  // Not columns, but a daemon's list has them, and a badge shows them.
+  const row: BookRow = { ...merged.row, ...described(patch) };
   if (!belongs(state.query, row)) return without(state, row.book_id);
   const rows = [...state.rows];
   rows[place] = row;
@@ -110,11 +111,15 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   return { state: { ...state, rows, trust, confirmedAt: at }, refetch: !merged.trust.certain };
 }
 
+function described({ stages, health }: BookPatch): Partial<BookPatch> {
+  return { ...(stages !== undefined && { stages }), ...(health !== undefined && { health }) };
+}
+
 /** A book that is not in the window: new, or new to the filter, or below the window. */
 function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, at: number): Step<BooksState> {
   if (!isWholeRow(patch)) return doubtful(state);
   if (!belongs(state.query, patch)) return settled(state);
-  const { partial: _, ...row } = patch;
+  const row: BookRow = withoutSubsteps(patch);
   const order = inOrder(state.query);
   const last = rows.at(-1);
   if (hasMore(state) && last !== undefined && order(row, last) > 0) return settled(state);

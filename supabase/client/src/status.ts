@@ -5,9 +5,10 @@ import * as z from "zod/mini";
 /** How alive the work is: `quiet` past half of the stage's `stall_after` without a sign, `stalled` past it. */
 export type Health = "live" | "quiet" | "stalled";
 
-/** A part of the current stage. */
+/** A part of the current stage, identified by its key `substep`. */
 export interface Substep {
-  name: string;
+  substep: string;
+  /** Its name for people. */
   label: string;
   /** Its share among the substeps of the stage. */
   weight: number;
@@ -18,6 +19,7 @@ export interface Substep {
   total?: number | undefined;
   /** What `done` and `total` count. */
   unit?: string | undefined;
+  /** At most 500 characters. */
   message?: string | undefined;
 }
 
@@ -50,7 +52,10 @@ export interface BookRow {
   /** Percent of the whole, 0 to 100; 100 only when completed. */
   overall_progress: number;
   stage_progress: number;
-  substeps: Substep[];
+  /** How many substeps the current stage has. */
+  substeps_total: number;
+  /** How many of them are done. */
+  substeps_done: number;
   message: string | null;
   error: BookError | null;
   /** Which try at the current stage this is. */
@@ -58,6 +63,9 @@ export interface BookRow {
   /** Grows with every visible change. */
   revision: number;
   heartbeat_at: string;
+  /** When the book came to the current stage; resumes do not change it. */
+  stage_entered_at: string;
+  /** When the current attempt at the current stage began. */
   stage_started_at: string;
   resume_at: string | null;
   estimated_completion_at: string | null;
@@ -67,8 +75,10 @@ export interface BookRow {
   completed_at: string | null;
 }
 
-/** What `bindery.get_book_status` gives: the row, all stages, and how alive the work is. */
+/** What `bindery.get_book_status` returns: the row, the substeps, the stages, and how alive the work is. */
 export interface BookStatus extends BookRow {
+  /** Substeps of the current stage. At most 200: unfinished ones are selected first. */
+  substeps: Substep[];
   stages: Stage[];
   /** Null once halted or completed. */
   health: Health | null;
@@ -79,12 +89,16 @@ export type BookPatch = Pick<BookRow, "book_id" | "revision"> &
   Partial<BookStatus> & {
     /** Columns were left out that may have changed. Without it, a missing column is an unchanged one. */
     partial?: boolean | undefined;
+    /** `substeps` holds only the substeps that changed: merge them by key. Without it, `substeps` is the whole list. */
+    substeps_partial?: boolean | undefined;
+    /** A partial `substeps` holds every change after this revision. Without it: after the revision before this one. */
+    since_revision?: number | undefined;
   };
 
 const text = z.nullable(z.string());
 
 const substep = z.looseObject({
-  name: z.string(),
+  substep: z.string(),
   label: z.string(),
   weight: z.number(),
   state: z.enum(["done", "active", "pending"]),
@@ -112,12 +126,14 @@ const columns = {
   current_stage: z.string(),
   overall_progress: z.number(),
   stage_progress: z.number(),
-  substeps: z.array(substep),
+  substeps_total: z.number(),
+  substeps_done: z.number(),
   message: text,
   error: z.nullable(z.record(z.string(), z.unknown())),
   attempt: z.number(),
   revision: z.number(),
   heartbeat_at: z.string(),
+  stage_entered_at: z.string(),
   stage_started_at: z.string(),
   resume_at: text,
   estimated_completion_at: text,
@@ -127,12 +143,21 @@ const columns = {
   completed_at: text,
 };
 
-const worked = { stages: z.array(stage), health: z.nullable(z.enum(["live", "quiet", "stalled"])) };
+const derived = {
+  substeps: z.array(substep),
+  stages: z.array(stage),
+  health: z.nullable(z.enum(["live", "quiet", "stalled"])),
+};
+const marks = {
+  partial: z.optional(z.boolean()),
+  substeps_partial: z.optional(z.boolean()),
+  since_revision: z.optional(z.number()),
+};
 
 const row = z.looseObject(columns);
-const status = z.looseObject({ ...columns, ...worked });
-const { book_id, revision, ...rest } = { ...columns, ...worked };
-const patch = z.extend(z.partial(z.looseObject(rest)), { book_id, revision, partial: z.optional(z.boolean()) });
+const status = z.looseObject({ ...columns, ...derived });
+const { book_id, revision, ...rest } = { ...columns, ...derived };
+const patch = z.extend(z.partial(z.looseObject(rest)), { book_id, revision, ...marks });
 
 export const bookRowSchema: z.ZodMiniType<BookRow> = row;
 export const bookStatusSchema: z.ZodMiniType<BookStatus> = status;
@@ -145,9 +170,19 @@ export function isWholeRow(patch: BookPatch): patch is BookPatch & BookRow {
   return patch.partial !== true && columnNames.every((name) => patch[name] !== undefined);
 }
 
-/** Whether it says all that `get_book_status` does. */
-export function isWholeStatus(patch: BookPatch): patch is BookPatch & BookStatus {
+/** A patch with everything that `get_book_status` returns, except that its substeps may be partial or missing. */
+export type DescribedPatch = BookPatch & BookRow & Pick<BookStatus, "stages" | "health">;
+
+export function isDescribed(patch: BookPatch): patch is DescribedPatch {
   return isWholeRow(patch) && patch.stages !== undefined && patch.health !== undefined;
+}
+
+/** The patch without its substeps and without the marks that describe the message. */
+export function withoutSubsteps<Patch extends BookPatch>(
+  patch: Patch,
+): Omit<Patch, "partial" | "substeps" | "substeps_partial" | "since_revision"> {
+  const { partial: _, substeps: __, substeps_partial: ___, since_revision: ____, ...rest } = patch;
+  return rest;
 }
 
 /** The columns that a patch has, without its marks. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createBindery, defaultTiming, idleBook, type Bindery } from "../src/bindery.js";
 import { BinderyError } from "../src/errors.js";
-import { at, id, noon, owner, row, status } from "./support/books.js";
+import { at, broadcast, id, noon, owner, row, status } from "./support/books.js";
 import { FakeTransport } from "./support/fake-transport.js";
 import { world, type World } from "./support/world.js";
 
@@ -53,7 +53,7 @@ describe("watching", () => {
   test("shows a message without asking", async () => {
     await live();
     const asked = transport.asked.length;
-    transport.subscription.message(row({ revision: 6, overall_progress: 9 }));
+    transport.subscription.message(broadcast({ revision: 6, overall_progress: 9 }));
     expect(view().book?.overall_progress).toBe(9);
     await around.pass(defaultTiming.gap * 2);
     expect(transport.asked.length).toBe(asked);
@@ -62,7 +62,7 @@ describe("watching", () => {
   test("gives the same view until something changes", async () => {
     await live();
     const before = view();
-    transport.subscription.message(row({ revision: 5 }));
+    transport.subscription.message(broadcast({ revision: 5 }));
     expect(view()).toBe(before);
   });
 
@@ -275,7 +275,7 @@ describe("connection", () => {
     await live();
     const old = transport.subscription;
     old.ended("lost");
-    old.message(row({ revision: 99 }));
+    old.message(broadcast({ revision: 99 }));
     old.subscribed();
     old.ended("lost");
     await around.pass(0);

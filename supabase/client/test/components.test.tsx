@@ -49,6 +49,7 @@ const moments: [string, BookView][] = [
   ["loading", view(null)],
   ["waiting", view(status({ status: "UPLOADED", overall_progress: 0, substeps: [] }))],
   ["at work", view(status())],
+  ["at work on many substeps", view(status({ substeps_total: 1000, substeps_done: 812 }))],
   ["quiet", view(status({ health: "quiet" }))],
   ["stalled", view(status({ health: "stalled" }))],
   ["failed", view(failed)],
@@ -104,6 +105,16 @@ describe("ProgressTracker", () => {
       "Drawing the pictures, to do",
     ]);
     expect(container.querySelector('[aria-current="step"]')?.textContent).toContain("Reading the book");
+  });
+
+  test("says how many substeps there are where it does not show them all", async () => {
+    const { container, render: again } = await render(<ProgressTracker view={view(status())} />);
+    const count = () => container.querySelector(".bindery-substeps-count")?.textContent;
+    expect(count()).toBeUndefined();
+    await again(<ProgressTracker view={view(status({ substeps_total: 1000, substeps_done: 812 }))} />);
+    expect(count()).toBe("812 of 1,000 substeps done; 2 shown");
+    await again(<ProgressTracker view={view(status({ substeps_total: 1000 }))} showSubsteps={false} />);
+    expect(count()).toBeUndefined();
   });
 
   test("tells how long it will take, as time goes by", async () => {

@@ -4,59 +4,104 @@ import { expect, test } from "vitest";
 import { noBook, reduceBook } from "../src/book-reducer.js";
 import { noBooks, reduceBooks, type BooksAnswer } from "../src/books-reducer.js";
 import type { News } from "../src/news.js";
-import type { BookRow, BookStatus } from "../src/status.js";
-import { at, id, noon, owner, row, stages, status } from "./support/books.js";
+import type { BookPatch, BookRow, BookStatus, Substep } from "../src/status.js";
+import { at, id, noon, owner, row, stages, status, substep } from "./support/books.js";
 import { chance } from "./support/chance.js";
 
+const columns = Object.keys(row()) as (keyof BookRow)[];
 type Chance = ReturnType<typeof chance>;
 
-/** A book's life as the database has it: one whole status a revision. */
-function life(random: Chance, bookId = id(1)): BookStatus[] {
+/** A book's life as the database has it: one whole status a revision, and which substeps changed at it. */
+function life(random: Chance, bookId = id(1)): Moment[] {
   const order = ["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK"];
-  const all: BookStatus[] = [];
+  const all: Moment[] = [];
   let stage = 0;
+  let attempt = 1;
   let progress = 0;
+  let substeps: Substep[] = ["c", "a", "b"].map((key) => substep(key));
   for (let revision = 1; revision <= 3 + random.below(15); revision++) {
-    if (random.happens(0.2) && stage < 2) [stage, progress] = [stage + 1, 0];
-    else progress = Math.min(100, progress + random.below(30));
+    const moves = random.happens(0.2) && stage < 2;
+    const resumes = !moves && random.happens(0.1);
+    if (moves) [stage, attempt, progress] = [stage + 1, 1, 0];
+    if (resumes) attempt += 1;
+    let changed: Substep[] = [];
+    if (moves || resumes) substeps = ["c", "a", "b"].slice(random.below(2)).map((key) => substep(key));
+    else {
+      progress = Math.min(100, progress + random.below(30));
+      changed = substeps
+        .filter(() => random.happens(0.4))
+        .map((one) => substep(one.substep, random.below(101), { message: `At ${revision}` }));
+      // A stage with open substeps: this one is new.
+      if (random.happens(0.2)) changed.push(substep(`d${String(revision).padStart(2, "0")}`, 1));
+      substeps = merged(substeps, changed);
+    }
     const name = order[stage] ?? "ANALYZING";
     const failed = random.happens(0.1);
-    all.push(
-      status({
-        book_id: bookId,
-        revision,
-        status: failed ? "FAILED" : name,
-        current_stage: name,
-        stage_progress: progress,
-        overall_progress: stage * 30 + progress / 4,
-        stages: stages(name, progress, failed ? "failed" : "active"),
-        error: failed ? { code: "boom" } : null,
-        health: failed ? null : "live",
-        title: random.happens(0.2) ? `Title ${revision}` : (all.at(-1)?.title ?? "Title"),
-        heartbeat_at: at(revision),
-        metadata: random.happens(0.2) ? { at: revision } : (all.at(-1)?.metadata ?? {}),
-      }),
-    );
+    const before = all.at(-1)?.now;
+    const now = status({
+      book_id: bookId,
+      revision,
+      status: failed ? "FAILED" : name,
+      current_stage: name,
+      attempt,
+      stage_progress: progress,
+      overall_progress: stage * 30 + progress / 4,
+      substeps,
+      stages: stages(name, progress, failed ? "failed" : "active"),
+      error: failed ? { code: "boom" } : null,
+      health: failed ? null : "live",
+      title: random.happens(0.2) ? `Title ${revision}` : (before?.title ?? "Title"),
+      heartbeat_at: at(revision),
+      metadata: random.happens(0.2) ? { at: revision } : (before?.metadata ?? {}),
+    });
+    all.push({ now, changed: moves || resumes || before === undefined ? null : changed });
   }
   return all;
 }
 
-/** What Realtime makes of a revision: the row, or without what did not change, or without what did not fit. */
-function message(
-  random: Chance,
-  now: BookStatus,
-  before: BookStatus | undefined,
-): Partial<BookRow> & { partial?: boolean } {
-  const { stages: _, health: __, ...columns } = now;
-  const optional = ["title", "metadata", "substeps", "error"] as const;
+/** A status, and the substeps that changed at its revision; null: the list is a new one. */
+interface Moment {
+  now: BookStatus;
+  changed: Substep[] | null;
+}
+
+function merged(list: Substep[], changes: Substep[]): Substep[] {
+  const latest = new Map([...list, ...changes].map((one) => [one.substep, one]));
+  return [...latest.values()];
+}
+
+/** The changes after the moment at `from` up to the one at `to`, as get_book_changes returns them. */
+function changes(all: Moment[], from: number, to: number): Partial<BookPatch> {
+  const passed = all.slice(from + 1, to + 1);
+  const now = (all[to] as Moment).now;
+  if (passed.some(({ changed }) => changed === null)) return { substeps: now.substeps, substeps_partial: false };
+  const keys = new Set(passed.flatMap(({ changed }) => changed ?? []).map((one) => one.substep));
+  return { substeps: now.substeps.filter((one) => keys.has(one.substep)), substeps_partial: true };
+}
+
+/** What a message makes of a revision: the row, or without what did not change, or without what did not fit. */
+function message(random: Chance, all: Moment[], place: number): BookPatch {
+  const now = (all[place] as Moment).now;
+  const before = all[place - 1]?.now;
+  const columns: BookPatch = row(now);
+  // The daemon's stream: everything, and the substeps that changed after a revision that it sent before.
+  if (place > 0 && random.happens(0.2)) {
+    const from = random.below(place);
+    return { ...now, ...changes(all, from, place), since_revision: from + 1 };
+  }
+  const optional = ["title", "metadata", "error"] as const;
+  // A broadcast has substeps, a row of Postgres Changes has none.
+  const listed = random.happens(0.7) ? changes(all, place - 1, place) : {};
   if (random.happens(0.3)) {
-    const part: Partial<BookRow> & { partial?: boolean } = { ...columns, partial: true };
+    const part: BookPatch = { ...columns, ...listed, partial: true };
     for (const name of optional) if (random.happens(0.5)) delete part[name];
+    if (random.happens(0.2)) delete part.substeps;
     return part;
   }
-  const part: Partial<BookRow> = { ...columns };
-  if (before !== undefined) for (const name of optional) if (now[name] === before[name]) delete part[name];
-  return random.happens(0.5) ? part : columns;
+  const part: BookPatch = { ...columns, ...listed };
+  if (before !== undefined && random.happens(0.5))
+    for (const name of optional) if (now[name] === before[name]) delete part[name];
+  return part;
 }
 
 /** What arrives of a list of messages: some twice, some never, in nearly any order; the newest once at least. */
@@ -80,8 +125,9 @@ function seeds(count: number, run: (random: Chance) => void) {
 test("a book ends in its newest state, and never goes back on the way", () => {
   seeds(1000, (random) => {
     const truth = life(random);
-    const sent = truth.map((now, place) => message(random, now, truth[place - 1]));
-    const newest = truth.at(-1) as BookStatus;
+    const sent = truth.map((_, place) => message(random, truth, place));
+    const whole = (place: number) => (truth[place] as Moment).now;
+    const newest = whole(truth.length - 1);
     let state = noBook(id(1));
     let asked = 0;
     let shown = 0;
@@ -94,18 +140,38 @@ test("a book ends in its newest state, and never goes back on the way", () => {
       shown = revision;
     };
     // An early answer of any age; then messages, with answers of any age to the questions between them.
-    apply({ type: "fetched", answer: truth[random.below(truth.length)] as BookStatus, at: noon });
-    for (const payload of arriving(random, sent, sent.at(-1) as Partial<BookRow>)) {
+    apply({ type: "fetched", answer: whole(random.below(truth.length)), at: noon });
+    for (const payload of arriving(random, sent, sent.at(-1) as BookPatch)) {
       apply({ type: "received", payload, at: noon });
       if (asked > 0 && random.happens(0.3)) {
         asked -= 1;
-        apply({ type: "fetched", answer: truth[random.below(truth.length)] as BookStatus, at: noon });
+        apply({ type: "fetched", answer: whole(random.below(truth.length)), at: noon });
       }
     }
     // All is quiet now: an open question is answered with the truth. Where there is none, the page must have it already.
     if (asked > 0) apply({ type: "fetched", answer: newest, at: noon });
     expect(state.book).toEqual(newest);
-    expect(state.certain).toBe(true);
+    expect([state.certain, state.substeps.complete]).toEqual([true, true]);
+  });
+});
+
+test("the changes of any stretches of a life, one after the other, give the same as the whole status", () => {
+  seeds(500, (random) => {
+    const truth = life(random);
+    const whole = (place: number) => (truth[place] as Moment).now;
+    const first = random.below(truth.length);
+    let state = reduceBook(noBook(id(1)), { type: "fetched", answer: whole(first), at: noon }).state;
+    for (let from = first; from < truth.length - 1;) {
+      const to = from + 1 + random.below(truth.length - from - 1);
+      // What is sent again, from further back, does no harm.
+      const since = random.happens(0.3) ? random.below(from + 1) : from;
+      const payload = { ...whole(to), ...changes(truth, since, to), since_revision: since + 1 };
+      const step = reduceBook(state, { type: "received", payload, at: noon });
+      expect(step.refetch).toBe(false);
+      state = step.state;
+      from = to;
+      expect(state.book).toEqual(whole(to));
+    }
   });
 });
 
@@ -120,12 +186,12 @@ test("a list ends with the newest rows, in order", () => {
   } as const;
   seeds(500, (random) => {
     const lives = [1, 2, 3, 4, 5].map((n) => life(random, id(n)));
-    const answer = (pick: (life: BookStatus[]) => BookStatus): BooksAnswer => {
-      const all = lives.map((one) => row(pick(one)));
+    const answer = (pick: (life: Moment[]) => Moment): BooksAnswer => {
+      const all = lives.map((one) => row(pick(one).now));
       all.sort((a, b) => b.overall_progress - a.overall_progress || (a.book_id < b.book_id ? 1 : -1));
       return { rows: all.slice(0, query.limit), total: all.length, limit: query.limit };
     };
-    const sent = lives.flatMap((one) => one.map((now, place) => message(random, now, one[place - 1])));
+    const sent = lives.flatMap((one) => one.map((_, place) => message(random, one, place)));
     let state = noBooks(query);
     let open = false;
     const apply = (news: Parameters<typeof reduceBooks>[1]) => {
@@ -133,18 +199,20 @@ test("a list ends with the newest rows, in order", () => {
       state = step.state;
       open ||= step.refetch;
     };
-    apply({ type: "fetched", answer: answer((one) => one[random.below(one.length)] as BookStatus), at: noon });
+    apply({ type: "fetched", answer: answer((one) => one[random.below(one.length)] as Moment), at: noon });
     for (const payload of random.shuffled(sent.filter(() => !random.happens(0.3)))) {
       apply({ type: "received", payload, at: noon });
       if (open && random.happens(0.2)) {
         open = false;
-        apply({ type: "fetched", answer: answer((one) => one[random.below(one.length)] as BookStatus), at: noon });
+        apply({ type: "fetched", answer: answer((one) => one[random.below(one.length)] as Moment), at: noon });
       }
     }
     // The audit, as it comes once a minute: a lost last message is found by nothing else.
-    const truth = answer((one) => one.at(-1) as BookStatus);
+    const truth = answer((one) => one.at(-1) as Moment);
     apply({ type: "fetched", answer: truth, at: noon });
-    expect(state.rows).toEqual(truth.rows);
+    // A row keeps the stages and the health that came with a message, until another has some.
+    const rows = state.rows?.map((one) => Object.fromEntries(columns.map((name) => [name, one[name]])));
+    expect(rows).toEqual(truth.rows);
     expect(state.total).toBe(5);
     expect([...state.trust.values()].every((trust) => trust.certain)).toBe(true);
   });

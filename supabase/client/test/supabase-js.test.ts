@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { createBindery, type Bindery } from "../src/bindery.js";
 import { supabaseTransport, type SupabaseOptions } from "../src/transports/supabase.js";
-import { id, row, status } from "./support/books.js";
+import { broadcast, id, row, status } from "./support/books.js";
 import { SupabaseServer } from "./support/supabase-server.js";
 import { until } from "./support/until.js";
 
@@ -45,7 +45,7 @@ test("joins the book's private topic with the token, and shows what is broadcast
     { topic: `realtime:${topic}`, payload: { access_token: "token-1", config: { private: true } } },
   ]);
   expect(server.tokens[0]).toBe("Bearer token-1");
-  server.broadcast(topic, "book_status", row({ revision: 6, overall_progress: 9 }));
+  server.broadcast(topic, "book_status", broadcast({ revision: 6, overall_progress: 9 }));
   await until(() => expect(view().book).toMatchObject({ revision: 6, overall_progress: 9 }));
   server.broadcast(topic, "another_event", row({ revision: 7 }));
   server.broadcast(topic, "book_status", { book_id: id(1), revision: 7, message: "more", partial: true });
@@ -100,7 +100,7 @@ test("after a lost network it joins again, once, and shows what it missed", asyn
   await until(() => expect(server.joins.length).toBe(2));
   await until(() => expect(view()).toMatchObject({ connection: "live", book: { revision: 30 } }));
   expect(server.topics).toEqual([`realtime:${topic}`]);
-  server.broadcast(topic, "book_status", row({ revision: 31 }));
+  server.broadcast(topic, "book_status", broadcast({ revision: 31 }));
   await until(() => expect(view().book?.revision).toBe(31));
 });
 
@@ -120,7 +120,7 @@ test("Postgres Changes arrive, without the columns that did not change", async (
   await live();
   const change = { event: "*", schema: "bindery", table: "book_status", filter: `book_id=eq.${id(1)}` };
   expect(server.joins[0]?.payload.config?.postgres_changes).toMatchObject([change]);
-  const { substeps: _, ...record } = row({ revision: 6, overall_progress: 9, error: null });
+  const record = row({ revision: 6, overall_progress: 9, error: null });
   const columns = Object.keys(record).map((name) => ({ name, type: types[name] ?? "text" }));
   const about = { schema: "bindery", table: "book_status", commit_timestamp: "2026-11-23T12:00:00Z", errors: null };
   server.change(`bindery:${topic}`, { ...about, type: "UPDATE", record, old_record: { book_id: id(1) }, columns });

@@ -1,4 +1,5 @@
-//! Channels of Redis Pub/Sub: what was heard takes effect once and in its order, by whichever daemon; what nobody heard is lost.
+//! Channels of Redis Pub/Sub: a message that a subscribed daemon received takes effect once and in
+//! its order, whichever daemon it was; a message that none received is lost.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +15,8 @@ use crate::support::{Counts, SOON, book_in, book_row, cursor, cursor_when, entri
 
 /// A lease that does not run out because the machine is busy.
 const LONG: &str = "60s";
-/// One whose end is waited for. A busy machine may keep a daemon waiting for seconds, and that must not end it.
+/// One whose end is waited for. A busy machine may keep a daemon waiting for seconds, and that must
+/// not end it.
 const ENDING: &str = "20s";
 
 /// A channel of this test's own, and all that is around it.
@@ -23,9 +25,9 @@ struct Channel<'a> {
     client: Client,
     redis: MultiplexedConnection,
     name: String,
-    /// How often a message was heard.
+    /// How many times a subscriber received a message.
     heard: usize,
-    /// What was published last.
+    /// The message that was published last.
     last: String,
 }
 
@@ -34,7 +36,14 @@ impl Channel<'_> {
         let database = servers.database().await?;
         let client = database.connect().await?;
         let name = format!("books-{}", Uuid::new_v4().simple());
-        Ok(Channel { database, client, redis: servers.redis().await?, name, heard: 0, last: String::new() })
+        Ok(Channel {
+            database,
+            client,
+            redis: servers.redis().await?,
+            name,
+            heard: 0,
+            last: String::new(),
+        })
     }
 
     fn stream(&self) -> String {
@@ -49,14 +58,16 @@ impl Channel<'_> {
         self.database.daemon(&self.args(lease)).await
     }
 
-    /// Publishes a message; how many heard it.
+    /// Publishes a message; returns how many subscribers received it.
     async fn publish(&mut self, message: &[u8]) -> Result<usize> {
-        let heard: usize = redis::cmd("PUBLISH").arg(&self.name).arg(message).query_async(&mut self.redis).await?;
+        let heard: usize =
+            redis::cmd("PUBLISH").arg(&self.name).arg(message).query_async(&mut self.redis).await?;
         self.heard += heard;
         Ok(heard)
     }
 
-    /// Publishes a sign of life of this book, one like no other; how many heard it.
+    /// Publishes a heartbeat of this book that differs from all others; returns how many received
+    /// it.
     async fn publish_one(&mut self, book: Uuid) -> Result<usize> {
         self.last = json!({"type": "heartbeat", "book_id": book, "at": Uuid::new_v4()}).to_string();
         self.publish(self.last.clone().as_bytes()).await
@@ -79,7 +90,7 @@ impl Channel<'_> {
         Ok(answer.1)
     }
 
-    /// Whether a daemon says that it is subscribed.
+    /// Whether a daemon is subscribed, as its `/readyz` reports.
     async fn is_subscribed(&self, daemon: &Daemon) -> Result<bool> {
         let said: Value = serde_json::from_str(&daemon.get("/readyz").await?.body)?;
         said["channels"][&self.name]["subscribed"].as_bool().with_context(|| said.to_string())
@@ -96,13 +107,19 @@ impl Channel<'_> {
         data.collect()
     }
 
-    /// Waits until so many events of the channel are settled, and makes sure that there are no more in its stream.
+    /// Waits until so many events of the channel are settled, and checks that its stream has no
+    /// more.
     async fn settled(&mut self, events: usize) -> Result<Counts> {
         let (stream, wanted) = (self.stream(), i64::try_from(events)?);
         let what = format!("{events} events to be settled");
-        let cursor = cursor_when(&self.client, &stream, &what, |cursor| cursor.counts.all() >= wanted).await?;
+        let cursor =
+            cursor_when(&self.client, &stream, &what, |cursor| cursor.counts.all() >= wanted)
+                .await?;
         let kept = self.kept().await?.len();
-        ensure!(cursor.counts.all() == wanted && kept == events, "{events}, {kept} are kept: {cursor:?}");
+        ensure!(
+            cursor.counts.all() == wanted && kept == events,
+            "{events}, {kept} are kept: {cursor:?}"
+        );
         Ok(cursor.counts)
     }
 
@@ -120,13 +137,18 @@ impl Channel<'_> {
         .await
     }
 
-    /// What a daemon's `/metrics` says of the channel: messages, subscriptions lost, dropped, subscribed.
+    /// The channel's values in a daemon's `/metrics`: messages, subscriptions lost, dropped,
+    /// subscribed.
     async fn metrics(&self, daemon: &Daemon) -> Result<[f64; 4]> {
         let text = daemon.get("/metrics").await?.body;
-        let series: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
+        let series: BTreeMap<&str, &str> =
+            text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
         let value = |name: &str| -> Result<f64> {
             let name = format!("bindery_channel_{name}{{channel=\"{}\"}}", self.name);
-            Ok(series.get(name.as_str()).with_context(|| format!("no {name} in {text}"))?.parse()?)
+            Ok(series
+                .get(name.as_str())
+                .with_context(|| format!("no {name} in {text}"))?
+                .parse()?)
         };
         Ok([
             value("messages_total")?,
@@ -143,7 +165,8 @@ fn number(count: usize) -> f64 {
 }
 
 #[tokio::test]
-async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_buried_alone() -> Result<()> {
+async fn published_events_take_effect_in_order_and_a_message_that_is_no_event_is_rejected_alone()
+-> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
     let daemon = on.daemon(LONG).await?;
     on.until_subscribed(1).await?;
@@ -156,13 +179,12 @@ async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_bur
         event.to_string().into_bytes()
     };
     let progress = |substep: &str, message: &str| {
-        event(
-            json!({"type": "progress", "stage": "ANALYZING", "substep": substep, "progress": 100, "message": message}),
-        )
+        event(json!({"type": "progress", "stage": "ANALYZING", "substep": substep,
+                "progress": 100, "message": message}))
     };
     let sent = [
         event(json!({"type": "register", "title": "The Salt Clock"})),
-        event(json!({"type": "transition", "to": "ANALYZING"})),
+        event(json!({"type": "transition", "to_status": "ANALYZING"})),
         b"ANALYZING is done".to_vec(),
         progress("extract_text", ""),
         b"\"\xff\"".to_vec(),
@@ -177,17 +199,31 @@ async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_bur
         assert_eq!(on.publish(message).await?, 1);
     }
     let counts = on.settled(sent.len()).await?;
-    assert_eq!(counts, Counts { applied: 6, stale: 0, dead: 5 });
+    assert_eq!(counts, Counts { applied: 6, rejected: 5, ..Counts::default() });
     let row = book_row(&on.client, book).await?;
-    assert_eq!((&row["status"], &row["title"]), (&json!("GENERATING_SCENES"), &json!("The Salt Clock")));
-    let query = "select jsonb_agg(e.to_status order by e.id) from bindery.book_events e where e.book_id = $1";
-    assert_eq!(json(&on.client, query, &[&book]).await?, json!(["UPLOADED", "ANALYZING", "GENERATING_SCENES"]));
-    let query = "select jsonb_agg(d.reason order by d.id) from bindery.dead_letters d where d.stream = $1";
+    assert_eq!(
+        (&row["status"], &row["title"]),
+        (&json!("GENERATING_SCENES"), &json!("The Salt Clock"))
+    );
+    let query = "select jsonb_agg(e.to_status order by e.revision)
+        from bindery.book_events e where e.book_id = $1";
+    assert_eq!(
+        json(&on.client, query, &[&book]).await?,
+        json!(["UPLOADED", "ANALYZING", "GENERATING_SCENES"])
+    );
+    let query =
+        "select jsonb_agg(d.reason order by d.id) from bindery.dead_letters d where d.stream = $1";
     let reasons = json(&on.client, query, &[&on.stream()]).await?;
-    assert_eq!(reasons, json!(["bad_json", "not_utf8", "too_large", "missing_field", "wrong_type"]));
+    assert_eq!(
+        reasons,
+        json!(["bad_json", "wrong_type", "too_large", "missing_field", "wrong_type"])
+    );
     // As they were published, but for the end of the one that no event may have.
     for (kept, sent) in on.kept().await?.iter().zip(&sent) {
-        assert!(sent.len() < 400 * 1024 && *kept == String::from_utf8_lossy(sent) || kept.len() == 256 * 1024);
+        assert!(
+            sent.len() < 400 * 1024 && *kept == String::from_utf8_lossy(sent)
+                || kept.len() == 256 * 1024
+        );
     }
     assert_eq!(on.metrics(&daemon).await?, [number(sent.len()), 0.0, 0.0, 1.0]);
     assert_eq!(daemon.log().matches("a channel is lossy").count(), 1);
@@ -195,7 +231,8 @@ async fn what_is_published_takes_effect_in_its_order_and_what_is_no_event_is_bur
 }
 
 #[tokio::test]
-async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops_or_is_killed() -> Result<()> {
+async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops_or_is_killed()
+-> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
     let mut daemons = vec![on.daemon(ENDING).await?, on.daemon(ENDING).await?];
     let book = book_in(&on.client, &["ANALYZING"]).await?;
@@ -205,7 +242,8 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
     }
     on.settled(100).await?;
 
-    // One that stops: what it was given up to its last moment counts, and what nobody was given does not.
+    // One that stops: what it was given up to its last moment counts, and what nobody was given
+    // does not.
     for _ in 0..3 {
         let subscribed = usize::from(on.is_subscribed(&daemons[1]).await?);
         let mut leaving = daemons.remove(subscribed);
@@ -245,12 +283,15 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
         assert_eq!(on.publish_one(book).await?, 1);
     }
     on.settled(on.heard).await?;
-    assert_eq!(on.metrics(&daemons[0]).await?, [before + number(on.heard - by_then), 0.0, 0.0, 1.0]);
+    assert_eq!(
+        on.metrics(&daemons[0]).await?,
+        [before + number(on.heard - by_then), 0.0, 0.0, 1.0]
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_subscriber_that_slept_through_its_claim_appends_nothing_any_more() -> Result<()> {
+async fn a_subscriber_that_was_paused_beyond_its_claim_appends_nothing() -> Result<()> {
     let mut on = Channel::new(Servers::shared().await?).await?;
     let sleeper = on.daemon(ENDING).await?;
     on.until_subscribed(1).await?;
@@ -269,8 +310,8 @@ async fn a_subscriber_that_slept_through_its_claim_appends_nothing_any_more() ->
     }
     on.settled(51).await?;
     sleeper.resume().await?;
-    // It hears of its claim's end by an append of what waited, or by a renewal that was due, and then takes nothing of that any
-    // more: what it heard but did not append is told of.
+    // It hears of its claim's end by an append of what waited, or by a renewal that was due, and
+    // then takes nothing of that any more: what it heard but did not append is told of.
     eventually(SOON, "the one that slept to have dropped what it heard", async || {
         let metrics @ [heard, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
         let told = (heard - dropped - 1.0).abs() < 1e-9;
@@ -287,7 +328,7 @@ async fn a_subscriber_that_slept_through_its_claim_appends_nothing_any_more() ->
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_cut_begins_again_and_the_metric_says_so() -> Result<()> {
+async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
     // A pair of its own: every subscription is cut.
     let servers = Servers::start().await?;
     let mut on = Channel::new(&servers).await?;
@@ -297,13 +338,19 @@ async fn a_subscription_that_is_cut_begins_again_and_the_metric_says_so() -> Res
     on.publish_one(book).await?;
     on.settled(1).await?;
     for (times, kind) in [(1, "pubsub"), (2, "normal")] {
-        let _: usize =
-            redis::cmd("CLIENT").arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).query_async(&mut on.redis).await?;
+        let _: usize = redis::cmd("CLIENT")
+            .arg(&["KILL", "TYPE", kind, "SKIPME", "yes"])
+            .query_async(&mut on.redis)
+            .await?;
         // The one that appends is missed with the next message, or with the next renewal.
         eventually(SOON, "the metric to say so, and the channel to be heard again", async || {
             on.publish_one(book).await?;
             let [_, lost, _, subscribed] = on.metrics(&daemon).await?;
-            if lost >= number(times) && subscribed == 1.0 { Ok(()) } else { Err(anyhow!("{lost} {subscribed}")) }
+            if lost >= number(times) && subscribed == 1.0 {
+                Ok(())
+            } else {
+                Err(anyhow!("{lost} {subscribed}"))
+            }
         })
         .await?;
     }
@@ -326,7 +373,8 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
     let proxy = Proxy::before(server(url)?).await?;
     let args = on.args(LONG);
     let args = [&["--stream", on.database.stream(), "--sweep", "0"], args.as_slice()].concat();
-    let daemon = Daemon::spawn_with(servers, on.database.url(), &proxy.url(url, server(url)?), &args, &[])?;
+    let daemon =
+        Daemon::spawn_with(servers, on.database.url(), &proxy.url(url, server(url)?), &args, &[])?;
     daemon.ready().await?;
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     for round in 1..=5 {
@@ -339,7 +387,11 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
             let (kept, cut) = (on.kept().await?.len(), proxy.cuts() - cuts);
             // It is deaf until answers come again, and has to have noticed before they do.
             let deaf = !on.is_subscribed(&daemon).await?;
-            if kept == round && cut >= 3 && deaf { Ok(()) } else { Err(anyhow!("{kept} are kept, {cut} cut, {deaf}")) }
+            if kept == round && cut >= 3 && deaf {
+                Ok(())
+            } else {
+                Err(anyhow!("{kept} are kept, {cut} cut, {deaf}"))
+            }
         })
         .await?;
         proxy.set(Fault::None);
@@ -355,7 +407,7 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_published_while_postgres_is_away_waits_in_the_stream() -> Result<()> {
+async fn messages_published_while_postgres_is_away_wait_in_the_stream() -> Result<()> {
     let servers = Servers::start().await?;
     let mut on = Channel::new(&servers).await?;
     let daemon = on.daemon(LONG).await?;
@@ -384,31 +436,46 @@ async fn what_is_published_while_postgres_is_away_waits_in_the_stream() -> Resul
 }
 
 #[tokio::test]
-async fn the_documented_rights_are_enough_and_without_them_readyz_says_what_is_refused() -> Result<()> {
+async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal() -> Result<()> {
     let servers = Servers::shared().await?;
     let on = Channel::new(servers).await?;
     let node = Node::server(servers, &[]).await?;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
     let documents = std::fs::read_to_string(path)?;
     let rights = |begin: &str| -> Result<String> {
-        let (_, rest) = documents.split_once(begin).with_context(|| format!("no {begin} in docs/operations.md"))?;
+        let (_, rest) = documents
+            .split_once(begin)
+            .with_context(|| format!("no {begin} in docs/operations.md"))?;
         Ok(rest.split('`').next().unwrap_or_default().replace(">password", ">hush"))
     };
     let grant = async |rights: &str| {
-        let words: Vec<&str> = ["ACL", "SETUSER", "relay", "on"].into_iter().chain(rights.split(' ')).collect();
+        let words: Vec<&str> =
+            ["ACL", "SETUSER", "relay", "on"].into_iter().chain(rights.split(' ')).collect();
         let said = node.cli(&words).await?;
         ensure!(said == "OK", "{said}");
         Ok(())
     };
     grant(&rights("`ACL SETUSER relay on ")?).await?;
     let url = format!("redis://relay:hush@127.0.0.1:{}/", node.port());
-    let args = [&["--stream", on.database.stream(), "--sweep", "0"], on.args(LONG).as_slice()].concat();
-    let daemon = Daemon::spawn_with(servers, on.database.url(), &url, &args, &[("RUST_LOG", "binderyd=debug")])?;
+    let args =
+        [&["--stream", on.database.stream(), "--sweep", "0"], on.args(LONG).as_slice()].concat();
+    let daemon = Daemon::spawn_with(
+        servers,
+        on.database.url(),
+        &url,
+        &args,
+        &[("RUST_LOG", "binderyd=debug")],
+    )?;
     eventually(SOON, "/readyz to say what is refused", async || {
         let ready = daemon.get("/readyz").await?;
         let said: Value = serde_json::from_str(&ready.body)?;
-        let problem = said["channels"][&on.name]["problem"].as_str().unwrap_or_default().to_lowercase();
-        if ready.status == 503 && problem.contains("permission") { Ok(()) } else { Err(anyhow!("{ready:?}")) }
+        let problem =
+            said["channels"][&on.name]["problem"].as_str().unwrap_or_default().to_lowercase();
+        if ready.status == 503 && problem.contains("permission") {
+            Ok(())
+        } else {
+            Err(anyhow!("{ready:?}"))
+        }
     })
     .await?;
     grant(&format!("&{} {}", on.name, rights("`ACL SETUSER relay &book-progress ")?)).await?;
@@ -420,20 +487,23 @@ async fn the_documented_rights_are_enough_and_without_them_readyz_says_what_is_r
         if heard == "1" { Ok(()) } else { Err(anyhow!("{heard}")) }
     })
     .await?;
-    cursor_when(&on.client, &on.stream(), "it to be applied", |cursor| cursor.counts.applied == 1).await?;
+    cursor_when(&on.client, &on.stream(), "it to be applied", |cursor| cursor.counts.applied == 1)
+        .await?;
     drop(daemon);
     assert_eq!(cursor(&on.client, &on.stream()).await?.counts.all(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn channels_that_cannot_be_are_faults_of_the_configuration() -> Result<()> {
+async fn invalid_channel_names_are_faults_of_the_configuration() -> Result<()> {
     let servers = Servers::shared().await?;
     let file = servers.new_file("channels.toml");
     let ends = "database-url = \"postgresql://h/d\"\nredis-url = \"redis://h/\"\n";
     std::fs::write(
         &file,
-        format!("{ends}channel = [\"a\", \" \", \"b\", \"a\"]\nstream = [\"bindery:channel:{{b}}\"]\n"),
+        format!(
+            "{ends}channel = [\"a\", \" \", \"b\", \"a\"]\nstream = [\"bindery:channel:{{b}}\"]\n"
+        ),
     )?;
     let path = file.to_str().context("a path of text")?;
     let output = run_binderyd(&["run", "--config", path]).await?;
@@ -447,8 +517,21 @@ async fn channels_that_cannot_be_are_faults_of_the_configuration() -> Result<()>
     ] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
-    let output =
-        run_binderyd(&["run", "--config", path, "--channel", "a,c", "--channel", "d", "--print-config"]).await?;
-    assert!(output.status.success() && text(&output).contains("channel = [\"a\", \"c\", \"d\"]  # flag"), "{output:?}");
+    let output = run_binderyd(&[
+        "run",
+        "--config",
+        path,
+        "--channel",
+        "a,c",
+        "--channel",
+        "d",
+        "--print-config",
+    ])
+    .await?;
+    assert!(
+        output.status.success()
+            && text(&output).contains("channel = [\"a\", \"c\", \"d\"]  # flag"),
+        "{output:?}"
+    );
     Ok(())
 }

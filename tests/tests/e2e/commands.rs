@@ -14,17 +14,21 @@ fn out(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn publish_sends_what_the_relay_takes_and_nothing_else() -> Result<()> {
+async fn publish_sends_an_event_that_the_relay_accepts_and_nothing_else() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
     let book = book_in(&client, &["ANALYZING"]).await?;
     let (id, stream) = (book.to_string(), database.stream());
-    let ends = ["publish", "--redis-url", servers.redis_url(), "--to-stream", stream, "--book-id", &id];
+    let ends =
+        ["publish", "--redis-url", servers.redis_url(), "--to-stream", stream, "--book-id", &id];
     let publish = async |more: &[&str]| run_binderyd(&[&ends, more].concat()).await;
 
     for (wrong, says) in [
-        (&["--type", "progress", "--substep", "extract_text", "--progress", "140"][..], "nothing was sent"),
+        (
+            &["--type", "progress", "--substep", "extract_text", "--progress", "140"][..],
+            "nothing was sent",
+        ),
         (&["--type", "heartbeat", "--to", "COMPLETED"], "has no --to"),
         (&["--type", "progress", "--done", "-1", "--total", "4"], "nothing was sent"),
     ] {
@@ -54,24 +58,31 @@ async fn publish_sends_what_the_relay_takes_and_nothing_else() -> Result<()> {
     applied_up_to(&client, stream, &entry).await?;
     assert_eq!(book_row(&client, book).await?["stage_progress"], json!(10));
     drop(daemon);
-    let away =
-        run_binderyd(&["publish", "--redis-url", "redis://127.0.0.1:1/", "--book-id", &id, "--type", "heartbeat"])
-            .await?;
+    let away = run_binderyd(&[
+        "publish",
+        "--redis-url",
+        "redis://127.0.0.1:1/",
+        "--book-id",
+        &id,
+        "--type",
+        "heartbeat",
+    ])
+    .await?;
     assert!(away.status.code() == Some(1) && text(&away).contains("nothing was sent"), "{away:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn dead_letters_are_listed_shown_replayed_once_and_dropped_only_when_meant() -> Result<()> {
+async fn dead_letters_are_listed_shown_and_replayed_and_dropped_only_when_confirmed() -> Result<()>
+{
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
     let (stream, url) = (database.stream(), database.url());
     let later = uuid::Uuid::new_v4().to_string();
     let mut redis = servers.redis().await?;
-    database
-        .add(&mut redis, &[("type", "progress"), ("book_id", &later), ("substep", "all"), ("progress", "5")])
-        .await?;
+    let register = [("type", "register"), ("book_id", later.as_str()), ("pipeline", "opera")];
+    database.add(&mut redis, &register).await?;
     database.add(&mut redis, &[("type", "paint"), ("book_id", &later)]).await?;
     let last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "seven")]).await?;
     let _daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
@@ -82,79 +93,118 @@ async fn dead_letters_are_listed_shown_replayed_once_and_dropped_only_when_meant
     };
 
     let listed = letters(&["list", "--of-stream", stream, "--json"]).await?;
-    let rows: Vec<Value> = out(&listed).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let rows: Vec<Value> =
+        out(&listed).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let reasons: BTreeMap<_, _> =
         rows.iter().map(|row| (row["reason"].as_str().unwrap_or_default(), &row["id"])).collect();
-    assert!(reasons.keys().eq(&["bad_uuid", "unknown_book", "unknown_type"]), "{rows:?}");
-    assert!(rows.windows(2).all(|pair| pair[0]["id"].as_i64() > pair[1]["id"].as_i64()), "the newest first: {rows:?}");
-    let number = reasons["unknown_book"].to_string();
-    assert!(out(&letters(&["list", "--reason", "unknown_book"]).await?).contains(&later));
+    assert!(reasons.keys().eq(&["bad_uuid", "unknown_pipeline", "unknown_type"]), "{rows:?}");
+    assert!(
+        rows.windows(2).all(|pair| pair[0]["id"].as_i64() > pair[1]["id"].as_i64()),
+        "the newest first: {rows:?}"
+    );
+    let number = reasons["unknown_pipeline"].to_string();
+    assert!(out(&letters(&["list", "--reason", "unknown_pipeline"]).await?).contains(&later));
     let shown: Value = serde_json::from_str(&out(&letters(&["show", &number]).await?))?;
-    assert_eq!(shown["payload"]["progress"], json!(5.0));
+    assert_eq!(shown["payload"]["pipeline"], json!("opera"));
     let none = letters(&["show", "999999999"]).await?;
-    assert!(none.status.code() == Some(1) && text(&none).contains("there is no dead letter"), "{none:?}");
+    assert!(
+        none.status.code() == Some(1) && text(&none).contains("there is no dead letter"),
+        "{none:?}"
+    );
 
     let unmeant = letters(&["replay"]).await?;
     assert!(unmeant.status.code() == Some(1) && text(&unmeant).contains("--all"), "{unmeant:?}");
-    client.query("select from bindery.register_book($1::text::uuid)", &[&later]).await?;
-    // UPLOADED has the substep all; the other two are no events, and stay.
+    let define = r#"select bindery.define_pipeline('opera',
+        '{"states": [{"name": "SINGING", "weight": 1}, {"name": "SUNG"}]}')"#;
+    client.batch_execute(define).await?;
+    // The other two are no events and stay.
     let replayed: Value = serde_json::from_str(&out(&letters(&["replay", "--all"]).await?))?;
-    assert_eq!(replayed, json!({"applied": 1, "stale": 0, "dead": 2}));
+    assert_eq!(replayed, json!({"applied": 1, "stale": 0, "rejected": 2}));
+    let status = book_row(&client, later.parse()?).await?["status"].clone();
+    assert_eq!(status, json!("SINGING"));
 
     let counted = letters(&["drop", "--reason", "bad_uuid"]).await?;
     assert!(
-        counted.status.code() == Some(1) && text(&counted).contains("1 dead letters would be dropped"),
+        counted.status.code() == Some(1)
+            && text(&counted).contains("1 dead letters would be dropped"),
         "{counted:?}"
     );
-    assert_eq!(out(&letters(&["drop", "--reason", "bad_uuid", "--yes"]).await?).trim(), "{\"dropped\":1}");
+    assert_eq!(
+        out(&letters(&["drop", "--reason", "bad_uuid", "--yes"]).await?).trim(),
+        "{\"dropped\":1}"
+    );
     assert_eq!(out(&letters(&["drop", "--all", "--yes"]).await?).trim(), "{\"dropped\":1}");
     assert_eq!(out(&letters(&["list"]).await?), "");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_simulate_says_is_what_becomes_of_its_books() -> Result<()> {
+async fn the_books_of_simulate_end_as_it_prints() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
     let stream = database.stream();
     let _daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
-    let mut args =
-        vec!["simulate", "--redis-url", servers.redis_url(), "--to-stream", stream, "--books", "40", "--rate", "0"];
-    for (fault, percent) in
-        [("duplicates", "5"), ("out-of-order", "5"), ("bad", "5"), ("crashes", "30"), ("silent", "20")]
-    {
+    let mut args = vec![
+        "simulate",
+        "--redis-url",
+        servers.redis_url(),
+        "--to-stream",
+        stream,
+        "--books",
+        "40",
+        "--rate",
+        "0",
+    ];
+    for (fault, percent) in [
+        ("duplicates", "5"),
+        ("out-of-order", "5"),
+        ("bad", "5"),
+        ("crashes", "30"),
+        ("silent", "20"),
+    ] {
         args.extend([["--", fault].concat().leak(), percent]);
     }
     let output = run_binderyd(&args).await?;
     assert!(output.status.success(), "{output:?}");
     let said: Value = serde_json::from_str(&out(&output))?;
     let mut redis = servers.redis().await?;
-    let newest: Vec<(String, Vec<String>)> =
-        redis::cmd("XREVRANGE").arg(stream).arg(&["+", "-", "COUNT", "1"]).query_async(&mut redis).await?;
+    let newest: Vec<(String, Vec<String>)> = redis::cmd("XREVRANGE")
+        .arg(stream)
+        .arg(&["+", "-", "COUNT", "1"])
+        .query_async(&mut redis)
+        .await?;
     let cursor = applied_up_to(&client, stream, &newest[0].0).await?;
-    assert_eq!((json!(cursor.counts.all()), json!(cursor.counts.dead)), (said["events"].clone(), said["bad"].clone()));
+    assert_eq!(
+        (json!(cursor.counts.all()), json!(cursor.counts.rejected)),
+        (said["events"].clone(), said["bad"].clone())
+    );
     let row = client
         .query_one(
-            "select count(*), count(completed_at), count(*) filter (where status in ('ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK')), \
-             (select count(*) from bindery.book_events where kind = 'fail'), (select count(*) from bindery.book_events where kind = 'resume') \
+            "select count(*), count(completed_at), count(*) filter (
+               where status in ('ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK')),
+             (select count(*) from bindery.book_events where kind = 'fail'),
+             (select count(*) from bindery.book_events where kind = 'resume')
              from bindery.book_status",
             &[],
         )
         .await?;
-    for (column, name) in ["books", "completed", "silent", "crashes", "crashes"].into_iter().enumerate() {
+    for (column, name) in
+        ["books", "completed", "silent", "crashes", "crashes"].into_iter().enumerate()
+    {
         assert_eq!(json!(row.get::<_, i64>(column)), said[name], "{name}: {said}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_configuration_is_checked_whole_and_shown_without_secrets() -> Result<()> {
+async fn every_fault_of_the_configuration_is_listed_and_no_secret_is_shown() -> Result<()> {
     let servers = Servers::shared().await?;
     let file = servers.new_file("binderyd.toml");
     std::fs::write(&file, "redis-url = \"http://u:hush@h/\"\nmax-batch = 0\nlingr = \"1ms\"\n")?;
     let path = file.to_str().context("a path of text")?;
-    let output = run_binderyd(&["run", "--config", path, "--lease", "never", "--http", "here"]).await?;
+    let output =
+        run_binderyd(&["run", "--config", path, "--lease", "never", "--http", "here"]).await?;
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     for part in [
@@ -171,20 +221,27 @@ async fn the_configuration_is_checked_whole_and_shown_without_secrets() -> Resul
     assert!(!said.contains("hush"), "{said}");
     std::fs::write(
         &file,
-        "redis-url = \"redis://u:hush@h/\"\ndatabase-url = \"postgresql://u:hush@h/d\"\nstream = [\"a\", \"b\"]\n",
+        "redis-url = \"redis://u:hush@h/\"\ndatabase-url = \"postgresql://u:hush@h/d\"\n\
+         stream = [\"a\", \"b\"]\n",
     )?;
     let output = run_binderyd(&["run", "--config", path, "--print-config"]).await?;
-    assert!(output.status.success() && out(&output).contains("stream = [\"a\", \"b\"]  # file"), "{output:?}");
+    assert!(
+        output.status.success() && out(&output).contains("stream = [\"a\", \"b\"]  # file"),
+        "{output:?}"
+    );
     assert!(!text(&output).contains("hush"), "{output:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_file_is_enough_to_run_by() -> Result<()> {
+async fn the_daemon_runs_with_a_configuration_file_alone() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let file = servers.new_file("run.toml");
-    std::fs::write(&file, format!("stream = \"{0}-a,{0}-b\"\noutbox = \"\"\nsweep = 0\n", database.stream()))?;
+    std::fs::write(
+        &file,
+        format!("stream = \"{0}-a,{0}-b\"\noutbox = \"\"\nsweep = 0\n", database.stream()),
+    )?;
     let args = ["--config", file.to_str().context("a path of text")?];
     let daemon = Daemon::spawn(servers, database.url(), &args)?;
     daemon.ready().await?;
@@ -197,8 +254,9 @@ async fn the_file_is_enough_to_run_by() -> Result<()> {
 }
 
 #[tokio::test]
-async fn shells_and_man_learn_of_every_command() -> Result<()> {
-    let commands = ["run", "migrate", "migration", "doctor", "watch", "publish", "dead-letters", "simulate"];
+async fn completions_and_manual_pages_have_every_command() -> Result<()> {
+    let commands =
+        ["run", "migrate", "migration", "doctor", "watch", "publish", "dead-letters", "simulate"];
     for shell in ["bash", "zsh", "fish"] {
         let said = out(&run_binderyd(&["completions", shell]).await?);
         commands.iter().for_each(|command| assert!(said.contains(command), "{shell}: {command}"));

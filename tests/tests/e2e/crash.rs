@@ -1,4 +1,5 @@
-//! The daemon killed, taken over and stopped, at random moments and at chosen ones, while events keep coming.
+//! The daemon killed, taken over and stopped, at random moments and at chosen ones, while events
+//! keep coming.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Database, Servers, eventually};
@@ -13,8 +14,8 @@ use crate::load::{Load, seed};
 use crate::oracle::Oracle;
 use crate::produce::Producer;
 use crate::support::{
-    SOON, applied_up_to, batches_wait, book_in, book_row, cursor, cursor_when, entries, pid, until_gone,
-    until_somebody_is_blocked,
+    SOON, applied_up_to, batches_wait, book_in, book_row, cursor, cursor_when, entries, pid,
+    until_gone, until_somebody_is_blocked,
 };
 
 /// Small batches, so that there are many moments to be killed at, and a lease that is soon over.
@@ -27,9 +28,18 @@ pub async fn check(servers: &Servers, database: &Database<'_>, client: &Client) 
     let last = entries.last().map(|(id, _)| id.clone()).unwrap_or_default();
     let cursor = applied_up_to(client, database.stream(), &last).await?;
     let oracle = Oracle::of(client, entries.into_iter().map(|(_, entry)| entry)).await?;
-    ensure!(cursor.counts.all() == events, "{events} events were added, {:?} counted", cursor.counts);
+    ensure!(
+        cursor.counts.all() == events,
+        "{events} events were added, {:?} counted",
+        cursor.counts
+    );
     oracle.check(client).await?;
-    ensure!(cursor.counts == oracle.counts, "counted {:?}, the events say {:?}", cursor.counts, oracle.counts);
+    ensure!(
+        cursor.counts == oracle.counts,
+        "counted {:?}, the events say {:?}",
+        cursor.counts,
+        oracle.counts
+    );
     Ok(oracle)
 }
 
@@ -47,16 +57,27 @@ async fn killed_again_and_again_under_load() -> Result<()> {
     let kills = if long() { 100 } else { 10 };
     for kill in 1..=kills {
         let more = rng.i64(1..1_000);
-        // The one before may have left a batch that is committed without it; this one has to hold the stream itself.
-        let held = cursor_when(&client, stream, "the daemon to hold the stream", |cursor| cursor.epoch >= kill).await?;
+        // The one before may have left a batch that is committed without it; this one has to hold
+        // the stream itself.
+        let held = cursor_when(&client, stream, "the daemon to hold the stream", |cursor| {
+            cursor.epoch >= kill
+        })
+        .await?;
         let wanted = held.counts.all() + more;
-        cursor_when(&client, stream, "more events to be applied", |cursor| cursor.counts.all() >= wanted).await?;
+        cursor_when(&client, stream, "more events to be applied", |cursor| {
+            cursor.counts.all() >= wanted
+        })
+        .await?;
         if rng.bool() {
             // In the middle of a batch, as far as can be seen from here.
             until_applying(&client).await?;
         }
         daemon.sigkill().await?;
-        println!("kill {kill} at {:?} of {} events", cursor(&client, stream).await?, producer.added());
+        println!(
+            "kill {kill} at {:?} of {} events",
+            cursor(&client, stream).await?,
+            producer.added()
+        );
         daemon = database.daemon_unready(&ARGS)?;
     }
     let produced = producer.finish().await?;
@@ -70,7 +91,7 @@ async fn killed_again_and_again_under_load() -> Result<()> {
 }
 
 /// Waits until a session of the daemon is inside `apply_events`.
-async fn until_applying(client: &Client) -> Result<()> {
+pub async fn until_applying(client: &Client) -> Result<()> {
     eventually(SOON, "the daemon to be applying", async || {
         let query = "select from pg_stat_activity where datname = current_database() and application_name = 'binderyd'
             and state = 'active' and query like '%apply_events%'";
@@ -105,10 +126,16 @@ async fn stuck(servers: &Servers) -> Result<Stuck<'_>> {
     let mut redis = servers.redis().await?;
     let id = book.to_string();
     for substep in ["extract_text", "detect_chapters"] {
-        let fields = [("type", "progress"), ("book_id", id.as_str()), ("substep", substep), ("progress", "100")];
+        let fields = [
+            ("type", "progress"),
+            ("book_id", id.as_str()),
+            ("substep", substep),
+            ("progress", "100"),
+        ];
         database.add(&mut redis, &fields).await?;
     }
-    let move_on = [("type", "transition"), ("book_id", id.as_str()), ("to", "GENERATING_SCENES")];
+    let move_on =
+        [("type", "transition"), ("book_id", id.as_str()), ("to_status", "GENERATING_SCENES")];
     let last = database.add(&mut redis, &move_on).await?;
     let session = until_somebody_is_blocked(&client, pid(&holder).await?).await?;
     Ok(Stuck { database, daemon, holder, client, book, redis, session, last })
@@ -120,12 +147,19 @@ impl Stuck<'_> {
         let Stuck { database, client, book, mut redis, .. } = self;
         let _daemon = database.daemon(&ARGS).await?;
         // One more, so that the new daemon has been through whatever it thought was left.
-        let last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", &book.to_string())]).await?;
+        let last = database
+            .add(&mut redis, &[("type", "heartbeat"), ("book_id", &book.to_string())])
+            .await?;
         let counts = applied_up_to(&client, database.stream(), &last).await?.counts;
-        assert_eq!((counts.applied, counts.stale, counts.dead), (4, 0, 0));
+        assert_eq!((counts.applied, counts.stale, counts.early, counts.rejected), (4, 0, 0, 0));
         let row = book_row(&client, book).await?;
-        assert_eq!((&row["status"], &row["overall_progress"]), (&"GENERATING_SCENES".into(), &20.into()), "{row}");
-        let moves = "select count(*) from bindery.book_events where to_status = 'GENERATING_SCENES'";
+        assert_eq!(
+            (&row["status"], &row["overall_progress"]),
+            (&"GENERATING_SCENES".into(), &20.into()),
+            "{row}"
+        );
+        let moves =
+            "select count(*) from bindery.book_events where to_status = 'GENERATING_SCENES'";
         assert_eq!(client.query_one(moves, &[]).await?.get::<_, i64>(0), 1);
         Ok(())
     }
@@ -138,7 +172,10 @@ async fn killed_before_it_hears_that_a_batch_is_committed() -> Result<()> {
     // The server has not noticed: it goes on, commits, and has nobody to tell.
     stuck.holder.batch_execute("rollback").await?;
     let stream = stuck.database.stream();
-    cursor_when(&stuck.client, stream, "the batch to be committed", |cursor| cursor.counts.applied >= 1).await?;
+    cursor_when(&stuck.client, stream, "the batch to be committed", |cursor| {
+        cursor.counts.applied >= 1
+    })
+    .await?;
     stuck.recovers().await
 }
 
@@ -149,7 +186,11 @@ async fn killed_together_with_its_session_in_the_middle_of_a_batch() -> Result<(
     stuck.client.query("select pg_terminate_backend($1)", &[&stuck.session]).await?;
     until_gone(&stuck.client, stuck.session).await?;
     stuck.holder.batch_execute("rollback").await?;
-    assert_eq!(cursor(&stuck.client, stuck.database.stream()).await?.counts.all(), 0, "nothing was committed");
+    assert_eq!(
+        cursor(&stuck.client, stuck.database.stream()).await?.counts.all(),
+        0,
+        "nothing was committed"
+    );
     stuck.recovers().await
 }
 
@@ -175,17 +216,31 @@ async fn a_standby_takes_over_from_a_daemon_that_was_killed() -> Result<()> {
     let mut first = database.daemon(&args).await?;
     let held = cursor(&client, stream).await?;
     let standby = database.daemon(&args).await?;
-    assert_eq!(cursor(&client, stream).await?.holder, held.holder, "the second daemon is ready and only stands by");
-    assert!(standby.get("/readyz").await?.body.contains("standing_by"), "{}", standby.get("/readyz").await?.body);
+    assert_eq!(
+        cursor(&client, stream).await?.holder,
+        held.holder,
+        "the second daemon is ready and only stands by"
+    );
+    assert!(
+        standby.get("/readyz").await?.body.contains("standing_by"),
+        "{}",
+        standby.get("/readyz").await?.body
+    );
     let producer = Producer::start(servers, stream, Load::new(seed))?;
-    cursor_when(&client, stream, "events to be applied", |cursor| cursor.counts.all() >= 500).await?;
+    cursor_when(&client, stream, "events to be applied", |cursor| cursor.counts.all() >= 500)
+        .await?;
 
     first.sigkill().await?;
 
-    let taken = cursor_when(&client, stream, "the standby to hold the stream", |c| c.epoch > held.epoch).await?;
+    let taken =
+        cursor_when(&client, stream, "the standby to hold the stream", |c| c.epoch > held.epoch)
+            .await?;
     assert_ne!(taken.holder, held.holder);
     let more = taken.counts.all() + 500;
-    cursor_when(&client, stream, "the standby to apply events", |cursor| cursor.counts.all() >= more).await?;
+    cursor_when(&client, stream, "the standby to apply events", |cursor| {
+        cursor.counts.all() >= more
+    })
+    .await?;
     producer.finish().await?;
     check(servers, &database, &client).await?;
     Ok(())
@@ -204,10 +259,18 @@ async fn sigterm_under_load_finishes_what_is_in_flight_and_releases_the_stream()
     let producer = Producer::start(servers, stream, Load::new(seed))?;
     for stop in 1..=3 {
         let wanted = cursor(&client, stream).await?.counts.all() + 500;
-        cursor_when(&client, stream, "events to be applied", |cursor| cursor.counts.all() >= wanted).await?;
+        cursor_when(&client, stream, "events to be applied", |cursor| {
+            cursor.counts.all() >= wanted
+        })
+        .await?;
         let ended = daemon.sigterm().await?;
         let cursor = cursor(&client, stream).await?;
-        assert_eq!((ended.code(), &cursor.holder), (Some(0), &None), "stop {stop}: {}", daemon.log());
+        assert_eq!(
+            (ended.code(), &cursor.holder),
+            (Some(0), &None),
+            "stop {stop}: {}",
+            daemon.log()
+        );
         let mut redis = servers.redis().await?;
         eventually(SOON, "events to be left for the next daemon", async || {
             let after = format!("({}", cursor.position);
@@ -226,12 +289,18 @@ async fn sigterm_under_load_finishes_what_is_in_flight_and_releases_the_stream()
 async fn sigterm_waits_for_the_batch_that_is_being_applied() -> Result<()> {
     let mut stuck = stuck(Servers::shared().await?).await?;
     stuck.daemon.signal("TERM").await?;
-    eventually(SOON, "the daemon to have heard the signal", async || match stuck.daemon.get("/healthz").await {
-        Ok(answer) => Err(format!("{answer:?}")),
-        Err(_) => Ok(()),
+    eventually(SOON, "the daemon to have heard the signal", async || {
+        match stuck.daemon.get("/healthz").await {
+            Ok(answer) => Err(format!("{answer:?}")),
+            Err(_) => Ok(()),
+        }
     })
     .await?;
-    ensure!(stuck.daemon.is_running()?, "it ended in the middle of a batch:\n{}", stuck.daemon.log());
+    ensure!(
+        stuck.daemon.is_running()?,
+        "it ended in the middle of a batch:\n{}",
+        stuck.daemon.log()
+    );
     stuck.holder.batch_execute("rollback").await?;
     assert_eq!(stuck.daemon.ended().await?.code(), Some(0));
     let after = cursor(&stuck.client, stuck.database.stream()).await?;

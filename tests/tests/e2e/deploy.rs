@@ -22,17 +22,24 @@ async fn installed(into: &Path) -> Result<Output> {
     let release = binderyd()?;
     let target = release.ancestors().nth(2).context("a target directory")?;
     let mut install = Command::new(checkout().join("scripts/install.sh"));
-    install.env("DESTDIR", into).env("PREFIX", "/opt/bindery").env("CARGO_TARGET_DIR", target).stdin(Stdio::null());
+    install
+        .env("DESTDIR", into)
+        .env("PREFIX", "/opt/bindery")
+        .env("CARGO_TARGET_DIR", target)
+        .stdin(Stdio::null());
     Ok(install.output().await?)
 }
 
 #[tokio::test]
-async fn it_is_installed_where_it_is_told_and_leaves_the_configuration_that_is_there() -> Result<()> {
+async fn install_puts_files_below_destdir_and_keeps_an_existing_configuration() -> Result<()> {
     let into = tempfile::tempdir()?;
     let env = into.path().join("etc/binderyd/env");
     let output = installed(into.path()).await?;
     ensure!(output.status.success(), "{}", text(&output));
-    ensure!(std::fs::read_to_string(&env)?.contains("DATABASE_URL="), "an example of the configuration");
+    ensure!(
+        std::fs::read_to_string(&env)?.contains("DATABASE_URL="),
+        "an example of the configuration"
+    );
     std::fs::write(&env, "DATABASE_URL=mine\n")?;
     let output = installed(into.path()).await?;
     ensure!(output.status.success(), "{}", text(&output));
@@ -45,35 +52,55 @@ async fn it_is_installed_where_it_is_told_and_leaves_the_configuration_that_is_t
     let said = std::fs::read_to_string(&unit)?;
     ensure!(said.contains("\nExecStart=/opt/bindery/bin/binderyd run\n"), "{said}");
 
-    // systemd looks whether the program is there; of the unit itself it has nothing to complain about.
+    // systemd looks whether the program is there; of the unit itself it has nothing to complain
+    // about.
     std::fs::write(&unit, said.replace("=/opt/", &format!("={}/opt/", into.path().display())))?;
-    let verified =
-        Command::new("systemd-analyze").arg("verify").arg(&unit).output().await.context("systemd-analyze")?;
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(&unit)
+        .output()
+        .await
+        .context("systemd-analyze")?;
     let complaints = text(&verified);
-    let complaints: Vec<_> = complaints.lines().filter(|line| line.contains("binderyd.service")).collect();
+    let complaints: Vec<_> =
+        complaints.lines().filter(|line| line.contains("binderyd.service")).collect();
     ensure!(complaints.is_empty(), "{complaints:#?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_unit_is_closed_to_all_that_the_daemon_does_not_need() -> Result<()> {
+async fn the_unit_denies_everything_that_the_daemon_does_not_need() -> Result<()> {
     let unit = checkout().join("deploy/systemd/binderyd.service");
     let mut analyze = Command::new("systemd-analyze");
-    let rated = analyze.args(["security", "--offline=true", "--no-pager", EXPOSURE]).arg(unit).output().await?;
+    let rated = analyze
+        .args(["security", "--offline=true", "--no-pager", EXPOSURE])
+        .arg(unit)
+        .output()
+        .await?;
     ensure!(rated.status.success(), "{}", text(&rated));
     ensure!(text(&rated).contains("Overall exposure level"), "{}", text(&rated));
     Ok(())
 }
 
 #[tokio::test]
-async fn systemd_is_told_that_it_runs_that_it_lives_and_that_it_stops() -> Result<()> {
+async fn the_daemon_notifies_systemd_when_it_is_ready_alive_and_stopping() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let dir = tempfile::tempdir()?;
     let address = dir.path().join("notify");
     let socket = UnixDatagram::bind(&address)?;
     let mut daemon = Command::new(binderyd()?)
-        .args(["run", "--http", "127.0.0.1:0", "--outbox", "", "--sweep", "0", "--stream", database.stream()])
+        .args([
+            "run",
+            "--http",
+            "127.0.0.1:0",
+            "--outbox",
+            "",
+            "--sweep",
+            "0",
+            "--stream",
+            database.stream(),
+        ])
         .args(["--database-url", database.url(), "--redis-url", servers.redis_url()])
         .env("NOTIFY_SOCKET", &address)
         .env("WATCHDOG_USEC", "200000")
@@ -90,7 +117,10 @@ async fn systemd_is_told_that_it_runs_that_it_lives_and_that_it_stops() -> Resul
     ensure!(told.lines.len() > after, "it is told again and again");
 
     let pid = daemon.id().context("it runs")?.to_string();
-    ensure!(Command::new("bash").args(["-c", &format!("kill -TERM {pid}")]).status().await?.success(), "a signal");
+    ensure!(
+        Command::new("bash").args(["-c", &format!("kill -TERM {pid}")]).status().await?.success(),
+        "a signal"
+    );
     told.wait_for("STOPPING=1").await?;
     // Nobody reads what else it says, and that must not hold it up.
     drop(told);

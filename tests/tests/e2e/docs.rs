@@ -1,4 +1,4 @@
-//! docs/api.md says of the API what the database says: every function, its arguments, and examples that run as typed.
+//! docs/api.md has every function with its arguments, and its examples run as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,19 +19,22 @@ struct Section {
 
 fn sections() -> Result<Vec<Section>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     text.split("\n### ").skip(1).map(section).collect()
 }
 
 fn section(text: &str) -> Result<Section> {
     let name = text.lines().next().unwrap_or_default().to_owned();
     let block = |language: &str| -> Result<String> {
-        let (_, rest) =
-            text.split_once(&format!("```{language}\n")).with_context(|| format!("{name}: no {language}"))?;
+        let (_, rest) = text
+            .split_once(&format!("```{language}\n"))
+            .with_context(|| format!("{name}: no {language}"))?;
         Ok(rest.split("\n```").next().unwrap_or_default().to_owned())
     };
     let signature = text.split('`').nth(1).with_context(|| format!("{name}: no signature"))?;
-    let inside = signature.strip_prefix(&format!("{name}(")).and_then(|rest| rest.split(')').next());
+    let inside =
+        signature.strip_prefix(&format!("{name}(")).and_then(|rest| rest.split(')').next());
     let arguments = inside
         .with_context(|| format!("{name}: {signature} is another function's"))?
         .split([',', '|', '+'])
@@ -42,11 +45,13 @@ fn section(text: &str) -> Result<Section> {
     Ok(Section { arguments, sql: block("sql")?, http: block("http")?, name })
 }
 
-/// The API as the catalog has it: each function's arguments, and whether they may be left out; and whether it is STABLE.
+/// The API as the catalog has it: each function's arguments, and whether they may be left out; and
+/// whether it is STABLE.
 async fn functions(client: &Client) -> Result<BTreeMap<String, (BTreeMap<String, bool>, bool)>> {
     let rows = client
         .query(
-            "select p.proname::text, coalesce(p.proargnames[1:p.pronargs], '{}')::text[], (p.pronargs - p.pronargdefaults)::integer, p.provolatile = 's'
+            "select p.proname::text, coalesce(p.proargnames[1:p.pronargs], '{}')::text[],
+               (p.pronargs - p.pronargdefaults)::integer, p.provolatile = 's'
              from pg_proc p where p.pronamespace = 'bindery'::regnamespace",
             &[],
         )
@@ -56,7 +61,11 @@ async fn functions(client: &Client) -> Result<BTreeMap<String, (BTreeMap<String,
         .map(|row| {
             let names: Vec<String> = row.get(1);
             let needed = usize::try_from(row.get::<_, i32>(2)).unwrap_or(0);
-            let arguments = names.into_iter().enumerate().map(|(index, name)| (name, index >= needed)).collect();
+            let arguments = names
+                .into_iter()
+                .enumerate()
+                .map(|(index, name)| (name, index >= needed))
+                .collect();
             (row.get(0), (arguments, row.get(3)))
         })
         .collect())
@@ -68,8 +77,9 @@ async fn every_function_is_documented_with_its_arguments() -> Result<()> {
     let client = servers.database().await?.connect().await?;
     let mut there = functions(&client).await?;
     for section in sections()? {
-        let (arguments, _) =
-            there.remove(&section.name).with_context(|| format!("there is no function {}", section.name))?;
+        let (arguments, _) = there
+            .remove(&section.name)
+            .with_context(|| format!("there is no function {}", section.name))?;
         // Of progress, done and total one or the other is needed, which SQL has no way to say.
         ensure!(
             section.arguments == arguments,
@@ -88,16 +98,21 @@ async fn the_examples_in_sql_run_as_typed() -> Result<()> {
     let client = servers.database().await?.connect().await?;
     client.batch_execute("set role service_role").await?;
     for Section { name, sql, .. } in sections()? {
-        let answer = client.simple_query(&sql).await.with_context(|| format!("the example of {name}"))?;
-        let rows = answer.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count();
+        let answer =
+            client.simple_query(&sql).await.with_context(|| format!("the example of {name}"))?;
+        let rows =
+            answer.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count();
         ensure!(rows > 0 || name == "take_outbox", "the example of {name} shows nothing");
-        ensure!(sql.contains(&format!("bindery.{name}(")), "the example of {name} calls something else");
+        ensure!(
+            sql.contains(&format!("bindery.{name}(")),
+            "the example of {name} calls something else"
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_examples_over_rest_name_arguments_that_there_are() -> Result<()> {
+async fn the_examples_over_rest_use_arguments_that_exist() -> Result<()> {
     let servers = Servers::shared().await?;
     let client = servers.database().await?.connect().await?;
     let there = functions(&client).await?;
@@ -109,14 +124,28 @@ async fn the_examples_over_rest_name_arguments_that_there_are() -> Result<()> {
         ensure!(path == format!("/rpc/{name}"), "{name}: {path}");
         ensure!((method == "GET") == *stable, "{name}: what only reads is asked for with GET");
         let given: BTreeSet<String> = match method {
-            "GET" => query.split('&').filter_map(|pair| Some(pair.split_once('=')?.0.to_owned())).collect(),
+            "GET" => query
+                .split('&')
+                .filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()))
+                .collect(),
             _ => {
-                let body: Value = serde_json::from_str(body).with_context(|| format!("{name}: the body is no JSON"))?;
-                body.as_object().with_context(|| format!("{name}: the body is no object"))?.keys().cloned().collect()
+                let body: Value = serde_json::from_str(body)
+                    .with_context(|| format!("{name}: the body is no JSON"))?;
+                body.as_object()
+                    .with_context(|| format!("{name}: the body is no object"))?
+                    .keys()
+                    .cloned()
+                    .collect()
             }
         };
-        ensure!(given.iter().all(|key| arguments.contains_key(key)), "{name}: {given:?} are not all in {arguments:?}");
-        let missing: Vec<_> = arguments.iter().filter(|(key, optional)| !**optional && !given.contains(*key)).collect();
+        ensure!(
+            given.iter().all(|key| arguments.contains_key(key)),
+            "{name}: {given:?} are not all in {arguments:?}"
+        );
+        let missing: Vec<_> = arguments
+            .iter()
+            .filter(|(key, optional)| !**optional && !given.contains(*key))
+            .collect();
         ensure!(missing.is_empty(), "{name}: {missing:?} are needed");
     }
     Ok(())

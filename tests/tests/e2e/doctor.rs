@@ -1,4 +1,4 @@
-//! `binderyd doctor`: each thing broken for real, and the finding that says how it is mended.
+//! `binderyd doctor`: each fault made for real, and the finding with its remedy.
 
 use anyhow::{Context, Result};
 use bindery_tests::{Node, Servers, run_binderyd};
@@ -6,10 +6,16 @@ use serde_json::Value;
 
 use crate::support::text;
 
-/// What it finds, by check, level and words; and whether it ended well.
-async fn findings(database: &str, redis: &str, more: &[&str]) -> Result<(bool, Vec<(String, String, String)>)> {
-    let output =
-        run_binderyd(&[&["doctor", "--json", "--database-url", database, "--redis-url", redis], more].concat()).await?;
+/// Whether it succeeded, and its findings: check, level, text.
+async fn findings(
+    database: &str,
+    redis: &str,
+    more: &[&str],
+) -> Result<(bool, Vec<(String, String, String)>)> {
+    let output = run_binderyd(
+        &[&["doctor", "--json", "--database-url", database, "--redis-url", redis], more].concat(),
+    )
+    .await?;
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     let found = lines.lines().map(|line| {
         let finding: Value = serde_json::from_str(line).with_context(|| text(&output))?;
@@ -26,13 +32,23 @@ fn expect(found: &[(String, String, String)], check: &str, level: &str, says: &s
 }
 
 #[tokio::test]
-async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
+async fn doctor_finds_no_failure_in_a_sound_installation_and_changes_nothing() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let stream = database.stream();
     let outbox = format!("{stream}-out");
-    let args =
-        ["--stream", stream, "--outbox", &outbox, "--retain", "1h", "--channel", stream, "--bullmq", "draw=DRAWING"];
+    let args = [
+        "--stream",
+        stream,
+        "--outbox",
+        &outbox,
+        "--retain",
+        "1h",
+        "--channel",
+        stream,
+        "--bullmq",
+        "draw=DRAWING",
+    ];
     let (well, found) = findings(database.url(), servers.redis_url(), &args).await?;
     assert!(well && found.iter().all(|(_, level, _)| level != "failure"), "{found:#?}");
     for (check, says) in [
@@ -49,28 +65,35 @@ async fn all_is_well_where_it_is_and_nothing_is_changed() -> Result<()> {
         ("redis_rights", "EVAL"),
         ("redis_rights", "LRANGE of bull:draw:active"),
         ("redis_rights", "HGET of bull:draw:0"),
-        ("stream", "bull:draw:events is not there yet"),
-        ("stream", "not there yet"),
+        ("stream", "bull:draw:events does not exist yet"),
+        ("stream", "does not exist yet"),
+        ("early_events", "0 early events wait"),
     ] {
         expect(&found, check, "ok", says);
     }
     let mut redis = servers.redis().await?;
     let of_channel = format!("bindery:channel:{{{stream}}}");
-    let keys = [stream, "bull:draw:events", &outbox, &of_channel, &format!("{of_channel}:subscriber")];
+    let keys =
+        [stream, "bull:draw:events", &outbox, &of_channel, &format!("{of_channel}:subscriber")];
     let there: u8 = redis::cmd("EXISTS").arg(&keys).query_async(&mut redis).await?;
-    assert_eq!(there, 0, "no stream was made, and no claim");
+    assert_eq!(there, 0, "doctor makes no stream and no claim");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_postgres_is_found_with_its_remedy() -> Result<()> {
+async fn a_fault_in_postgres_is_a_finding_with_its_remedy() -> Result<()> {
     let servers = Servers::shared().await?;
     let redis = servers.redis_url();
     let (well, found) = findings("postgresql://postgres@127.0.0.1:1/none", redis, &[]).await?;
     assert!(!well);
     expect(&found, "postgres_reach", "failure", "--database-url");
     let blank = servers.blank_database().await?;
-    expect(&findings(&blank, redis, &[]).await?.1, "postgres_schema", "failure", "run binderyd migrate");
+    expect(
+        &findings(&blank, redis, &[]).await?.1,
+        "postgres_schema",
+        "failure",
+        "run binderyd migrate",
+    );
 
     let database = servers.database().await?;
     let client = database.connect().await?;
@@ -84,7 +107,11 @@ async fn what_is_wrong_in_postgres_is_found_with_its_remedy() -> Result<()> {
     expect(&findings(&as_role, redis, &[]).await?.1, "postgres_rights", "ok", &role);
     client.batch_execute(&format!("drop role {role}")).await?;
 
-    client.batch_execute("drop publication if exists supabase_realtime; create publication supabase_realtime").await?;
+    client
+        .batch_execute(
+            "drop publication if exists supabase_realtime; create publication supabase_realtime",
+        )
+        .await?;
     expect(
         &findings(database.url(), redis, &[]).await?.1,
         "postgres_realtime",
@@ -94,20 +121,67 @@ async fn what_is_wrong_in_postgres_is_found_with_its_remedy() -> Result<()> {
     let stream = database.stream();
     client
         .execute(
-            "insert into bindery.relay_cursors (stream, position, dead, losses, lost, last_loss, lost_at) \
+            "insert into bindery.relay_cursors
+               (stream, position, rejected, losses, lost, last_loss, lost_at)
              values ($1, '9-0', 3, 1, 7, 'trimmed', now())",
             &[&stream],
         )
         .await?;
     let (_, found) = findings(database.url(), redis, &["--stream", stream]).await?;
-    expect(&found, "lease", "warning", "nobody reads");
+    expect(&found, "lease", "warning", "no relay reads");
     expect(&found, "losses", "warning", "7 entries");
     expect(&found, "dead_letters", "warning", "dead-letters list");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_redis_is_found_with_its_remedy() -> Result<()> {
+async fn early_events_that_wait_longer_than_a_minute_are_a_warning() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let keep = "select bindery.acquire_stream('early', 'one');
+        select bindery.apply_events('early', 1, '3-0', (
+          select jsonb_agg(jsonb_build_object('type', 'heartbeat', 'id', n || '-0', 'count', 4,
+            'book_id', gen_random_uuid())) from generate_series(1, 3) n))";
+    client.batch_execute(keep).await?;
+    let found = findings(database.url(), servers.redis_url(), &[]).await?.1;
+    expect(&found, "early_events", "ok", "12 early events wait");
+    let age = "update bindery.early_events set at = at - interval '95 s' where id = 1";
+    client.batch_execute(age).await?;
+    let (well, found) = findings(database.url(), servers.redis_url(), &[]).await?;
+    assert!(well, "{found:#?}");
+    expect(&found, "early_events", "warning", "12 early events of 3 books wait, the oldest for 9");
+    expect(&found, "early_events", "warning", "BinderyEarlyEventsWait");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_schema_of_another_version_is_a_finding_whoever_asks() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let (database, redis) = (servers.database().await?, servers.redis_url());
+    let client = database.connect().await?;
+    let role = format!("doctor_{}", uuid::Uuid::new_v4().simple());
+    client.batch_execute(&format!("create role {role} login in role bindery_relay")).await?;
+    let as_role = database.url().replace("//postgres@", &format!("//{role}@"));
+    // A role that may not read the record goes by the functions.
+    expect(&findings(&as_role, redis, &[]).await?.1, "postgres_schema", "ok", "version 1");
+
+    client.batch_execute("update bindery_internal.schema_history set version = 7").await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "postgres_schema", "warning", "upgrade binderyd");
+    client.batch_execute("update bindery_internal.schema_history set version = 0").await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "postgres_schema", "failure", "run binderyd migrate");
+
+    client.batch_execute("drop function bindery.early_backlog()").await?;
+    let found = findings(&as_role, redis, &[]).await?.1;
+    expect(&found, "postgres_schema", "failure", "run binderyd migrate");
+    client.batch_execute(&format!("drop role {role}")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fault_in_redis_is_a_finding_with_its_remedy() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let url = database.url();
@@ -115,15 +189,22 @@ async fn what_is_wrong_in_redis_is_found_with_its_remedy() -> Result<()> {
     assert!(!well);
     expect(&found, "redis_reach", "failure", "--redis-url");
 
-    let node =
-        Node::server(servers, &["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no"])
-            .await?;
+    let node = Node::server(
+        servers,
+        &["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no"],
+    )
+    .await?;
     let redis = format!("redis://127.0.0.1:{}/", node.port());
     let stream = database.stream();
     node.cli(&["SET", "text", "none"]).await?;
     node.cli(&["XADD", stream, "5-0", "a", "b"]).await?;
     let client = database.connect().await?;
-    client.execute("insert into bindery.relay_cursors (stream, position) values ($1, '9-0')", &[&stream]).await?;
+    client
+        .execute(
+            "insert into bindery.relay_cursors (stream, position) values ($1, '9-0')",
+            &[&stream],
+        )
+        .await?;
     let (well, found) = findings(url, &redis, &["--stream", "text", "--stream", stream]).await?;
     assert!(!well);
     expect(&found, "redis_eviction", "failure", "noeviction");
@@ -131,10 +212,14 @@ async fn what_is_wrong_in_redis_is_found_with_its_remedy() -> Result<()> {
     expect(&found, "stream", "failure", "another type");
     expect(&found, "stream", "warning", "before the position 9-0");
 
-    node.cli(&["ACL", "SETUSER", "reader", "on", ">hush", "~*", "+xread", "+ping", "+client", "+select"]).await?;
+    node.cli(&[
+        "ACL", "SETUSER", "reader", "on", ">hush", "~*", "+xread", "+ping", "+client", "+select",
+    ])
+    .await?;
     let reader = format!("redis://reader:hush@127.0.0.1:{}/", node.port());
     let (well, found) =
-        findings(url, &reader, &["--stream", stream, "--retain", "1h", "--bullmq", "draw=DRAWING"]).await?;
+        findings(url, &reader, &["--stream", stream, "--retain", "1h", "--bullmq", "draw=DRAWING"])
+            .await?;
     assert!(!well && !format!("{found:?}").contains("hush"));
     expect(&found, "redis_rights", "failure", "XTRIM");
     expect(&found, "redis_rights", "failure", "XADD");

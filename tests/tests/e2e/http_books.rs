@@ -16,11 +16,16 @@ async fn get(at: &Guarded, path: &str) -> Result<Value> {
 }
 
 fn titles(list: &Value) -> Vec<&str> {
-    list["books"].as_array().into_iter().flatten().filter_map(|book| book["title"].as_str()).collect()
+    list["books"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|book| book["title"].as_str())
+        .collect()
 }
 
 #[tokio::test]
-async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
+async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
     let first = at.book_of(ann, "The Tide").await?;
@@ -29,10 +34,15 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
     transition(&at.client, first, "ANALYZING").await?;
     at.client.query("select from bindery.fail_book($1, '{\"code\": \"ink\"}')", &[&first]).await?;
     transition(&at.client, third, "ANALYZING").await?;
-    at.client.query("select from bindery.report_progress($1, 'extract_text', 40)", &[&third]).await?;
+    at.client
+        .query("select from bindery.report_progress($1, 'extract_text', 40)", &[&third])
+        .await?;
 
     assert_eq!(titles(&get(&at, "/api/books").await?), ["Goose", "50% of the Fog", "The Tide"]);
-    assert_eq!(titles(&get(&at, "/api/books?failed_first=true").await?), ["The Tide", "Goose", "50% of the Fog"]);
+    assert_eq!(
+        titles(&get(&at, "/api/books?failed_first=true").await?),
+        ["The Tide", "Goose", "50% of the Fog"]
+    );
     for (query, expected) in [
         ("status=FAILED", vec!["The Tide"]),
         ("status=ANALYZING,UPLOADED", vec!["Goose", "50% of the Fog"]),
@@ -51,7 +61,10 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
     for (query, expected) in [
         ("sort=created_at&order=asc", ["The Tide", "50% of the Fog", "Goose"]),
         ("sort=updated_at", ["Goose", "The Tide", "50% of the Fog"]),
-        ("sort=overall_progress&order=asc&failed_first=true", ["The Tide", "50% of the Fog", "Goose"]),
+        (
+            "sort=overall_progress&order=asc&failed_first=true",
+            ["The Tide", "50% of the Fog", "Goose"],
+        ),
     ] {
         assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
     }
@@ -94,8 +107,64 @@ async fn books_are_filtered_sought_counted_and_paged() -> Result<()> {
         ("nonsense=1", "bad_request"),
         (&format!("after=0_2026-13-99T99:99:99Z_{first}"), "22008"),
     ] {
-        let refused = at.daemon.ask("GET", &format!("/api/books?{query}")).token(&service()?).answer().await?;
+        let refused = at
+            .daemon
+            .ask("GET", &format!("/api/books?{query}"))
+            .token(&service()?)
+            .answer()
+            .await?;
         assert_eq!(refused.refusal()?, (400, code.to_owned()), "{query}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_substeps_of_a_stage_are_listed_by_pages() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    for to in ["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK"] {
+        transition(&at.client, book, to).await?;
+    }
+    let plan = "select from bindery.plan_substeps($1, 'CREATING_ARTWORK', (
+        select jsonb_agg(jsonb_build_object('substep', 'page_' || n))
+        from generate_series(1000, 1449) n))";
+    at.client.query(plan, &[&book]).await?;
+    let report = "select from bindery.report_progress($1, 'page_1007', 40, message => $2)";
+    at.client.query(report, &[&book, &"x".repeat(8000)]).await?;
+    let status = get(&at, &format!("/api/books/{book}/status")).await?;
+    assert_eq!(status["substeps"].as_array().map(Vec::len), Some(200), "a status is bounded");
+    assert_eq!(
+        (&status["substeps_total"], &status["substeps_done"]),
+        (&json!(450), &json!(0)),
+        "but counts all"
+    );
+    assert_eq!(status["substeps"][0]["substep"], "page_1007", "those at work come first");
+    assert_eq!(
+        status["substeps"][0]["message"].as_str().map(|text| text.chars().count()),
+        Some(500)
+    );
+
+    let (mut keys, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = get(&at, &format!("/api/books/{book}/substeps?limit=200{after}")).await?;
+        let substeps = page["substeps"].as_array().context("no substeps")?;
+        keys.extend(substeps.iter().map(|substep| substep["substep"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    let all: Vec<_> = (1000..1450).map(|page| json!(format!("page_{page}"))).collect();
+    assert_eq!(keys, all);
+    let earlier = get(&at, &format!("/api/books/{book}/substeps?stage=ANALYZING&limit=1")).await?;
+    assert_eq!(earlier["substeps"][0]["substep"], "analyze_characters");
+    for (query, refusal) in [
+        ("stage=PRINTING", (404, "PT404")),
+        ("limit=501", (400, "bad_request")),
+        ("limit=0", (400, "bad_request")),
+        ("page=2", (400, "bad_request")),
+    ] {
+        let path = format!("/api/books/{book}/substeps?{query}");
+        let refused = at.daemon.ask("GET", &path).token(&service()?).answer().await?;
+        assert_eq!(refused.refusal()?, (refusal.0, refusal.1.to_owned()), "{query}");
     }
     Ok(())
 }
@@ -110,19 +179,24 @@ async fn a_timeline_is_the_history_the_latest_first() -> Result<()> {
     let whole = get(&at, &format!("/api/books/{book}/timeline")).await?;
     let events = whole["events"].as_array().context("no events")?;
     let kinds: Vec<_> = events.iter().filter_map(|event| event["kind"].as_str()).collect();
-    assert_eq!((kinds, &whole["next"]), (vec!["fail", "transition", "transition", "register"], &Value::Null));
+    assert_eq!(
+        (kinds, &whole["next"]),
+        (vec!["fail", "transition", "transition", "register"], &Value::Null)
+    );
     let page = get(&at, &format!("/api/books/{book}/timeline?limit=2")).await?;
     assert_eq!(page["events"].as_array().map(Vec::as_slice), events.get(..2));
-    let rest = get(&at, &format!("/api/books/{book}/timeline?limit=2&before={}", page["next"])).await?;
+    let rest =
+        get(&at, &format!("/api/books/{book}/timeline?limit=2&before={}", page["next"])).await?;
     assert_eq!(rest["events"].as_array().map(Vec::as_slice), events.get(2..));
     Ok(())
 }
 
 #[tokio::test]
-async fn every_route_and_parameter_that_the_documentation_names_is_there() -> Result<()> {
+async fn every_documented_route_and_parameter_exists() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md"))?;
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md"))?;
     let named = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let routes: Vec<_> = named.filter_map(|name| name.split_once(' ')).collect();
     assert!(routes.len() >= 8, "{routes:?}");
@@ -132,9 +206,12 @@ async fn every_route_and_parameter_that_the_documentation_names_is_there() -> Re
             at.daemon.ask(method, &path).token(&service()?).stream().await?;
             continue;
         }
-        let answer = at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
+        let answer =
+            at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
     }
-    get(&at, &format!("/api/books?status=FAILED&phase=failed&pipeline=comic&owner_id={book}&q=x&failed_first=true&sort=updated_at&order=asc&limit=1&counts=true&total=true")).await?;
+    let filters = format!("status=FAILED&phase=failed&pipeline=comic&owner_id={book}&q=x");
+    let order = "failed_first=true&sort=updated_at&order=asc&limit=1&counts=true&total=true";
+    get(&at, &format!("/api/books?{filters}&{order}")).await?;
     Ok(())
 }

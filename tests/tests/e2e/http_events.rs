@@ -1,10 +1,13 @@
-//! Server-sent events: every change arrives, a reader that comes back misses nothing, and a stream ends with a reason.
+//! Server-sent events: every change arrives, a reader that reconnects misses nothing, and a stream
+//! ends with a reason.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, Stream, eventually, token};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -13,7 +16,9 @@ use crate::http_support::{Guarded, SECRET, seconds, service, user};
 use crate::support::{SOON, book_row, pid, transition, until_somebody_is_blocked};
 
 async fn report(client: &Client, book: Uuid, done: f64) -> Result<()> {
-    client.query("select from bindery.report_progress($1, 'extract_text', $2)", &[&book, &done]).await?;
+    client
+        .query("select from bindery.report_progress($1, 'extract_text', $2)", &[&book, &done])
+        .await?;
     Ok(())
 }
 
@@ -41,13 +46,85 @@ async fn a_change_arrives_as_the_status_that_it_made() -> Result<()> {
     assert_eq!((first.name.as_str(), first.id), ("book_status", Some(1)));
     transition(&at.client, book, "ANALYZING").await?;
     let event = stream.until(|event| event.id == Some(2)).await?;
-    let status = at.daemon.ask("GET", &format!("/api/books/{book}/status")).token(&user(owner)?).answer().await?;
-    assert_eq!(event.data, status.json()?);
+    let status = status(&at, book).await?;
+    assert_eq!(
+        event.data,
+        with(status, &json!({"substeps_partial": false})),
+        "a stage was entered"
+    );
+    Ok(())
+}
+
+/// An object with more members.
+fn with(mut object: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object
+}
+
+async fn status(at: &Guarded, book: Uuid) -> Result<Value> {
+    let path = format!("/api/books/{book}/status");
+    at.daemon.ask("GET", &path).token(&service()?).answer().await?.json()
+}
+
+#[tokio::test]
+async fn a_later_event_has_only_the_substeps_that_changed() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let mut stream = follow(&at, book, &service()?, None).await?;
+    let first = stream.next().await?.context("the present status comes first")?;
+    assert_eq!(first.data, status(&at, book).await?);
+    assert_eq!(first.data["substeps"].as_array().map(Vec::len), Some(3));
+
+    report(&at.client, book, 40.0).await?;
+    let event = stream.next().await?.context("an event")?;
+    let whole = status(&at, book).await?;
+    let changed = json!([{"substep": "extract_text", "label": "Extract text", "weight": 1,
+        "state": "active", "progress": 40}]);
+    let more = json!({"substeps": changed, "substeps_partial": true, "since_revision": 2});
+    assert_eq!(event.data, with(whole, &more), "all else is whole");
+
+    // A reader that reconnects gets what has changed since its revision.
+    drop(stream);
+    let query = "select from bindery.report_progress($1, 'detect_chapters', 100)";
+    at.client.query(query, &[&book]).await?;
+    let mut stream = follow(&at, book, &service()?, Some(2)).await?;
+    let event = stream.next().await?.context("an event")?;
+    let substeps = event.data["substeps"].as_array().context("no substeps")?;
+    let keys: Vec<_> = substeps.iter().filter_map(|substep| substep["substep"].as_str()).collect();
+    assert_eq!((keys, event.id), (vec!["extract_text", "detect_chapters"], Some(4)));
+    assert_eq!(event.data["since_revision"], json!(2));
     Ok(())
 }
 
 #[tokio::test]
-async fn who_has_the_newest_revision_waits_for_the_next_and_who_has_an_older_one_does_not() -> Result<()> {
+async fn the_answer_forbids_proxies_to_store_or_to_compress_it() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
+    let mut connection = TcpStream::connect(at.daemon.http()).await?;
+    let path = format!("/api/books/{book}/events");
+    let token = service()?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Accept-Encoding: gzip, br\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await?;
+    let mut head = String::new();
+    let mut lines = BufReader::new(connection);
+    while !head.ends_with("\r\n\r\n") {
+        lines.read_line(&mut head).await?;
+    }
+    let head = head.to_lowercase();
+    ensure!(head.contains("cache-control: no-store, no-transform\r\n"), "{head}");
+    ensure!(!head.contains("content-encoding"), "{head}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_with_the_newest_revision_waits_and_one_with_an_older_revision_does_not()
+-> Result<()> {
     let at = Guarded::start(&[]).await?;
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
@@ -59,9 +136,10 @@ async fn who_has_the_newest_revision_waits_for_the_next_and_who_has_an_older_one
     Ok(())
 }
 
-/// The stream's first look waits for a lock while a change is committed behind which it stands: it was registered before.
+/// The stream's first read waits for a lock until a change is committed. The stream subscribed
+/// before that read.
 #[tokio::test]
-async fn a_change_between_the_first_look_and_the_waiting_is_not_lost() -> Result<()> {
+async fn a_change_between_the_first_read_and_the_wait_is_not_lost() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
@@ -70,11 +148,14 @@ async fn a_change_between_the_first_look_and_the_waiting_is_not_lost() -> Result
     let transaction = writer.transaction().await?;
     transaction.batch_execute("lock table bindery.book_status in access exclusive mode").await?;
     let token = service()?;
-    // Where the lock is held for longer than the daemon waits for a statement, it says so, and is asked again.
+    // Where the lock is held for longer than the daemon waits for a statement, the request fails
+    // and is sent again.
     let beginning = eventually(SOON, "the stream to begin", || follow(&at, book, &token, None));
     let (stream, committed) = tokio::join!(beginning, async {
         until_somebody_is_blocked(&at.client, writing).await?;
-        transaction.query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book]).await?;
+        transaction
+            .query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book])
+            .await?;
         transaction.commit().await?;
         // One more, that may come before, in or after the first look.
         report(&at.client, book, 20.0).await
@@ -86,7 +167,8 @@ async fn a_change_between_the_first_look_and_the_waiting_is_not_lost() -> Result
 }
 
 #[tokio::test]
-async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revision_in_order() -> Result<()> {
+async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revision_in_order()
+-> Result<()> {
     let at = Guarded::start(&[]).await?;
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
@@ -132,7 +214,7 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
 }
 
 #[tokio::test]
-async fn the_list_hears_of_the_callers_books_and_of_no_others() -> Result<()> {
+async fn the_list_has_events_of_the_callers_books_and_of_no_others() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
     let old = at.book_of(ann, "Old").await?;
@@ -147,28 +229,39 @@ async fn the_list_hears_of_the_callers_books_and_of_no_others() -> Result<()> {
     let books: Vec<_> = heard.iter().map(|event| event.data["book_id"].clone()).collect();
     assert_eq!(books, [json!(new), json!(old)], "and nothing of Ben's");
     // A change of the owner changes no revision: it is found when the stream looks by itself.
-    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&new, &ben]).await?;
+    at.client
+        .execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&new, &ben])
+        .await?;
     let gone = stream.until(|event| event.name == "book_gone").await?;
     assert_eq!(gone.data["book_id"], json!(new));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_list_of_one_owner_hears_of_that_owners_books_also_where_the_caller_sees_all() -> Result<()> {
+async fn the_list_of_one_owner_has_events_of_that_owners_books_also_for_service_role() -> Result<()>
+{
     let at = Guarded::start(&[]).await?;
     let (ann, ben) = (Uuid::new_v4(), Uuid::new_v4());
     let old = at.book_of(ann, "Old").await?;
-    let mut stream = at.daemon.ask("GET", &format!("/api/events?owner_id={ann}")).token(&service()?).stream().await?;
+    let mut stream = at
+        .daemon
+        .ask("GET", &format!("/api/events?owner_id={ann}"))
+        .token(&service()?)
+        .stream()
+        .await?;
     assert_eq!(stream.next().await?.context("ready comes first")?.name, "ready");
     at.book_of(ben, "Ben's").await?;
     let new = at.book_of(ann, "New").await?;
     let heard = stream.next().await?.context("the new book")?;
     assert_eq!(heard.data["book_id"], json!(new), "and nothing of Ben's");
-    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&old, &ben]).await?;
+    at.client
+        .execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&old, &ben])
+        .await?;
     transition(&at.client, old, "ANALYZING").await?;
     let gone = stream.until(|event| event.name == "book_gone").await?;
     assert_eq!(gone.data["book_id"], json!(old));
-    let refused = at.daemon.ask("GET", "/api/events?owner_id=x").token(&service()?).answer().await?;
+    let refused =
+        at.daemon.ask("GET", "/api/events?owner_id=x").token(&service()?).answer().await?;
     assert_eq!(refused.refusal()?, (400, "bad_request".to_owned()));
     Ok(())
 }
@@ -178,7 +271,8 @@ async fn a_stream_ends_when_its_token_does() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let owner = Uuid::new_v4();
     let book = at.book_of(owner, "The Tide").await?;
-    let short = token(SECRET, &json!({"role": "authenticated", "sub": owner, "exp": seconds() + 15}))?;
+    let short =
+        token(SECRET, &json!({"role": "authenticated", "sub": owner, "exp": seconds() + 15}))?;
     let mut one = follow(&at, book, &short, None).await?;
     let mut all = at.daemon.ask("GET", "/api/events").token(&short).stream().await?;
     for stream in [&mut one, &mut all] {
@@ -190,15 +284,25 @@ async fn a_stream_ends_when_its_token_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_reader_may_see_the_book_no_more() -> Result<()> {
+async fn a_stream_ends_when_its_reader_loses_the_right_to_the_book() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let (owner, other) = (Uuid::new_v4(), Uuid::new_v4());
-    let (given, hidden) = (at.book_of(owner, "Given away").await?, at.book_of(owner, "Hidden").await?);
-    let mut streams = [follow(&at, given, &user(owner)?, None).await?, follow(&at, hidden, &user(owner)?, None).await?];
-    at.client.execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&given, &other]).await?;
+    let (given, hidden) =
+        (at.book_of(owner, "Given away").await?, at.book_of(owner, "Hidden").await?);
+    let mut streams = [
+        follow(&at, given, &user(owner)?, None).await?,
+        follow(&at, hidden, &user(owner)?, None).await?,
+    ];
+    at.client
+        .execute(
+            "update bindery.book_status set owner_id = $2 where book_id = $1",
+            &[&given, &other],
+        )
+        .await?;
     at.client
         .batch_execute(&format!(
-            "create policy hides on bindery.book_status as restrictive for select to authenticated using (book_id <> '{hidden}')"
+            "create policy hides on bindery.book_status as restrictive for select to authenticated
+             using (book_id <> '{hidden}')"
         ))
         .await?;
     // The first look after it says so, be it for a change or not.
@@ -212,7 +316,7 @@ async fn a_stream_ends_when_its_reader_may_see_the_book_no_more() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_stream_outlives_no_server_and_is_taken_up_again_where_it_stopped() -> Result<()> {
+async fn a_stream_ends_with_its_server_and_a_reader_continues_where_it_stopped() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
     let mut daemon = database.daemon(&["--jwt-secret", SECRET]).await?;

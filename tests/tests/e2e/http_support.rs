@@ -28,7 +28,12 @@ impl Guarded {
     /// Registers a book of this owner's.
     pub async fn book_of(&self, owner: Uuid, title: &str) -> Result<Uuid> {
         let book = Uuid::new_v4();
-        self.client.query("select from bindery.register_book($1, $2, title => $3)", &[&book, &owner, &title]).await?;
+        self.client
+            .query(
+                "select from bindery.register_book($1, $2, title => $3)",
+                &[&book, &owner, &title],
+            )
+            .await?;
         Ok(book)
     }
 }
@@ -39,7 +44,9 @@ pub fn seconds() -> u64 {
 
 /// A user's token, good for an hour.
 pub fn user(id: Uuid) -> Result<String> {
-    token(SECRET, &json!({"role": "authenticated", "sub": id, "aud": "authenticated", "exp": seconds() + 3600}))
+    let expires = seconds() + 3600;
+    let role = "authenticated";
+    token(SECRET, &json!({"role": role, "sub": id, "aud": role, "exp": expires}))
 }
 
 pub fn service() -> Result<String> {

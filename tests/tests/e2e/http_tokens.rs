@@ -31,16 +31,22 @@ async fn row_level_security_decides_by_the_token() -> Result<()> {
             }
         }
     }
-    for (token, books) in [(user(owner)?, 1), (user(stranger)?, 1), (user(Uuid::new_v4())?, 0), (service()?, 2)] {
+    for (token, books) in
+        [(user(owner)?, 1), (user(stranger)?, 1), (user(Uuid::new_v4())?, 0), (service()?, 2)]
+    {
         let list = at.daemon.ask("GET", "/api/books").token(&token).answer().await?.json()?;
         assert_eq!(list["books"].as_array().map(Vec::len), Some(books));
     }
-    assert_eq!(at.daemon.ask("GET", "/api/books").answer().await?.status, 401, "anon lists nothing");
+    assert_eq!(
+        at.daemon.ask("GET", "/api/books").answer().await?.status,
+        401,
+        "anon lists nothing"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()> {
+async fn a_token_that_is_forged_expired_or_not_yet_valid_is_refused() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let late = json!({"role": "service_role", "exp": seconds() - 60});
     let early = json!({"role": "service_role", "nbf": seconds() + 60});
@@ -49,7 +55,10 @@ async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()>
         (token(SECRET, &early)?, "PGRST303"),
         (token(SECRET, &json!({"role": "postgres"}))?, "PGRST303"),
         (token(SECRET, &json!({"sub": Uuid::new_v4()}))?, "PGRST303"),
-        (token("another secret, which is long enough too", &json!({"role": "service_role"}))?, "PGRST301"),
+        (
+            token("another secret, which is long enough too", &json!({"role": "service_role"}))?,
+            "PGRST301",
+        ),
         // {"alg":"none"}, {"role":"service_role"}
         ("eyJhbGciOiJub25lIn0.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.".to_owned(), "PGRST301"),
         ("nonsense".to_owned(), "PGRST301"),
@@ -57,10 +66,13 @@ async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()>
         for path in ["/api/books", "/api/events"] {
             let refused = at.daemon.ask("GET", path).token(&token).answer().await?;
             assert_eq!(refused.refusal()?, (401, code.to_owned()), "{path} {token}");
-            assert!(refused.json()?["message"].is_string() && refused.json()?.get("hint").is_some());
+            assert!(
+                refused.json()?["message"].is_string() && refused.json()?.get("hint").is_some()
+            );
         }
     }
-    let basic = at.daemon.ask("GET", "/api/books").header("Authorization", "Basic YTpi").answer().await?;
+    let basic =
+        at.daemon.ask("GET", "/api/books").header("Authorization", "Basic YTpi").answer().await?;
     assert_eq!(basic.refusal()?, (401, "PGRST301".to_owned()));
     assert!(!at.daemon.log().contains(SECRET));
     Ok(())
@@ -68,8 +80,14 @@ async fn a_token_that_is_forged_or_out_of_its_time_opens_nothing() -> Result<()>
 
 /// The first two keys of RFC 8032's examples: what signs, and what is published.
 const KEYS: [(&str, &str); 2] = [
-    ("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
-    ("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"),
+    (
+        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+        "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    ),
+    (
+        "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+        "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+    ),
 ];
 
 fn key(name: &str, index: usize) -> Result<(EncodingKey, Value)> {
@@ -79,7 +97,10 @@ fn key(name: &str, index: usize) -> Result<(EncodingKey, Value)> {
     for at in (0..private.len()).step_by(2) {
         der.push(u8::from_str_radix(&private[at..at + 2], 16)?);
     }
-    Ok((EncodingKey::from_ed_der(&der), json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public})))
+    Ok((
+        EncodingKey::from_ed_der(&der),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public}),
+    ))
 }
 
 fn signed(name: &str, key: &EncodingKey) -> Result<String> {
@@ -95,11 +116,17 @@ async fn public_keys_are_read_again_when_a_token_names_a_new_one() -> Result<()>
     let ((first, first_public), (second, second_public)) = (key("first", 0)?, key("second", 1)?);
     std::fs::write(&file, json!({"keys": [&first_public]}).to_string())?;
     let daemon = database.daemon(&["--jwks-url", &file.to_string_lossy()]).await?;
-    let status = async |token: &str| anyhow::Ok(daemon.ask("GET", "/api/books").token(token).answer().await?.status);
+    let status = async |token: &str| {
+        anyhow::Ok(daemon.ask("GET", "/api/books").token(token).answer().await?.status)
+    };
     assert_eq!(status(&signed("first", &first)?).await?, 200);
     assert_eq!(status(&signed("second", &second)?).await?, 401);
     assert_eq!(status(&signed("first", &second)?).await?, 401, "the name alone opens nothing");
-    assert_eq!(status(&token(SECRET, &json!({"role": "service_role"}))?).await?, 401, "no secret is known");
+    assert_eq!(
+        status(&token(SECRET, &json!({"role": "service_role"}))?).await?,
+        401,
+        "no secret is known"
+    );
     std::fs::write(&file, json!({"keys": [&first_public, &second_public]}).to_string())?;
     let second = signed("second", &second)?;
     eventually(SOON, "the new key to be taken", async || match status(&second).await {
@@ -110,7 +137,7 @@ async fn public_keys_are_read_again_when_a_token_names_a_new_one() -> Result<()>
 }
 
 #[tokio::test]
-async fn public_keys_come_over_http_and_stay_known_while_nobody_answers() -> Result<()> {
+async fn public_keys_are_fetched_over_http_and_kept_while_the_key_server_is_away() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (private, public) = key("only", 0)?;
     let keys = json!({"keys": [public]}).to_string();
@@ -120,7 +147,10 @@ async fn public_keys_come_over_http_and_stay_known_while_nobody_answers() -> Res
         let (mut stream, _) = listener.accept().await?;
         let mut request = [0; 1024];
         let read = stream.read(&mut request).await?;
-        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{keys}", keys.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{keys}",
+            keys.len()
+        );
         stream.write_all(head.as_bytes()).await?;
         anyhow::Ok(String::from_utf8_lossy(&request[..read]).into_owned())
     });
@@ -137,26 +167,31 @@ async fn public_keys_come_over_http_and_stay_known_while_nobody_answers() -> Res
 }
 
 #[tokio::test]
-async fn a_login_that_is_no_superuser_needs_the_roles_it_speaks_for() -> Result<()> {
+async fn a_login_that_is_not_a_superuser_needs_the_roles_that_it_sets() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     let login = format!("daemon_{}", Uuid::new_v4().simple());
     client.batch_execute(&format!("create role {login} login in role bindery_relay")).await?;
     let url = database.url().replace("postgres@", &format!("{login}@"));
     let servers = Servers::shared().await?;
-    let args = ["--stream", database.stream(), "--sweep", "0", "--outbox", "", "--jwt-secret", SECRET];
+    let args =
+        ["--stream", database.stream(), "--sweep", "0", "--outbox", "", "--jwt-secret", SECRET];
     let daemon = bindery_tests::Daemon::spawn(servers, &url, &args)?;
     daemon.ready().await?;
     let ask = async || daemon.ask("GET", "/api/books").token(&service()?).answer().await;
     assert_eq!(ask().await?.refusal()?, (503, "0P000".to_owned()));
-    assert!(daemon.log().contains("grant anon, authenticated and service_role"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("grant anon, authenticated and service_role"),
+        "{}",
+        daemon.log()
+    );
     client.batch_execute(&format!("grant anon, authenticated, service_role to {login}")).await?;
     assert_eq!(ask().await?.status, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn without_a_secret_others_than_this_machine_get_nothing() -> Result<()> {
+async fn without_a_secret_other_machines_are_refused() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let port = free_address()?.port();
     let daemon = database.daemon(&["--http", &format!("0.0.0.0:{port}")]).await?;
@@ -171,7 +206,7 @@ async fn without_a_secret_others_than_this_machine_get_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_secret_only_this_machines_own_pages_may_ask() -> Result<()> {
+async fn without_a_secret_only_this_machines_own_pages_are_allowed() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let daemon = database.daemon(&["--cors-origin", "http://localhost:5173"]).await?;
     assert!(daemon.log().contains("this machine only"), "{}", daemon.log());

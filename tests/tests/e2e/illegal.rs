@@ -1,15 +1,20 @@
-//! Every change of status there could be, legal or not, by every way in. What is legal is asked of `bindery-core`, which
-//! compiles the definition that the database holds; that the database is of the same mind is what is tested.
+//! Every change of status there could be, legal or not, by function, UPDATE and event. What is
+//! legal is asked of `bindery-core`, which compiles the definition that the database holds; the
+//! test is that the database agrees.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bindery_core::machine::{CANCELLED, FAILED, Machine};
-use bindery_core::transition::{Facts, next_statuses, transition_error};
+use bindery_core::transition::{
+    Facts, TransitionVerdict, next_statuses, transition_error, transition_verdict,
+};
 use bindery_tests::Servers;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
-use crate::support::{all_of, applied_up_to, book_in, book_row, comic, json, refusal, transition};
+use crate::support::{
+    Counts, all_of, applied_up_to, book_in, book_row, comic, json, refusal, transition,
+};
 
 /// A status, and the stage it was come to from.
 struct Place {
@@ -25,7 +30,11 @@ fn places(machine: &Machine) -> Vec<Place> {
     for index in 0..names.len() {
         let way: Vec<String> = names[1..=index].iter().map(|name| (*name).to_owned()).collect();
         let stage = names[index.min(names.len() - 2)].to_owned();
-        places.push(Place { way: way.clone(), status: names[index].to_owned(), stage: stage.clone() });
+        places.push(Place {
+            way: way.clone(),
+            status: names[index].to_owned(),
+            stage: stage.clone(),
+        });
         for halt in [FAILED, CANCELLED] {
             if index + 1 < names.len() {
                 let way = way.iter().cloned().chain([halt.to_owned()]).collect();
@@ -54,20 +63,34 @@ impl Place {
         let way: Vec<&str> = self.way.iter().map(String::as_str).collect();
         let book = book_in(client, &way).await?;
         let row = book_row(client, book).await?;
-        ensure!((&row["status"], &row["current_stage"]) == (&json!(self.status), &json!(self.stage)), "{row}");
+        ensure!(
+            (&row["status"], &row["current_stage"]) == (&json!(self.status), &json!(self.stage)),
+            "{row}"
+        );
         Ok(book)
     }
 
     fn allows(&self, machine: &Machine, target: &str) -> bool {
-        transition_error(machine, &self.status, Some(&self.stage), target, &Facts::default()).is_none()
+        transition_error(machine, &self.status, Some(&self.stage), target, &Facts::default())
+            .is_none()
     }
 
-    /// The error must say what would have been allowed.
+    fn verdict(&self, machine: &Machine, target: &str) -> TransitionVerdict {
+        transition_verdict(machine, &self.status, Some(&self.stage), target, &Facts::default())
+    }
+
+    /// The error must list what would have been allowed.
     fn explained(&self, machine: &Machine, target: &str, error: &Error) -> Result<()> {
         let (state, detail) = refusal(error);
         let allowed = next_statuses(machine, &self.status, Some(&self.stage));
-        let expected = json!({"code": "illegal_transition", "from": self.status, "to": target, "allowed": allowed});
-        ensure!(state == "PT409" && detail == expected, "{state} {detail}\nexpected PT409 {expected}");
+        let expected = json!({
+            "code": "illegal_transition", "from_status": self.status, "to_status": target,
+            "allowed": allowed,
+        });
+        ensure!(
+            state == "PT409" && detail == expected,
+            "{state} {detail}\nexpected PT409 {expected}"
+        );
         let hint = error.as_db_error().and_then(|error| error.hint()).unwrap_or_default();
         ensure!(!hint.is_empty(), "no hint");
         Ok(())
@@ -75,7 +98,9 @@ impl Place {
 }
 
 async fn update(client: &Client, book: Uuid, to: Option<&str>) -> Result<u64, Error> {
-    client.execute("update bindery.book_status set status = $2 where book_id = $1", &[&book, &to]).await
+    client
+        .execute("update bindery.book_status set status = $2 where book_id = $1", &[&book, &to])
+        .await
 }
 
 #[tokio::test]
@@ -91,17 +116,25 @@ async fn every_illegal_change_is_refused_and_leaves_no_trace() -> Result<()> {
         let before = all_of(&client, book).await?;
         for target in targets(&machine).iter().filter(|target| !place.allows(&machine, target)) {
             let case = || format!("{} (stage {}) -> {target}", place.status, place.stage);
-            let error = transition(&client, book, target).await.err().with_context(case)?;
-            place.explained(&machine, target, &error).with_context(case)?;
-            match update(&client, book, Some(target)).await {
-                // To write what is there already is no change.
-                Ok(_) => ensure!(*target == place.status, "{} was taken", case()),
-                Err(error) => place.explained(&machine, target, &error).with_context(case)?,
+            // To the status that the book has already there is no change, and no error.
+            for changed in [
+                transition(&client, book, target).await.map(|_| ()),
+                update(&client, book, Some(target)).await.map(|_| ()),
+            ] {
+                match changed {
+                    Ok(()) => ensure!(*target == place.status, "{} was taken", case()),
+                    Err(error) => place.explained(&machine, target, &error).with_context(case)?,
+                }
             }
             ensure!(all_of(&client, book).await? == before, "{} left a trace", case());
-            let id = book.to_string();
-            last = database.add(&mut redis, &[("type", "transition"), ("book_id", &id), ("to", target)]).await?;
-            by_event.push((last.clone(), book, before.clone(), case()));
+            // Spaces around a name in an event have no meaning.
+            let verdict = place.verdict(&machine, target.trim());
+            if verdict != TransitionVerdict::Accept {
+                let id = book.to_string();
+                let event = [("type", "transition"), ("book_id", &*id), ("to_status", target)];
+                last = database.add(&mut redis, &event).await?;
+                by_event.push((last.clone(), book, before.clone(), case(), verdict));
+            }
         }
         assert!(update(&client, book, None).await.is_err(), "a book has a status");
         assert_eq!(all_of(&client, book).await?, before);
@@ -110,13 +143,40 @@ async fn every_illegal_change_is_refused_and_leaves_no_trace() -> Result<()> {
 
     let _daemon = database.daemon(&["--outbox", ""]).await?;
     let counts = applied_up_to(&client, database.stream(), &last).await?.counts;
-    assert_eq!((counts.applied, counts.stale, counts.dead), (0, 0, i64::try_from(by_event.len())?));
-    for (id, book, before, case) in by_event {
-        let query = "select to_jsonb(d) from bindery.dead_letters d where event_id = $1";
-        let letter: Value = json(&client, query, &[&id]).await.with_context(|| case.clone())?;
-        ensure!(letter["reason"] == "illegal_transition" && letter["book_id"] == json!(book), "{case}: {letter}");
-        ensure!(all_of(&client, book).await? == before, "{case} by an event left a trace");
+    let mut expected = Counts::default();
+    for (id, book, before, case, verdict) in by_event {
+        let (table, reason) = match verdict {
+            TransitionVerdict::None => {
+                expected.applied += 1;
+                ("", "")
+            }
+            TransitionVerdict::Stale => {
+                expected.stale += 1;
+                ("", "")
+            }
+            TransitionVerdict::Early => {
+                expected.early += 1;
+                ("early_events", "transition_ahead")
+            }
+            TransitionVerdict::Illegal => {
+                expected.rejected += 1;
+                ("dead_letters", "illegal_transition")
+            }
+            TransitionVerdict::Accept => bail!("{case} is allowed"),
+        };
+        let query = "select coalesce(jsonb_agg(w.row), '[]') from (
+            select jsonb_build_array('early_events', reason, book_id) as row
+            from bindery.early_events where event_id = $1
+            union all
+            select jsonb_build_array('dead_letters', reason, book_id)
+            from bindery.dead_letters where event_id = $1) w";
+        let kept: Value = json(&client, query, &[&id]).await.with_context(|| case.clone())?;
+        let wanted = if table.is_empty() { json!([]) } else { json!([[table, reason, book]]) };
+        ensure!(kept == wanted, "{case}: {kept}, not {wanted}");
+        let after = all_of(&client, book).await?;
+        ensure!(after == before, "{case} by an event left a trace: {before}\nand then\n{after}");
     }
+    assert_eq!(counts, expected);
     Ok(())
 }
 
@@ -130,22 +190,36 @@ async fn every_legal_change_is_made_once_by_every_way_in() -> Result<()> {
     let _daemon = database.daemon(&["--outbox", ""]).await?;
     for place in places(&machine) {
         for target in targets(&machine).iter().filter(|target| place.allows(&machine, target)) {
-            let [by_function, by_update, by_event] =
-                [place.book(&client).await?, place.book(&client).await?, place.book(&client).await?];
+            let [by_function, by_update, by_event] = [
+                place.book(&client).await?,
+                place.book(&client).await?,
+                place.book(&client).await?,
+            ];
             let id = by_event.to_string();
-            let event = database.add(&mut redis, &[("type", "transition"), ("book_id", &id), ("to", target)]).await?;
+            let event = database
+                .add(&mut redis, &[("type", "transition"), ("book_id", &id), ("to_status", target)])
+                .await?;
             transition(&client, by_function, target).await?;
             update(&client, by_update, Some(target)).await?;
             applied_up_to(&client, database.stream(), &event).await?;
-            for (way, book) in [("function", by_function), ("update", by_update), ("event", by_event)] {
+            for (way, book) in
+                [("function", by_function), ("update", by_update), ("event", by_event)]
+            {
                 let case = format!("{} (stage {}) -> {target} by {way}", place.status, place.stage);
                 let row = book_row(&client, book).await?;
                 let revision = place.way.len() + 2;
-                ensure!((&row["status"], &row["revision"]) == (&json!(target), &json!(revision)), "{case}: {row}");
-                let query = "select jsonb_build_array(from_status, to_status, revision, count(*) over ())
-                    from bindery.book_events where book_id = $1 order by id desc limit 1";
+                ensure!(
+                    (&row["status"], &row["revision"]) == (&json!(target), &json!(revision)),
+                    "{case}: {row}"
+                );
+                let query =
+                    "select jsonb_build_array(from_status, to_status, revision, count(*) over ())
+                    from bindery.book_events where book_id = $1 order by revision desc limit 1";
                 let last = json(&client, query, &[&book]).await?;
-                ensure!(last == json!([place.status, target, revision, revision]), "{case}: {last}");
+                ensure!(
+                    last == json!([place.status, target, revision, revision]),
+                    "{case}: {last}"
+                );
             }
         }
     }
@@ -156,9 +230,14 @@ async fn every_legal_change_is_made_once_by_every_way_in() -> Result<()> {
 async fn one_illegal_row_undoes_the_whole_update() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
-    let books = [book_in(&client, &[]).await?, book_in(&client, &["ANALYZING", "GENERATING_SCENES"]).await?];
+    let books = [
+        book_in(&client, &[]).await?,
+        book_in(&client, &["ANALYZING", "GENERATING_SCENES"]).await?,
+    ];
     let before = [all_of(&client, books[0]).await?, all_of(&client, books[1]).await?];
-    assert!(client.execute("update bindery.book_status set status = 'ANALYZING'", &[]).await.is_err());
+    assert!(
+        client.execute("update bindery.book_status set status = 'ANALYZING'", &[]).await.is_err()
+    );
     assert_eq!(before, [all_of(&client, books[0]).await?, all_of(&client, books[1]).await?]);
     Ok(())
 }
@@ -169,11 +248,13 @@ async fn a_book_is_not_put_into_a_later_state_by_insert() -> Result<()> {
     let client = database.connect().await?;
     let machine = comic(&client).await?;
     for status in targets(&machine) {
-        let insert = "insert into bindery.book_status (book_id, status) values (gen_random_uuid(), $1)";
+        let insert =
+            "insert into bindery.book_status (book_id, status) values (gen_random_uuid(), $1)";
         let inserted = client.execute(insert, &[&status]).await;
         ensure!(inserted.is_ok() == (status == machine.initial().name), "{status}: {inserted:?}");
     }
-    let books: i64 = client.query_one("select count(*) from bindery.book_status", &[]).await?.get(0);
+    let books: i64 =
+        client.query_one("select count(*) from bindery.book_status", &[]).await?.get(0);
     assert_eq!(books, 1);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The two kernels, native and portable, give the same answers; and a database can go from one to the other with its books.
+//! The two kernels, native and portable, give the same answers; and a database can go from one to
+//! the other with its books.
 
 mod cases;
 
@@ -33,14 +34,32 @@ begin
   case c ->> 'call'
     when 'compile' then said := bindery_core.compile_pipeline(c -> 'definition')::text;
     when 'transition' then
-      said := bindery_core.transition_error(c -> 'machine', c ->> 'status', c ->> 'stage', c ->> 'target', c -> 'facts');
-    when 'next' then said := bindery_core.next_statuses(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
-    when 'rewind' then said := bindery_core.rewind_targets(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
+      said := bindery_core.transition_error(c -> 'machine', c ->> 'status', c ->> 'stage',
+        c ->> 'target', c -> 'facts');
+    when 'next' then
+      said := bindery_core.next_statuses(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
+    when 'rewind' then
+      said := bindery_core.rewind_targets(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
     when 'report' then
-      said := bindery_core.report_verdict(c -> 'machine', c ->> 'status', c ->> 'stage', (c ->> 'attempt')::integer,
-        c ->> 'report_stage', c ->> 'substep', (c ->> 'report_attempt')::integer, (c ->> 'planned')::boolean,
+      said := bindery_core.report_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+        (c ->> 'attempt')::integer, c ->> 'report_stage', c ->> 'substep',
+        (c ->> 'report_attempt')::integer, (c ->> 'planned')::boolean,
         (c ->> 'last_attempt')::integer);
-    when 'summarize' then said := bindery_core.summarize(c -> 'machine', c ->> 'status', c ->> 'stage', c -> 'substeps')::text;
+    when 'transition_verdict' then
+      said := bindery_core.transition_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+        c ->> 'target', c -> 'facts');
+    when 'begin_verdict' then
+      said := bindery_core.begin_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+        c ->> 'target', c -> 'facts');
+    when 'percentages' then
+      said := bindery_core.progress_percentages((c ->> 'substeps')::integer,
+        (c ->> 'done')::integer, (c ->> 'points')::double precision,
+        (c ->> 'weight')::double precision,
+        (c ->> 'base')::double precision, (c ->> 'share')::double precision)::text;
+    when 'stages' then
+      said := bindery_core.stage_list(c -> 'machine', c ->> 'status', c ->> 'stage',
+        (c ->> 'stage_progress')::double precision)::text;
+    when 'label' then said := bindery_core.label_of(c ->> 'name');
   end case;
   return coalesce('gives ' || said, 'null');
 exception when others then
@@ -67,7 +86,7 @@ struct Tally {
 }
 
 /// Each kind of answer, by a part of its text.
-const KINDS: [&str; 80] = [
+const KINDS: &[&str] = &[
     // Definitions: their faults.
     "cannot be read: ",
     "an object with the key states, found",
@@ -82,7 +101,7 @@ const KINDS: [&str; 80] = [
     "is a state that every pipeline has",
     "is the name of an earlier state",
     "a text of 1 to 200 characters",
-    "a number from 0 to 1000000000",
+    "0, or a number from 0.000000001 to 1000000000",
     "an array of the states that may follow",
     "an object with to and guard, found",
     "substeps_complete, attempts_left, or the name",
@@ -91,9 +110,9 @@ const KINDS: [&str; 80] = [
     "is listed already\"",
     "an array of substeps",
     "expected up to 256 substeps",
-    "expected a substep, an object",
-    "expected a name of the form [a-z]",
-    "is the name of an earlier substep",
+    "expected an object with the key substep",
+    "expected a key of the form [a-z]",
+    "is the key of an earlier substep",
     "expected at least one substep of a weight",
     "true or false",
     "such as \\\"30 seconds",
@@ -137,29 +156,45 @@ const KINDS: [&str; 80] = [
     "gives stage_not_reached",
     "gives unknown_substep",
     "gives attempt_ahead",
-    // Summaries.
+    // Transition events.
+    "gives none",
+    "gives early",
+    "gives illegal",
+    // Percentages, stages and labels.
+    "gives {100,",
+    "gives {99.99,",
+    "gives {0,0}",
+    ",99.99}",
     "\"state\": \"active\"",
     "\"state\": \"done\"",
     "\"state\": \"failed\"",
     "\"state\": \"cancelled\"",
-    "99.99",
-    "\"stage_progress\": 100",
+    "\"state\": \"pending\"",
+    "gives Extract",
     // Errors.
     "22023 machine: ",
     "22023 facts: ",
-    "22023 substeps: ",
     "22023 stage: this pipeline has no state",
     "22023 stage: this pipeline has no stage",
     "22004 planned",
+    "22004 stage_base",
+    "22004 stage_progress",
+    "22004 name",
     "22004 definition",
     "22004 machine",
 ];
 
-async fn compare(native: &Client, portable: &Client, cases: &[Value], tally: &mut Tally) -> Result<()> {
+async fn compare(
+    native: &Client,
+    portable: &Client,
+    cases: &[Value],
+    tally: &mut Tally,
+) -> Result<()> {
     let mut differences = Vec::new();
     for batch in cases.chunks(BATCH) {
         let text = written(batch)?;
-        let (native, portable) = tokio::try_join!(answers(native, &text), answers(portable, &text))?;
+        let (native, portable) =
+            tokio::try_join!(answers(native, &text), answers(portable, &text))?;
         for (case, (native, portable)) in batch.iter().zip(native.iter().zip(&portable)) {
             if native != portable {
                 let case = written(std::slice::from_ref(case))?;
@@ -185,7 +220,9 @@ async fn compare(native: &Client, portable: &Client, cases: &[Value], tally: &mu
 }
 
 async fn kernel_of(client: &Client) -> Result<&'static str> {
-    let row = client.query_one("select exists (select from pg_extension where extname = 'bindery')", &[]).await?;
+    let row = client
+        .query_one("select exists (select from pg_extension where extname = 'bindery')", &[])
+        .await?;
     Ok(if row.get(0) { "native" } else { "portable" })
 }
 
@@ -201,7 +238,7 @@ async fn migrate(url: &str, kernel: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn both_kernels_say_the_same_of_whatever_they_are_asked() -> Result<()> {
+async fn both_kernels_give_the_same_answers_to_generated_calls() -> Result<()> {
     let seed = std::env::var("BINDERY_SEED").map_or(Ok(SEED), |seed| seed.parse())?;
     eprintln!("BINDERY_SEED={seed}");
     let mut maker = Maker(Rng::with_seed(seed));
@@ -214,8 +251,13 @@ async fn both_kernels_say_the_same_of_whatever_they_are_asked() -> Result<()> {
     portable.batch_execute(ANSWER).await?;
     let mut tally = Tally::default();
 
-    let mut definitions =
-        vec![Value::Null, json!([]), json!({}), json!({"states": []}), json!({"states": null, "more": 1})];
+    let mut definitions = vec![
+        Value::Null,
+        json!([]),
+        json!({}),
+        json!({"states": []}),
+        json!({"states": null, "more": 1}),
+    ];
     definitions.extend(NUMBERS.map(|number| json!(format!("{RAW}{number}{RAW}"))));
     definitions.extend(TEXTS.map(Value::from));
     definitions.extend(rare_definitions());
@@ -226,14 +268,19 @@ async fn both_kernels_say_the_same_of_whatever_they_are_asked() -> Result<()> {
         }
         definitions.push(definition);
     }
-    let mut cases: Vec<Value> =
-        definitions.iter().map(|definition| json!({"call": "compile", "definition": definition})).collect();
+    let mut cases: Vec<Value> = definitions
+        .iter()
+        .map(|definition| json!({"call": "compile", "definition": definition}))
+        .collect();
     cases.push(json!({"call": "compile"}));
-    compare(&native, &portable, &cases, &mut tally).await.with_context(|| format!("BINDERY_SEED={seed}"))?;
+    compare(&native, &portable, &cases, &mut tally)
+        .await
+        .with_context(|| format!("BINDERY_SEED={seed}"))?;
 
     let valid = definitions.iter().filter_map(|definition| {
         let definition: Value =
-            serde_json::from_str(written(&[json!(definition)]).ok()?.trim_matches(['[', ']'])).ok()?;
+            serde_json::from_str(written(&[json!(definition)]).ok()?.trim_matches(['[', ']']))
+                .ok()?;
         compile(&definition).ok().and_then(|machine| serde_json::to_value(machine).ok())
     });
     let mut machines: Vec<Value> = valid.take(200).collect();
@@ -241,7 +288,9 @@ async fn both_kernels_say_the_same_of_whatever_they_are_asked() -> Result<()> {
     machines.push(Value::Null);
     machines.push(json!({"states": [{"name": "A"}, {"name": "B"}]}));
     let cases: Vec<Value> = (0..CALLS).map(|_| maker.call(&machines)).collect();
-    compare(&native, &portable, &cases, &mut tally).await.with_context(|| format!("BINDERY_SEED={seed}"))?;
+    compare(&native, &portable, &cases, &mut tally)
+        .await
+        .with_context(|| format!("BINDERY_SEED={seed}"))?;
 
     let Tally { cases, values, faulty, errors, said } = tally;
     eprintln!("{cases} cases: {values} values, {faulty} faulty definitions, {errors} errors");
@@ -256,20 +305,54 @@ async fn both_kernels_say_the_same_of_whatever_they_are_asked() -> Result<()> {
     Ok(())
 }
 
-/// What stands in `bindery_core`: functions that belong to the extension, and ones that do not.
+/// The kernel's public functions, which are all that the native one has: what each returns, and its
+/// comment.
+async fn signatures(
+    client: &Client,
+    names: &[String],
+) -> Result<Vec<(String, String, Option<String>)>> {
+    let query = "select p.oid::regprocedure::text, pg_get_function_arguments(p.oid) || ' returns '
+            || pg_get_function_result(p.oid) || ' ' || p.provolatile::text || p.proparallel::text,
+            obj_description(p.oid, 'pg_proc')
+        from pg_proc p
+        where p.pronamespace = 'bindery_core'::regnamespace and p.proname = any ($1) order by 1";
+    let rows = client.query(query, &[&names]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), row.get::<_, String>(1).to_lowercase(), row.get(2)))
+        .collect())
+}
+
+#[tokio::test]
+async fn both_kernels_have_the_same_functions_with_the_same_comments() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let (native, portable) = (servers.blank_database().await?, servers.blank_database().await?);
+    tokio::try_join!(migrate(&native, "native"), migrate(&portable, "portable"))?;
+    let (native, portable) = (connect(&native).await?, connect(&portable).await?);
+    let query = "select array_agg(proname::text order by 1)
+        from pg_proc where pronamespace = 'bindery_core'::regnamespace";
+    let names: Vec<String> = native.query_one(query, &[]).await?.get(0);
+    assert_eq!(names.len(), 10);
+    assert_eq!(signatures(&native, &names).await?, signatures(&portable, &names).await?);
+    Ok(())
+}
+
+/// How many functions in `bindery_core` belong to the extension, and how many do not.
 async fn functions(client: &Client) -> Result<(i64, i64)> {
     let query = "select count(d.objid), count(*) - count(d.objid) from pg_proc p
-        left join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        left join pg_depend d
+          on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
         where p.pronamespace = 'bindery_core'::regnamespace";
     let row = client.query_one(query, &[]).await?;
     Ok((row.get(0), row.get(1)))
 }
 
-/// A reader may call what reading stands on, and no more; PUBLIC nothing.
+/// A reader may call the functions that reading needs and no others; PUBLIC none.
 async fn rights_are_right(client: &Client, book: Uuid) -> Result<()> {
     let left: i64 = client
         .query_one(
-            "select count(*) from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+            "select count(*) from pg_proc p,
+                aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                 where p.pronamespace = 'bindery_core'::regnamespace and a.grantee = 0",
             &[],
         )
@@ -277,7 +360,8 @@ async fn rights_are_right(client: &Client, book: Uuid) -> Result<()> {
         .get(0);
     ensure!(left == 0, "{left} functions are left to PUBLIC");
     client.batch_execute("set role service_role").await?;
-    let status: String = client.query_one("select bindery.get_book_status($1) ->> 'status'", &[&book]).await?.get(0);
+    let status: String =
+        client.query_one("select bindery.get_book_status($1) ->> 'status'", &[&book]).await?.get(0);
     let refused = refused(client.query("select bindery_core.compile_pipeline('{}')", &[]).await);
     client.batch_execute("reset role").await?;
     ensure!(!status.is_empty());
@@ -288,7 +372,8 @@ async fn rights_are_right(client: &Client, book: Uuid) -> Result<()> {
 /// How many functions of the kernel PUBLIC may call, and how many have no comment.
 async fn open_and_mute(client: &Client) -> Result<(i64, i64)> {
     let query = "select count(*) filter (where exists (
-            select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)),
+            select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+            where a.grantee = 0)),
             count(*) filter (where obj_description(p.oid, 'pg_proc') is null)
         from pg_proc p where p.pronamespace = 'bindery_core'::regnamespace";
     let row = client.query_one(query, &[]).await?;
@@ -296,7 +381,7 @@ async fn open_and_mute(client: &Client) -> Result<(i64, i64)> {
 }
 
 #[tokio::test]
-async fn an_extension_made_by_hand_is_as_closed_as_one_that_was_migrated() -> Result<()> {
+async fn an_extension_created_by_hand_grants_no_more_than_a_migrated_one() -> Result<()> {
     let servers = Servers::shared().await?;
     let url = servers.blank_database().await?;
     migrate(&url, "native").await?;
@@ -318,12 +403,16 @@ async fn a_database_goes_to_the_other_kernel_and_back_with_its_books() -> Result
     let (client, watcher) = (connect(&url).await?, connect(&url).await?);
     let native = functions(&watcher).await?;
     let book = book_in(&client, &["ANALYZING"]).await?;
-    let report = "select overall_progress from bindery.report_progress($1, 'extract_text', progress => $2)";
+    let report =
+        "select overall_progress from bindery.report_progress($1, 'extract_text', progress => $2)";
     client.query_one(report, &[&book, &40.0]).await?;
 
-    for (kernel, progress, overall) in
-        [("portable", 70.0, 3.5), ("native", 90.0, 4.5), ("portable", 100.0, 5.0), ("native", 100.0, 5.0)]
-    {
+    for (kernel, progress, overall) in [
+        ("portable", 70.0, 3.5),
+        ("native", 90.0, 4.5),
+        ("portable", 100.0, 5.0),
+        ("native", 100.0, 5.0),
+    ] {
         let before = all_of(&client, book).await?;
         let (switched, went_on) = tokio::join!(migrate(&url, kernel), async {
             for _ in 0..20 {
@@ -337,10 +426,17 @@ async fn a_database_goes_to_the_other_kernel_and_back_with_its_books() -> Result
         went_on.with_context(|| format!("while switching to {kernel}"))?;
 
         assert_eq!(kernel_of(&watcher).await?, kernel);
-        assert_eq!(all_of(&client, book).await?, before, "nothing has changed by going to {kernel}");
+        assert_eq!(
+            all_of(&client, book).await?,
+            before,
+            "nothing has changed by going to {kernel}"
+        );
         let (of_the_extension, others) = functions(&watcher).await?;
-        let clean =
-            if kernel == "native" { (of_the_extension, others) == native } else { of_the_extension == 0 && others > 5 };
+        let clean = if kernel == "native" {
+            (of_the_extension, others) == native
+        } else {
+            of_the_extension == 0 && others > 5
+        };
         ensure!(clean, "{kernel}: {of_the_extension} functions of the extension, {others} others");
         rights_are_right(&watcher, book).await?;
         let reported: f64 = client.query_one(report, &[&book, &progress]).await?.get(0);
@@ -356,7 +452,7 @@ async fn a_database_goes_to_the_other_kernel_and_back_with_its_books() -> Result
 }
 
 #[tokio::test]
-async fn a_kernel_stays_until_another_is_asked_for() -> Result<()> {
+async fn migrate_keeps_the_kernel_until_another_is_requested() -> Result<()> {
     let servers = Servers::shared().await?;
     let url = servers.blank_database().await?;
     migrate(&url, "portable").await?;

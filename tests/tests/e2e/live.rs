@@ -1,5 +1,5 @@
-//! A database in the middle of its life: books in every kind of status, and the proof that they go on. Everything here runs on
-//! the oldest version of the schema as on the newest.
+//! A database in use: books in every kind of status, and the proof that they continue. `upgrade`
+//! fills an older version of the schema with it, so every call here must work in each version.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -25,69 +25,98 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | number)
 }
 
-/// Makes the books by the schema's own functions, and with them history, messages, a stream's cursor and a dead letter.
+/// Makes the books by the schema's own functions, and with them history, messages, a stream's
+/// cursor, a dead letter and an early event.
 pub async fn fill(client: &Client) -> Result<()> {
     let setting = r#"
         create function pg_temp.id(n integer) returns uuid language sql as $$
             select ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid $$;
         select bindery.define_pipeline('mine',
-            '{"states": [{"name": "IN"}, {"name": "WORK", "weight": 1, "open_substeps": true}, {"name": "OUT"}]}');
-        select bindery.register_book(pg_temp.id(n), pg_temp.id(100), case n when 7 then 'mine' else 'comic' end,
-            e'A "book"\n\'s title \u00e4 \U0001F40B ' || n, jsonb_build_object('n', n, 'deep', '[{"a": null}, 1.50, "\\"]'::jsonb))
+            '{"states": [{"name": "IN"},
+              {"name": "WORK", "weight": 1, "open_substeps": true}, {"name": "OUT"}]}');
+        select bindery.register_book(pg_temp.id(n), pg_temp.id(100),
+            case n when 7 then 'mine' else 'comic' end,
+            e'A "book"\n\'s title \u00e4 \U0001F40B ' || n,
+            jsonb_build_object('n', n, 'deep', '[{"a": null}, 1.50, "\\"]'::jsonb))
         from generate_series(1, 9) n"#;
     client.batch_execute(setting).await?;
     let calls = r#"
-        select bindery.transition_book(pg_temp.id(n), 'ANALYZING', 'begun') from unnest(array[2, 3, 4, 5, 6, 9]) n;
-        select bindery.report_progress(pg_temp.id(2), 'extract_text', 40, message => 'page 4', checkpoint => '{"page": 4}');
-        select bindery.report_progress(pg_temp.id(2), 'detect_chapters', done => 3, total => 8, unit => 'chapter');
-        select bindery.transition_book(pg_temp.id(n), 'GENERATING_SCENES') from unnest(array[3, 5, 6]) n;
+        select bindery.transition_book(pg_temp.id(n), 'ANALYZING', 'begun')
+            from unnest(array[2, 3, 4, 5, 6, 9]) n;
+        select bindery.report_progress(pg_temp.id(2), 'extract_text', 40,
+            message => 'page 4', checkpoint => '{"page": 4}');
+        select bindery.report_progress(pg_temp.id(2), 'detect_chapters',
+            done => 3, total => 8, unit => 'chapter');
+        select bindery.transition_book(pg_temp.id(n), 'GENERATING_SCENES')
+            from unnest(array[3, 5, 6]) n;
         select bindery.report_progress(pg_temp.id(3), 'split_scenes', 100);
-        select bindery.report_progress(pg_temp.id(3), 'write_prompts', 30, checkpoint => '{"prompt": 7}');
+        select bindery.report_progress(pg_temp.id(3), 'write_prompts', 30,
+            checkpoint => '{"prompt": 7}');
         select bindery.fail_book(pg_temp.id(3), '{"code": "out_of_paper", "tray": 2}', 'no paper');
         select bindery.report_progress(pg_temp.id(4), 'extract_text', 100);
         select bindery.report_progress(pg_temp.id(4), 'analyze_characters', 50);
         select bindery.fail_book(pg_temp.id(4));
         select bindery.resume_book(pg_temp.id(4));
-        select bindery.transition_book(pg_temp.id(n), 'CREATING_ARTWORK') from unnest(array[5, 6]) n;
+        select bindery.transition_book(pg_temp.id(n), 'CREATING_ARTWORK')
+            from unnest(array[5, 6]) n;
         select bindery.report_progress(pg_temp.id(5), 'page_1', 50);
         select bindery.cancel_book(pg_temp.id(5), 'not wanted');
         select bindery.transition_book(pg_temp.id(6), 'COMPLETED');
         select bindery.transition_book(pg_temp.id(7), 'WORK');
-        select bindery.plan_substeps(pg_temp.id(7), 'WORK', '[{"name": "chapter_1", "weight": 3}, {"name": "chapter_2"}]');
+        select bindery.plan_substeps(pg_temp.id(7), 'WORK',
+            '[{"substep": "chapter_1", "weight": 3}, {"substep": "chapter_2"}]');
         select bindery.report_progress(pg_temp.id(7), 'chapter_1', 100);
         update bindery.book_status set status = 'ANALYZING' where book_id = pg_temp.id(8);
         update bindery.book_status set title = 'another' where book_id = pg_temp.id(8);
         select bindery.acquire_stream('live', 'one', '1 hour');
         select bindery.apply_events('live', 1, '5-0', jsonb_build_array(
-            jsonb_build_object('type', 'progress', 'id', '3-0', 'first_id', '2-0', 'count', 2, 'segment', 0,
-                'book_id', pg_temp.id(9), 'substep', 'extract_text', 'progress', 60),
-            jsonb_build_object('type', 'progress', 'id', '4-0', 'first_id', '4-0', 'count', 1, 'segment', 0,
-                'book_id', pg_temp.id(99), 'substep', 'extract_text', 'progress', 60)))"#;
-    // One by one: a statement's triggers should meet what the one before it left, as in life.
+            jsonb_build_object('type', 'progress', 'id', '3-0', 'first_id', '2-0', 'count', 2,
+                'segment', 0, 'book_id', pg_temp.id(9), 'substep', 'extract_text',
+                'progress', 60),
+            jsonb_build_object('type', 'progress', 'id', '4-0', 'first_id', '4-0', 'count', 1,
+                'segment', 0, 'book_id', pg_temp.id(99), 'stage', 'ANALYZING',
+                'substep', 'extract_text', 'progress', 60),
+            jsonb_build_object('type', 'progress', 'id', '5-0', 'first_id', '5-0', 'count', 1,
+                'segment', 0, 'book_id', pg_temp.id(9), 'substep', 'no_such_substep',
+                'progress', 60)))"#;
+    // One by one: the triggers of each statement find what the statement before it committed.
     for call in calls.split(';') {
         client.batch_execute(call).await?;
     }
-    let kinds: i64 = client.query_one("select count(distinct status) from bindery.book_status", &[]).await?.get(0);
-    let dead: i64 = client.query_one("select count(*) from bindery.dead_letters", &[]).await?.get(0);
-    ensure!(kinds == 6 && dead == 1, "{kinds} kinds of status, {dead} dead letters");
+    let kinds: i64 = client
+        .query_one("select count(distinct status) from bindery.book_status", &[])
+        .await?
+        .get(0);
+    let dead: i64 =
+        client.query_one("select count(*) from bindery.dead_letters", &[]).await?.get(0);
+    let early: i64 =
+        client.query_one("select count(*) from bindery.early_events", &[]).await?.get(0);
+    ensure!(
+        (kinds, dead, early) == (6, 1, 1),
+        "{kinds} kinds of status, {dead} dead letters, {early} early events"
+    );
     Ok(())
 }
 
 /// The tables as they are now, and their columns: what a later look compares.
 pub async fn tables(client: &Client) -> Result<Vec<(String, String)>> {
-    let query = "select c.oid::regclass::text, string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+    let query = "select c.oid::regclass::text,
+          string_agg(quote_ident(a.attname), ', ' order by a.attnum)
         from pg_class c join pg_attribute a on a.attrelid = c.oid
-        where c.relnamespace in (to_regnamespace('bindery'), to_regnamespace('bindery_internal')) and c.relkind = 'r'
+        where c.relnamespace in (to_regnamespace('bindery'), to_regnamespace('bindery_internal'))
+          and c.relkind = 'r'
           and a.attnum > 0 and not a.attisdropped and c.relname <> 'schema_history'
         group by c.oid order by 1";
     Ok(client.query(query, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Every row of these columns, a line each. Of the pipelines those that the books follow: an upgrade may bring more.
+/// Every row of these columns, a line each. Of the pipelines those that the books follow: an
+/// upgrade may bring more.
 pub async fn rows(client: &Client, tables: &[(String, String)]) -> Result<String> {
     let mut all = String::new();
     for (table, columns) in tables {
-        let only = if table == "bindery.pipelines" { "where name in ('comic', 'mine')" } else { "" };
+        let only =
+            if table == "bindery.pipelines" { "where name in ('comic', 'mine')" } else { "" };
         let query = format!(
             "select coalesce(string_agg(line, e'\\n' order by line), '') from
                 (select to_jsonb(t)::text as line from (select {columns} from {table} {only}) t) l"
@@ -108,25 +137,46 @@ pub async fn go_on(client: &Client) -> Result<()> {
     let book = id(WORKING);
     let before = book_row(client, book).await?;
     let row = client.query_one(report, &[&book, &"extract_text", &10.0]).await?;
-    assert_eq!(json!(row.get::<_, f64>(0)), before["overall_progress"], "a substep does not go back");
+    assert_eq!(
+        json!(row.get::<_, f64>(0)),
+        before["overall_progress"],
+        "a substep does not go back"
+    );
     let row = client.query_one(report, &[&book, &"extract_text", &100.0]).await?;
     assert_eq!(row.get::<_, f64>(0), 6.88, "a fifth of (100 + 37.5) / 4");
-    assert_eq!(json!(row.get::<_, i64>(1)), json!(before["revision"].as_i64().unwrap_or_default() + 1));
+    assert_eq!(
+        json!(row.get::<_, i64>(1)),
+        json!(before["revision"].as_i64().unwrap_or_default() + 1)
+    );
     to_the_end(client, book, &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"]).await?;
 
     // A failed one resumes with what it had.
     let book = id(FAILED);
     let point = json(client, "select bindery.get_resume_point($1)", &[&book]).await?;
-    assert_eq!((&point["stage"], &point["done"]), (&json!("GENERATING_SCENES"), &json!(["split_scenes"])));
+    assert_eq!(
+        (&point["stage"], &point["done"]),
+        (&json!("GENERATING_SCENES"), &json!(["split_scenes"]))
+    );
     client.query("select from bindery.resume_book($1)", &[&book]).await?;
     let row = book_row(client, book).await?;
     assert_eq!((&row["status"], &row["attempt"]), (&json!("GENERATING_SCENES"), &json!(2)));
-    assert_eq!(row["stage_progress"], json!(65), "finished substeps and those with a checkpoint are kept");
+    assert_eq!(
+        row["stage_progress"],
+        json!(65),
+        "finished substeps and those with a checkpoint are kept"
+    );
     to_the_end(client, book, &["CREATING_ARTWORK", "COMPLETED"]).await?;
     assert_eq!(book_row(client, id(RESUMED)).await?["attempt"], json!(2));
-    to_the_end(client, id(RESUMED), &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"]).await?;
-    to_the_end(client, id(BY_HAND), &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"]).await?;
-    to_the_end(client, id(REGISTERED), &["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"]).await?;
+    to_the_end(client, id(RESUMED), &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"])
+        .await?;
+    to_the_end(client, id(BY_HAND), &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"])
+        .await?;
+    to_the_end(
+        client,
+        id(REGISTERED),
+        &["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"],
+    )
+    .await?;
 
     // The ended stay ended.
     for book in [CANCELLED, COMPLETED] {
@@ -149,12 +199,12 @@ pub async fn go_on(client: &Client) -> Result<()> {
     assert_eq!(applied, 1);
     assert_eq!(book_row(client, id(RELAYED)).await?["overall_progress"], json!(4));
 
-    // A new one begins; in the history it comes after all the others.
-    let newest = "select max(id), (array_agg(book_id order by id desc))[1] from bindery.book_events";
-    let before: i64 = client.query_one(newest, &[]).await?.get(0);
-    client.query("select from bindery.register_book($1)", &[&id(10)]).await?;
-    let row = client.query_one(newest, &[]).await?;
-    assert_eq!((row.get::<_, i64>(0) > before, row.get::<_, Uuid>(1)), (true, id(10)));
+    // A new book is registered, and its early event takes effect.
+    let early = "select count(*) from bindery.early_events";
+    client.query("select from bindery.register_book($1)", &[&id(99)]).await?;
+    transition(client, id(99), "ANALYZING").await?;
+    assert_eq!(client.query_one(early, &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(book_row(client, id(99)).await?["stage_progress"], json!(15), "a quarter of 60");
     Ok(())
 }
 
@@ -163,8 +213,13 @@ async fn to_the_end(client: &Client, book: Uuid, way: &[&str]) -> Result<()> {
         transition(client, book, to).await?;
     }
     let row = book_row(client, book).await?;
-    assert_eq!((&row["overall_progress"], row["completed_at"].is_string()), (&json!(100), true), "{row}");
-    let newest = "select to_jsonb(e) from bindery.book_events e where e.book_id = $1 order by e.id desc limit 1";
+    assert_eq!(
+        (&row["overall_progress"], row["completed_at"].is_string()),
+        (&json!(100), true),
+        "{row}"
+    );
+    let newest = "select to_jsonb(e) from bindery.book_events e
+        where e.book_id = $1 order by e.revision desc limit 1";
     let last = json(client, newest, &[&book]).await?;
     assert_eq!((&last["kind"], &last["revision"]), (&json!("complete"), &row["revision"]));
     Ok(())
@@ -172,8 +227,14 @@ async fn to_the_end(client: &Client, book: Uuid, way: &[&str]) -> Result<()> {
 
 async fn the_triggers_are_there(client: &Client) -> Result<()> {
     let forbidden = [
-        ("update bindery.book_status set status = 'COMPLETED' where status = 'UPLOADED'", "illegal_transition"),
-        ("update bindery.book_status set overall_progress = 99 where status = 'ANALYZING'", "column_is_derived"),
+        (
+            "update bindery.book_status set status = 'COMPLETED' where status = 'UPLOADED'",
+            "illegal_transition",
+        ),
+        (
+            "update bindery.book_status set overall_progress = 99 where status = 'ANALYZING'",
+            "column_is_derived",
+        ),
         ("update bindery.book_events set message = 'never said'", "history_is_append_only"),
         ("update bindery.pipelines set definition = '{}'", "pipeline_is_immutable"),
     ];
@@ -188,11 +249,13 @@ async fn owners_see_their_own_only(client: &Client) -> Result<()> {
     for (user, sees) in [(OWNER, 9), (OWNER + 1, 0)] {
         let claims = json!({"sub": id(user)}).to_string();
         client.query_one("select set_config('request.jwt.claims', $1, false)", &[&claims]).await?;
-        let books: i64 = client.query_one("select count(*) from bindery.book_status", &[]).await?.get(0);
+        let books: i64 =
+            client.query_one("select count(*) from bindery.book_status", &[]).await?.get(0);
         assert_eq!(books, sees);
     }
     let denied = refused(client.batch_execute("select from bindery.outbox").await)?;
-    let called = refused(client.batch_execute("select bindery.register_book(gen_random_uuid())").await)?;
+    let called =
+        refused(client.batch_execute("select bindery.register_book(gen_random_uuid())").await)?;
     assert_eq!((denied.0.as_str(), called.0.as_str()), ("42501", "42501"));
     client.batch_execute("reset role; reset request.jwt.claims").await?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Made-up events of many books at once, as services would send them, and some that none should. The same seed makes the same.
+//! Made-up events of many books at once, as services would send them, and some that none should.
+//! The same seed makes the same events.
 
 use std::collections::VecDeque;
 
@@ -18,7 +19,7 @@ pub struct Load {
     finishing: bool,
 }
 
-/// A seed, printed so that a failure can be had again: `BINDERY_TEST_SEED` sets it.
+/// A seed, printed so that a failure can be repeated: `BINDERY_TEST_SEED` sets it.
 pub fn seed(test: &str) -> u64 {
     let given = std::env::var("BINDERY_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
@@ -72,9 +73,26 @@ fn script(rng: &mut Rng) -> VecDeque<Entry> {
 
 impl Script<'_> {
     fn write(&mut self) {
-        self.event(&[("type", "register"), ("title", "A Made-up Book")]);
+        if self.one_in(6) {
+            self.event(&[
+                ("type", "begin"),
+                ("to_status", "ANALYZING"),
+                ("pipeline", "comic"),
+                ("title", "A Made-up Book"),
+            ]);
+        } else {
+            self.event(&[("type", "register"), ("title", "A Made-up Book")]);
+        }
+        if self.one_in(12) {
+            // Too early: its predecessor is still to come.
+            self.to("GENERATING_SCENES");
+        }
         self.to("ANALYZING");
         self.stage("ANALYZING", &["extract_text", "detect_chapters", "analyze_characters"]);
+        if self.one_in(6) {
+            self.attempt = 1;
+            self.early_report("GENERATING_SCENES", "split_scenes");
+        }
         match self.rng.u32(..10) {
             0 => return self.to("CANCELLED"),
             1 => return,
@@ -84,22 +102,59 @@ impl Script<'_> {
         let chapters = self.rng.u32(1..4);
         if self.rng.bool() {
             // A plan that is made anew: what it does not weigh keeps its weight.
-            let early = r#"[{"name": "chapter_1", "weight": 2}, {"name": "cover", "weight": 0.5}]"#;
-            self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", early)]);
+            let first = r#"[{"name": "chapter_1", "weight": 2}, {"name": "cover", "weight": 0.5}]"#;
+            self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", first)]);
         }
-        let names: Vec<String> = (1..=chapters).map(|chapter| format!("chapter_{chapter}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let names: Vec<String> =
+            (1..=chapters).map(|chapter| format!("chapter_{chapter}")).collect();
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         let plan: Vec<Value> = names.iter().map(|name| self.planned(name)).collect();
         let plan = Value::Array(plan).to_string();
         self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", &plan)]);
+        if self.one_in(6) {
+            self.attempt = 1;
+            self.early_report("CREATING_ARTWORK", "back_cover");
+        }
         self.to("CREATING_ARTWORK");
+        if self.rng.bool() {
+            // Not planned: a new row of an open stage.
+            names.push("extra_page");
+        }
         self.stage("CREATING_ARTWORK", &names);
         self.to("COMPLETED");
         self.nonsense();
+        if self.one_in(6)
+            && let Some(first) = self.events.pop_front()
+        {
+            // The registration is late: what comes before it waits.
+            let place = self.rng.usize(1..=self.events.len().min(12));
+            self.events.insert(place, first);
+        }
+    }
+
+    fn one_in(&mut self, cases: u32) -> bool {
+        self.rng.u32(..cases) == 0
     }
 
     fn planned(&mut self, name: &str) -> Value {
-        if self.rng.bool() { json!({"name": name}) } else { json!({"name": name, "weight": self.rng.u32(1..5)}) }
+        match self.rng.u32(..3) {
+            0 => json!({"substep": name}),
+            1 => json!({"substep": name, "weight": self.rng.u32(1..5)}),
+            // No sum of such weights is exact in floating point.
+            _ => json!({"substep": name, "weight": f64::from(self.rng.u32(1..1_000)) / 7.0}),
+        }
+    }
+
+    /// A report of a stage that the book has not reached.
+    fn early_report(&mut self, stage: &str, substep: &str) {
+        let percent = self.rng.u32(..=100).to_string();
+        self.event(&[
+            ("type", "progress"),
+            ("stage", stage),
+            ("substep", substep),
+            ("progress", &percent),
+            ("message", "early"),
+        ]);
     }
 
     /// Works through a stage, which may fail in the middle and be resumed.
@@ -120,7 +175,8 @@ impl Script<'_> {
                 self.to(stage);
                 self.attempt += 1;
                 if self.rng.bool() {
-                    // Nobody comes back to it, so that what the resume has kept of it can be seen in the end.
+                    // Nobody comes back to it, so that what the resume has kept of it can be seen
+                    // in the end.
                     continue;
                 }
             }
@@ -164,7 +220,8 @@ impl Script<'_> {
         if self.rng.bool() {
             fields.push(("unit", "page"));
         }
-        let (done, total, percent) = (done.to_string(), total.to_string(), (100 * done / total).to_string());
+        let (done, total, percent) =
+            (done.to_string(), total.to_string(), (100 * done / total).to_string());
         if self.rng.u32(..5) == 0 {
             fields.push(("progress", &percent));
         } else {
@@ -173,9 +230,9 @@ impl Script<'_> {
         self.event(&fields);
     }
 
-    /// What changes nothing: out of date, forbidden, or no event at all.
+    /// What changes nothing: out of date, forbidden, or no event at all. Some of it waits, and now
+    /// and then the events without a stage wait behind it.
     fn nonsense(&mut self) {
-        let late = [("type", "progress"), ("stage", "UPLOADED"), ("progress", "50")];
         let choices: [&[(&str, &str)]; 18] = [
             &[("type", "heartbeat")],
             &[("type", "heartbeat"), ("stage", "UPLOADED"), ("message", "still there")],
@@ -184,24 +241,42 @@ impl Script<'_> {
             &[("type", "heartbeat"), ("attempt", "77")],
             &[("type", "fail"), ("stage", "UPLOADED"), ("message", "too late")],
             &[("type", "fail"), ("stage", "PRINTING")],
-            &[("type", "fail"), ("attempt", "50")],
             &[("type", "plan"), ("stage", "UPLOADED"), ("substeps", r#"[{"name": "wait"}]"#)],
             &[("type", "plan"), ("stage", "PRINTING"), ("substeps", r#"[{"name": "wait"}]"#)],
+            &[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", "{")],
             &[("type", "register"), ("title", "A Made-up Book")],
-            &late,
+            &[("type", "progress"), ("stage", "UPLOADED"), ("progress", "50")],
             &[("type", "transition"), ("to", "UPLOADED")],
             &[("type", "transition"), ("to", "PRINTED")],
+            &[("type", "begin"), ("to_status", "COMPLETED")],
+            &[("type", "begin"), ("to_status", "UPLOADED")],
             &[("type", "progress"), ("substep", "extract_text"), ("progress", "NaN")],
-            &[("type", "progress"), ("attempt", "99"), ("progress", "1")],
             &[("type", "sneeze")],
-            &[("type", "fail"), ("error", "{")],
         ];
-        let chosen = choices[self.rng.usize(..choices.len())];
+        let early: [&[(&str, &str)]; 4] = [
+            &[("type", "fail"), ("attempt", "50")],
+            &[("type", "progress"), ("attempt", "99"), ("progress", "1")],
+            &[("type", "begin"), ("to_status", "GENERATING_SCENES"), ("attempt", "9")],
+            &[("type", "transition"), ("to_status", "COMPLETED"), ("attempt", "1")],
+        ];
+        let chosen = if self.one_in(40) {
+            early[self.rng.usize(..early.len())]
+        } else {
+            choices[self.rng.usize(..choices.len())]
+        };
         self.event(chosen);
     }
 
     fn to(&mut self, status: &str) {
-        self.event(&[("type", "transition"), ("to", status)]);
+        let is_stage = !matches!(status, "COMPLETED" | "CANCELLED");
+        match self.rng.u32(..6) {
+            0 => self.event(&[("type", "transition"), ("to", status)]),
+            1 if is_stage => self.event(&[("type", "begin"), ("to_status", status)]),
+            2 if is_stage => {
+                self.event(&[("type", "begin"), ("to_status", status), ("worker", "made-up")]);
+            }
+            _ => self.event(&[("type", "transition"), ("to_status", status)]),
+        }
     }
 
     /// As flat fields, or as one field `data`.

@@ -1,5 +1,6 @@
-//! A stream that is not what it was: trimmed past the position, deleted, made anew, put back to an older state. It is noticed and
-//! told, what can be read is applied once, and the daemon goes on. And what the daemon trims itself is no loss.
+//! A stream that is not what it was: trimmed past the position, deleted, made anew, put back to an
+//! older state. It is noticed and told, what can be read is applied once, and the daemon goes on.
+//! And what the daemon trims itself is no loss.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,14 +25,25 @@ struct Losses {
 }
 
 async fn losses(client: &Client, stream: &str) -> Result<Losses> {
-    let query =
-        "select losses, lost, last_loss, lost_at is not null, position from bindery.relay_cursors where stream = $1";
+    let query = "select losses, lost, last_loss, lost_at is not null, position from bindery.relay_cursors where stream = $1";
     let row = client.query_one(query, &[&stream]).await?;
-    Ok(Losses { losses: row.get(0), lost: row.get(1), last: row.get(2), told_when: row.get(3), position: row.get(4) })
+    Ok(Losses {
+        losses: row.get(0),
+        lost: row.get(1),
+        last: row.get(2),
+        told_when: row.get(3),
+        position: row.get(4),
+    })
 }
 
 /// Waits until this was found, once, and checks that it is in the log and the metrics as well.
-async fn found(client: &Client, stream: &str, daemon: &Daemon, loss: &str, lost: i64) -> Result<Losses> {
+async fn found(
+    client: &Client,
+    stream: &str,
+    daemon: &Daemon,
+    loss: &str,
+    lost: i64,
+) -> Result<Losses> {
     let found = eventually(SOON, &format!("{loss} to be found"), async || {
         let found = losses(client, stream).await?;
         if found.last.as_deref() == Some(loss) { Ok(found) } else { Err(anyhow!("{found:?}")) }
@@ -42,12 +54,14 @@ async fn found(client: &Client, stream: &str, daemon: &Daemon, loss: &str, lost:
     let entries = format!("bindery_relay_lost_entries_total{{stream=\"{stream}\"}} {lost}");
     eventually(SOON, "the metrics to say so", async || {
         let body = daemon.get("/metrics").await?.body;
-        let said = [&metric, &entries].into_iter().all(|line| body.lines().any(|said| said == line));
+        let said =
+            [&metric, &entries].into_iter().all(|line| body.lines().any(|said| said == line));
         if said { Ok(()) } else { Err(anyhow!("{body}")) }
     })
     .await?;
     let said = eventually(SOON, "the log to say so", async || {
-        let said = daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
+        let said =
+            daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
         if said > 0 { Ok(said) } else { Err("it does not") }
     })
     .await?;
@@ -56,16 +70,26 @@ async fn found(client: &Client, stream: &str, daemon: &Daemon, loss: &str, lost:
 }
 
 /// Adds a report of this progress; its id.
-async fn report(redis: &mut MultiplexedConnection, stream: &str, id: &str, book: &str, progress: u8) -> Result<String> {
+async fn report(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    id: &str,
+    book: &str,
+    progress: u8,
+) -> Result<String> {
     let progress = progress.to_string();
-    let fields = [("type", "progress"), ("book_id", book), ("substep", "extract_text"), ("progress", &progress)];
+    let fields = [
+        ("type", "progress"),
+        ("book_id", book),
+        ("substep", "extract_text"),
+        ("progress", &progress),
+    ];
     Ok(redis::cmd("XADD").arg(stream).arg(id).arg(&fields).query_async(redis).await?)
 }
 
 /// How far the book's substep is.
 async fn progress(client: &Client, book: &str) -> Result<f64> {
-    let query =
-        "select progress from bindery.book_progress where book_id = $1::text::uuid and substep = 'extract_text'";
+    let query = "select progress from bindery.book_progress where book_id = $1::text::uuid and substep = 'extract_text'";
     Ok(client.query_one(query, &[&book]).await?.get(0))
 }
 
@@ -106,10 +130,14 @@ impl<'a> Ground<'a> {
         found(&self.client, self.stream(), daemon, loss, lost).await
     }
 
-    /// Waits until the stream is applied up to there, with this progress, and so many events in all.
+    /// Waits until the stream is applied up to there, with this progress, and so many events in
+    /// all.
     async fn ends_at(&self, id: &str, percent: f64, events: i64) -> Result<()> {
         let cursor = applied_up_to(&self.client, self.stream(), id).await?;
-        ensure!(cursor.counts.applied == events && cursor.counts.all() == events, "{cursor:?}, not {events} applied");
+        ensure!(
+            cursor.counts.applied == events && cursor.counts.all() == events,
+            "{cursor:?}, not {events} applied"
+        );
         let progress = progress(&self.client, &self.book).await?;
         ensure!((progress - percent).abs() < f64::EPSILON, "it is at {progress}, not {percent}");
         Ok(())
@@ -117,7 +145,8 @@ impl<'a> Ground<'a> {
 }
 
 #[tokio::test]
-async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_applied() -> Result<()> {
+async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_applied()
+-> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
@@ -146,11 +175,13 @@ async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_
 }
 
 #[tokio::test]
-async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_is_new() -> Result<()> {
+async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_is_new() -> Result<()>
+{
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
-    let _: () = redis::cmd("DEL").arg(ground.database.stream()).query_async(&mut ground.redis).await?;
+    let _: () =
+        redis::cmd("DEL").arg(ground.database.stream()).query_async(&mut ground.redis).await?;
     let found = ground.found(&daemon, "deleted", 0).await?;
     assert_eq!(found.position, "0-0");
     // Far below every id that was read before.
@@ -159,12 +190,18 @@ async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_i
 }
 
 #[tokio::test]
-async fn a_stream_deleted_and_made_anew_at_once_is_told_and_read_from_its_beginning() -> Result<()> {
+async fn a_stream_deleted_and_made_anew_at_once_is_told_and_read_from_its_beginning() -> Result<()>
+{
     for id in ["1-1", "*"] {
         let mut ground = Ground::new(Servers::shared().await?).await?;
         let daemon = ground.database.daemon(&ARGS).await?;
         ground.reported(3).await?;
-        let fields = [("type", "progress"), ("book_id", &ground.book), ("substep", "extract_text"), ("progress", "50")];
+        let fields = [
+            ("type", "progress"),
+            ("book_id", &ground.book),
+            ("substep", "extract_text"),
+            ("progress", "50"),
+        ];
         let stream = ground.database.stream();
         let mut anew = redis::pipe();
         anew.atomic().del(stream).ignore().xadd(stream, id, &fields);
@@ -175,10 +212,11 @@ async fn a_stream_deleted_and_made_anew_at_once_is_told_and_read_from_its_beginn
     Ok(())
 }
 
-/// Redis comes back with an older state, as after a failover to a replica that lacked the end; and before the daemon reaches it,
-/// entries are added whose ids are among those that were lost.
+/// Redis comes back with an older state, as after a failover to a replica that lacked the end; and
+/// before the daemon reaches it, entries are added whose ids are among those that were lost.
 #[tokio::test]
-async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_entry_once() -> Result<()> {
+async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_entry_once()
+-> Result<()> {
     let servers = Servers::start().await?;
     let mut ground = Ground::new(&servers).await?;
     let at_redis: SocketAddr = server(servers.redis_url())?;
@@ -199,7 +237,10 @@ async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_
     servers.start_redis().await?;
     ground.redis = servers.redis().await?;
     // It may be older than we think: Redis holds writing back while the disk is busy.
-    let (left, _) = entries(&mut ground.redis, ground.database.stream()).await?.pop().context("nothing is left")?;
+    let (left, _) = entries(&mut ground.redis, ground.database.stream())
+        .await?
+        .pop()
+        .context("nothing is left")?;
     let between = format!("{}-7", kept.split_once('-').context("an id")?.0);
     ground.report(&between, 40).await?;
     ensure!(applied_up_to(&ground.client, ground.stream(), &read).await?.counts.applied == 9);
@@ -212,14 +253,16 @@ async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_
     ground.ends_at(&last, 41.0, 11).await
 }
 
-/// Nobody knows then which of the stream's entries were applied: those that are there are taken for it, the next ones are not.
+/// Nobody knows then which of the stream's entries were applied: those that are there are taken for
+/// it, the next ones are not.
 #[tokio::test]
 async fn a_daemon_started_on_a_rewound_stream_goes_on_from_its_end() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
     daemon.sigterm().await?;
-    let _: () = redis::cmd("DEL").arg(ground.database.stream()).query_async(&mut ground.redis).await?;
+    let _: () =
+        redis::cmd("DEL").arg(ground.database.stream()).query_async(&mut ground.redis).await?;
     ground.report("5-1", 50).await?;
     let daemon = ground.database.daemon(&ARGS).await?;
     let found = ground.found(&daemon, "rewound", 0).await?;
@@ -256,7 +299,8 @@ async fn what_is_applied_and_old_is_trimmed_and_nothing_that_is_not_applied() ->
     let _daemon = ground.database.daemon(&[&ARGS[..], &["--retain", "100ms"]].concat()).await?;
     let trimmed_to = async |redis: &mut MultiplexedConnection, stream: &str, most: usize| {
         eventually(SOON, &format!("{most} entries at most to be left"), async || {
-            let left: usize = redis::cmd("XLEN").arg(stream).query_async(&mut redis.clone()).await?;
+            let left: usize =
+                redis::cmd("XLEN").arg(stream).query_async(&mut redis.clone()).await?;
             if left <= most { Ok(left) } else { Err(anyhow!("there are {left}")) }
         })
         .await

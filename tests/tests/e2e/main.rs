@@ -6,7 +6,10 @@
 //! | `illegal` | every change of status that the pipeline forbids, by every way in |
 //! | `concurrency` | many sessions at once: nothing lost, nothing stuck |
 //! | `malformed` | bad events among good ones |
+//! | `forms` | events in unusual forms: texts, numbers, JSON, ids, repetitions |
 //! | `crash` | the daemon killed at random and at chosen moments, taken over, stopped |
+//! | `early` | streams that depend on each other, and events that arrive before their book or stage |
+//! | `sums` | percentages from many writers at once, exact to the last digit |
 //! | `daemons` | several daemons on the same streams |
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `faults` | answers cut, slow or missing, a full disk, timeouts, poison, pauses, a clock that jumps |
@@ -24,7 +27,7 @@
 //! | `roles` | the relay's role, in sessions of its own |
 //! | `migrate` | installing the schema, and the command line |
 //! | `upgrade` | from an older version of the schema, with its books |
-//! | `dump` | the golden file, and a copy in another server |
+//! | `dump` | a copy in another server |
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `http_tokens`, `http_books`, `http_acts` | the API: who may see what, lists and timelines, an operator's acts and the limits |
 //! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
@@ -48,9 +51,11 @@ mod docs;
 mod docs_events;
 mod doctor;
 mod dump;
+mod early;
 mod errors;
 mod faults;
 mod fencing;
+mod forms;
 mod http_acts;
 mod http_books;
 mod http_events;
@@ -77,6 +82,7 @@ mod python;
 mod retention;
 mod roles;
 mod sources;
+mod sums;
 mod support;
 mod sweep;
 mod upgrade;

@@ -1,4 +1,5 @@
-//! `/metrics` after known work, metric by metric; `/healthz` and `/readyz`, which differ; and the log, which no outage floods.
+//! `/metrics` after known work, metric by metric; `/healthz` and `/readyz`, which differ; and the
+//! log, which stays short in an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{SOON, applied_up_to, batches_wait, book_in, text};
 
-/// What `/metrics` says: each series with its labels as they are printed, in their order, without the stream's.
+/// `/metrics`: each series with its labels as they are printed, without the stream's.
 struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
@@ -40,7 +41,10 @@ impl Metrics {
 
     fn is_between(&self, series: &str, least: f64, most: f64) -> Result<()> {
         let value = self.get(series)?;
-        ensure!((least..=most).contains(&value), "{series} is {value}, not between {least} and {most}");
+        ensure!(
+            (least..=most).contains(&value),
+            "{series} is {value}, not between {least} and {most}"
+        );
         Ok(())
     }
 }
@@ -76,12 +80,17 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         last = database
             .add(
                 &mut redis,
-                &[("type", "progress"), ("book_id", &book), ("substep", "extract_text"), ("progress", done)],
+                &[
+                    ("type", "progress"),
+                    ("book_id", &book),
+                    ("substep", "extract_text"),
+                    ("progress", done),
+                ],
             )
             .await?;
     }
     for fields in [
-        // Of an attempt that is over; of a book that nobody has registered; of no book at all; and of no type that there is.
+        // Of an earlier attempt; of a book that is not registered; and two of no book.
         &[("type", "heartbeat"), ("book_id", left.as_str()), ("attempt", "1")][..],
         &[("type", "heartbeat"), ("book_id", "00000000-0000-4000-8000-00000000dead")],
         &[("type", "heartbeat"), ("book_id", "nobody")],
@@ -90,7 +99,8 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         last = database.add(&mut redis, fields).await?;
     }
     let outbox = format!("{}:changes", database.stream());
-    let daemon = database.daemon(&["--sweep", "100ms", "--outbox", &outbox, "--linger", "50ms"]).await?;
+    let daemon =
+        database.daemon(&["--sweep", "100ms", "--outbox", &outbox, "--linger", "50ms"]).await?;
     applied_up_to(&client, database.stream(), &last).await?;
     let written: i64 = redis::cmd("XLEN").arg(&outbox).query_async(&mut redis).await?;
 
@@ -99,8 +109,8 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         let metrics = Metrics::of(&daemon, database.stream()).await?;
         metrics.is("bindery_relay_lag_events", 0.0)?;
         metrics.is("bindery_relay_end_to_end_seconds_count", 7.0)?;
-        metrics.is(r#"bindery_relay_dead_letters_total{reason="unknown_book"}"#, 1.0)?;
         metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, 2.0)?;
+        metrics.is("bindery_early_events", 1.0)?;
         metrics.get("bindery_sweep_last_success_timestamp_seconds")?;
         metrics.get("bindery_outbox_backlog")?;
         ensure!(metrics.get("bindery_outbox_published_total")? > 0.0, "nothing is published");
@@ -109,8 +119,8 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     .await?;
     metrics.is(r#"bindery_relay_events_total{outcome="applied"}"#, 3.0)?;
     metrics.is(r#"bindery_relay_events_total{outcome="stale"}"#, 1.0)?;
-    metrics.is(r#"bindery_relay_events_total{outcome="dead"}"#, 3.0)?;
-    metrics.is(r#"bindery_relay_dead_letters_total{reason="unknown_book"}"#, 1.0)?;
+    metrics.is(r#"bindery_relay_events_total{outcome="early"}"#, 1.0)?;
+    metrics.is(r#"bindery_relay_events_total{outcome="rejected"}"#, 2.0)?;
     metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, 2.0)?;
     let batches = metrics.get("bindery_relay_batches_total")?;
     ensure!((1.0..=7.0).contains(&batches), "{batches} batches");
@@ -137,13 +147,22 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     let most = now()? - before;
     metrics.is_between("bindery_relay_redis_clock_offset_seconds", -most, most)?;
     metrics.is("bindery_sweep_failures_total", 0.0)?;
-    metrics.is("bindery_sweep_waiting_streams", metrics.get("bindery_sweep_waiting_streams")?.clamp(0.0, 1.0))?;
+    metrics.is(
+        "bindery_sweep_waiting_streams",
+        metrics.get("bindery_sweep_waiting_streams")?.clamp(0.0, 1.0),
+    )?;
     metrics.is_between("bindery_sweep_last_success_timestamp_seconds", before, now()?)?;
     metrics.is(r#"bindery_sweep_books_total{outcome="stalled"}"#, 0.0)?;
     metrics.is(r#"bindery_sweep_books_total{outcome="resumed"}"#, 0.0)?;
+    metrics.is(r#"bindery_sweep_books_total{outcome="expired"}"#, 0.0)?;
+    metrics.is("bindery_sweep_skipped_total", 0.0)?;
+    metrics.is_between("bindery_early_events_oldest_seconds", 0.0, now()? - before)?;
     metrics.is_between("bindery_outbox_backlog", 0.0, 100.0)?;
     metrics.is_between("bindery_outbox_oldest_seconds", 0.0, now()? - before + 60.0)?;
-    ensure!(metrics.get("bindery_outbox_published_total")? >= written as f64, "{written} are in the stream");
+    ensure!(
+        metrics.get("bindery_outbox_published_total")? >= written as f64,
+        "{written} are in the stream"
+    );
     metrics.is(
         r#"bindery_http_requests_total{method="GET",route="/readyz",status="200"}"#,
         metrics.get(r#"bindery_http_request_seconds_count{route="/readyz"}"#)? - refusals(&metrics),
@@ -157,7 +176,9 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     metrics.is_between("process_resident_memory_bytes", resident / 2.0, resident * 2.0)?;
     metrics.is_between("process_start_time_seconds", before - 2.0, now()? + 2.0)?;
     metrics.is_between("process_cpu_seconds_total", 0.0, now()? - before + 1.0)?;
-    for series in ["process_open_fds", "process_max_fds", "process_threads", "process_virtual_memory_bytes"] {
+    for series in
+        ["process_open_fds", "process_max_fds", "process_threads", "process_virtual_memory_bytes"]
+    {
         metrics.is_between(series, 1.0, f64::MAX)?;
     }
     // 0 stands for no limit.
@@ -167,11 +188,13 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
 
 /// How often `/readyz` was asked before all was ready.
 fn refusals(metrics: &Metrics) -> f64 {
-    metrics.get(r#"bindery_http_requests_total{method="GET",route="/readyz",status="503"}"#).unwrap_or(0.0)
+    metrics
+        .get(r#"bindery_http_requests_total{method="GET",route="/readyz",status="503"}"#)
+        .unwrap_or(0.0)
 }
 
 #[tokio::test]
-async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> Result<()> {
+async fn the_metrics_shown_are_those_documented() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let mut redis = servers.redis().await?;
@@ -184,7 +207,8 @@ async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> R
         let text = daemon.get("/metrics").await.map_err(|error| format!("{error:#}"))?.body;
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let shown: BTreeSet<String> = types.map(str::to_owned).collect();
-        let helped = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+        let helped =
+            text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
         let helped: BTreeSet<String> = helped.map(str::to_owned).collect();
         let undescribed: Vec<_> = shown.difference(&helped).collect();
         let (unshown, undocumented): (Vec<_>, Vec<_>) =
@@ -192,17 +216,21 @@ async fn what_metrics_shows_is_documented_and_what_is_documented_is_shown() -> R
         if unshown.is_empty() && undocumented.is_empty() && undescribed.is_empty() {
             Ok(())
         } else {
-            Err(format!("not shown {unshown:?}; not documented {undocumented:?}; without HELP {undescribed:?}"))
+            Err(format!(
+                "not shown {unshown:?}; not documented {undocumented:?}; \
+                 without HELP {undescribed:?}"
+            ))
         }
     })
     .await
 }
 
 #[tokio::test]
-async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
+async fn a_standby_reports_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
-    // Longer than both sides are away: whoever misses Redis is whoever holds the stream, and goes on with it.
+    // Longer than both sides are away: whoever misses Redis is whoever holds the stream, and goes
+    // on with it.
     let daemon = database.daemon(&["--lease", "60s", "--sweep", "200ms"]).await?;
     let standby = database.daemon(&["--lease", "60s"]).await?;
     let metrics = Metrics::of(&standby, database.stream()).await?;
@@ -218,11 +246,17 @@ async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted(
         ("bindery_sweep_failures_total", "the sweeper to miss Postgres"),
     ] {
         let failures = eventually(SOON, what, async || {
-            let metrics = Metrics::of(&daemon, database.stream()).await.map_err(|error| format!("{error:#}"))?;
+            let metrics = Metrics::of(&daemon, database.stream())
+                .await
+                .map_err(|error| format!("{error:#}"))?;
             let failures = metrics.get(series).map_err(|error| format!("{error:#}"))?;
             // The gauges of an answer are a moment older than its counters.
             let held = metrics.get("bindery_relay_held").map_err(|error| format!("{error:#}"))?;
-            if failures >= 1.0 && held < 0.5 { Ok(()) } else { Err(format!("{failures} failures, held {held}")) }
+            if failures >= 1.0 && held < 0.5 {
+                Ok(())
+            } else {
+                Err(format!("{failures} failures, held {held}"))
+            }
         });
         failures.await?;
     }
@@ -231,15 +265,18 @@ async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted(
     let said: Value = serde_json::from_str(&ready.body)?;
     ensure!(ready.status == 503 && said["ready"] == false, "{ready:?}");
     ensure!(
-        said["outbox"]["problem"].is_string() && said["streams"][database.stream()]["problem"].is_string(),
+        said["outbox"]["problem"].is_string()
+            && said["streams"][database.stream()]["problem"].is_string(),
         "{said}"
     );
 
     servers.start_postgres().await?;
     // Its reading is missed only where the stream is held.
     eventually(SOON, "the relay to miss Redis", async || {
-        let (one, other) =
-            (Metrics::of(&daemon, database.stream()).await, Metrics::of(&standby, database.stream()).await);
+        let (one, other) = (
+            Metrics::of(&daemon, database.stream()).await,
+            Metrics::of(&standby, database.stream()).await,
+        );
         let failures: f64 = [one, other]
             .into_iter()
             .flatten()
@@ -254,9 +291,15 @@ async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted(
     for side in ["postgres", "redis"] {
         let series = format!("bindery_relay_reconnects_total{{side=\"{side}\"}}");
         eventually(SOON, &series, async || {
-            let (one, other) =
-                (Metrics::of(&daemon, database.stream()).await, Metrics::of(&standby, database.stream()).await);
-            let over: f64 = [one, other].into_iter().flatten().filter_map(|metrics| metrics.get(&series).ok()).sum();
+            let (one, other) = (
+                Metrics::of(&daemon, database.stream()).await,
+                Metrics::of(&standby, database.stream()).await,
+            );
+            let over: f64 = [one, other]
+                .into_iter()
+                .flatten()
+                .filter_map(|metrics| metrics.get(&series).ok())
+                .sum();
             if over >= 1.0 { Ok(()) } else { Err(format!("{over}")) }
         })
         .await?;
@@ -268,7 +311,7 @@ async fn a_standby_says_that_it_stands_by_and_a_failure_that_is_over_is_counted(
 }
 
 #[tokio::test]
-async fn events_that_wait_are_counted_also_from_the_middle_of_a_backlog() -> Result<()> {
+async fn waiting_events_are_counted_also_from_the_middle_of_a_backlog() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
@@ -285,7 +328,8 @@ async fn events_that_wait_are_counted_also_from_the_middle_of_a_backlog() -> Res
     let last = database.add(&mut redis, beat).await?;
     applied_up_to(&client, database.stream(), &last).await?;
     lag_is(&daemon, database.stream(), 0.0).await?;
-    // It holds the stream, reads on, and can apply nothing: the book's row is locked, and its session is not ended.
+    // It holds the stream, reads on, and can apply nothing: the book's row is locked, and its
+    // session is not ended.
     client
         .batch_execute(&format!(
             "begin; select from bindery.relay_cursors where stream = '{}' for update",
@@ -299,14 +343,17 @@ async fn events_that_wait_are_counted_also_from_the_middle_of_a_backlog() -> Res
     client.batch_execute("rollback").await?;
     lag_is(&daemon, database.stream(), 0.0).await?;
 
-    // One that is started in the middle, where the stream alone does not say how much of it the position covers.
+    // One that is started in the middle, where the stream alone does not say how much of it the
+    // position covers.
     let mut daemon = daemon;
     daemon.sigterm().await?;
     for _ in 0..150 {
         database.add(&mut redis, beat).await?;
     }
     client
-        .batch_execute(&format!("begin; select from bindery.book_status where book_id = '{book}' for update"))
+        .batch_execute(&format!(
+            "begin; select from bindery.book_status where book_id = '{book}' for update"
+        ))
         .await?;
     let daemon = database.daemon(&["--outbox", ""]).await?;
     lag_is(&daemon, database.stream(), 150.0).await?;
@@ -328,14 +375,15 @@ fn repeated(log: &str, message: &str) -> usize {
 }
 
 #[tokio::test]
-async fn an_outage_of_many_retries_is_a_few_lines_in_either_format() -> Result<()> {
+async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Result<()> {
     const RETRIES: f64 = 7.0;
     let servers = Servers::start().await?;
     let database = servers.database().await?;
     let mut daemons = Vec::new();
     for format in ["text", "json"] {
         let stream = format!("{}:{format}", database.stream());
-        let args = ["--log-format", format, "--stream", &stream, "--lease", "500ms", "--sweep", "100ms"];
+        let args =
+            ["--log-format", format, "--stream", &stream, "--lease", "500ms", "--sweep", "100ms"];
         daemons.push((format, stream.clone(), Daemon::spawn(&servers, database.url(), &args)?));
     }
     for (_, _, daemon) in &daemons {
@@ -355,25 +403,41 @@ async fn an_outage_of_many_retries_is_a_few_lines_in_either_format() -> Result<(
     for (format, stream, daemon) in &daemons {
         daemon.ready().await?;
         let log = daemon.log();
-        // A fault is said anew where its words change, and once a minute: for what takes seconds, a few lines.
-        for message in ["the relay starts over", "reading from Redis failed", "the outbox waits", "sweeping failed"] {
+        // A fault is said anew where its words change, and once a minute: for what takes seconds, a
+        // few lines.
+        for message in [
+            "the relay starts over",
+            "reading from Redis failed",
+            "the outbox waits",
+            "sweeping failed",
+        ] {
             let lines = repeated(&log, message);
             ensure!((1..=6).contains(&lines), "{format}: {lines} lines say \"{message}\":\n{log}");
         }
         ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is said:\n{log}");
-        ensure!(repeated(&log, "reading from Redis goes on") >= 1, "{format}: its end is said:\n{log}");
+        ensure!(
+            repeated(&log, "reading from Redis goes on") >= 1,
+            "{format}: its end is said:\n{log}"
+        );
         if *format == "json" {
             for line in log.lines() {
                 let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
                 ensure!(
-                    line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string(),
+                    line["timestamp"].is_string()
+                        && line["level"].is_string()
+                        && line["message"].is_string(),
                     "{line}"
                 );
             }
-            let trouble = log.lines().find(|line| line.contains("the relay starts over")).context("no line")?;
+            let trouble = log
+                .lines()
+                .find(|line| line.contains("the relay starts over"))
+                .context("no line")?;
             let trouble: Value = serde_json::from_str(trouble)?;
             ensure!(
-                trouble["stream"] == stream.as_str() && trouble["error"].is_string() && trouble["unsaid"].is_u64(),
+                trouble["stream"] == stream.as_str()
+                    && trouble["error"].is_string()
+                    && trouble["unsaid"].is_u64(),
                 "{trouble}"
             );
         }
@@ -393,7 +457,7 @@ async fn failures(daemon: &Daemon, stream: &str, side: &str, wanted: f64) -> Res
 }
 
 #[tokio::test]
-async fn a_stream_of_dead_letters_is_a_line_with_their_number_and_not_a_line_each() -> Result<()> {
+async fn many_dead_letters_are_one_log_line_with_their_number() -> Result<()> {
     const LETTERS: usize = 300;
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
@@ -413,29 +477,45 @@ async fn a_stream_of_dead_letters_is_a_line_with_their_number_and_not_a_line_eac
     })
     .await?;
     let log = daemon.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("events went to bindery.dead_letters")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("events were rejected into bindery.dead_letters"))
+        .collect();
     ensure!((1..=3).contains(&lines.len()), "{lines:#?}");
     ensure!(lines[0].contains("bad_uuid="), "{lines:#?}");
-    // Those that came after the last line are told at the end: together they are all.
+    // Those that came after the last line are logged at the end: together they are all.
     let mut daemon = daemon;
     daemon.sigterm().await?;
     let log = daemon.log();
-    let told =
-        log.lines().filter_map(|line| line.split_once("bad_uuid=")?.1.split(['"', ' ']).next()?.parse::<usize>().ok());
+    let told = log.lines().filter_map(|line| {
+        line.split_once("bad_uuid=")?.1.split(['"', ' ']).next()?.parse::<usize>().ok()
+    });
     ensure!(told.sum::<usize>() == LETTERS, "{log}");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_ends_the_daemon_is_an_object_too_where_the_log_is_json() -> Result<()> {
+async fn the_error_that_ends_the_daemon_is_an_object_where_the_log_is_json() -> Result<()> {
     let servers = Servers::shared().await?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let http = taken.local_addr()?.to_string();
-    let urls = ["--database-url", servers.database_url(), "--redis-url", servers.redis_url(), "--http", &http];
+    let urls = [
+        "--database-url",
+        servers.database_url(),
+        "--redis-url",
+        servers.redis_url(),
+        "--http",
+        &http,
+    ];
     let output = run_binderyd(&[&["--log-format", "json", "run"][..], &urls].concat()).await?;
     let said = text(&output);
     ensure!(output.status.code() == Some(1), "{said}");
-    let last: Value = serde_json::from_str(said.lines().last().context("nothing is said")?).context(said.clone())?;
-    ensure!(last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains(&http)), "{last}");
+    let last: Value = serde_json::from_str(said.lines().last().context("nothing is said")?)
+        .context(said.clone())?;
+    ensure!(
+        last["level"] == "ERROR"
+            && last["error"].as_str().is_some_and(|error| error.contains(&http)),
+        "{last}"
+    );
     Ok(())
 }

@@ -17,11 +17,14 @@ pub fn bridges() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bridges")
 }
 
-/// Installs what the programs need, once; every version is pinned, so what is there and fits is what is wanted.
+/// Installs what the programs need, once; every version is pinned, so what is there and fits is
+/// what is wanted.
 pub async fn installed() -> Result<()> {
     static DONE: OnceCell<()> = OnceCell::const_new();
     let install = || async {
-        let npm = |args: &'static [&'static str]| Command::new("npm").args(args).current_dir(bridges()).output();
+        let npm = |args: &'static [&'static str]| {
+            Command::new("npm").args(args).current_dir(bridges()).output()
+        };
         if !npm(&["ls", "--all"]).await.context("no npm; run: make setup")?.status.success() {
             let output = npm(&["ci", "--ignore-scripts"]).await?;
             ensure!(output.status.success(), "{}", text(&output));
@@ -31,7 +34,8 @@ pub async fn installed() -> Result<()> {
     DONE.get_or_try_init(install).await.copied()
 }
 
-/// A folder for a program from elsewhere, which finds there what npm has for those of tests/bridges.
+/// A folder for a program from elsewhere, which finds there what npm has for those of
+/// tests/bridges.
 pub async fn folder(servers: &Servers) -> Result<PathBuf> {
     installed().await?;
     let folder = servers.new_file("program");
@@ -44,8 +48,10 @@ pub async fn folder(servers: &Servers) -> Result<PathBuf> {
 /// Runs a program to its end; what it printed.
 pub async fn run(args: &[&str]) -> Result<String> {
     installed().await?;
-    let running = Command::new("node").args(args).current_dir(bridges()).kill_on_drop(true).output();
-    let output = timeout(SOON, running).await.with_context(|| format!("node {args:?} did not end"))??;
+    let running =
+        Command::new("node").args(args).current_dir(bridges()).kill_on_drop(true).output();
+    let output =
+        timeout(SOON, running).await.with_context(|| format!("node {args:?} did not end"))??;
     ensure!(output.status.success(), "node {args:?}: {}", text(&output));
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -62,7 +68,8 @@ impl Running {
         installed().await?;
         let mut command = Command::new(program);
         command.args(args).envs(environment.iter().copied()).current_dir(bridges());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let mut running = Self { child, lines };
         running.until("ready").await?;

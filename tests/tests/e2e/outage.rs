@@ -1,5 +1,5 @@
-//! Postgres and Redis restarted and killed while a producer keeps adding events, and tries again where Redis does not answer.
-//! The daemon is never touched; it has to find its way by itself.
+//! Postgres and Redis restarted and killed while a producer keeps adding events, and tries again
+//! where Redis does not answer. The daemon is never touched; it has to find its way by itself.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -39,8 +39,12 @@ impl<'a> UnderLoad<'a> {
     /// Waits until more events are applied, a few or many.
     async fn more(&mut self) -> Result<()> {
         let client = self.database.connect().await?;
-        let wanted = cursor(&client, self.database.stream()).await?.counts.all() + self.rng.i64(1..1_500);
-        cursor_when(&client, self.database.stream(), "more to be applied", |c| c.counts.all() >= wanted).await?;
+        let wanted =
+            cursor(&client, self.database.stream()).await?.counts.all() + self.rng.i64(1..1_500);
+        cursor_when(&client, self.database.stream(), "more to be applied", |c| {
+            c.counts.all() >= wanted
+        })
+        .await?;
         Ok(())
     }
 
@@ -57,14 +61,18 @@ impl<'a> UnderLoad<'a> {
     async fn check(&self, client: &Client, entries: Entries) -> Result<()> {
         let events = i64::try_from(entries.len())?;
         let counts = cursor(client, self.database.stream()).await?.counts;
-        ensure!(counts.all() == events, "{events} events reached the daemon, {counts:?} are counted");
+        ensure!(
+            counts.all() == events,
+            "{events} events reached the daemon, {counts:?} are counted"
+        );
         let oracle = Oracle::of(client, entries.into_iter().map(|(_, entry)| entry)).await?;
         oracle.check(client).await?;
         ensure!(counts == oracle.counts, "counted {counts:?}, the events say {:?}", oracle.counts);
         Ok(())
     }
 
-    /// Nothing is lost: the stream has all that was acknowledged, and the database all that is in the stream.
+    /// Nothing is lost: the stream has all that was acknowledged, and the database all that is in
+    /// the stream.
     async fn check_nothing_lost(&self, produced: Produced) -> Result<()> {
         let client = self.database.connect().await?;
         let entries = self.drained(&client).await?;
@@ -122,11 +130,13 @@ async fn both_away_at_once() -> Result<()> {
     load.check_nothing_lost(producer.finish().await?).await
 }
 
-/// Redis ends without a word, and its file lacks the end, as after a loss of power with `appendfsync everysec`: acknowledged
-/// entries are gone. Of these, the daemon had read those up to some point, and they take effect; the others nobody has any
-/// more. Where that point is, the batches say, which a trigger of ours writes down: a batch that moved the position from p to q
-/// and counted n events had in it what the stream still holds between p and q, and of the lost entries in there the first ones,
-/// as many as are missing to n. So what is expected is what the stream holds in the end, and those.
+/// Redis ends without a word, and its file lacks the end, as after a loss of power with
+/// `appendfsync everysec`: acknowledged entries are gone. Of these, the daemon had read those up to
+/// some point, and they take effect; the others nobody has any more. Where that point is, the
+/// batches say, which a trigger of ours writes down: a batch that moved the position from p to q
+/// and counted n events had in it what the stream still holds between p and q, and of the lost
+/// entries in there the first ones, as many as are missing to n. So what is expected is what the
+/// stream holds in the end, and those.
 #[tokio::test]
 async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
     let servers = Servers::start().await?;
@@ -141,7 +151,9 @@ async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
     let produced = producer.finish().await?;
 
     let mut entries = load.drained(&client).await?;
-    let [killed_at] = produced.failures[..] else { bail!("Redis was away {:?} times", produced.failures) };
+    let [killed_at] = produced.failures[..] else {
+        bail!("Redis was away {:?} times", produced.failures)
+    };
     let held = entries.iter().map(|(id, _)| Ok(id.parse()?)).collect::<Result<Vec<StreamId>>>()?;
     let mut lost = BTreeMap::new();
     for (id, entry) in &produced.acknowledged[..killed_at] {
@@ -151,22 +163,32 @@ async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
         }
     }
     let (last, _) = lost.last_key_value().context("nothing was lost: the test proves nothing")?;
-    // It may have been added too, and read, and never acknowledged; the producer then added the same event once more.
+    // It may have been added too, and read, and never acknowledged; the producer then added the
+    // same event once more.
     let unacknowledged = StreamId::new(last.ms, last.seq + 1);
     let (acknowledged, mut read) = (lost.len(), 0);
     lost.insert(unacknowledged, &produced.acknowledged[killed_at].1);
     for row in client.query("select moved_from, moved_to, events from public.batches", &[]).await? {
-        let (from, to): (StreamId, StreamId) = (row.get::<_, &str>(0).parse()?, row.get::<_, &str>(1).parse()?);
+        let (from, to): (StreamId, StreamId) =
+            (row.get::<_, &str>(0).parse()?, row.get::<_, &str>(1).parse()?);
         let within = (Bound::Excluded(from), Bound::Included(to));
         let still_held = held.iter().filter(|id| within.contains(id)).count();
-        let missing =
-            usize::try_from(row.get::<_, i64>(2))?.checked_sub(still_held).context("a batch skipped entries")?;
+        let missing = usize::try_from(row.get::<_, i64>(2))?
+            .checked_sub(still_held)
+            .context("a batch skipped entries")?;
         let before = entries.len();
-        entries.extend(lost.range(within).take(missing).map(|(id, entry)| (id.to_string(), (*entry).clone())));
-        ensure!(entries.len() == before + missing, "a batch from {from} to {to} counted entries that never were");
+        entries.extend(
+            lost.range(within).take(missing).map(|(id, entry)| (id.to_string(), (*entry).clone())),
+        );
+        ensure!(
+            entries.len() == before + missing,
+            "a batch from {from} to {to} counted entries that never were"
+        );
         read += missing;
     }
-    println!("{acknowledged} acknowledged entries were lost, {read} of them after the daemon had read them");
+    println!(
+        "{acknowledged} acknowledged entries were lost, {read} of them after the daemon had read them"
+    );
     entries.sort_by_key(|(id, _)| id.parse::<StreamId>().unwrap_or_default());
     load.check(&client, entries).await
 }
@@ -176,7 +198,8 @@ const NOTE_BATCHES: &str = "
     create function public.note_batch() returns trigger language plpgsql as $$
     begin
       insert into public.batches values (old.position, new.position,
-        new.applied + new.stale + new.dead - old.applied - old.stale - old.dead);
+        new.applied + new.stale + new.early + new.rejected
+        - old.applied - old.stale - old.early - old.rejected);
       return null;
     end $$;
     create trigger note_batch after update on bindery.relay_cursors
@@ -185,8 +208,10 @@ const NOTE_BATCHES: &str = "
 /// Takes the end off Redis's append-only file; Redis loads what is before.
 fn forget_the_end(servers: &Servers) -> Result<()> {
     const LOST_BYTES: u64 = 20_000;
-    let files = fs::read_dir(servers.dir().join("redis/appendonlydir"))?.collect::<Result<Vec<_>, _>>()?;
-    let is_increment = |file: &&fs::DirEntry| file.file_name().to_string_lossy().ends_with(".incr.aof");
+    let files =
+        fs::read_dir(servers.dir().join("redis/appendonlydir"))?.collect::<Result<Vec<_>, _>>()?;
+    let is_increment =
+        |file: &&fs::DirEntry| file.file_name().to_string_lossy().ends_with(".incr.aof");
     let file = files.iter().find(is_increment).context("no append-only file")?;
     let size = file.metadata()?.len();
     Ok(File::options().write(true).open(file.path())?.set_len(size.saturating_sub(LOST_BYTES))?)

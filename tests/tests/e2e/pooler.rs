@@ -21,14 +21,27 @@ async fn through_a_pooler_in_transaction_mode_relay_and_outbox_lose_nothing() ->
     // Fewer sessions than the daemon has connections, so that they change hands.
     let pooler = Pooler::start(servers, 3).await?;
     let changes = format!("{}:changes", database.stream());
-    let args =
-        ["--stream", database.stream(), "--outbox", &changes, "--sweep", "0", "--max-batch", "60", "--lease", "2s"];
+    let args = [
+        "--stream",
+        database.stream(),
+        "--outbox",
+        &changes,
+        "--sweep",
+        "0",
+        "--max-batch",
+        "60",
+        "--lease",
+        "2s",
+    ];
     let mut daemon = Daemon::spawn(servers, &pooler.url(database.url()), &args)?;
     daemon.ready().await?;
     let producer = Producer::start(servers, database.stream(), Load::new(seed))?;
     for _ in 0..2 {
         let wanted = cursor(&client, database.stream()).await?.counts.all() + 500;
-        cursor_when(&client, database.stream(), "more to be applied", |cursor| cursor.counts.all() >= wanted).await?;
+        cursor_when(&client, database.stream(), "more to be applied", |cursor| {
+            cursor.counts.all() >= wanted
+        })
+        .await?;
         daemon.sigkill().await?;
         daemon = Daemon::spawn(servers, &pooler.url(database.url()), &args)?;
     }
@@ -41,7 +54,8 @@ async fn through_a_pooler_in_transaction_mode_relay_and_outbox_lose_nothing() ->
     eventually(SOON, "the outbox to be published", async || {
         let row = client.query_one("select count(*) from bindery.outbox", &[]).await?;
         let left: i64 = row.get(0);
-        let events: i64 = client.query_one("select count(*) from bindery.book_events", &[]).await?.get(0);
+        let events: i64 =
+            client.query_one("select count(*) from bindery.book_events", &[]).await?.get(0);
         let published: i64 = redis.xlen(&changes).await?;
         if left == 0 && published >= events && events > 0 {
             Ok(())
@@ -76,14 +90,27 @@ async fn through_a_pooler_in_transaction_mode_books_are_swept() -> Result<()> {
     .await
 }
 
-/// Nobody hears a notification here; the daemon finds out, says so, and its streams look for themselves.
+/// Nobody hears a notification here; the daemon finds out, says so, and its streams look for
+/// themselves.
 #[tokio::test]
-async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_look_for_themselves() -> Result<()> {
+async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_look_for_themselves()
+-> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
     let pooler = Pooler::start(servers, 2).await?;
-    let args = ["--stream", database.stream(), "--outbox", "", "--sweep", "0", "--lease", "2s", "--jwt-secret", SECRET];
+    let args = [
+        "--stream",
+        database.stream(),
+        "--outbox",
+        "",
+        "--sweep",
+        "0",
+        "--lease",
+        "2s",
+        "--jwt-secret",
+        SECRET,
+    ];
     let daemon = Daemon::spawn(servers, &pooler.url(database.url()), &args)?;
     daemon.ready().await?;
     let (owner, book) = (Uuid::new_v4(), Uuid::new_v4());
@@ -104,7 +131,8 @@ async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_lo
         }
     })
     .await?;
-    let mut stream = daemon.ask("GET", &format!("/api/books/{book}/events")).token(&service()?).stream().await?;
+    let mut stream =
+        daemon.ask("GET", &format!("/api/books/{book}/events")).token(&service()?).stream().await?;
     let first = stream.next().await?.context("the present status comes first")?;
     assert_eq!(first.id, Some(1));
     transition(&client, book, "ANALYZING").await?;

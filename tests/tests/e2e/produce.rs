@@ -1,4 +1,5 @@
-//! A service that adds events at a steady rate, one by one, and tries again until each is acknowledged.
+//! A service that adds events at a steady rate, one by one, and tries again until each is
+//! acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,8 +18,27 @@ use crate::support::{Entry, SOON, add};
 const A_TICK: usize = 2;
 const TICK: Duration = Duration::from_millis(1);
 
-/// A Redis that is away says so at once; one that is only slow has this long.
+/// How long a slow Redis has to answer. One that is away fails at once.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where the events come from.
+pub trait Events: Send + 'static {
+    /// The next event, and the index of its stream; `None` once all have come.
+    fn next(&mut self) -> Option<(usize, Entry)>;
+
+    /// Begins no new books; the events that remain end those that were begun.
+    fn finish(&mut self);
+}
+
+impl Events for Load {
+    fn next(&mut self) -> Option<(usize, Entry)> {
+        Load::next(self).map(|event| (0, event))
+    }
+
+    fn finish(&mut self) {
+        Load::finish(self);
+    }
+}
 
 /// A running producer.
 pub struct Producer {
@@ -26,7 +46,7 @@ pub struct Producer {
     task: Option<JoinHandle<Result<Produced>>>,
 }
 
-/// A test that fails drops it unfinished, and its runtime would wait for the thread for ever.
+/// A test that fails drops it unfinished; without this its runtime would wait for the thread.
 impl Drop for Producer {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Relaxed);
@@ -44,7 +64,8 @@ struct Shared {
 pub struct Produced {
     /// Every event that Redis acknowledged, in order.
     pub acknowledged: Vec<(String, Entry)>,
-    /// When Redis did not answer, by how many were acknowledged before. Whether the next was added then, nobody knows.
+    /// For each failure of Redis, how many events were acknowledged before. Whether the next one
+    /// was added then is unknown.
     pub failures: Vec<usize>,
 }
 
@@ -56,13 +77,31 @@ impl Producer {
 
     /// The same, for one of so many streams at once: all of them together get what one alone would.
     pub fn sharing(servers: &Servers, stream: &str, load: Load, streams: u32) -> Result<Producer> {
+        Producer::start_with(servers, vec![stream.to_owned()], load, TICK * streams)
+    }
+
+    /// Starts to add events to the streams that they name.
+    pub fn to_streams(
+        servers: &Servers,
+        streams: &[String],
+        events: impl Events,
+    ) -> Result<Producer> {
+        Producer::start_with(servers, streams.to_vec(), events, TICK)
+    }
+
+    fn start_with(
+        servers: &Servers,
+        streams: Vec<String>,
+        events: impl Events,
+        tick: Duration,
+    ) -> Result<Producer> {
         let shared = Arc::new(Shared::default());
         let client = redis::Client::open(servers.redis_url())?;
-        let (stream, for_task) = (stream.to_owned(), Arc::clone(&shared));
+        let for_task = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // A thread of its own, so that it keeps adding whatever the test waits for.
         let task = tokio::task::spawn_blocking(move || {
-            runtime.block_on(produce(client, stream, load, TICK * streams, for_task))
+            runtime.block_on(produce(client, streams, events, tick, for_task))
         });
         Ok(Producer { shared, task: Some(task) })
     }
@@ -81,8 +120,8 @@ impl Producer {
 
 async fn produce(
     client: redis::Client,
-    stream: String,
-    mut load: Load,
+    streams: Vec<String>,
+    mut events: impl Events,
     tick: Duration,
     shared: Arc<Shared>,
 ) -> Result<Produced> {
@@ -99,19 +138,20 @@ async fn produce(
             pace.tick().await;
         }
         if shared.finishing.load(Ordering::Relaxed) {
-            load.finish();
+            events.finish();
         }
         if shared.abandoned.load(Ordering::Relaxed) {
             break;
         }
-        let Some(event) = load.next() else { break };
-        let id = match add(&mut redis, &stream, &event).await {
+        let Some((stream, event)) = events.next() else { break };
+        let stream = streams.get(stream).context("no such stream")?;
+        let id = match add(&mut redis, stream, &event).await {
             Ok(id) => id,
             Err(_) => {
                 failures.push(acknowledged.len());
                 eventually(SOON, "Redis to take an event again", async || {
                     redis = client.get_multiplexed_async_connection_with_config(&patient).await?;
-                    add(&mut redis, &stream, &event).await
+                    add(&mut redis, stream, &event).await
                 })
                 .await
                 .context("producing")?

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::node::bridges;
 use crate::support::text;
 
-/// The interpreter of an environment that has redis-py. It is made once a machine, and anew where it does not work any more.
+/// The interpreter of an environment that has redis-py. It is made once a machine, and anew where
+/// it does not work any more.
 pub async fn python() -> Result<PathBuf> {
     static DONE: OnceCell<PathBuf> = OnceCell::const_new();
     DONE.get_or_try_init(make).await.cloned()
@@ -26,9 +27,13 @@ async fn make() -> Result<PathBuf> {
     if !works(&python, version).await {
         // Built aside: whoever else wants it at this moment gets all of it or nothing.
         let aside = folder.with_extension(Uuid::new_v4().simple().to_string());
-        run(Command::new("python3").args(["-m", "venv"]).arg(&aside)).await.context("run: make setup")?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(&aside))
+            .await
+            .context("run: make setup")?;
         let mut install = Command::new(aside.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r"]).arg(&pins);
+        install
+            .args(["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r"])
+            .arg(&pins);
         run(&mut install).await?;
         if !works(&python, version).await {
             // It may be there and broken, or not there at all.
@@ -43,7 +48,8 @@ async fn make() -> Result<PathBuf> {
 
 /// Where scripts/postgres.sh keeps what it gets, too.
 fn cache() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = variable("BINDERY_CACHE")
         .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("bindery")))
         .or_else(|| Some(variable("HOME")?.join(".cache/bindery")))
@@ -54,7 +60,11 @@ fn cache() -> Result<PathBuf> {
 
 async fn works(python: &Path, version: &str) -> bool {
     let look = format!("import redis; assert redis.__version__ == '{version}'");
-    Command::new(python).args(["-c", &look]).output().await.is_ok_and(|output| output.status.success())
+    Command::new(python)
+        .args(["-c", &look])
+        .output()
+        .await
+        .is_ok_and(|output| output.status.success())
 }
 
 async fn run(command: &mut Command) -> Result<()> {

@@ -1,4 +1,5 @@
-//! What old rows take with them: nobody waits for whoever prunes or replays, and they wait for nobody.
+//! What old rows take with them: nobody waits for whoever prunes or replays, and they wait for
+//! nobody.
 
 use anyhow::Result;
 use bindery_tests::Servers;
@@ -8,11 +9,12 @@ use uuid::Uuid;
 
 use crate::support::{book_in, json, pid, refused, until_blocked};
 
-/// Buries a report for each of so many books that nobody knows; gives the letters' ids.
+/// Rejects a report for each of so many unknown books; gives the ids of the dead letters.
 async fn letters(client: &Client, count: i32) -> Result<Vec<i64>> {
-    let bury = "select bindery_internal.bury('tap', jsonb_build_array(jsonb_build_object('type', 'progress', 'book_id', gen_random_uuid(),
-        'progress', 1, 'reason', 'unknown_book'))) from generate_series(1, $1)";
-    client.query(bury, &[&count]).await?;
+    let reject = "select bindery_internal.reject('tap', jsonb_build_array(jsonb_build_object(
+        'type', 'progress', 'book_id', gen_random_uuid(), 'progress', 1,
+        'reason', 'unknown_book'))) from generate_series(1, $1)";
+    client.query(reject, &[&count]).await?;
     ids(client, "select id from bindery.dead_letters order by id").await
 }
 
@@ -36,20 +38,23 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
     client.batch_execute("set lock_timeout = '30s'").await?;
     let letters = letters(&client, 3).await?;
     book_in(&client, &["ANALYZING", "FAILED", "ANALYZING", "FAILED"]).await?;
-    let events = ids(&client, "select id from bindery.book_events order by id").await?;
+    let revisions = "select revision from bindery.book_events order by revision";
+    let events = ids(&client, revisions).await?;
 
     let held = holder.transaction().await?;
     held.query("select from bindery.dead_letters where id = $1 for update", &[&letters[1]]).await?;
-    held.query("select from bindery.book_events where id = $1 for update", &[&events[1]]).await?;
+    held.query("select from bindery.book_events where revision = $1 for update", &[&events[1]])
+        .await?;
     assert_eq!(count(&client, "select bindery.prune_dead_letters('infinity')").await?, 2);
-    assert_eq!(count(&client, "select bindery.prune_events('infinity')").await?, 2);
+    assert_eq!(count(&client, "select bindery.prune_events('infinity')").await?, 3);
     held.rollback().await?;
 
-    assert_eq!(ids(&client, "select id from bindery.dead_letters order by id").await?, vec![letters[1]]);
     assert_eq!(
-        ids(&client, "select id from bindery.book_events order by id").await?,
-        vec![events[0], events[1], events[4]]
+        ids(&client, "select id from bindery.dead_letters order by id").await?,
+        vec![letters[1]]
     );
+    // The newest row of a book stays.
+    assert_eq!(ids(&client, revisions).await?, vec![events[1], events[4]]);
     Ok(())
 }
 
@@ -63,13 +68,18 @@ async fn nobody_waits_for_whoever_prunes() -> Result<()> {
 
     let pruning = pruner.transaction().await?;
     for function in ["prune_events", "prune_dead_letters", "prune_outbox"] {
-        let pruned: i32 = pruning.query_one(&format!("select bindery.{function}('infinity')"), &[]).await?.get(0);
+        let pruned: i32 =
+            pruning.query_one(&format!("select bindery.{function}('infinity')"), &[]).await?.get(0);
         assert!(pruned > 0, "{function} had nothing to do");
     }
     client.query("select from bindery.transition_book($1, 'GENERATING_SCENES')", &[&book]).await?;
     book_in(&client, &["ANALYZING"]).await?;
     letters(&client, 1).await?;
-    assert_eq!(client.query("select from bindery.take_outbox()", &[]).await?.len(), 0, "it has the outbox to itself");
+    assert_eq!(
+        client.query("select from bindery.take_outbox()", &[]).await?.len(),
+        0,
+        "it has the outbox to itself"
+    );
     pruning.commit().await?;
     Ok(())
 }
@@ -84,10 +94,11 @@ async fn messages_that_a_publisher_gives_back_are_pruned_with_the_others() -> Re
 
     let publishing = publisher.transaction().await?;
     assert_eq!(publishing.query("select from bindery.take_outbox(1)", &[]).await?.len(), 1);
-    let (pruned, ()) = tokio::try_join!(count(&pruner, "select bindery.prune_outbox('infinity')"), async {
-        until_blocked(&watcher, waiting, holding).await?;
-        Ok(publishing.rollback().await?)
-    })?;
+    let (pruned, ()) =
+        tokio::try_join!(count(&pruner, "select bindery.prune_outbox('infinity')"), async {
+            until_blocked(&watcher, waiting, holding).await?;
+            Ok(publishing.rollback().await?)
+        })?;
     assert_eq!(pruned, 3);
     Ok(())
 }
@@ -101,7 +112,7 @@ async fn one_replay_at_a_time_and_it_passes_over_what_is_being_pruned() -> Resul
 
     let pruning = other.transaction().await?;
     pruning.query("select bindery.prune_dead_letters('infinity', 1)", &[]).await?;
-    assert_eq!(replay(&client).await?, json!({"applied": 0, "stale": 0, "dead": 2}));
+    assert_eq!(replay(&client).await?, json!({"applied": 0, "stale": 0, "rejected": 2}));
     pruning.rollback().await?;
 
     let replaying = other.transaction().await?;
@@ -109,7 +120,7 @@ async fn one_replay_at_a_time_and_it_passes_over_what_is_being_pruned() -> Resul
     let second = client.query("select from bindery.replay_dead_letters()", &[]).await;
     assert_eq!(refused(second)?, ("PT409".into(), "replay_running".into()));
     replaying.commit().await?;
-    assert_eq!(replay(&client).await?, json!({"applied": 0, "stale": 0, "dead": 3}));
+    assert_eq!(replay(&client).await?, json!({"applied": 0, "stale": 0, "rejected": 3}));
     Ok(())
 }
 
@@ -118,18 +129,34 @@ async fn a_letter_is_replayed_once_however_many_try() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut first, client) = (database.connect().await?, database.connect().await?);
     let book = Uuid::new_v4();
-    let event = json!({"type": "transition", "book_id": book, "to": "ANALYZING", "count": 1, "reason": "unknown_book"});
-    client.query("select bindery_internal.bury('tap', jsonb_build_array($1::jsonb))", &[&event]).await?;
+    let event = json!({
+        "type": "transition", "book_id": book, "to_status": "ANALYZING", "count": 1,
+        "reason": "unknown_book",
+    });
+    client
+        .query("select bindery_internal.reject('tap', jsonb_build_array($1::jsonb))", &[&event])
+        .await?;
     client.query("select from bindery.register_book($1)", &[&book]).await?;
 
     let replaying = first.transaction().await?;
     assert_eq!(
-        replaying.query_one("select applied from bindery.replay_dead_letters()", &[]).await?.get::<_, i64>(0),
+        replaying
+            .query_one("select applied from bindery.replay_dead_letters()", &[])
+            .await?
+            .get::<_, i64>(0),
         1
     );
     replaying.rollback().await?;
-    assert_eq!(replay(&client).await?, json!({"applied": 1, "stale": 0, "dead": 0}), "what was undone is still there");
-    assert_eq!(replay(&client).await?, json!({"applied": 0, "stale": 0, "dead": 0}), "what was done is not");
+    assert_eq!(
+        replay(&client).await?,
+        json!({"applied": 1, "stale": 0, "rejected": 0}),
+        "what was undone is still there"
+    );
+    assert_eq!(
+        replay(&client).await?,
+        json!({"applied": 0, "stale": 0, "rejected": 0}),
+        "what was done is not"
+    );
     Ok(())
 }
 
@@ -142,8 +169,15 @@ async fn nobody_waits_for_whoever_refreshes_the_pace() -> Result<()> {
     book_in(&client, &way).await?;
 
     let refreshing = first.transaction().await?;
-    assert!(refreshing.query_one("select bindery_internal.refresh_pace()", &[]).await?.get::<_, bool>(0));
-    assert!(!client.query_one("select bindery_internal.refresh_pace()", &[]).await?.get::<_, bool>(0));
+    assert!(
+        refreshing
+            .query_one("select bindery_internal.refresh_pace()", &[])
+            .await?
+            .get::<_, bool>(0)
+    );
+    assert!(
+        !client.query_one("select bindery_internal.refresh_pace()", &[]).await?.get::<_, bool>(0)
+    );
     book_in(&client, &way).await?;
     refreshing.commit().await?;
     Ok(())

@@ -13,15 +13,23 @@ const ARGS: [&str; 6] = ["--outbox", "", "--lease", "2s", "--sweep", "0"];
 fn documented_rights() -> Result<Vec<String>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
     let text = std::fs::read_to_string(path)?;
-    let (_, rest) = text.split_once("ACL SETUSER relay on ").context("no ACL SETUSER in docs/operations.md")?;
+    let (_, rest) =
+        text.split_once("ACL SETUSER relay on ").context("no ACL SETUSER in docs/operations.md")?;
     let rights = rest.split('`').next().unwrap_or_default();
     Ok(rights.split(' ').map(|right| right.replace(">password", ">hush")).collect())
 }
 
 /// Adds a report of the book's substep; its id.
-async fn report(node: &Node, stream: &str, book: &str, percent: u8, more: &[&str]) -> Result<String> {
+async fn report(
+    node: &Node,
+    stream: &str,
+    book: &str,
+    percent: u8,
+    more: &[&str],
+) -> Result<String> {
     let percent = percent.to_string();
-    let fields = ["type", "progress", "book_id", book, "substep", "extract_text", "progress", &percent];
+    let fields =
+        ["type", "progress", "book_id", book, "substep", "extract_text", "progress", &percent];
     let id = node.cli(&[more, &["XADD", stream, "*"], &fields].concat()).await?;
     ensure!(id.contains('-') && !id.contains(' '), "XADD said {id}");
     Ok(id)
@@ -41,12 +49,17 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
     let servers = Servers::shared().await?;
     let (ours, strange) = (Certificates::new(servers).await?, Certificates::new(servers).await?);
     let (ca, certificate, key) = (ours.authority(), ours.certificate(), ours.key());
-    let settings = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+    let settings =
+        ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
     let reach = ["--tls", "--cacert", &ca, "--cert", &certificate, "--key", &key];
-    let node = Node::with_tls(servers, &[&settings, &["--tls-auth-clients", "yes"][..]].concat(), &reach).await?;
+    let node =
+        Node::with_tls(servers, &[&settings, &["--tls-auth-clients", "yes"][..]].concat(), &reach)
+            .await?;
     let rights = documented_rights()?;
-    let acl: Vec<&str> =
-        ["ACL", "SETUSER", "relay", "on"].into_iter().chain(rights.iter().map(String::as_str)).collect();
+    let acl: Vec<&str> = ["ACL", "SETUSER", "relay", "on"]
+        .into_iter()
+        .chain(rights.iter().map(String::as_str))
+        .collect();
     assert_eq!(node.cli(&acl).await?, "OK");
 
     let database = servers.database().await?;
@@ -55,13 +68,16 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
     let stream = database.stream();
     let last = report(&node, stream, &book, 40, &[]).await?;
     let args = ["--stream", stream, "--lease", "500ms", "--sweep", "0", "--retain", "1h"];
-    let url =
-        |user: &str, ca: &str, rest: &str| format!("rediss://{user}@127.0.0.1:{}/?tls_ca={ca}{rest}", node.port());
+    let url = |user: &str, ca: &str, rest: &str| {
+        format!("rediss://{user}@127.0.0.1:{}/?tls_ca={ca}{rest}", node.port())
+    };
     let own = format!("&tls_cert={certificate}&tls_key={key}");
-    let daemon = Daemon::spawn_with(servers, database.url(), &url("relay:hush", &ca, &own), &args, &LOUD)?;
+    let daemon =
+        Daemon::spawn_with(servers, database.url(), &url("relay:hush", &ca, &own), &args, &LOUD)?;
     daemon.ready().await?;
     applied_up_to(&client, stream, &last).await?;
-    // The other uses of Redis, with no more rights than documented: the outbox, the look at the stream, its lag.
+    // The other uses of Redis, with no more rights than documented: the outbox, the look at the
+    // stream, its lag.
     eventually(SOON, "the outbox in Redis", async || {
         let length = node.cli(&["XLEN", "bindery:changes"]).await?;
         if length == "0" { Err(anyhow!("it is empty")) } else { Ok(()) }
@@ -110,14 +126,19 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
         sentinels.push(Node::sentinel(servers, &configuration).await?);
     }
     let ask = async |node: &Node| {
-        node.cli(&["-a", "watch", "--no-auth-warning", "--raw", "SENTINEL", "MASTER", "books"]).await
+        node.cli(&["-a", "watch", "--no-auth-warning", "--raw", "SENTINEL", "MASTER", "books"])
+            .await
     };
     eventually(SOON, "the sentinels to know each other and the replica", async || {
         for sentinel in &sentinels {
             let said = ask(sentinel).await?;
             let lines: Vec<&str> = said.lines().collect();
-            let number =
-                |name: &str| lines.iter().position(|line| *line == name).and_then(|at| lines.get(at + 1).copied());
+            let number = |name: &str| {
+                lines
+                    .iter()
+                    .position(|line| *line == name)
+                    .and_then(|at| lines.get(at + 1).copied())
+            };
             if (number("num-slaves"), number("num-other-sentinels")) != (Some("1"), Some("2")) {
                 return Err(anyhow!("{said}"));
             }
@@ -130,10 +151,16 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
     let client = database.connect().await?;
     let book = book_in(&client, &["ANALYZING"]).await?.to_string();
     let stream = database.stream();
-    let hosts: Vec<String> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
+    let hosts: Vec<String> =
+        sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
     let url = format!("redis+sentinel://{}/books/0?sentinel_password=watch", hosts.join(","));
-    let daemon =
-        Daemon::spawn_with(servers, database.url(), &url, &[&["--stream", stream], ARGS.as_slice()].concat(), &[])?;
+    let daemon = Daemon::spawn_with(
+        servers,
+        database.url(),
+        &url,
+        &[&["--stream", stream], ARGS.as_slice()].concat(),
+        &[],
+    )?;
     daemon.ready().await?;
     let before = report(&master, stream, &book, 10, &[]).await?;
     applied_up_to(&client, stream, &before).await?;
@@ -179,9 +206,12 @@ impl Cluster {
         ];
         let mut nodes = Vec::new();
         for _ in 0..4 {
-            // The bus's port is of our choosing, too: the usual one is 10000 higher, and there may be no such port.
+            // The bus's port is of our choosing, too: the usual one is 10000 higher, and there may
+            // be no such port.
             let bus = free_address()?.port().to_string();
-            nodes.push(Node::server(servers, &[&SETTINGS[..], &["--cluster-port", &bus]].concat()).await?);
+            nodes.push(
+                Node::server(servers, &[&SETTINGS[..], &["--cluster-port", &bus]].concat()).await?,
+            );
         }
         for (index, slots) in [(0, "0 5460"), (1, "5461 10922"), (2, "10923 16383")] {
             let range: Vec<&str> = slots.split(' ').collect();
@@ -248,28 +278,47 @@ impl Cluster {
         Ok(())
     }
 
-    /// Publishes on a channel by one node after the other, until one more message of each that lives is applied.
+    /// Publishes on a channel by one node after the other, until one more message of each that
+    /// lives is applied.
     async fn heard(&self, client: &Client, channel: &str, book: &str) -> Result<()> {
         let stream = format!("bindery:channel:{{{channel}}}");
         let event = format!(r#"{{"type": "heartbeat", "book_id": "{book}"}}"#);
         for node in &self.nodes {
             let before = cursor(client, &stream).await?.counts.all();
             let port = node.port();
-            eventually(SOON, &format!("a message by the node at {port} to be applied"), async || {
-                // One that was killed says nothing.
-                let Ok(_) = node.cli(&["PUBLISH", channel, &event]).await else { return Ok(()) };
-                let counts = cursor(client, &stream).await?.counts;
-                if counts.all() > before && counts.dead == 0 { Ok(()) } else { Err(anyhow!("{counts:?}")) }
-            })
+            eventually(
+                SOON,
+                &format!("a message by the node at {port} to be applied"),
+                async || {
+                    // One that was killed says nothing.
+                    let Ok(_) = node.cli(&["PUBLISH", channel, &event]).await else {
+                        return Ok(());
+                    };
+                    let counts = cursor(client, &stream).await?.counts;
+                    if counts.all() > before && counts.rejected == 0 {
+                        Ok(())
+                    } else {
+                        Err(anyhow!("{counts:?}"))
+                    }
+                },
+            )
             .await?;
         }
         Ok(())
     }
 
     /// Adds a report to a stream by any node that lives, and waits until it is applied.
-    async fn applied(&self, client: &Client, by: usize, stream: usize, book: &str, percent: u8) -> Result<()> {
+    async fn applied(
+        &self,
+        client: &Client,
+        by: usize,
+        stream: usize,
+        book: &str,
+        percent: u8,
+    ) -> Result<()> {
         // An error says that nothing was added.
-        let added = async || report(&self.nodes[by], &self.streams[stream], book, percent, &["-c"]).await;
+        let added =
+            async || report(&self.nodes[by], &self.streams[stream], book, percent, &["-c"]).await;
         let id = eventually(SOON, "an entry to be taken", added).await?;
         applied_up_to(client, &self.streams[stream], &id).await?;
         Ok(())
@@ -277,19 +326,23 @@ impl Cluster {
 }
 
 #[tokio::test]
-async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when_it_is_back_or_replaced() -> Result<()>
-{
+async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when_it_is_back_or_replaced()
+-> Result<()> {
     let servers = Servers::shared().await?;
     let mut cluster = Cluster::start(servers).await?;
     let database: Database<'_> = servers.database().await?;
     cluster.name_streams(database.stream()).await?;
     let client = database.connect().await?;
     let book = book_in(&client, &["ANALYZING"]).await?.to_string();
-    let seeds: Vec<String> = cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let seeds: Vec<String> =
+        cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
     let url = format!("redis+cluster://{}", seeds[..2].join(","));
     let streams = cluster.streams.join(",");
     let outbox = format!("{}:changes", database.stream());
-    let mut args = vec!["--stream", &streams, "--lease", "2s", "--sweep", "0", "--outbox", &outbox, "--retain", "1h"];
+    let mut args = vec![
+        "--stream", &streams, "--lease", "2s", "--sweep", "0", "--outbox", &outbox, "--retain",
+        "1h",
+    ];
     args.extend(["--channel", database.stream()]);
     let daemon = Daemon::spawn_with(servers, database.url(), &url, &args, &LOUD)?;
     daemon.ready().await?;
@@ -305,7 +358,11 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     cluster.heard(&client, database.stream(), &book).await?;
 
     // Each connection goes to the right node at once.
-    ensure!(daemon.log().contains("DEBUG") && !daemon.log().contains("MOVED") && !daemon.log().contains("not trimmed"));
+    ensure!(
+        daemon.log().contains("DEBUG")
+            && !daemon.log().contains("MOVED")
+            && !daemon.log().contains("not trimmed")
+    );
 
     // The first node, which is also the first that the URL names, has no replica.
     cluster.nodes[0].kill().await?;
@@ -328,7 +385,10 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     cluster.whole().await?;
 
     // The second one's replica takes its place.
-    ensure!(cluster.nodes[1].cli(&["WAIT", "1", "60000"]).await? == "1", "the replica is not there");
+    ensure!(
+        cluster.nodes[1].cli(&["WAIT", "1", "60000"]).await? == "1",
+        "the replica is not there"
+    );
     cluster.nodes[1].kill().await?;
     for stream in [0, 2] {
         cluster.applied(&client, stream, stream, &book, 40).await?;

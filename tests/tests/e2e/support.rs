@@ -1,5 +1,6 @@
 //! What the tests ask the database again and again.
 
+use std::ops::Add;
 use std::process::Output;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -30,31 +31,59 @@ pub struct Cursor {
 pub struct Counts {
     pub applied: i64,
     pub stale: i64,
-    pub dead: i64,
+    /// Kept in `early_events` when they arrived.
+    pub early: i64,
+    pub rejected: i64,
 }
 
 impl Counts {
     pub fn all(self) -> i64 {
-        self.applied + self.stale + self.dead
+        self.applied + self.stale + self.early + self.rejected
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            applied: self.applied + other.applied,
+            stale: self.stale + other.stale,
+            early: self.early + other.early,
+            rejected: self.rejected + other.rejected,
+        }
     }
 }
 
 /// The cursor as it is now, one of nothing where the stream was never acquired.
 pub async fn cursor(client: &Client, stream: &str) -> Result<Cursor> {
-    let query = "select position, epoch, holder, applied, stale, dead from bindery.relay_cursors where stream = $1";
+    let query = "select position, epoch, holder, applied, stale, early, rejected
+        from bindery.relay_cursors where stream = $1";
     Ok(match client.query_opt(query, &[&stream]).await? {
-        None => Cursor { position: "0-0".to_owned(), epoch: 0, holder: None, counts: Counts::default() },
+        None => {
+            Cursor { position: "0-0".to_owned(), epoch: 0, holder: None, counts: Counts::default() }
+        }
         Some(row) => Cursor {
             position: row.get(0),
             epoch: row.get(1),
             holder: row.get(2),
-            counts: Counts { applied: row.get(3), stale: row.get(4), dead: row.get(5) },
+            counts: Counts {
+                applied: row.get(3),
+                stale: row.get(4),
+                early: row.get(5),
+                rejected: row.get(6),
+            },
         },
     })
 }
 
 /// Waits for a cursor that is as wanted.
-pub async fn cursor_when(client: &Client, stream: &str, what: &str, is: impl Fn(&Cursor) -> bool) -> Result<Cursor> {
+pub async fn cursor_when(
+    client: &Client,
+    stream: &str,
+    what: &str,
+    is: impl Fn(&Cursor) -> bool,
+) -> Result<Cursor> {
     eventually(SOON, what, async || {
         let cursor = cursor(client, stream).await?;
         if is(&cursor) { Ok(cursor) } else { Err(anyhow!("{cursor:?}")) }
@@ -62,12 +91,15 @@ pub async fn cursor_when(client: &Client, stream: &str, what: &str, is: impl Fn(
     .await
 }
 
-/// Waits until the stream is applied up to this entry, as long as the position moves: a busy machine may have a long way to go.
+/// Waits until the stream is applied up to this entry, as long as the position moves: a busy
+/// machine may have a long way to go.
 pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cursor> {
     let mut before = cursor(client, stream).await?.position;
     loop {
         let what = format!("the position to be {id}, or to move");
-        let now = cursor_when(client, stream, &what, |now| now.position == id || now.position != before).await?;
+        let now =
+            cursor_when(client, stream, &what, |now| now.position == id || now.position != before)
+                .await?;
         if now.position == id {
             return Ok(now);
         }
@@ -75,33 +107,45 @@ pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cu
     }
 }
 
-/// From now on batches wait for locks in this database for as long as it takes, rather than five seconds.
+/// From now on batches in this database wait for locks without a limit.
 pub async fn batches_wait(client: &Client) -> Result<()> {
-    let set = "alter function bindery_internal.apply_events(text, bigint, text, jsonb) set lock_timeout = 0";
-    Ok(client.batch_execute(set).await?)
+    let function = "select oid::regprocedure::text from pg_proc
+        where proname = 'apply_events' and pronamespace = 'bindery_internal'::regnamespace";
+    let function: String = client.query_one(function, &[]).await?.get(0);
+    Ok(client.batch_execute(&format!("alter function {function} set lock_timeout = 0")).await?)
 }
 
 /// The pipeline `comic`, compiled here from the definition that the database holds.
 pub async fn comic(client: &Client) -> Result<Machine> {
-    let query = "select definition, machine from bindery.pipelines where name = 'comic' and version = 1";
+    let query =
+        "select definition, machine from bindery.pipelines where name = 'comic' and version = 1";
     let row = client.query_one(query, &[]).await?;
     let machine = compile(&row.get(0)).map_err(|faults| anyhow!("{faults:?}"))?;
-    assert_eq!(machine, Machine::from_json(&row.get(1))?, "the machine in the database is that of the definition");
+    assert_eq!(
+        machine,
+        Machine::from_json(&row.get(1))?,
+        "the machine in the database is that of the definition"
+    );
     Ok(machine)
 }
 
-/// The book's whole row.
+/// The book's whole row, without its substeps.
 pub async fn book_row(client: &Client, book: Uuid) -> Result<Value> {
-    json(client, "select to_jsonb(b) from bindery.book_status b where b.book_id = $1", &[&book]).await
+    json(client, "select to_jsonb(b) from bindery.book_status b where b.book_id = $1", &[&book])
+        .await
 }
 
-/// All there is of a book, as text: its row, progress, history and outbox; equal where nothing at all has changed.
+/// All there is of a book, as text: its row, progress, history and outbox. Two of them are equal
+/// only where nothing has changed in between.
 pub async fn all_of(client: &Client, book: Uuid) -> Result<String> {
     let query = "select concat_ws(E'\\n',
         (select to_jsonb(b)::text from bindery.book_status b where b.book_id = $1),
-        (select jsonb_agg(to_jsonb(g) order by g.stage, g.substep)::text from bindery.book_progress g where g.book_id = $1),
-        (select jsonb_agg(to_jsonb(e) order by e.id)::text from bindery.book_events e where e.book_id = $1),
-        (select jsonb_agg(to_jsonb(o) order by o.id)::text from bindery.outbox o where o.book_id = $1))";
+        (select jsonb_agg(to_jsonb(g) order by g.stage, g.substep)::text
+            from bindery.book_progress g where g.book_id = $1),
+        (select jsonb_agg(to_jsonb(e) order by e.revision)::text
+            from bindery.book_events e where e.book_id = $1),
+        (select jsonb_agg(to_jsonb(o) order by o.id)::text
+            from bindery.outbox o where o.book_id = $1))";
     Ok(client.query_one(query, &[&book]).await?.try_get(0)?)
 }
 
@@ -122,7 +166,9 @@ pub async fn book_in(client: &Client, way: &[&str]) -> Result<Uuid> {
 
 /// `transition_book`, as one statement.
 pub async fn transition(client: &Client, book: Uuid, to: &str) -> Result<Row, Error> {
-    client.query_one("select status, revision from bindery.transition_book($1, $2)", &[&book, &to]).await
+    client
+        .query_one("select status, revision from bindery.transition_book($1, $2)", &[&book, &to])
+        .await
 }
 
 /// What an error of Bindery's says to programs: its SQLSTATE and its JSON detail.
@@ -144,7 +190,8 @@ pub async fn pid(client: &Client) -> Result<i32> {
     Ok(client.query_one("select pg_backend_pid()", &[]).await?.get(0))
 }
 
-/// Waits until one session waits for a lock that the other holds, or for one that stands before it in the queue.
+/// Waits until one session waits for a lock that the other holds, or for one that stands before it
+/// in the queue.
 pub async fn until_blocked(watcher: &Client, waiting: i32, holding: i32) -> Result<()> {
     eventually(SOON, "one session to wait for the other", async || {
         let row = watcher.query_one("select pg_blocking_pids($1)", &[&waiting]).await?;
@@ -159,7 +206,11 @@ pub async fn until_blocked(watcher: &Client, waiting: i32, holding: i32) -> Resu
 }
 
 /// Adds an entry to a stream, and gives its id.
-pub async fn add(redis: &mut MultiplexedConnection, stream: &str, entry: &Entry) -> Result<String, redis::RedisError> {
+pub async fn add(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    entry: &Entry,
+) -> Result<String, redis::RedisError> {
     let mut command = redis::cmd("XADD");
     command.arg(stream).arg("*");
     for (name, value) in entry {
@@ -169,7 +220,10 @@ pub async fn add(redis: &mut MultiplexedConnection, stream: &str, entry: &Entry)
 }
 
 /// Everything that a stream holds.
-pub async fn entries(redis: &mut MultiplexedConnection, stream: &str) -> Result<Vec<(String, Entry)>> {
+pub async fn entries(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+) -> Result<Vec<(String, Entry)>> {
     const PAGE: usize = 10_000;
     let mut all: Vec<(String, Entry)> = Vec::new();
     loop {
@@ -193,7 +247,10 @@ pub fn entry<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Entry 
 /// Waits until a session is no more.
 pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
     eventually(SOON, "the session to end", async || {
-        match watcher.query_opt("select state from pg_stat_activity where pid = $1", &[&session]).await? {
+        match watcher
+            .query_opt("select state from pg_stat_activity where pid = $1", &[&session])
+            .await?
+        {
             None => Ok(()),
             Some(row) => Err(anyhow!("it is {:?}", row.get::<_, Option<String>>(0))),
         }
@@ -204,7 +261,8 @@ pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
 /// Waits until some session waits for a lock that this one holds; that session.
 pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result<i32> {
     eventually(SOON, "a session to wait for this one", async || {
-        let query = "select pid from pg_stat_activity where datname = current_database() and $1 = any (pg_blocking_pids(pid)) limit 1";
+        let query = "select pid from pg_stat_activity 
+            where datname = current_database() and $1 = any (pg_blocking_pids(pid)) limit 1";
         let row = watcher.query_opt(query, &[&holding]).await?;
         row.map(|row| row.get(0)).ok_or_else(|| anyhow!("nobody waits for {holding}"))
     })
@@ -213,12 +271,21 @@ pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result
 
 /// What a program wrote.
 pub fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
-/// Two databases have the same schema, the kernel included, to the last comment and grant; the failure shows the difference.
-/// What is to be told apart is left by `of`.
-pub async fn same_schema(servers: &Servers, one: &str, other: &str, of: impl Fn(String) -> String) -> Result<()> {
+/// Two databases have the same schema, the kernel included, to the last comment and grant; the
+/// failure shows the difference. What is to be told apart is left by `of`.
+pub async fn same_schema(
+    servers: &Servers,
+    one: &str,
+    other: &str,
+    of: impl Fn(String) -> String,
+) -> Result<()> {
     let mut files = Vec::new();
     for url in [one, other] {
         let file = servers.dir().join(format!("{}.sql", Uuid::new_v4().simple()));

@@ -1,4 +1,5 @@
-//! The sweeper: what goes silent is failed, what is due goes on; and what only waits in a stream is not taken for silence.
+//! The sweeper: what goes silent is failed, what is due goes on; and what only waits in a stream is
+//! not taken for silence.
 
 use anyhow::{Result, anyhow};
 use bindery_tests::{Servers, eventually};
@@ -38,7 +39,8 @@ pub async fn clock(client: &Client, name: &str, seconds: i32) -> Result<()> {
 
 /// How often a book failed and went on, as the sweep did it: `fail sweep stalled, resume sweep`.
 async fn acts(client: &Client, book: Uuid) -> Result<String> {
-    let query = "select coalesce(string_agg(concat_ws(' ', kind, actor, data ->> 'code'), ', ' order by id), '')
+    let query = "select coalesce(string_agg(concat_ws(' ', kind, actor, data ->> 'code'), ', '
+            order by revision), '')
         from bindery.book_events where book_id = $1 and kind in ('fail', 'resume')";
     Ok(client.query_one(query, &[&book]).await?.get(0))
 }
@@ -94,17 +96,27 @@ async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person
 
     acts_when(&client, book, "fail sweep stalled, resume sweep, fail sweep stalled").await?;
     let row = book_row(&client, book).await?;
-    assert_eq!((&row["status"], &row["attempt"], &row["resume_at"]), (&"FAILED".into(), &2.into(), &().into()));
+    assert_eq!(
+        (&row["status"], &row["attempt"], &row["resume_at"]),
+        (&"FAILED".into(), &2.into(), &().into())
+    );
     assert_eq!(row["error"]["code"], "stalled");
     let query = "select payload from bindery.outbox where book_id = $1 and kind = 'resume'";
     let commands = client.query(query, &[&book]).await?;
     assert_eq!(commands.len(), 1, "workers heard of it once");
     let command: serde_json::Value = commands[0].get(0);
-    assert_eq!((&command["attempt"], &command["resume_point"]["stage"]), (&2.into(), &"WORKING".into()));
+    assert_eq!(
+        (&command["attempt"], &command["resume_point"]["stage"]),
+        (&2.into(), &"WORKING".into())
+    );
 
     // Two more sweeps, each of which has come to its end.
     renewed(&client, database.stream(), 6).await?;
-    assert_eq!(acts(&client, book).await?, "fail sweep stalled, resume sweep, fail sweep stalled", "it stays FAILED");
+    assert_eq!(
+        acts(&client, book).await?,
+        "fail sweep stalled, resume sweep, fail sweep stalled",
+        "it stays FAILED"
+    );
     eventually(SOON, "the metrics to say so", async || {
         let metrics = daemon.get("/metrics").await?.body;
         let lines = [
@@ -112,7 +124,11 @@ async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person
             "bindery_sweep_books_total{outcome=\"resumed\"} 1",
             "bindery_relay_lag_seconds",
         ];
-        if lines.into_iter().all(|line| metrics.contains(line)) { Ok(()) } else { Err(anyhow!("{metrics}")) }
+        if lines.into_iter().all(|line| metrics.contains(line)) {
+            Ok(())
+        } else {
+            Err(anyhow!("{metrics}"))
+        }
     })
     .await
 }
@@ -145,7 +161,8 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     let _daemon = database.daemon(&["--outbox", "", "--lease", "2s"]).await?;
     caught_up(&client, database.stream()).await?;
 
-    // The batch waits for a book that somebody has locked, and with it what the other one's worker says.
+    // The batch waits for a book that somebody has locked, and with it what the other one's worker
+    // says.
     holder.batch_execute("begin").await?;
     holder.query("select from bindery.book_status where book_id = $1 for update", &[&held]).await?;
     let mut redis = servers.redis().await?;
@@ -155,10 +172,16 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     until_somebody_is_blocked(&client, pid(&holder).await?).await?;
     let before = caught_up_at(&client, database.stream()).await?;
     // To the database's clock both have long been silent.
-    let swept: serde_json::Value =
-        client.query_one("select bindery.sweep(bindery_internal.now() + '1 hour')", &[]).await?.get(0);
+    let swept: serde_json::Value = client
+        .query_one("select bindery.sweep(bindery_internal.now() + '1 hour')", &[])
+        .await?
+        .get(0);
     assert_eq!(swept["stalled"], 0, "{swept}");
-    assert_eq!(caught_up_at(&client, database.stream()).await?, before, "it stands still while a batch waits");
+    assert_eq!(
+        caught_up_at(&client, database.stream()).await?,
+        before,
+        "it stands still while a batch waits"
+    );
     holder.batch_execute("rollback").await?;
     caught_up(&client, database.stream()).await?;
     assert_eq!(acts(&client, alive).await?, "", "it has been heard of");
@@ -175,7 +198,8 @@ async fn while_a_relay_is_dead_no_book_is_called_silent() -> Result<()> {
     define(&client, "1 minute", "1 hour").await?;
     let (alive, silent) = (book(&client).await?, book(&client).await?);
     let mut daemon = database.daemon(&["--outbox", "", "--lease", "300ms"]).await?;
-    cursor_when(&client, database.stream(), "the daemon to hold the stream", |c| c.epoch > 0).await?;
+    cursor_when(&client, database.stream(), "the daemon to hold the stream", |c| c.epoch > 0)
+        .await?;
     eventually(SOON, "a first proof", async || {
         caught_up_at(&client, database.stream()).await?.ok_or_else(|| anyhow!("none"))
     })
@@ -188,7 +212,12 @@ async fn while_a_relay_is_dead_no_book_is_called_silent() -> Result<()> {
     // Two minutes on, the stream has what nobody has read.
     clock(&client, name, 120).await?;
     let swept: serde_json::Value = client.query_one("select bindery.sweep()", &[]).await?.get(0);
-    assert_eq!(swept, serde_json::json!({"stalled": 0, "resumed": 0, "waiting_for": [database.stream()]}));
+    assert_eq!(
+        swept,
+        serde_json::json!({
+            "ran": true, "stalled": 0, "resumed": 0, "expired": 0, "waiting_for": [database.stream()],
+        })
+    );
 
     let _next = database.daemon(&ARGS).await?;
     applied_up_to(&client, database.stream(), &last).await?;
@@ -227,7 +256,11 @@ async fn redis_away_stands_the_proof_still() -> Result<()> {
     renewed(&client, database.stream(), 10).await?;
     let before = caught_up_at(&client, database.stream()).await?;
     renewed(&client, database.stream(), 3).await?;
-    assert_eq!(caught_up_at(&client, database.stream()).await?, before, "the lease lives, and nothing is proven");
+    assert_eq!(
+        caught_up_at(&client, database.stream()).await?,
+        before,
+        "the lease lives, and nothing is proven"
+    );
     servers.start_redis().await?;
     caught_up(&client, database.stream()).await
 }

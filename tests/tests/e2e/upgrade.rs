@@ -1,32 +1,103 @@
-//! From an older version of the schema to the newest: the same schema as a fresh one, and the books go on.
+//! From an older version of the schema to the newest: the result equals a fresh install, and the
+//! books keep their rows. The older version is the made-up one in `tests/fixtures/older-version`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, connect, run_binderyd};
-use serde_json::json;
+use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
 use crate::live::{fill, go_on, rows, tables};
-use crate::support::{json, same_schema, text};
+use crate::support::{same_schema, text};
 
-const LACKS: &str = "the upgraded schema (+) is not the fresh one (-): sql/upgrades/ lacks something, or a new column does not \
-    stand last in its table's file";
+const SQL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/older-version");
+
+const LACKS: &str = "the upgraded schema (+) is not the fresh one (-)";
 
 /// The kernel of this run of the tests.
-pub fn kernel() -> String {
+fn kernel() -> String {
     std::env::var("BINDERY_KERNEL").unwrap_or_else(|_| "native".to_owned())
 }
 
-/// Runs `binderyd migrate`, which must succeed; what it said.
-async fn migrate(url: &str, args: &[&str]) -> Result<String> {
+/// Two folders laid out like `sql/`, for `--sql-dir`.
+#[derive(Debug)]
+struct Versions {
+    /// Version 1 is the newest.
+    older: String,
+    /// Version 2 is the newest, and version 1 frozen.
+    newest: String,
+}
+
+/// The made-up versions, built once. Version 1 is frozen as `sql/upgrades/README.md` describes it.
+async fn versions(servers: &Servers) -> Result<&'static Versions> {
+    static VERSIONS: OnceCell<Versions> = OnceCell::const_new();
+    VERSIONS
+        .get_or_try_init(async || {
+            let (older, newest) = (overlaid(servers, "older")?, overlaid(servers, "newest")?);
+            let printed = printed(&older, &[]).await?;
+            let (_, rest) = printed
+                .split_once("-- The schema version 1 begins.\n")
+                .context("`migration` marks no beginning")?;
+            let (first, _) = rest
+                .split_once("-- The schema version 1 ends.\n")
+                .context("`migration` marks no end")?;
+            fs::create_dir(Path::new(&newest).join("released"))?;
+            fs::write(Path::new(&newest).join("released/0001_bindery.sql"), first)?;
+            Ok(Versions { older, newest })
+        })
+        .await
+}
+
+/// A copy of `sql/` without its versions, and a folder of the fixture laid over it. The fixture's
+/// tables follow the schema's own, so that the grants on all tables hold for them; its code is
+/// last.
+fn overlaid(servers: &Servers, folder: &str) -> Result<String> {
+    let target = servers.new_file("sql");
+    copy(Path::new(SQL), &target, &["released", "upgrades"])?;
+    let install = fs::read_to_string(target.join("install.sql"))?;
+    let overlay = PathBuf::from(FIXTURE).join(folder);
+    copy(&overlay, &target, &[])?;
+    let lines = fs::read_to_string(overlay.join("install.sql"))?;
+    let (tables, code): (Vec<_>, Vec<_>) =
+        lines.lines().partition(|line| line.starts_with("\\ir tables/"));
+    let last = install.rfind("\\ir tables/").context("sql/install.sql lists no table")?;
+    let (before, after) = install.split_at(last);
+    let install = format!("{before}{}\n{after}\n{}\n", tables.join("\n"), code.join("\n"));
+    fs::write(target.join("install.sql"), install)?;
+    target.into_os_string().into_string().ok().context("a path that is not UTF-8")
+}
+
+fn copy(from: &Path, to: &Path, without: &[&str]) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+        if without.iter().any(|without| name == *without) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target, &[])?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs `binderyd migrate` with a folder of SQL, which must succeed; its output.
+async fn migrate(url: &str, sql: &str, args: &[&str]) -> Result<String> {
     let kernel = kernel();
-    let mut all = vec!["migrate", "--database-url", url, "--kernel", &kernel];
+    let mut all = vec!["migrate", "--database-url", url, "--sql-dir", sql, "--kernel", &kernel];
     all.extend_from_slice(args);
     let output = run_binderyd(&all).await?;
     ensure!(output.status.code() == Some(0), "{args:?}: {}", text(&output));
     Ok(text(&output))
 }
 
-/// Runs `binderyd migrate`, which must fail; what it said.
+/// Runs `binderyd migrate`, which must fail; its output.
 async fn migrate_refused(url: &str, args: &[&str]) -> Result<String> {
     let mut all = vec!["migrate", "--database-url", url];
     all.extend_from_slice(args);
@@ -35,166 +106,219 @@ async fn migrate_refused(url: &str, args: &[&str]) -> Result<String> {
     Ok(text(&output))
 }
 
-/// What `binderyd migration` prints.
-async fn printed(args: &[&str]) -> Result<String> {
+/// What `binderyd migration` prints for a folder of SQL.
+async fn printed(sql: &str, args: &[&str]) -> Result<String> {
     let kernel = kernel();
-    let mut all = vec!["migration", "--kernel", &kernel];
+    let mut all = vec!["migration", "--sql-dir", sql, "--kernel", &kernel];
     all.extend_from_slice(args);
     let output = run_binderyd(&all).await?;
     ensure!(output.status.success() && output.stderr.is_empty(), "{args:?}: {}", text(&output));
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A fresh database with the newest schema from the files of `sql/` in their order, as they are printed.
-async fn fresh(servers: &Servers) -> Result<String> {
+/// A database with the newest version from its files, as `binderyd migration` prints them.
+async fn fresh(servers: &Servers, sql: &str) -> Result<String> {
     let url = servers.blank_database().await?;
-    connect(&url).await?.batch_execute(&printed(&[]).await?).await?;
+    connect(&url).await?.batch_execute(&printed(sql, &[]).await?).await?;
     Ok(url)
 }
 
 async fn pipelines(client: &Client) -> Result<Vec<String>> {
-    let query = "select format('%s %s %s %s', name, version, definition, machine) from bindery.pipelines where name <> 'mine' order by 1";
+    let query = "select format('%s %s %s %s', name, version, definition, machine)
+        from bindery.pipelines where name <> 'mine' order by 1";
     Ok(client.query(query, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
+/// The message of the error that a statement must give.
+async fn error_of(client: &Client, sql: &str) -> Option<String> {
+    let error = client.batch_execute(sql).await.err()?;
+    Some(error.as_db_error()?.message().to_owned())
+}
+
 #[tokio::test]
-async fn books_of_the_first_version_go_on_in_the_newest() -> Result<()> {
+async fn an_older_version_with_books_becomes_the_newest_and_the_books_go_on() -> Result<()> {
     let servers = Servers::shared().await?;
+    let versions = versions(servers).await?;
     let url = servers.blank_database().await?;
-    let said = migrate(&url, &["--to", "1"]).await?;
-    ensure!(said.contains("V1__bindery") && !said.contains("V2__"), "{said}");
-    // A session that is there all the time, with its plans.
+    let said = migrate(&url, &versions.older, &[]).await?;
+    ensure!(said.contains("V1__bindery"), "{said}");
+    // A session that is connected all the time, with its plans.
     let client = connect(&url).await?;
     fill(&client).await?;
+    let shelve = "select bindery.shelve_book(book_id, 'comics') from bindery.book_status";
+    client.batch_execute(shelve).await?;
     let tables = tables(&client).await?;
     let before = rows(&client, &tables).await?;
     ensure!(before.lines().count() > 60, "{before}");
 
-    let said = migrate(&url, &[]).await?;
-    ensure!(said.contains("V2__rules") && !said.contains("V1__"), "{said}");
+    let said = migrate(&url, &versions.newest, &[]).await?;
+    ensure!(said.contains("V2__loans") && !said.contains("V1__"), "{said}");
 
-    assert_eq!(before, rows(&client, &tables).await?, "the upgrade changes no book");
-    let fresh = fresh(servers).await?;
+    assert_eq!(before, rows(&client, &tables).await?, "an upgrade changes no book");
+    let fresh = fresh(servers, &versions.newest).await?;
     same_schema(servers, &fresh, &url, |dump| dump).await.context(LACKS)?;
     assert_eq!(pipelines(&connect(&fresh).await?).await?, pipelines(&client).await?);
+    let again = migrate(&url, &versions.newest, &[]).await?;
+    ensure!(again.contains("up to date"), "{again}");
     go_on(&client).await
 }
 
-/// The first version took control characters and any depth; a row that has them could not be changed any more.
 #[tokio::test]
-async fn what_the_newest_would_refuse_is_mended_and_nothing_else_moves() -> Result<()> {
-    let url = Servers::shared().await?.blank_database().await?;
-    migrate(&url, &["--to", "1"]).await?;
+async fn an_upgrade_mends_the_rows_that_a_new_constraint_would_refuse_and_no_others() -> Result<()>
+{
+    let servers = Servers::shared().await?;
+    let versions = versions(servers).await?;
+    let url = servers.blank_database().await?;
+    // In steps: version 1 is the same, frozen or not.
+    migrate(&url, &versions.newest, &["--to", "1"]).await?;
+    let said = migrate(&url, &versions.older, &[]).await?;
+    ensure!(said.contains("up to date"), "{said}");
     let client = connect(&url).await?;
-    let book = "00000000-0000-4000-8000-000000000001";
-    let calls = format!(
-        "select bindery.register_book('{book}', title => e'a\\u202Eb\\nc'); select bindery.transition_book('{book}', 'ANALYZING', e'd\\u0001e');
-        select bindery.report_progress('{book}', 'extract_text', 10, message => e'f\\u0085g', checkpoint => (repeat('[', 70) || repeat(']', 70))::jsonb);
-        select bindery.report_progress('{book}', 'detect_chapters', done => 1, total => 2, unit => e'\\u0007', checkpoint => '[[1]]')"
-    );
-    client.batch_execute(&calls).await?;
-    let others = "select to_jsonb(b) - 'title' - 'message' from bindery.book_status b";
-    let before = json(&client, others, &[]).await?;
-    migrate(&url, &[]).await?;
-    assert_eq!(json(&client, others, &[]).await?, before);
-    let found = "select jsonb_build_array(b.title, b.message, (select jsonb_agg(jsonb_build_array(g.message, g.unit, g.checkpoint)
-        order by g.substep) from bindery.book_progress g)) from bindery.book_status b";
-    let mended = json!(["a\u{FFFD}b\nc", "d\u{FFFD}e", [[null, "\u{FFFD}", [[1]]], ["f\u{FFFD}g", null, null]]]);
-    assert_eq!(json(&client, found, &[]).await?, mended);
-    client.batch_execute(&format!("select bindery.report_progress('{book}', 'extract_text', 100)")).await?;
+    fill(&client).await?;
+    let shelve =
+        "select bindery.shelve_book(book_id, case when row_number() over (order by book_id) = 1
+        then repeat('long ', 9) else 'short' end) from bindery.book_status";
+    client.batch_execute(shelve).await?;
+
+    migrate(&url, &versions.newest, &[]).await?;
+
+    let query = "select string_agg(distinct format('%s|%s', s.shelf, s.place), ', ')
+        from bindery.shelves s";
+    let found: String = client.query_one(query, &[]).await?.get(0);
+    assert_eq!(found, "long long long long |1, short|1");
     Ok(())
 }
 
-/// Printed for those who let another tool run their migrations.
+/// For those who let another tool run their migrations.
 #[tokio::test]
-async fn what_migration_prints_is_known_to_migrate() -> Result<()> {
+async fn a_printed_upgrade_equals_migrate_and_is_recorded() -> Result<()> {
     let servers = Servers::shared().await?;
-    let (fresh, upgraded, unrecorded) =
-        (fresh(servers).await?, servers.blank_database().await?, servers.blank_database().await?);
-    for url in [&upgraded, &unrecorded] {
-        migrate(url, &["--to", "1"]).await?;
-    }
-    // As the first version printed itself: without a record.
-    let client = connect(&unrecorded).await?;
-    client.batch_execute("drop table bindery_internal.schema_history").await?;
-    let said = migrate_refused(&unrecorded, &[]).await?;
-    ensure!(said.contains("migration --from 1"), "{said}");
+    let Versions { older, newest } = versions(servers).await?;
+    let (fresh, upgraded) = (fresh(servers, newest).await?, servers.blank_database().await?);
+    migrate(&upgraded, older, &[]).await?;
+    let client = connect(&upgraded).await?;
+    fill(&client).await?;
+    let tables = tables(&client).await?;
+    let before = rows(&client, &tables).await?;
+    let upgrade = printed(newest, &["--from", "1"]).await?;
 
-    let upgrade = printed(&["--from", "1"]).await?;
-    for url in [&upgraded, &unrecorded] {
-        let client = connect(url).await?;
-        fill(&client).await?;
-        let before = rows(&client, &tables(&client).await?).await?;
-        let tables = tables(&client).await?;
-        client.batch_execute(&upgrade).await?;
-        assert_eq!(before, rows(&client, &tables).await?);
-        same_schema(servers, &fresh, url, |dump| dump).await.context(LACKS)?;
-        let again = client
-            .batch_execute(&upgrade)
-            .await
-            .err()
-            .and_then(|error| Some(error.as_db_error()?.message().to_owned()));
-        assert_eq!(again.as_deref(), Some("This upgrades version 1 of Bindery's schema; here is version 2."));
-    }
-    for url in [&fresh, &upgraded, &unrecorded] {
-        let said = migrate(url, &[]).await?;
+    client.batch_execute(&upgrade).await?;
+
+    assert_eq!(before, rows(&client, &tables).await?);
+    same_schema(servers, &fresh, &upgraded, |dump| dump).await.context(LACKS)?;
+    let again = error_of(&client, &upgrade).await;
+    let refused = "This upgrades version 1 of Bindery's schema; here is version 2.";
+    assert_eq!(again.as_deref(), Some(refused));
+    for url in [&fresh, &upgraded] {
+        let said = migrate(url, newest, &[]).await?;
         ensure!(said.contains("up to date") && !said.contains("installed the kernel"), "{said}");
     }
     go_on(&client).await
 }
 
 #[tokio::test]
-async fn an_upgrade_is_not_for_a_database_without_the_schema() -> Result<()> {
-    let client = connect(&Servers::shared().await?.blank_database().await?).await?;
-    let error = client.batch_execute(&printed(&["--from", "1"]).await?).await.err();
-    let said = error.and_then(|error| Some(error.as_db_error()?.message().to_owned()));
-    assert_eq!(said.as_deref(), Some("This upgrades version 1 of Bindery's schema; here is none."));
+async fn a_printed_upgrade_refuses_a_database_without_the_schema() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let upgrade = printed(&versions(servers).await?.newest, &["--from", "1"]).await?;
+    let client = connect(&servers.blank_database().await?).await?;
+    let refused = "This upgrades version 1 of Bindery's schema; here is none.";
+    assert_eq!(error_of(&client, &upgrade).await.as_deref(), Some(refused));
     Ok(())
 }
 
 #[tokio::test]
-async fn there_is_no_way_back_and_no_way_on_from_another_text() -> Result<()> {
+async fn migrate_refuses_to_go_back() -> Result<()> {
     let servers = Servers::shared().await?;
-    let database = servers.database().await?;
-    let said = migrate_refused(database.url(), &["--to", "1"]).await?;
-    ensure!(said.contains("no way back to 1"), "{said}");
-
-    let client = database.connect().await?;
-    let changed =
-        client.execute("update bindery_internal.schema_history set checksum = '7' where version = 2", &[]).await?;
-    assert_eq!(changed, 1);
-    let said = migrate_refused(database.url(), &[]).await?;
-    ensure!(said.contains("not changed") && said.contains("make clean"), "{said}");
-
-    for args in [
-        &["migrate", "--database-url", "postgresql://x@127.0.0.1:1/x", "--to", "99"][..],
-        &["migration", "--from", "2"],
-        &["migration", "--from", "0"],
-    ] {
-        let output = run_binderyd(args).await?;
-        ensure!(output.status.code() == Some(2) && text(&output).contains("version"), "{args:?}: {}", text(&output));
+    let Versions { older, newest } = versions(servers).await?;
+    let url = servers.blank_database().await?;
+    migrate(&url, newest, &[]).await?;
+    for args in [&["--sql-dir", newest, "--to", "1"][..], &["--sql-dir", older]] {
+        let said = migrate_refused(&url, args).await?;
+        ensure!(
+            said.contains("of version 2 already") && said.contains("no way back to 1"),
+            "{said}"
+        );
     }
     Ok(())
 }
 
-/// On a server that has a newer extension than the database; only its functions' number tells here that they were made anew.
+#[tokio::test]
+async fn migrate_refuses_to_go_on_from_another_text_of_the_older_version() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let versions = versions(servers).await?;
+    let url = servers.blank_database().await?;
+    migrate(&url, &versions.older, &[]).await?;
+    let changed = overlaid(servers, "newest")?;
+    let first = Path::new("released/0001_bindery.sql");
+    fs::create_dir(Path::new(&changed).join("released"))?;
+    let frozen = fs::read_to_string(Path::new(&versions.newest).join(first))?;
+    fs::write(Path::new(&changed).join(first), frozen + "\n-- One more line.\n")?;
+    let client = connect(&url).await?;
+    let tables = tables(&client).await?;
+    let before = rows(&client, &tables).await?;
+
+    let said = migrate_refused(&url, &["--sql-dir", &changed]).await?;
+
+    ensure!(said.contains("not changed") && said.contains("make clean"), "{said}");
+    assert_eq!(before, rows(&client, &tables).await?);
+    let loans = "select to_regclass('bindery.loans') is null";
+    ensure!(client.query_one(loans, &[]).await?.get::<_, bool>(0), "the upgrade began");
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrate_refuses_a_schema_whose_version_is_not_recorded() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    client.batch_execute("drop table bindery_internal.schema_history").await?;
+    let said = migrate_refused(database.url(), &[]).await?;
+    ensure!(said.contains("no record of its version"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_exist_is_wrong_usage() -> Result<()> {
+    let versions = versions(Servers::shared().await?).await?;
+    let nowhere = ["migrate", "--database-url", "postgresql://x@127.0.0.1:1/x"];
+    let newest = ["--sql-dir", &versions.newest];
+    for args in [
+        [&nowhere[..], &["--to", "99"]].concat(),
+        [&nowhere[..], &newest, &["--to", "3"]].concat(),
+        [&nowhere[..], &["--to", "0"]].concat(),
+        vec!["migration", "--from", "99"],
+        [&["migration"], &newest[..], &["--from", "2"]].concat(),
+        [&["migration"], &newest[..], &["--from", "0"]].concat(),
+    ] {
+        let output = run_binderyd(&args).await?;
+        let said = text(&output);
+        ensure!(output.status.code() == Some(2) && said.contains("version"), "{args:?}: {said}");
+    }
+    Ok(())
+}
+
+/// On a server that has a newer extension than the database. The number of the kernel's functions
+/// shows that they were made anew.
 #[tokio::test]
 async fn an_older_extension_is_replaced_and_the_books_go_on() -> Result<()> {
     let servers = Servers::shared().await?;
     let url = servers.blank_database().await?;
-    ensure!(run_binderyd(&["migrate", "--database-url", &url, "--kernel", "native"]).await?.status.success());
+    let first = run_binderyd(&["migrate", "--database-url", &url, "--kernel", "native"]).await?;
+    ensure!(first.status.success(), "{}", text(&first));
     let client = connect(&url).await?;
     fill(&client).await?;
-    let functions = "select count(*) from pg_proc where pronamespace = 'bindery_core'::regnamespace";
+    let functions =
+        "select count(*) from pg_proc where pronamespace = 'bindery_core'::regnamespace";
     let before: i64 = client.query_one(functions, &[]).await?.get(0);
-    let older = "alter extension bindery drop function bindery_core.next_statuses(jsonb, text, text);
+    let older = "
+        alter extension bindery drop function bindery_core.next_statuses(jsonb, text, text);
         drop function bindery_core.next_statuses(jsonb, text, text);
         update pg_extension set extversion = '0.0.1' where extname = 'bindery'";
     client.batch_execute(older).await?;
 
     let output = run_binderyd(&["migrate", "--database-url", &url]).await?;
 
-    ensure!(output.status.success() && text(&output).contains("installed the kernel"), "{}", text(&output));
+    let said = text(&output);
+    ensure!(output.status.success() && said.contains("installed the kernel"), "{said}");
     assert_eq!(client.query_one(functions, &[]).await?.get::<_, i64>(0), before);
     go_on(&client).await
 }

@@ -1,4 +1,5 @@
-//! `binderyd watch`: one line a change where there is no terminal, and in a terminal of any size the screen.
+//! `binderyd watch`: one line a change where there is no terminal, and in a terminal of any size
+//! the screen.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -38,8 +39,10 @@ impl Watch {
         let mut read = Vec::new();
         loop {
             let line = timeout(SOON, self.lines.next_line()).await;
-            let line = line.with_context(|| format!("no line with {texts:?} came, but {read:#?}"))??;
-            let line = line.with_context(|| format!("it ended without a line with {texts:?}: {read:#?}"))?;
+            let line =
+                line.with_context(|| format!("no line with {texts:?} came, but {read:#?}"))??;
+            let line =
+                line.with_context(|| format!("it ended without a line with {texts:?}: {read:#?}"))?;
             if texts.iter().all(|text| line.contains(text)) {
                 return Ok(line);
             }
@@ -55,16 +58,18 @@ async fn register(client: &Client, title: &str) -> Result<Uuid> {
 }
 
 #[tokio::test]
-async fn prints_each_change_and_ends_when_every_book_is_done() -> Result<()> {
+async fn watch_prints_each_change_and_ends_when_every_book_is_done() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     let over = register(&client, "Long Over").await?;
     transition(&client, over, "CANCELLED").await?;
-    let (tide, fog) = (register(&client, "The Tide").await?, register(&client, "Fog\n\tBank").await?);
+    let (tide, fog) =
+        (register(&client, "The Tide").await?, register(&client, "Fog\n\tBank").await?);
     let mut watch = Watch::start(&database, &["--until-done"])?;
     watch.until(&["The Tide", "0.00 %", "UPLOADED"]).await?;
     transition(&client, tide, "ANALYZING").await?;
-    let report = "select from bindery.report_progress($1, 'analyze_characters', done => 3, total => 4)";
+    let report =
+        "select from bindery.report_progress($1, 'analyze_characters', done => 3, total => 4)";
     client.query(report, &[&tide]).await?;
     let line = watch.until(&["The Tide", "7.50 %", "ANALYZING"]).await?;
     assert!(line.contains("3/4"), "{line}");
@@ -87,7 +92,7 @@ async fn prints_each_change_and_ends_when_every_book_is_done() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_until_done_it_goes_on() -> Result<()> {
+async fn watch_without_until_done_does_not_end() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     let first = register(&client, "First").await?;
@@ -135,7 +140,11 @@ impl Terminal {
     async fn shows(&self, what: &str, is: impl Fn(&vt100::Screen) -> bool) -> Result<()> {
         eventually(SOON, what, async || {
             let parser = locked(&self.screen);
-            if is(parser.screen()) { Ok(()) } else { Err(anyhow!("{}", parser.screen().contents())) }
+            if is(parser.screen()) {
+                Ok(())
+            } else {
+                Err(anyhow!("{}", parser.screen().contents()))
+            }
         })
         .await
     }
@@ -151,7 +160,7 @@ const fn size(rows: u16, cols: u16) -> PtySize {
 }
 
 #[tokio::test]
-async fn in_a_terminal_it_follows_size_filter_and_changes_and_gives_it_back() -> Result<()> {
+async fn in_a_terminal_watch_follows_size_filter_and_changes_and_restores_it() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     let tide = register(&client, "The Tide").await?;
@@ -160,16 +169,25 @@ async fn in_a_terminal_it_follows_size_filter_and_changes_and_gives_it_back() ->
     let has = |words: &'static [&str]| {
         move |screen: &vt100::Screen| words.iter().all(|word| screen.contents().contains(word))
     };
-    terminal.shows("both books, with room", has(&["2 at work", "The Tide", "Fog", "UPLOADED", "q quit"])).await?;
+    terminal
+        .shows(
+            "both books, with room",
+            has(&["2 at work", "The Tide", "Fog", "UPLOADED", "q quit"]),
+        )
+        .await?;
     assert!(locked(&terminal.screen).screen().alternate_screen());
     transition(&client, tide, "ANALYZING").await?;
     terminal.shows("the change", has(&["The Tide", "ANALYZING"])).await?;
     terminal.resize(size(5, 50))?;
-    let foot = |screen: &vt100::Screen| screen.rows(0, 50).nth(4).is_some_and(|row| row.starts_with("/ filter"));
+    let foot = |screen: &vt100::Screen| {
+        screen.rows(0, 50).nth(4).is_some_and(|row| row.starts_with("/ filter"))
+    };
     terminal.shows("the foot on the last line of the smaller terminal", foot).await?;
     terminal.keys.write_all(b"/tide\r")?;
     terminal
-        .shows("only what fits", |screen| screen.contents().contains("The Tide") && !screen.contents().contains("Fog"))
+        .shows("only what fits", |screen| {
+            screen.contents().contains("The Tide") && !screen.contents().contains("Fog")
+        })
         .await?;
     terminal.keys.write_all(b"q")?;
     let status = eventually(SOON, "it to end", async || match terminal.child.try_wait()? {

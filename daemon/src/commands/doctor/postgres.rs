@@ -8,31 +8,38 @@ use tokio_postgres::Client;
 
 use super::{Findings, now};
 use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::{kernel, schema};
+use crate::kernel;
+use crate::migrate::HISTORY;
+use crate::schema::Schema;
 
-/// The oldest server that is tested.
+/// The oldest version that the tests run on.
 const OLDEST: i32 = 150_000;
-/// More log than this held back by a slot is worth a word.
+/// A slot that holds back more bytes of WAL than this is reported.
 const HELD_BACK: i64 = 1 << 30;
-/// What the daemon calls.
-const FUNCTIONS: [&str; 7] =
-    ["acquire_stream", "renew_stream", "release_stream", "announce_relay", "apply_events", "take_outbox", "sweep"];
+/// An early event that waits longer than this many seconds is reported. The change that makes it
+/// applicable usually follows within seconds.
+const EARLY_WARNS: f64 = 60.0;
 
-/// Looks; gives the streams' positions, as far as they are known.
-pub async fn look(url: &DatabaseUrl, streams: &[String], findings: &mut Findings) -> BTreeMap<String, StreamId> {
+/// Checks everything; returns the streams' positions, as far as they are known.
+pub async fn look(
+    url: &DatabaseUrl,
+    streams: &[String],
+    findings: &mut Findings,
+) -> BTreeMap<String, StreamId> {
     let client = match database::connect(url).await {
         Ok(client) => client,
         Err(error) => {
             findings.fail(
                 "postgres_reach",
                 error.to_string(),
-                "check --database-url, that the server runs, and that it lets this role in (pg_hba.conf)",
+                "check --database-url, that the server runs, and that pg_hba.conf allows this role",
             );
             return BTreeMap::new();
         }
     };
     let mut positions = BTreeMap::new();
-    // Each by itself: what one question may not ask, or cannot on this server, says nothing about the others.
+    // One by one: a query that this role may not make, or that this server does not know, fails
+    // alone.
     let outcomes = [
         ("postgres_server", server(&client, findings).await),
         ("postgres_schema", schema_and_kernel(&client, findings).await),
@@ -40,6 +47,7 @@ pub async fn look(url: &DatabaseUrl, streams: &[String], findings: &mut Findings
         ("postgres_slots", slots(&client, findings).await),
         ("postgres_realtime", realtime(&client, findings).await),
         ("relay_cursors", cursors(&client, streams, &mut positions, findings).await),
+        ("early_events", early_events(&client, findings).await),
     ];
     for (check, outcome) in outcomes {
         if let Err(error) = outcome {
@@ -52,8 +60,10 @@ pub async fn look(url: &DatabaseUrl, streams: &[String], findings: &mut Findings
 
 async fn server(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
     let asked = now();
-    let query = "select current_setting('server_version_num')::integer, extract(epoch from clock_timestamp())::float8, \
-        current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery(), current_setting('server_version')";
+    let query = "select current_setting('server_version_num')::integer, \
+        extract(epoch from clock_timestamp())::float8, current_setting('fsync'), \
+        current_setting('full_page_writes'), pg_is_in_recovery(), \
+        current_setting('server_version')";
     let row = client.query_typed_one(query, &[]).await?;
     let answered = now();
     let version: String = row.try_get(5)?;
@@ -70,16 +80,20 @@ async fn server(client: &Client, findings: &mut Findings) -> Result<(), Database
     if row.try_get(4)? {
         findings.fail(
             "postgres_primary",
-            "this server is a standby, and takes no writes",
+            "this server is a standby and refuses writes",
             "give the primary's address in --database-url",
         );
     }
     let (fsync, pages): (String, String) = (row.try_get(2)?, row.try_get(3)?);
     if fsync == "on" && pages == "on" {
-        findings.ok("postgres_durability", "what is committed survives a crash");
+        findings.ok("postgres_durability", "committed data survives a crash");
     } else {
-        findings.warn("postgres_durability", format!("fsync is {fsync}, full_page_writes is {pages}"),
-            "set both on: a crash of the machine can lose what was applied, and the stream is then read from where it was");
+        findings.warn(
+            "postgres_durability",
+            format!("fsync is {fsync}, full_page_writes is {pages}"),
+            "set both on: a crash of the machine can lose applied events, and the relay then reads \
+             the stream again from its older position",
+        );
     }
     Ok(())
 }
@@ -87,60 +101,89 @@ async fn server(client: &Client, findings: &mut Findings) -> Result<(), Database
 async fn schema_and_kernel(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
     let query = "select to_regclass('bindery.book_status') is not null, \
         (select extversion from pg_catalog.pg_extension where extname = 'bindery'), \
-        exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-          where n.nspname = 'bindery_core' and p.proname = 'summarize'), \
-        exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-          where n.nspname = 'bindery' and p.proname = 'drop_dead_letters'), \
+        exists (select from pg_catalog.pg_proc p \
+          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+          where n.nspname = 'bindery_core' and p.proname = 'compile_pipeline'), \
+        exists (select from pg_catalog.pg_proc p \
+          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+          where n.nspname = 'bindery' and p.proname = 'early_backlog'), \
         (select default_version from pg_catalog.pg_available_extensions where name = 'bindery')";
     let row = client.query_typed_one(query, &[]).await?;
-    let (there, native, any, newest): (bool, Option<String>, bool, bool) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let (there, native): (bool, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+    let (any_kernel, is_current): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
     let offered: Option<String> = row.try_get(4)?;
     if !there {
         findings.fail(
             "postgres_schema",
             "there is no schema bindery in this database",
-            "run binderyd migrate as the schema's owner to be",
+            "run binderyd migrate as the role that is to own the schema",
         );
         return Ok(());
     }
-    let version = schema::newest().map_or_else(|_| "the newest".to_owned(), |version| version.to_string());
-    if newest {
-        findings.ok("postgres_schema", format!("the schema has version {version}, this binderyd's"));
+    let version = Schema::compiled_in().and_then(|schema| schema.newest()).unwrap_or_default();
+    // Without a record that this role may read, the presence of early_backlog decides.
+    let recorded = recorded_version(client).await?.unwrap_or(if is_current { version } else { 0 });
+    if recorded == version {
+        findings
+            .ok("postgres_schema", format!("the schema has version {version}, this binderyd's"));
+    } else if recorded > version {
+        findings.warn(
+            "postgres_schema",
+            format!("the schema has version {recorded}, and this binderyd has version {version}"),
+            "upgrade binderyd",
+        );
     } else {
         findings.fail(
             "postgres_schema",
             format!("the schema is older than version {version}, this binderyd's"),
-            "run binderyd migrate; books keep their place",
+            "run binderyd migrate; books keep their state",
         );
     }
     match native {
-        Some(version) if version == kernel::VERSION => findings.ok("kernel", format!("native, extension {version}")),
+        Some(version) if version == kernel::VERSION => {
+            findings.ok("kernel", format!("native, extension {version}"));
+        }
         Some(version) => findings.fail(
             "kernel",
-            format!("native, extension {version}; this binderyd goes with {}", kernel::VERSION),
+            format!("native, extension {version}; this binderyd needs {}", kernel::VERSION),
             "install the extension of this release into the server, then run binderyd migrate",
         ),
-        None if !any => findings.fail("kernel", "there is none", "run binderyd migrate"),
+        None if !any_kernel => findings.fail("kernel", "there is none", "run binderyd migrate"),
         None if offered.is_some() => findings.warn(
             "kernel",
             "portable, though this server offers the extension",
-            "run binderyd migrate --kernel native: rules cost a tenth of the time",
+            "run binderyd migrate --kernel native: it needs a tenth of the time",
         ),
         None => findings.ok("kernel", "portable (this server has no extension bindery)"),
     }
     Ok(())
 }
 
+/// The schema's version, where it is recorded and this role may read the record.
+async fn recorded_version(client: &Client) -> Result<Option<i32>, DatabaseError> {
+    let query = "select coalesce(has_table_privilege(to_regclass($1), 'select'), false)";
+    let row = client.query_typed_one(query, &[(&HISTORY, Type::TEXT)]).await?;
+    if !row.try_get(0)? {
+        return Ok(None);
+    }
+    // Row-level security hides every row from roles other than the owner.
+    let query = format!("select max(version) from {HISTORY}");
+    Ok(client.query_typed_one(&query, &[]).await?.try_get(0)?)
+}
+
 async fn rights(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
     let query = "select current_user::text, array(select p.proname::text from pg_catalog.pg_proc p \
-        join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'bindery' and p.proname = any ($1) \
-        and not (has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')) order by 1), \
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+        where n.nspname = 'bindery' and p.proname = any ($1) \
+        and not (has_schema_privilege(n.oid, 'usage') \
+          and has_function_privilege(p.oid, 'execute')) \
+        order by 1), \
         (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user)";
-    let row = client.query_typed_one(query, &[(&&FUNCTIONS[..], Type::TEXT_ARRAY)]).await?;
+    let functions = &database::FUNCTIONS[..];
+    let row = client.query_typed_one(query, &[(&functions, Type::TEXT_ARRAY)]).await?;
     let (role, missing): (String, Vec<String>) = (row.try_get(0)?, row.try_get(1)?);
     if missing.is_empty() {
-        findings.ok("postgres_rights", format!("{role} may call what the daemon calls"));
+        findings.ok("postgres_rights", format!("{role} may call the daemon's functions"));
     } else {
         findings.fail(
             "postgres_rights",
@@ -159,8 +202,9 @@ async fn rights(client: &Client, findings: &mut Findings) -> Result<(), Database
 }
 
 async fn slots(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
-    let query = "select s.slot_name::text, s.active, coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then \
-        pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, s.restart_lsn), 0)::bigint, coalesce(s.wal_status, '') \
+    let query = "select s.slot_name::text, s.active, coalesce(pg_wal_lsn_diff(\
+          case when pg_is_in_recovery() then pg_last_wal_replay_lsn() \
+          else pg_current_wal_lsn() end, s.restart_lsn), 0)::bigint, coalesce(s.wal_status, '') \
         from pg_catalog.pg_replication_slots s where s.database = current_database() order by 1";
     let rows = client.query_typed(query, &[]).await?;
     let mut healthy = 0;
@@ -168,37 +212,48 @@ async fn slots(client: &Client, findings: &mut Findings) -> Result<(), DatabaseE
         let (name, active, held, state): (String, bool, i64, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         if state == "lost" || (!active && held > HELD_BACK) {
-            findings.warn("postgres_slots", format!("the slot {name} is {}, and holds back {} MB of log", if active { "read" } else { "not read" }, held >> 20),
-                format!("start its reader again, or drop it before the disk is full: select pg_drop_replication_slot('{name}')"));
+            let reader = if active { "a reader" } else { "no reader" };
+            findings.warn(
+                "postgres_slots",
+                format!("the slot {name} has {reader} and holds back {} MB of WAL", held >> 20),
+                format!(
+                    "start its reader again, or drop the slot before the disk is full: \
+                     select pg_drop_replication_slot('{name}')"
+                ),
+            );
         } else {
             healthy += 1;
         }
     }
     if healthy == rows.len() {
-        findings.ok("postgres_slots", format!("{healthy} replication slots, none of them held up"));
+        findings.ok("postgres_slots", format!("{healthy} replication slots, all of them read"));
     }
     Ok(())
 }
 
 async fn realtime(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
-    let query = "select exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime'), \
-        exists (select from pg_catalog.pg_publication_tables where pubname = 'supabase_realtime' and schemaname = 'bindery' and tablename = 'book_status'), \
+    let query = "select exists (select from pg_catalog.pg_publication \
+          where pubname = 'supabase_realtime'), \
+        exists (select from pg_catalog.pg_publication_tables where pubname = 'supabase_realtime' \
+          and schemaname = 'bindery' and tablename = 'book_status'), \
         current_setting('wal_level')";
     let row = client.query_typed_one(query, &[]).await?;
-    let (publication, table, wal): (bool, bool, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (publication, table, wal): (bool, bool, String) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     match (publication, table, wal.as_str()) {
         (false, ..) => findings.ok(
             "postgres_realtime",
-            "no publication supabase_realtime: changes are told by NOTIFY and the daemon's event streams",
+            "no publication supabase_realtime: NOTIFY and the daemon's event streams carry changes",
         ),
         (true, false, _) => findings.fail(
             "postgres_realtime",
             "bindery.book_status is not in the publication supabase_realtime",
             "alter publication supabase_realtime add table bindery.book_status",
         ),
-        (true, true, "logical") => {
-            findings.ok("postgres_realtime", "book_status is in supabase_realtime, and wal_level is logical")
-        }
+        (true, true, "logical") => findings.ok(
+            "postgres_realtime",
+            "book_status is in supabase_realtime, and wal_level is logical",
+        ),
         (true, true, other) => findings.fail(
             "postgres_realtime",
             format!("wal_level is {other}: Realtime reads nothing"),
@@ -214,25 +269,30 @@ async fn cursors(
     positions: &mut BTreeMap<String, StreamId>,
     findings: &mut Findings,
 ) -> Result<(), DatabaseError> {
-    let may = client.query_typed_one("select to_regclass('bindery.relay_cursors') is not null and has_table_privilege('bindery.relay_cursors', 'select')", &[]).await;
+    let query = "select coalesce(has_table_privilege(\
+        to_regclass('bindery.relay_cursors'), 'select'), false)";
+    let may = client.query_typed_one(query, &[]).await;
     if !may.and_then(|row| row.try_get(0)).unwrap_or(false) {
         findings.warn(
             "relay_cursors",
-            "this role may not read bindery.relay_cursors: positions are not compared with the streams",
-            "run doctor as service_role or the schema's owner to have them looked at",
+            "this role may not read bindery.relay_cursors: positions are not compared with streams",
+            "run doctor as service_role or the schema's owner to compare them",
         );
         return Ok(());
     }
-    let query = "select c.stream, c.position, c.holder, c.lease_expires_at < clock_timestamp(), c.last_loss, c.lost, \
-        extract(epoch from clock_timestamp() - c.lost_at)::float8, c.dead from bindery.relay_cursors c where c.stream = any ($1) order by 1";
+    let query = "select c.stream, c.position, c.holder, c.lease_expires_at < clock_timestamp(), \
+        c.last_loss, c.lost, extract(epoch from clock_timestamp() - c.lost_at)::float8, c.rejected \
+        from bindery.relay_cursors c where c.stream = any ($1) order by 1";
     for row in client.query_typed(query, &[(&streams, Type::TEXT_ARRAY)]).await? {
         let (stream, position): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let (holder, over): (Option<String>, Option<bool>) = (row.try_get(2)?, row.try_get(3)?);
         match (holder, over) {
-            (Some(holder), Some(false)) => findings.ok("lease", format!("{stream} is read by {holder}")),
+            (Some(holder), Some(false)) => {
+                findings.ok("lease", format!("{holder} reads {stream}"));
+            }
             _ => findings.warn(
                 "lease",
-                format!("nobody reads {stream}"),
+                format!("no relay reads {stream}"),
                 "start binderyd run with the same --stream, --bullmq and --channel",
             ),
         }
@@ -247,17 +307,41 @@ async fn cursors(
                 "see docs/operations.md, BinderyEntriesLost",
             );
         }
-        let dead: i64 = row.try_get(7)?;
-        if dead > 0 {
+        let rejected: i64 = row.try_get(7)?;
+        if rejected > 0 {
             findings.warn(
                 "dead_letters",
-                format!("{dead} events of {stream} could not take effect"),
+                format!("{rejected} events of {stream} were rejected"),
                 format!("binderyd dead-letters list --of-stream {stream}"),
             );
         }
         if let Ok(position) = position.parse() {
             positions.insert(stream, position);
         }
+    }
+    Ok(())
+}
+
+async fn early_events(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
+    // Where the function or the right is missing, another check reports it.
+    let query = "select coalesce(has_schema_privilege(to_regnamespace('bindery'), 'usage') \
+        and has_function_privilege(to_regproc('bindery.early_backlog'), 'execute'), false)";
+    let may = client.query_typed_one(query, &[]).await;
+    if !may.and_then(|row| row.try_get(0)).unwrap_or(false) {
+        return Ok(());
+    }
+    let query =
+        "select events, books, extract(epoch from age)::float8 from bindery.early_backlog()";
+    let row = client.query_typed_one(query, &[]).await?;
+    let (events, books, age): (i64, i64, f64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if age > EARLY_WARNS {
+        findings.warn(
+            "early_events",
+            format!("{events} early events of {books} books wait, the oldest for {age:.0} s"),
+            "see docs/operations.md, BinderyEarlyEventsWait",
+        );
+    } else {
+        findings.ok("early_events", format!("{events} early events wait"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Redis, as the daemon's user sees it, on the server that has each stream.
+//! Redis, as the daemon's user sees it: for each stream, the server that holds it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,38 +11,49 @@ use super::{DoctorOptions, Findings, now};
 use crate::source::channel::{Channel, Claim};
 use crate::source::{Info, Subscription};
 
-/// A server that is there answers sooner.
+/// A server that works answers sooner.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// From here on `XTRIM … MINID` is known.
+/// The first version with `XTRIM … MINID`.
 const OLDEST: (u32, u32) = (6, 2);
 /// More waiting entries than this are a backlog.
 const BACKLOG: u64 = 10_000;
 
-/// Looks.
-pub async fn look(options: &DoctorOptions, positions: &BTreeMap<String, StreamId>, findings: &mut Findings) {
-    let mut told = false;
+/// Checks everything.
+pub async fn look(
+    options: &DoctorOptions,
+    positions: &BTreeMap<String, StreamId>,
+    findings: &mut Findings,
+) {
+    let mut is_checked = false;
     for stream in &options.sources.streams {
         let Some(mut redis) = reach(options, stream, findings).await else { return };
-        if !told {
-            told = true;
+        if !is_checked {
+            is_checked = true;
             server(&mut redis, findings).await;
         }
-        source(&mut redis, stream, options.retain.is_some(), positions.get(stream).copied(), findings).await;
+        source(
+            &mut redis,
+            stream,
+            options.retain.is_some(),
+            positions.get(stream).copied(),
+            findings,
+        )
+        .await;
     }
     for queue in options.sources.queues() {
         let stream = queue.stream();
         let Some(mut redis) = reach(options, &stream, findings).await else { return };
-        // What is read of a queue besides: the jobs that are worked on, and what a job is about.
+        // The relay also reads the active jobs, and each job's data.
         let (active, job) = (queue.active(), queue.job("0"));
         right(&mut redis, &active, cmd("LRANGE").arg(&active).arg(0).arg(0), findings).await;
         right(&mut redis, &job, cmd("HGET").arg(&job).arg("data"), findings).await;
-        // BullMQ trims it, not the daemon.
+        // BullMQ trims this stream, the daemon does not.
         source(&mut redis, &stream, false, positions.get(&stream).copied(), findings).await;
     }
     for channel in &options.sources.channels {
         let stream = channel.stream();
         let Some(mut redis) = reach(options, &stream, findings).await else { return };
-        hears(options, channel, findings).await;
+        subscribes(options, channel, findings).await;
         if right(&mut redis, &channel.claim(), &Claim::probe(channel), findings).await
             && right(&mut redis, &stream, &no_entry(&stream), findings).await
         {
@@ -56,24 +67,30 @@ pub async fn look(options: &DoctorOptions, positions: &BTreeMap<String, StreamId
     }
 }
 
-/// No stream has an id below 0-1: where there is one it says no, and where there is none, none is made.
+/// A no-op append that tests the user's rights: an existing stream refuses the id 0-1, and a
+/// missing one is not made.
 fn no_entry(stream: &str) -> Cmd {
     cmd("XADD").arg(stream).arg("NOMKSTREAM").arg("0-1").arg("doctor").arg("probe").to_owned()
 }
 
-/// Whether the channel can be subscribed to. It is, for a moment.
-async fn hears(options: &DoctorOptions, channel: &Channel, findings: &mut Findings) {
+/// Whether the user may subscribe to the channel; subscribes for a moment.
+async fn subscribes(options: &DoctorOptions, channel: &Channel, findings: &mut Findings) {
     match Subscription::begin(&options.redis_url, channel).await {
         Ok(_) => findings.ok("channel", format!("SUBSCRIBE of {channel} is allowed")),
         Err(error) => findings.fail(
             "channel",
             format!("SUBSCRIBE of {channel} is refused: {error}"),
-            "grant the daemon's user the rights for --channel that docs/operations.md lists (ACL SETUSER)",
+            "grant the daemon's user the rights for --channel that docs/operations.md lists \
+             (ACL SETUSER)",
         ),
     }
 }
 
-async fn reach(options: &DoctorOptions, key: &str, findings: &mut Findings) -> Option<MultiplexedConnection> {
+async fn reach(
+    options: &DoctorOptions,
+    key: &str,
+    findings: &mut Findings,
+) -> Option<MultiplexedConnection> {
     match options.redis_url.connect(key, ANSWER_WITHIN).await {
         Ok(redis) => Some(redis),
         Err(error) => {
@@ -95,13 +112,16 @@ async fn server(redis: &mut MultiplexedConnection, findings: &mut Findings) {
     let Ok(info) = cmd("INFO").query_async::<String>(redis).await else {
         findings.warn(
             "redis_server",
-            "INFO is refused: version, eviction and durability are not looked at",
-            "grant this user +info to have them looked at",
+            "INFO is refused: version, eviction and durability are not checked",
+            "grant this user +info to check them",
         );
         return;
     };
     let value = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .unwrap_or_default()
+            .trim()
     };
     let version = value("redis_version");
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -109,7 +129,7 @@ async fn server(redis: &mut MultiplexedConnection, findings: &mut Findings) {
         findings.fail(
             "redis_version",
             format!("Redis {version}"),
-            "upgrade it to 6.2 or later; from 7 on lost entries are counted",
+            "upgrade it to 6.2 or later; from 7 on, the relay counts lost entries",
         );
     } else {
         findings.ok("redis_version", format!("Redis {version}"));
@@ -118,7 +138,7 @@ async fn server(redis: &mut MultiplexedConnection, findings: &mut Findings) {
     if policy.starts_with("allkeys-") && limit != "0" {
         findings.fail(
             "redis_eviction",
-            format!("maxmemory-policy is {policy}: streams are thrown away when memory is short"),
+            format!("maxmemory-policy is {policy}: Redis deletes streams when memory is short"),
             "CONFIG SET maxmemory-policy noeviction",
         );
     } else {
@@ -147,16 +167,24 @@ async fn source(
         return;
     }
     if trims {
-        // Nothing lies before 0-0.
-        right(redis, stream, &cmd("XTRIM").arg(stream).arg("MINID").arg("0-0").to_owned(), findings).await;
+        // No entry lies before 0-0.
+        right(
+            redis,
+            stream,
+            &cmd("XTRIM").arg(stream).arg("MINID").arg("0-0").to_owned(),
+            findings,
+        )
+        .await;
     }
     match Info::ask(redis, stream).await {
-        Ok(None) => findings.ok("stream", format!("{stream} is not there yet: nobody has sent an event")),
+        Ok(None) => {
+            findings.ok("stream", format!("{stream} does not exist yet: no event was sent"));
+        }
         Ok(Some(info)) => match position {
             Some(position) if position > info.last => findings.warn(
                 "stream",
                 format!("{stream} ends at {}, before the position {position}", info.last),
-                "it was put back to an older state, or made anew; a running daemon notices and reads on",
+                "it was restored from an older state, or recreated; a running daemon reads on",
             ),
             Some(position) => {
                 let behind = info.certain(position).unwrap_or_else(|| info.guess(position));
@@ -167,8 +195,10 @@ async fn source(
                         "see docs/operations.md, BinderyBehind",
                     );
                 } else {
-                    findings
-                        .ok("stream", format!("{stream} has {} entries, about {behind} of them waiting", info.length));
+                    findings.ok(
+                        "stream",
+                        format!("{stream} has {} entries, about {behind} wait", info.length),
+                    );
                 }
             }
             None => findings.ok("stream", format!("{stream} has {} entries", info.length)),
@@ -181,8 +211,13 @@ async fn source(
     }
 }
 
-/// Whether a harmless form of a command is let through.
-async fn right(redis: &mut MultiplexedConnection, key: &str, command: &Cmd, findings: &mut Findings) -> bool {
+/// Whether Redis accepts a form of a command that has no effect.
+async fn right(
+    redis: &mut MultiplexedConnection,
+    key: &str,
+    command: &Cmd,
+    findings: &mut Findings,
+) -> bool {
     let name = match command.args_iter().next() {
         Some(redis::Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
         _ => String::new(),
@@ -202,7 +237,7 @@ async fn right(redis: &mut MultiplexedConnection, key: &str, command: &Cmd, find
             findings.fail(
                 "stream",
                 format!("{key} is a key of another type than a stream"),
-                "rename that key, or give another name to binderyd and to those who send",
+                "rename that key, or give another name to binderyd and to the producers",
             );
             false
         }

@@ -1,8 +1,9 @@
 //! A book as it is shown, and how events flow.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
-use postgres_types::Type;
+use postgres_types::{ToSql, Type};
 use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -11,6 +12,8 @@ use crate::database::DatabaseError;
 
 /// How much of a title is shown.
 const NAME: usize = 28;
+/// With more substeps than this, their counts are shown, too.
+const MANY: i32 = 5;
 
 /// A book as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,28 +23,57 @@ pub struct Book {
     pub status: String,
     pub overall: f64,
     pub attempt: i32,
-    pub substeps: Value,
+    /// The substep at work, as `bindery.get_book_status` gives it; null: none.
+    pub substep: Value,
+    /// How many substeps the current stage has, and how many of them are done.
+    pub substeps: (i32, i32),
     pub revision: i64,
     /// Completed or cancelled.
     pub over: bool,
 }
 
 impl Book {
-    /// The newest books.
-    pub async fn all(client: &Client, most: i32) -> Result<Vec<Self>, DatabaseError> {
-        let query = "select book_id, title, status, overall_progress, attempt, substeps, revision, \
-             completed_at is not null or status = 'CANCELLED' from bindery.list_books($1)";
-        let rows = client.query_typed(query, &[(&most, Type::INT4)]).await?;
+    /// The newest books. `before`: as they were at the last look; only the substeps of those that
+    /// changed since are read.
+    pub async fn all(
+        client: &Client,
+        most: i32,
+        before: &[Self],
+    ) -> Result<Vec<Self>, DatabaseError> {
+        let query = "select b.book_id, b.title, b.status, b.overall_progress, b.attempt, \
+               b.substeps_total, b.substeps_done, \
+               b.revision, b.completed_at is not null or b.status = 'CANCELLED', \
+               a.revision is not null, \
+               case when a.revision is null and b.substeps_total > 0 \
+                   and b.status = b.current_stage \
+                 then jsonb_path_query_first(bindery.get_book_status(b.book_id), \
+                   '$.substeps[*] ? (@.state == \"active\")') end \
+             from bindery.list_books($1) b \
+             left join unnest($2::uuid[], $3::bigint[]) a(book_id, revision) \
+               using (book_id, revision) \
+             order by b.created_at desc, b.book_id";
+        let (ids, revisions): (Vec<Uuid>, Vec<i64>) =
+            before.iter().map(|book| (book.id, book.revision)).unzip();
+        let known: HashMap<Uuid, &Value> =
+            before.iter().map(|book| (book.id, &book.substep)).collect();
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&most, Type::INT4), (&ids, Type::UUID_ARRAY), (&revisions, Type::INT8_ARRAY)];
+        let rows = client.query_typed(query, &values).await?;
         let books = rows.iter().map(|row| {
+            let id = row.try_get(0)?;
+            let read: Option<Value> = row.try_get(10)?;
+            let unchanged = row.try_get::<_, bool>(9)?;
+            let substep = if unchanged { known.get(&id).copied().cloned() } else { read };
             Ok(Self {
-                id: row.try_get(0)?,
+                id,
                 title: row.try_get(1)?,
                 status: row.try_get(2)?,
                 overall: row.try_get(3)?,
                 attempt: row.try_get(4)?,
-                substeps: row.try_get(5)?,
-                revision: row.try_get(6)?,
-                over: row.try_get(7)?,
+                substeps: (row.try_get(5)?, row.try_get(6)?),
+                revision: row.try_get(7)?,
+                over: row.try_get(8)?,
+                substep: substep.unwrap_or_default(),
             })
         });
         books.collect()
@@ -55,20 +87,25 @@ impl Book {
 
     /// What it is at.
     pub fn standing(&self) -> String {
-        let attempt = if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
-        let working = self.substeps.as_array().into_iter().flatten().find(|substep| substep["state"] == "active");
-        let substep = match working {
-            Some(substep) if !self.over => {
-                let label = substep["label"].as_str().unwrap_or_default();
-                let label: String = label.chars().filter(|c| !c.is_control()).collect();
-                match (substep["done"].as_f64(), substep["total"].as_f64()) {
-                    (Some(done), Some(total)) => format!(": {label} {done}/{total}"),
-                    _ => format!(": {label}"),
-                }
+        let attempt =
+            if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
+        let substep = if self.substep.is_null() || self.over {
+            String::new()
+        } else {
+            let label = self.substep["label"].as_str().unwrap_or_default();
+            let label: String = label.chars().filter(|c| !c.is_control()).collect();
+            match (self.substep["done"].as_f64(), self.substep["total"].as_f64()) {
+                (Some(done), Some(total)) => format!(": {label} {done}/{total}"),
+                _ => format!(": {label}"),
+            }
+        };
+        let counts = match self.substeps {
+            (total, done) if total > MANY && !self.over => {
+                format!(" ({done} of {total} substeps done)")
             }
             _ => String::new(),
         };
-        format!("{}{attempt}{substep}", self.status)
+        format!("{}{attempt}{substep}{counts}", self.status)
     }
 
     /// All of it on a line.
@@ -112,13 +149,17 @@ pub struct Flow {
 
 impl Flow {
     /// As of now; none where this role may not see it, or nothing is relayed.
-    pub async fn now(client: &Client, before: Option<&Self>) -> Result<Option<Self>, DatabaseError> {
+    pub async fn now(
+        client: &Client,
+        before: Option<&Self>,
+    ) -> Result<Option<Self>, DatabaseError> {
         let query = "select has_table_privilege('bindery.relay_cursors', 'select')";
         if !client.query_typed_one(query, &[]).await?.try_get::<_, bool>(0)? {
             return Ok(None);
         }
-        let query = "select count(*), coalesce(sum(c.applied + c.stale + c.dead), 0)::bigint, \
-            extract(epoch from clock_timestamp() - min(c.caught_up_at))::float8 from bindery.relay_cursors c where c.holder is not null";
+        let query = "select count(*), coalesce(sum(c.applied + c.stale + c.early + c.rejected), 0)::bigint, \
+            extract(epoch from clock_timestamp() - min(c.caught_up_at))::float8 \
+            from bindery.relay_cursors c where c.holder is not null";
         let row = client.query_typed_one(query, &[]).await?;
         if row.try_get::<_, i64>(0)? == 0 {
             return Ok(None);
@@ -132,7 +173,11 @@ impl Flow {
     fn rate_until(&self, at: Instant, events: i64) -> f64 {
         let seconds = at.duration_since(self.at).as_secs_f64();
         // A jump from look to look is hard on the eye.
-        if seconds > 0.0 { 0.8 * self.rate + 0.2 * (events - self.events).max(0) as f64 / seconds } else { self.rate }
+        if seconds > 0.0 {
+            0.8 * self.rate + 0.2 * (events - self.events).max(0) as f64 / seconds
+        } else {
+            self.rate
+        }
     }
 }
 
@@ -148,7 +193,11 @@ pub mod tests {
             status: "ANALYZING".to_owned(),
             overall: 12.5,
             attempt: 2,
-            substeps: json!([{"state": "done"}, {"state": "active", "label": "Find names", "done": 3.0, "total": 7.0}]),
+            substep: json!({
+                "substep": "find_names", "state": "active", "label": "Find names",
+                "done": 3.0, "total": 7.0,
+            }),
+            substeps: (3, 1),
             revision: 4,
             over: false,
         }
@@ -161,6 +210,11 @@ pub mod tests {
     #[test]
     fn a_book_says_what_it_is_at() {
         assert_eq!(book().standing(), "ANALYZING, attempt 2: Find names 3/7");
+        let many = Book { substeps: (1000, 812), ..book() };
+        assert_eq!(
+            many.standing(),
+            "ANALYZING, attempt 2: Find names 3/7 (812 of 1000 substeps done)"
+        );
     }
 
     #[test]
@@ -171,8 +225,11 @@ pub mod tests {
     #[test]
     fn a_filter_goes_by_title_id_and_status() {
         let by = |search: &str, statuses: &[&str]| {
-            Filter { search: search.to_owned(), statuses: statuses.iter().map(|&s| s.to_owned()).collect() }
-                .lets(&book())
+            Filter {
+                search: search.to_owned(),
+                statuses: statuses.iter().map(|&s| s.to_owned()).collect(),
+            }
+            .lets(&book())
         };
         assert!(by("", &[]) && by("tIDe", &[]) && by("0000-0000", &["FAILED", "ANALYZING"]));
         assert!(!by("fog", &[]) && !by("", &["FAILED"]));

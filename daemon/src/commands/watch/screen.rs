@@ -102,7 +102,10 @@ impl View for Screen {
 
 impl Shown {
     fn visible(&self) -> Vec<&Book> {
-        self.books.iter().filter(|book| self.filter.lets(book) && (!self.failed_only || book.failed())).collect()
+        self.books
+            .iter()
+            .filter(|book| self.filter.lets(book) && (!self.failed_only || book.failed()))
+            .collect()
     }
 
     fn press(&mut self, key: KeyEvent) {
@@ -134,11 +137,16 @@ impl Shown {
 
     fn draw(&self, frame: &mut Frame<'_>) {
         let [head, body, foot] =
-            Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
+            Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)])
+                .areas(frame.area());
         frame.render_widget(self.head(), head);
         let books = self.visible();
         if books.is_empty() && body.height > 0 {
-            let words = if self.books.is_empty() { "no book is at work" } else { "no book fits the filter" };
+            let words = if self.books.is_empty() {
+                "no book is at work"
+            } else {
+                "no book fits the filter"
+            };
             frame.render_widget(Paragraph::new(words).dim(), Rect { height: 1, ..body });
         }
         for (row, book) in (body.y..body.bottom()).zip(books.iter().skip(self.top)) {
@@ -151,7 +159,10 @@ impl Shown {
         let count = |is: fn(&Book) -> bool| self.books.iter().filter(|book| is(book)).count();
         let (failed, over) = (count(Book::failed), count(|book| book.over));
         let working = self.books.len() - failed - over;
-        let mut parts = vec!["Bindery".bold(), format!("  {working} at work, {failed} failed, {over} over").into()];
+        let mut parts = vec![
+            "Bindery".bold(),
+            format!("  {working} at work, {failed} failed, {over} over").into(),
+        ];
         if let Some(flow) = &self.flow {
             parts.push(format!("   {:.0} events/s", flow.rate).into());
             parts.push(match flow.lag {
@@ -167,10 +178,14 @@ impl Shown {
 
     fn foot(&self) -> Line<'_> {
         if self.typing {
-            return Line::from(format!("/{}_   enter keeps, esc clears", self.filter.search)).bold();
+            return Line::from(format!("/{}_   enter keeps, esc clears", self.filter.search))
+                .bold();
         }
-        let filter =
-            if self.filter.search.is_empty() { String::new() } else { format!("   filter: {}", self.filter.search) };
+        let filter = if self.filter.search.is_empty() {
+            String::new()
+        } else {
+            format!("   filter: {}", self.filter.search)
+        };
         let failed = if self.failed_only { "   failed only" } else { "" };
         Line::from(format!("/ filter   f failed   arrows scroll   q quit{filter}{failed}")).dim()
     }
@@ -185,7 +200,8 @@ fn draw_book(frame: &mut Frame<'_>, area: Rect, book: &Book) {
         Style::new()
     };
     let bar = if area.width < NARROW { 0 } else { (area.width / 3).min(40) };
-    let widths = [Constraint::Max(29), Constraint::Length(bar), Constraint::Length(10), Constraint::Min(0)];
+    let widths =
+        [Constraint::Max(29), Constraint::Length(bar), Constraint::Length(10), Constraint::Min(0)];
     let [name, gauge, percent, standing] = Layout::horizontal(widths).areas(area);
     frame.render_widget(Paragraph::new(book.name()).style(style), name);
     if bar > 0 {
@@ -211,7 +227,9 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| shown.draw(frame)).unwrap();
         let buffer = terminal.backend().buffer().clone();
-        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+        let row = |y| {
+            (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned()
+        };
         (0..height).map(row).collect()
     }
 
@@ -221,14 +239,16 @@ mod tests {
     }
 
     fn press(shown: &mut Shown, keys: &str) {
-        keys.chars().for_each(|key| shown.press(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE)));
+        keys.chars()
+            .for_each(|key| shown.press(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE)));
     }
 
     #[test]
     fn a_wide_terminal_has_bars_and_a_narrow_one_what_matters() {
         let wide = drawn(&books(), 120, 5);
         assert!(
-            wide[0].contains("1 at work, 1 failed") && wide[0].contains("1234 events/s   0.2 s behind"),
+            wide[0].contains("1 at work, 1 failed")
+                && wide[0].contains("1234 events/s   0.2 s behind"),
             "{wide:#?}"
         );
         assert!(wide[1].contains('━') || wide[1].contains('─'), "{wide:#?}");

@@ -2,6 +2,7 @@
 import { follow, forgetToken, get, post, roleOf, setToken, takeToken, token } from './api.js';
 import { Books } from './books.js';
 import { card, make, write } from './cards.js';
+import { isLacking } from './substeps.js';
 import { Detail } from './timeline.js';
 import { PHASES, phaseOf, statusLabel, titleOf } from './text.js';
 
@@ -77,6 +78,8 @@ async function load(howMany = pages) {
   pages = howMany;
   try {
     await books.load(pages);
+    const open = books.known.get(detail.book?.book_id);
+    if (open && open.revision >= detail.book.revision) detail.show(open);
     notice('');
   } catch (error) {
     if (error.name !== 'AbortError') refused(error);
@@ -134,12 +137,28 @@ function recount() {
   }, Math.max(700, 20 * countTook));
 }
 
-function take(book) {
-  const before = books.take(book);
+function take(status) {
+  const { before, book, here } = books.take(status);
   if (!before || phaseOf(before) !== phaseOf(book)) recount();
   if (before && before.status !== book.status) tell(`${titleOf(book)}: ${statusLabel(book)}`);
-  detail.show(book);
+  const open = detail.take(status);
+  // Changes are missing: only a whole status has them.
+  if ((here && isLacking(book)) || isLacking(open)) reread(book.book_id);
   schedule();
+}
+
+const rereading = new Set();
+/** Reads a whole status, at most once a second for each book. */
+async function reread(id) {
+  if (rereading.has(id)) return;
+  rereading.add(id);
+  const whole = await get(`/api/books/${id}/status`).catch(() => null);
+  setTimeout(() => {
+    rereading.delete(id);
+    const open = detail.book?.book_id === id ? detail.book : null;
+    if (isLacking(books.known.get(id)) || isLacking(open)) reread(id);
+  }, 1000);
+  if (whole) take(whole);
 }
 
 let telling = null;

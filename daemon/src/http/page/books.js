@@ -1,5 +1,6 @@
 // The books that are shown: which, in what order, and each at its newest revision.
 import { get } from './api.js';
+import { complete, follow } from './substeps.js';
 import { phaseOf, titleOf } from './text.js';
 
 const PAGE = 50;
@@ -47,7 +48,7 @@ export class Books {
     let counts = this.counts;
     for (let page = 0; page < pages; page += 1) {
       const answer = await this.ask(after, loading.signal, page === 0);
-      for (const book of answer.books) found.set(book.book_id, book);
+      for (const book of answer.books) found.set(book.book_id, follow(null, book));
       counts = answer.counts ?? counts;
       after = answer.next;
       if (!after) break;
@@ -58,7 +59,8 @@ export class Books {
     for (const [id, book] of this.known) {
       const read = found.get(id);
       const born = !read && before.get(id) !== book && this.fits(book) && !(last && compare(last, book) < 0);
-      if (born || (read && book.revision > read.revision)) found.set(id, book);
+      if (born) found.set(id, book);
+      else if (read && book.revision > read.revision) found.set(id, complete(book, read));
     }
     this.known = found;
     this.next = after;
@@ -88,16 +90,17 @@ export class Books {
     this.changed();
   }
 
-  /** A status, by the stream or by an answer; the older one gives way. Gives what was known before. */
-  take(book, paged = false) {
-    const before = this.known.get(book.book_id);
-    if (before && before.revision > book.revision) return before;
+  /** A status, from the stream or an answer. Returns what was known before, and the book as it is known now. */
+  take(status, paged = false) {
+    const before = this.known.get(status.book_id);
+    const newer = !before || before.revision <= status.revision;
+    const book = newer ? follow(before, status) : complete(before, status);
     const last = !paged && this.next && !before ? this.sorted().at(-1) : null;
     // A book further down than what is shown comes with its page.
     const here = this.fits(book) && !(last && compare(last, book) < 0);
     if (here) this.known.set(book.book_id, book);
     else this.known.delete(book.book_id);
-    return before;
+    return { before, book, here };
   }
 
   drop(id) {

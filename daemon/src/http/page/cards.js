@@ -69,10 +69,10 @@ export function substeps(most = Infinity) {
   return {
     root,
     show(book) {
-      const all = ['working', 'failed'].includes(phaseOf(book)) ? (book.substeps ?? []).filter((step) => step.name !== 'all') : [];
+      const all = ['working', 'failed'].includes(phaseOf(book)) ? (book.substeps ?? []).filter((step) => step.substep !== 'all') : [];
       const chosen = all.length <= most ? all
         : [...all].sort((a, b) => order[a.state] - order[b.state]).slice(0, most).sort((a, b) => all.indexOf(a) - all.indexOf(b));
-      const names = new Set(chosen.map((step) => `${book.current_stage} ${step.name}`));
+      const names = new Set(chosen.map((step) => `${book.current_stage} ${step.substep}`));
       for (const [name, row] of rows) {
         if (!names.has(name)) {
           row.root.remove();
@@ -80,14 +80,14 @@ export function substeps(most = Infinity) {
         }
       }
       chosen.forEach((step, index) => {
-        const key = `${book.current_stage} ${step.name}`;
+        const key = `${book.current_stage} ${step.substep}`;
         let row = rows.get(key);
         if (!row) {
           row = { name: make('span', { class: 'step-name' }), value: make('span', { class: 'step-value' }), bar: bar('thin') };
           row.root = make('li', {}, row.name, row.value, row.bar.root);
           rows.set(key, row);
         }
-        const name = step.label ?? label(step.name);
+        const name = step.label ?? label(step.substep);
         const value = step.total ? `${count(step.done ?? 0)} of ${count(step.total)}${step.unit ? ` ${step.unit}s` : ''}` : `${percent(step.progress)} %`;
         write(row.name, name);
         write(row.value, step.state === 'pending' ? 'to come' : value);
@@ -95,8 +95,10 @@ export function substeps(most = Infinity) {
         row.bar.show(step.progress, name, value);
         if (root.children[index] !== row.root) root.insertBefore(row.root, root.children[index] ?? null);
       });
-      if (all.length > chosen.length) {
-        write(rest, `and ${all.length - chosen.length} more`);
+      const hidden = (book.substeps ?? []).length - all.length;
+      const more = all.length ? book.substeps_total - hidden - chosen.length : 0;
+      if (more > 0) {
+        write(rest, `and ${count(more)} more; ${count(book.substeps_done)} of ${count(book.substeps_total)} done`);
         root.append(rest);
       } else rest.remove();
     },

@@ -1,6 +1,7 @@
 // One book in full: its stages, all its substeps, what happened to it, and what an operator may do.
 import { get, post } from './api.js';
 import { badge, bar, make, stages, substeps, write } from './cards.js';
+import { complete, follow, isLacking } from './substeps.js';
 import { ago, at, estimate, failure, label, percent, phaseOf, titleOf } from './text.js';
 
 const KINDS = {
@@ -29,7 +30,8 @@ export class Detail {
     });
   }
 
-  open(book) {
+  open(status) {
+    const book = isLacking(status) ? status : follow(null, status);
     this.book = book;
     this.build();
     this.show(book);
@@ -59,9 +61,14 @@ export class Detail {
     this.drawn = null;
   }
 
-  /** The book at a newer revision. */
+  /** A status of any book. Returns the book that is open, if it is that one. */
+  take(status) {
+    if (this.book?.book_id !== status.book_id) return null;
+    this.show(this.book.revision <= status.revision ? follow(this.book, status) : complete(this.book, status));
+    return this.book;
+  }
+
   show(book) {
-    if (!this.book || book.book_id !== this.book.book_id) return;
     this.book = book;
     write(this.title, titleOf(book));
     this.status.show(book);

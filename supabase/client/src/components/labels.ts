@@ -17,6 +17,8 @@ export interface Labels {
   stale: string;
   percent(progress: number): string;
   amount(done: number, total: number | undefined, unit: string | undefined): string;
+  /** Below a list that does not show all substeps. */
+  substeps(done: number, total: number, shown: number): string;
   stageOf(stage: string, place: number, count: number): string;
   attempt(attempt: number): string;
   remaining(milliseconds: number): string;
@@ -48,6 +50,7 @@ export const english: Labels = {
   percent: (progress) => `${Math.floor(progress)} %`,
   amount: (done, total, unit) =>
     [total === undefined ? String(done) : `${done} of ${total}`, plural(unit, total ?? done)].filter(Boolean).join(" "),
+  substeps: (done, total, shown) => `${grouped(done)} of ${grouped(total)} substeps done; ${grouped(shown)} shown`,
   stageOf: (stage, place, count) => `${stage}, stage ${place} of ${count}`,
   attempt: (attempt) => `attempt ${attempt}`,
   remaining: (milliseconds) => (milliseconds < 30_000 ? "any moment now" : `about ${duration(milliseconds)} left`),
@@ -83,6 +86,11 @@ export function nameOfState(
 function humane(name: string): string {
   const words = name.toLowerCase().replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** 12345 -> "12,345". */
+function grouped(count: number): string {
+  return count.toLocaleString("en");
 }
 
 function plural(unit: string | undefined, count: number): string {

@@ -20,6 +20,11 @@ export function StageList({ book, labels, showSubsteps }: { book: BookStatus; la
             {here && showSubsteps && book.substeps.length > 0 && (
               <SubstepList substeps={book.substeps} labels={labels} />
             )}
+            {here && showSubsteps && book.substeps.length < book.substeps_total && (
+              <p className="bindery-substeps-count">
+                {labels.substeps(book.substeps_done, book.substeps_total, book.substeps.length)}
+              </p>
+            )}
           </li>
         );
       })}
@@ -43,7 +48,7 @@ function SubstepList({ substeps, labels }: { substeps: readonly Substep[]; label
   return (
     <ul className="bindery-substeps">
       {substeps.map((substep) => (
-        <li key={substep.name} className="bindery-substep" data-state={substep.state}>
+        <li key={substep.substep} className="bindery-substep" data-state={substep.state}>
           <Icon of={substep.state} />
           <span className="bindery-substep-name">{substep.label}</span>
           <Unseen>, {labels.stageState[substep.state]}</Unseen>

@@ -1,5 +1,5 @@
 // Books for the tests: what the database would give.
-import type { BookRow, BookStatus, Stage } from "../../src/status.js";
+import type { BookPatch, BookRow, BookStatus, Stage, Substep } from "../../src/status.js";
 
 export const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 export const owner = id(999);
@@ -35,9 +35,11 @@ export function status(changes: Partial<BookStatus> = {}): BookStatus {
     current_stage,
     overall_progress: 8,
     stage_progress,
+    substeps_total: changes.substeps?.length ?? 2,
+    substeps_done: changes.substeps?.filter(({ state }) => state === "done").length ?? 0,
     substeps: [
       {
-        name: "extract_text",
+        substep: "extract_text",
         label: "Extract text",
         weight: 1,
         state: "active",
@@ -46,13 +48,14 @@ export function status(changes: Partial<BookStatus> = {}): BookStatus {
         total: 120,
         unit: "page",
       },
-      { name: "detect_chapters", label: "Detect chapters", weight: 1, state: "pending", progress: 0 },
+      { substep: "detect_chapters", label: "Detect chapters", weight: 1, state: "pending", progress: 0 },
     ],
     message: null,
     error: null,
     attempt: 1,
     revision: 5,
     heartbeat_at: at(-1),
+    stage_entered_at: at(-60),
     stage_started_at: at(-60),
     resume_at: null,
     estimated_completion_at: null,
@@ -66,7 +69,17 @@ export function status(changes: Partial<BookStatus> = {}): BookStatus {
   };
 }
 
-export function row(changes: Partial<BookRow> = {}): BookRow {
-  const { stages: _, health: __, ...columns } = status(changes);
+export function row(changes: Partial<BookStatus> = {}): BookRow {
+  const { substeps: _, stages: __, health: ___, ...columns } = status(changes);
   return columns;
+}
+
+/** A broadcast: the row, and the substeps that changed. */
+export function broadcast(changes: Partial<BookStatus> = {}, substeps: Substep[] = []): BookPatch {
+  return { ...row(changes), substeps, substeps_partial: true };
+}
+
+export function substep(key: string, progress = 0, more: Partial<Substep> = {}): Substep {
+  const state = progress >= 100 ? "done" : progress > 0 ? "active" : "pending";
+  return { substep: key, label: key, weight: 1, state, progress, ...more };
 }

@@ -6,11 +6,11 @@ use serde_json::json;
 pub struct Figure {
     /// What was measured, in lower snake case.
     pub name: &'static str,
-    /// How much.
+    /// The value.
     pub value: f64,
-    /// Of what.
+    /// Its unit.
     pub unit: &'static str,
-    /// How it was measured, in a line.
+    /// How it was measured, in one line.
     pub how: String,
 }
 

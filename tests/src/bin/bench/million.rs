@@ -1,4 +1,5 @@
-//! What reading and registering cost in a table of a million books, and whether it is what they cost in one of a thousand.
+//! What reading and registering cost in a table of a million books, and the ratio to a table of a
+//! thousand.
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Database, Servers};
@@ -10,36 +11,47 @@ use crate::timing::{Times, ratio};
 
 const FEW: i64 = 1_000;
 const MANY: i64 = 1_000_000;
-/// An owner's books.
+/// How many books an owner has.
 const OWNED: i64 = 50;
 const READS: usize = 5_000;
 const CALLS: usize = 1_000;
+const MODEL: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Books as registering and starting them makes them, with the row of history that registering writes, spread over the
-/// owners so that one's books lie far apart. Triggers and foreign keys rest meanwhile.
+/// Copies of a book that was registered and started, each with the rows of its substeps and of its
+/// registration. An owner's books lie far apart. Triggers and foreign keys are off during this.
 const LOAD: &str = "
-    select count(*) from bindery.register_book('00000000-0000-4000-8000-000000000000', null, 'comic', 'A book');
-    select count(*) from bindery.transition_book('00000000-0000-4000-8000-000000000000', 'ANALYZING');
+    select count(*) from bindery.register_book('{model}', null, 'comic', 'A book');
+    select count(*) from bindery.transition_book('{model}', 'ANALYZING');
     set session_replication_role = replica;
     create temp table ids as
-        select gen_random_uuid() as book_id, md5('owner ' || n % ({books} / {owned}))::uuid as owner_id,
+        select gen_random_uuid() as book_id,
+            md5('owner ' || n % ({books} / {owned}))::uuid as owner_id,
             clock_timestamp() - n * interval '1 second' as at
         from generate_series(1, {books}) n;
-    insert into bindery.book_status (book_id, owner_id, title, pipeline, pipeline_version, status, current_stage, substeps, revision,
-        heartbeat_at, stage_started_at, created_at, updated_at)
-    select i.book_id, i.owner_id, b.title, b.pipeline, b.pipeline_version, b.status, b.current_stage, b.substeps, b.revision,
-        i.at, i.at, i.at, i.at
-    from ids i, bindery.book_status b where b.book_id = '00000000-0000-4000-8000-000000000000';
+    insert into bindery.book_status (book_id, owner_id, title, pipeline, pipeline_version, status,
+        current_stage, substeps_total, substeps_weight, stage_base, stage_share, revision,
+        heartbeat_at, stage_entered_at, stage_started_at, created_at, updated_at)
+    select i.book_id, i.owner_id, b.title, b.pipeline, b.pipeline_version, b.status,
+        b.current_stage, b.substeps_total, b.substeps_weight, b.stage_base, b.stage_share,
+        b.revision, i.at, i.at, i.at, i.at, i.at
+    from ids i, bindery.book_status b where b.book_id = '{model}';
+    insert into bindery.book_progress
+        (book_id, stage, substep, weight, attempt, revision, updated_at)
+    select i.book_id, p.stage, p.substep, p.weight, p.attempt, p.revision, i.at
+    from ids i, bindery.book_progress p where p.book_id = '{model}'
+    order by i.book_id, p.stage, p.substep;
     insert into bindery.book_events (book_id, revision, kind, to_status, stage, attempt, actor, at)
     select i.book_id, 1, 'register', 'UPLOADED', 'UPLOADED', 1, 'postgres', i.at from ids i;
     set session_replication_role = origin;";
 
-/// What PostgREST asks for `GET /book_status?owner_id=eq.…&order=created_at.desc&limit=50`.
+/// PostgREST's query for `GET /book_status?owner_id=eq.…&order=created_at.desc&limit=50`.
 const REST: &str = "
     with pgrst_source as (
-        select book_status.* from bindery.book_status where book_status.owner_id = $1 order by book_status.created_at desc limit 50 offset 0
+        select book_status.* from bindery.book_status where book_status.owner_id = $1
+        order by book_status.created_at desc limit 50 offset 0
     )
-    select null::bigint as total_result_set, count(_postgrest_t) as page_total, coalesce(json_agg(_postgrest_t), '[]')::text as body
+    select null::bigint as total_result_set, count(_postgrest_t) as page_total,
+        coalesce(json_agg(_postgrest_t), '[]')::text as body
     from (select * from pgrst_source) _postgrest_t";
 const LIST: &str = "select * from bindery.list_books(50)";
 const READ: &str = "select bindery.get_book_status($1)";
@@ -76,7 +88,8 @@ pub async fn million(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()>
             few.list(&mut before, &at_few, query == REST, number).await?;
             many.list(&mut after, &at_many, query == REST, number).await?;
         }
-        push(figures, name, &after, &before, &format!("{what}, who has {OWNED}, through row-level security"))?;
+        let what = format!("{what}, who has {OWNED}, through row-level security");
+        push(figures, name, &after, &before, &what)?;
     }
 
     eprintln!("million: registering");
@@ -87,16 +100,25 @@ pub async fn million(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()>
         prepared.push(table.client.prepare(REGISTER).await?);
     }
     for number in 0..CALLS {
-        for ((table, times), statement) in [(&few, &mut before), (&many, &mut after)].into_iter().zip(&prepared) {
-            times.measure(&table.client, statement, &[&Uuid::new_v4(), table.owner(number)?]).await?;
+        let both = [(&few, &mut before), (&many, &mut after)];
+        for ((table, times), statement) in both.into_iter().zip(&prepared) {
+            let book = Uuid::new_v4();
+            times.measure(&table.client, statement, &[&book, table.owner(number)?]).await?;
         }
     }
     push(figures, "register_growth", &after, &before, "register_book, synchronous_commit off")
 }
 
-fn push(figures: &mut Vec<Figure>, name: &'static str, of: &Times, to: &Times, what: &str) -> Result<()> {
+fn push(
+    figures: &mut Vec<Figure>,
+    name: &'static str,
+    of: &Times,
+    to: &Times,
+    what: &str,
+) -> Result<()> {
     let (value, medians) = ratio(of, to)?;
-    figures.push(Figure { name, value, unit: "ratio", how: format!("{MANY} books to {FEW}, {medians}; {what}") });
+    let how = format!("{MANY} books to {FEW}, {medians}; {what}");
+    figures.push(Figure { name, value, unit: "ratio", how });
     Ok(())
 }
 
@@ -109,13 +131,18 @@ struct Table {
 async fn loaded(database: &Database<'_>, books: i64) -> Result<Table> {
     let client = database.connect().await?;
     eprintln!("million: loading {books} books");
-    client.batch_execute(&LOAD.replace("{books}", &books.to_string()).replace("{owned}", &OWNED.to_string())).await?;
-    for table in ["book_status", "book_events"] {
+    let load = LOAD
+        .replace("{model}", MODEL)
+        .replace("{books}", &books.to_string())
+        .replace("{owned}", &OWNED.to_string());
+    client.batch_execute(&load).await?;
+    for table in ["book_status", "book_progress", "book_events"] {
         client.batch_execute(&format!("vacuum (analyze) bindery.{table}")).await?;
     }
-    let random = client.query("select book_id from ids order by random() limit $1", &[&i64::try_from(READS)?]).await?;
-    let owners =
-        client.query("select distinct owner_id from ids order by 1 limit $1", &[&i64::try_from(CALLS)?]).await?;
+    let random = "select book_id from ids order by random() limit $1";
+    let random = client.query(random, &[&i64::try_from(READS)?]).await?;
+    let owners = "select distinct owner_id from ids order by 1 limit $1";
+    let owners = client.query(owners, &[&i64::try_from(CALLS)?]).await?;
     let ids = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get(0)).collect();
     Ok(Table { client, books: ids(random), owners: ids(owners) })
 }
@@ -125,13 +152,19 @@ impl Table {
         self.owners.get(number % self.owners.len()).context("no owners")
     }
 
-    /// Goes on as a signed-in user, as PostgREST does.
+    /// Sets the role of a signed-in user, as PostgREST does.
     async fn as_user(&self, query: &str) -> Result<Statement> {
         self.client.batch_execute("set role authenticated").await?;
         Ok(self.client.prepare(query).await?)
     }
 
-    async fn list(&self, times: &mut Times, statement: &Statement, filtered: bool, number: usize) -> Result<()> {
+    async fn list(
+        &self,
+        times: &mut Times,
+        statement: &Statement,
+        filtered: bool,
+        number: usize,
+    ) -> Result<()> {
         let owner = self.owner(number)?;
         let claims = serde_json::json!({ "sub": owner, "role": "authenticated" }).to_string();
         self.client.query("select set_config('request.jwt.claims', $1, false)", &[&claims]).await?;

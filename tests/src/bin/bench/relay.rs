@@ -1,4 +1,5 @@
-//! The relay: how fast it drains a backlog, how soon a lone event is a row, and how much memory it takes.
+//! The relay: how fast it drains a backlog, how soon a single event is a row, and how much memory
+//! it takes.
 
 use std::time::{Duration, Instant};
 
@@ -14,39 +15,44 @@ use crate::figure::Figure;
 const BOOKS: usize = 1_000;
 pub const SUBSTEPS: [&str; 3] = ["extract_text", "detect_chapters", "analyze_characters"];
 const EVENTS: usize = 300_000;
-/// Where no two events are about the same substep: many books, each heard of again only after all the others, or fewer books
-/// of many planned substeps, each heard of at length.
+/// No two events are about the same substep: many books in turn, or fewer books of many planned
+/// substeps, one book after the other.
 const WIDE_BOOKS: usize = 20_000;
 const LONG_BOOKS: usize = 600;
 const PAGES: usize = 100;
-/// Commands a pipeline when loading the stream.
+/// Commands a pipeline when filling a stream.
 const PIPELINE: usize = 5_000;
 const LONE_EVENTS: usize = 2_000;
 
-/// 300,000 progress events over 1,000 books x 3 substeps, already in one stream when the daemon starts.
+/// 300,000 progress events over 1,000 books x 3 substeps, in one stream before the daemon starts.
 pub async fn drain(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let database = servers.database().await?;
     let drained = drained(servers, &database, &Work::declared(BOOKS, EVENTS)).await?;
     let rate = EVENTS as f64 / drained.took.as_secs_f64();
-    let how =
-        format!("{EVENTS} events, {BOOKS} books x {} substeps, one stream, synchronous_commit on", SUBSTEPS.len());
+    let how = format!(
+        "{EVENTS} events, {BOOKS} books x {} substeps, one stream, synchronous_commit on",
+        SUBSTEPS.len()
+    );
     figures.push(Figure { name: "drain_rate", value: rate, unit: "events/s", how });
     figures.push(Figure {
         name: "drain_of_bare_xread",
         value: drained.bare.as_secs_f64() / drained.took.as_secs_f64(),
         unit: "ratio",
-        how: format!("a loop that reads the same stream and throws it away takes {:.2} s", drained.bare.as_secs_f64()),
+        how: format!(
+            "a loop that reads the same stream and discards it takes {:.2} s",
+            drained.bare.as_secs_f64()
+        ),
     });
     figures.push(Figure {
         name: "drain_memory",
         value: drained.memory,
         unit: "MB",
-        how: "the daemon's peak resident memory meanwhile".to_owned(),
+        how: "the daemon's peak resident memory during this".to_owned(),
     });
     Ok(())
 }
 
-/// The same where nothing can be coalesced: each event is another book's or substep's.
+/// The same where nothing coalesces: each event is about another substep.
 pub async fn wide(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let books = Work::declared(WIDE_BOOKS, WIDE_BOOKS * SUBSTEPS.len());
     let spread = Work { streams: 2, ..Work::declared(WIDE_BOOKS, WIDE_BOOKS * SUBSTEPS.len()) };
@@ -67,7 +73,8 @@ pub async fn wide(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
         let drained = drained(servers, &database, &work).await?;
         let seconds = drained.took.as_secs_f64();
         let how = format!(
-            "{} events, each another book's or substep's, {} books x {} substeps, {}, {} stream(s); {:.0} rows written a second",
+            "{} events, each about another substep, {} books x {} substeps, {}, {} stream(s); \
+             {:.0} rows written a second",
             work.events,
             work.books,
             work.substeps.len(),
@@ -75,18 +82,23 @@ pub async fn wide(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
             work.streams,
             drained.rows as f64 / seconds
         );
-        figures.push(Figure { name: rate, value: work.events as f64 / seconds, unit: "events/s", how });
+        figures.push(Figure {
+            name: rate,
+            value: work.events as f64 / seconds,
+            unit: "events/s",
+            how,
+        });
         figures.push(Figure {
             name: memory,
             value: drained.memory,
             unit: "MB",
-            how: "the daemon's peak resident memory meanwhile".to_owned(),
+            how: "the daemon's peak resident memory during this".to_owned(),
         });
     }
     Ok(())
 }
 
-/// Small events, then a sudden run of large ones: as large as an event may be, and far beyond.
+/// Small events, then a burst of large ones: as large as an event may be, and far larger.
 pub async fn large(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     const SMALL: usize = 18_000;
     const CHECKPOINTS: usize = 2_000;
@@ -97,7 +109,7 @@ pub async fn large(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let client = database.connect().await?;
     let books = analyzing(&client, BOOKS).await?;
     let mut redis = servers.redis().await?;
-    eprintln!("loading {SMALL} small events, {CHECKPOINTS} large ones and {HUGE} that are too large");
+    eprintln!("filling: {SMALL} small events, {CHECKPOINTS} large ones, {HUGE} that are too large");
     load(&mut redis, database.stream(), &books, &Work::declared(BOOKS, SMALL)).await?;
     let mut last = None;
     let checkpoint = format!("\"{}\"", "x".repeat(CHECKPOINT_BYTES));
@@ -121,36 +133,35 @@ pub async fn large(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let daemon = database.daemon_unready(&[])?;
     let first = at_position(&client, database.stream(), None).await?;
     let took = at_position(&client, database.stream(), Some(&last)).await? - first;
-    let query = "select applied, stale, dead from bindery.relay_cursors where stream = $1";
-    let row = client.query_one(query, &[&database.stream()]).await?;
-    let counts: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    let counts = counts(&client, &[database.stream().to_owned()]).await?;
     ensure!(
-        counts == (i64::try_from(SMALL + CHECKPOINTS)?, 0, i64::try_from(HUGE)?),
-        "applied, stale, dead are {counts:?}"
+        counts == [i64::try_from(SMALL + CHECKPOINTS)?, 0, 0, i64::try_from(HUGE)?],
+        "applied, stale, early, rejected are {counts:?}"
     );
     let how = format!(
-        "the daemon's peak resident memory: {SMALL} small events, {CHECKPOINTS} with 60 KiB, {HUGE} entries of 1 MiB, in {:.1} s",
+        "the daemon's peak resident memory: {SMALL} small events, {CHECKPOINTS} with 60 KiB, \
+         {HUGE} entries of 1 MiB, in {:.1} s",
         took.as_secs_f64()
     );
     figures.push(Figure { name: "large_memory", value: peak_memory(&daemon)?, unit: "MB", how });
     Ok(())
 }
 
-/// What is in the stream: reports of each substep of each book, evenly, that end at 100.
+/// What is in the stream: equally many reports of each substep of each book; the last is at 100.
 struct Work {
     books: usize,
     substeps: Vec<String>,
     /// Whether the books plan their substeps, in place of those of the pipeline.
     planned: bool,
     events: usize,
-    /// Whether a book's events stand together; else each substep of all books in turn.
+    /// Whether a book's events are adjacent; else each substep of all books in turn.
     book_by_book: bool,
-    /// The books are shared out among so many.
+    /// How many streams share the books.
     streams: usize,
 }
 
 impl Work {
-    /// Where the books are: of what this one declares none is left over beside a plan.
+    /// The books' stage. The one for plans declares no substeps that would remain beside a plan.
     fn stage(&self) -> &'static str {
         if self.planned { "CREATING_ARTWORK" } else { "ANALYZING" }
     }
@@ -164,20 +175,20 @@ impl Work {
 struct Drained {
     /// From the lease to the last event's commit.
     took: Duration,
-    /// What reading the streams alone takes.
+    /// How long it takes to read the streams without applying anything.
     bare: Duration,
-    /// Rows written: a substep's for each event, and a book's whenever it was rolled up.
+    /// Rows written: a substep's for each event, and a book's for each of its revisions.
     rows: i64,
     /// Megabytes.
     memory: f64,
 }
 
-/// Loads a stream, then lets a daemon drain it, and looks at every row.
+/// Fills the streams, lets a daemon drain them, and checks the rows.
 async fn drained(servers: &Servers, database: &Database<'_>, work: &Work) -> Result<Drained> {
     let client = database.connect().await?;
     let books = analyzing(&client, work.books).await?;
     if work.planned {
-        let plan: Vec<_> = work.substeps.iter().map(|name| json!({ "name": name })).collect();
+        let plan: Vec<_> = work.substeps.iter().map(|name| json!({ "substep": name })).collect();
         for stage in ["GENERATING_SCENES", work.stage()] {
             let query = "select count(*) from unnest($1::uuid[]) b, bindery.transition_book(b, $2)";
             client.query(query, &[&books, &stage]).await?;
@@ -186,13 +197,15 @@ async fn drained(servers: &Servers, database: &Database<'_>, work: &Work) -> Res
         client.query(query, &[&books, &work.stage(), &json!(plan)]).await?;
     }
     let mut redis = servers.redis().await?;
-    eprintln!("loading {} events", work.events);
+    eprintln!("filling: {} events", work.events);
     let further = (1..work.streams).map(|number| format!("{}:{number}", database.stream()));
-    let streams: Vec<String> = std::iter::once(database.stream().to_owned()).chain(further).collect();
+    let streams: Vec<String> =
+        std::iter::once(database.stream().to_owned()).chain(further).collect();
     let mut lasts = Vec::new();
     let mut bare = Duration::ZERO;
     for (number, stream) in streams.iter().enumerate() {
-        let last = load(&mut redis, stream, &shared_out(&books, number, work.streams), work).await?;
+        let last =
+            load(&mut redis, stream, &shared_out(&books, number, work.streams), work).await?;
         bare += bare_xread(&mut redis, stream, &last).await?;
         lasts.push(last);
     }
@@ -207,19 +220,25 @@ async fn drained(servers: &Servers, database: &Database<'_>, work: &Work) -> Res
         took = took.max(at_position(&client, stream, Some(last)).await? - first);
     }
 
-    let query = "select sum(applied)::bigint, sum(stale)::bigint, sum(dead)::bigint from bindery.relay_cursors where stream = any ($1)";
-    let row = client.query_one(query, &[&streams]).await?;
-    let counts: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    let counts = counts(&client, &streams).await?;
     let events = i64::try_from(work.events)?;
-    ensure!(counts == (events, 0, 0), "applied, stale, dead are {counts:?}");
+    ensure!(counts == [events, 0, 0, 0], "applied, stale, early, rejected are {counts:?}");
     let rows = events + client.query_one(revisions, &[]).await?.get::<_, i64>(0) - before;
     let unfinished = "select count(*) from bindery.book_status where stage_progress < 100";
     let unfinished: i64 = client.query_one(unfinished, &[]).await?.get(0);
-    ensure!(unfinished == 0, "{unfinished} books are not through their stage");
+    ensure!(unfinished == 0, "{unfinished} books are not at 100 percent of their stage");
     Ok(Drained { took, bare, rows, memory: peak_memory(&daemon)? })
 }
 
-/// One event at a time, from before XADD to the commit seen by LISTEN.
+/// How many events of these streams were applied, stale, early and rejected.
+async fn counts(client: &Client, streams: &[String]) -> Result<[i64; 4]> {
+    let query = "select sum(applied)::bigint, sum(stale)::bigint, sum(early)::bigint,
+        sum(rejected)::bigint from bindery.relay_cursors where stream = any ($1)";
+    let row = client.query_one(query, &[&streams]).await?;
+    Ok([0, 1, 2, 3].map(|column| row.get(column)))
+}
+
+/// One event at a time, from before its XADD until its NOTIFY arrives.
 pub async fn latency(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let database = servers.database().await?;
     let client = database.connect().await?;
@@ -251,28 +270,43 @@ pub async fn latency(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()>
     took.sort();
     for (name, part) in [("latency_p50", 0.50), ("latency_p99", 0.99)] {
         let at = took[((took.len() - 1) as f64 * part) as usize];
-        let how = format!("{LONE_EVENTS} events one after another, from XADD to NOTIFY at a client");
+        let how =
+            format!("{LONE_EVENTS} events one after another, from XADD to NOTIFY at a client");
         figures.push(Figure { name, value: at.as_secs_f64() * 1000.0, unit: "ms", how });
     }
     Ok(())
 }
 
-/// Books in ANALYZING.
+/// New books in ANALYZING.
 pub async fn analyzing(client: &Client, count: usize) -> Result<Vec<Uuid>> {
     let books: Vec<Uuid> = (0..count).map(|_| Uuid::new_v4()).collect();
-    for function in ["register_book(b)", "transition_book(b, 'ANALYZING')"] {
-        client.query(&format!("select count(*) from unnest($1::uuid[]) b, bindery.{function}"), &[&books]).await?;
-    }
+    start_books(client, &books).await?;
     Ok(books)
 }
 
-/// The books of one of so many streams.
+/// Registers these books and starts ANALYZING. Their outbox rows are removed, so that the daemon
+/// does not publish them while something else is measured; reports write none.
+pub async fn start_books(client: &Client, books: &[Uuid]) -> Result<()> {
+    for function in ["register_book(b)", "transition_book(b, 'ANALYZING')"] {
+        let query = format!("select count(*) from unnest($1::uuid[]) b, bindery.{function}");
+        client.query(&query, &[&books]).await?;
+    }
+    client.batch_execute("truncate bindery.outbox").await?;
+    Ok(())
+}
+
+/// The books of one of several streams.
 fn shared_out(books: &[Uuid], number: usize, streams: usize) -> Vec<Uuid> {
     books.iter().skip(number).step_by(streams).copied().collect()
 }
 
-/// Adds one stream's events, about these books; the last one's id.
-async fn load(redis: &mut MultiplexedConnection, stream: &str, books: &[Uuid], work: &Work) -> Result<String> {
+/// Adds one stream's events about these books; the last one's id.
+async fn load(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    books: &[Uuid],
+    work: &Work,
+) -> Result<String> {
     let books: Vec<String> = books.iter().map(Uuid::to_string).collect();
     let (substeps, rounds) = (work.substeps.len(), books.len() * work.substeps.len());
     let events = work.events / work.streams;
@@ -308,8 +342,12 @@ async fn load(redis: &mut MultiplexedConnection, stream: &str, books: &[Uuid], w
     last.context("no event was added")
 }
 
-/// What reading alone takes: the floor under any relay by the same client library.
-async fn bare_xread(redis: &mut MultiplexedConnection, stream: &str, last: &str) -> Result<Duration> {
+/// How long a loop takes that reads the stream with the client library and discards it.
+async fn bare_xread(
+    redis: &mut MultiplexedConnection,
+    stream: &str,
+    last: &str,
+) -> Result<Duration> {
     let start = Instant::now();
     let mut position = "0-0".to_owned();
     while position != last {
@@ -333,21 +371,18 @@ fn last_id(reply: &redis::Value) -> Option<String> {
     redis::from_redis_value_ref(entry.first()?).ok()
 }
 
-/// Waits until the stream's position is this one, or until it is held at all; when that was.
-async fn at_position(client: &Client, stream: &str, position: Option<&str>) -> Result<Instant> {
-    eventually(Duration::from_secs(120), "the relay to get there", async || {
-        let row = client
-            .query_opt(
-                "select position from bindery.relay_cursors where stream = $1 and holder is not null",
-                &[&stream],
-            )
-            .await
-            .map_err(|error| error.to_string())?;
+/// Waits until the stream's position is this one, or for `None` until a relay holds the stream; the
+/// time of that.
+pub async fn at_position(client: &Client, stream: &str, position: Option<&str>) -> Result<Instant> {
+    eventually(Duration::from_secs(120), "the relay to reach this position", async || {
+        let query = "select position from bindery.relay_cursors
+            where stream = $1 and holder is not null";
+        let row = client.query_opt(query, &[&stream]).await.map_err(|error| error.to_string())?;
         let now: Option<String> = row.map(|row| row.get(0));
         match (&now, position) {
             (Some(_), None) => Ok(Instant::now()),
             (Some(now), Some(wanted)) if now == wanted => Ok(Instant::now()),
-            _ => Err(format!("it is at {now:?}")),
+            _ => Err(format!("the position is {now:?}")),
         }
     })
     .await

@@ -1,10 +1,12 @@
-//! What both kernels are asked: definitions, right and broken, and calls on machines, made up by chance.
+//! What both kernels are asked: definitions, right and broken, and calls on machines, made up by
+//! chance.
 
 use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Numbers that Rust's JSON cannot hold are put in by hand: a text between these becomes the number it spells.
+/// Numbers that Rust's JSON cannot hold are put in by hand: a text between these becomes the number
+/// it spells.
 pub const RAW: &str = "@raw@";
 
 pub const NUMBERS: [&str; 30] = [
@@ -94,7 +96,17 @@ impl Maker {
     fn weight(&mut self) -> Value {
         json!(format!(
             "{RAW}{}{RAW}",
-            self.one(&["0", "1", "2", "0.1", "33.3", "20", "1e-300", "0.30000000000000004", "1000000000"])
+            self.one(&[
+                "0",
+                "1",
+                "2",
+                "0.1",
+                "33.3",
+                "20",
+                "1e-9",
+                "0.30000000000000004",
+                "1000000000"
+            ])
         ))
     }
 
@@ -118,9 +130,10 @@ impl Maker {
             2..5 => self.number(),
             5..9 => json!(self.text()),
             9 => json!([self.text()]),
-            10 => json!({"name": self.text(), "to": self.text()}),
+            10 => json!({"name": self.text(), "substep": self.text(), "to": self.text()}),
             _ => {
-                let depth = if self.chance(5) { self.0.usize(115..135) } else { self.0.usize(0..3) };
+                let depth =
+                    if self.chance(5) { self.0.usize(115..135) } else { self.0.usize(0..3) };
                 (0..depth).fold(json!([]), |inner, _| json!([inner]))
             }
         }
@@ -172,7 +185,7 @@ impl Maker {
         }
         if self.chance(50) {
             let substeps = (0..self.0.usize(1..5)).map(|at| {
-                let mut substep = json!({"name": if at == 0 { "extract".to_owned() } else { format!("part_{at}") }});
+                let mut substep = json!({"substep": if at == 0 { "extract".to_owned() } else { format!("part_{at}") }});
                 if at > 0 && self.chance(50) {
                     substep["weight"] = self.weight();
                 }
@@ -228,10 +241,24 @@ impl Maker {
                 match self.0.u8(0..10) {
                     0 => drop(keys.remove(&key)),
                     1 => {
-                        let known =
-                            ["weight", "next", "rework", "substeps", "max_attempts", "stall_after", "guard", "label"];
-                        let key = if self.chance(60) { self.one(&known).to_owned() } else { self.text() };
-                        let value = if self.chance(30) { json!([{"to": "S1"}, "S0"]) } else { self.anything() };
+                        let known = [
+                            "weight",
+                            "next",
+                            "rework",
+                            "substeps",
+                            "max_attempts",
+                            "stall_after",
+                            "guard",
+                            "label",
+                            "substep",
+                        ];
+                        let key =
+                            if self.chance(60) { self.one(&known).to_owned() } else { self.text() };
+                        let value = if self.chance(30) {
+                            json!([{"to": "S1"}, "S0"])
+                        } else {
+                            self.anything()
+                        };
                         keys.insert(key, value);
                     }
                     _ => self.mutate(&mut keys[&key]),
@@ -254,7 +281,8 @@ impl Maker {
 
     /// A state that the one of this name leads to, where there is any.
     fn next_of(&mut self, machine: &Value, name: &Value) -> Value {
-        let state = machine["states"].as_array().into_iter().flatten().find(|state| state["name"] == *name);
+        let state =
+            machine["states"].as_array().into_iter().flatten().find(|state| state["name"] == *name);
         let next = state.and_then(|state| state["next"].as_array()).filter(|next| !next.is_empty());
         match next {
             Some(next) => next[self.0.usize(0..next.len())]["to"].clone(),
@@ -266,7 +294,8 @@ impl Maker {
         if self.chance(5) {
             return match self.0.u8(0..4) {
                 0 => Value::Null,
-                // The facts in the order of the struct that core reads them into: no object, no facts.
+                // The facts in the order of the struct that core reads them into: no object, no
+                // facts.
                 1 => json!([true, true, {}, true]),
                 2 => json!([{"substeps_complete": true}]),
                 _ => self.anything(),
@@ -275,11 +304,17 @@ impl Maker {
         let mut facts = Map::new();
         for key in ["substeps_complete", "attempts_left"] {
             if self.chance(70) {
-                facts.insert(key.to_owned(), if self.chance(4) { self.anything() } else { json!(self.0.bool()) });
+                facts.insert(
+                    key.to_owned(),
+                    if self.chance(4) { self.anything() } else { json!(self.0.bool()) },
+                );
             }
         }
         if self.chance(50) {
-            facts.insert("rewind".to_owned(), if self.chance(4) { self.anything() } else { json!(self.chance(80)) });
+            facts.insert(
+                "rewind".to_owned(),
+                if self.chance(4) { self.anything() } else { json!(self.chance(80)) },
+            );
         }
         if self.chance(60) {
             let guards = json!({"shop.has_cover": self.0.bool(), "_own": if self.chance(5) { Value::Null } else { json!(true) }});
@@ -288,52 +323,57 @@ impl Maker {
         Value::Object(facts)
     }
 
-    fn rows(&mut self) -> Value {
-        if self.chance(3) {
-            let rows = [
-                json!({"substep": "all"}),
-                json!([["all", 1, 50, null, null, null, null]]),
-                json!([[{"substep": "all"}]]),
-                json!([{"substep": ["all"]}]),
-                json!([{"substep": "all", "progress": [50]}]),
-            ];
-            return self.0.choice(rows).unwrap_or_default();
+    /// A double, mostly of the size that `usual` gives; null at times.
+    fn double(&mut self, usual: impl FnOnce(&mut Rng) -> f64) -> Value {
+        const EDGES: [&str; 18] = [
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "0",
+            "-0",
+            "1",
+            "0.9999999999999999",
+            "-1",
+            "99.995",
+            "100",
+            "100.00000001",
+            "1e-7",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "1e-100",
+            "9.99e-101",
+            "1e300",
+            "1.7976931348623157e308",
+        ];
+        match self.0.u8(0..100) {
+            0 => Value::Null,
+            1..40 => json!(self.one(&EDGES)),
+            40..50 => json!(10_f64.powf(self.0.f64() * 600.0 - 300.0)),
+            _ => json!(usual(&mut self.0)),
         }
-        // Mostly quiet numbers: one odd value among many hides what becomes of the others.
-        let odd = self.chance(40);
-        let count = self.0.usize(0..6);
-        let rows = (0..count).map(|_| {
-            let mut row = Map::new();
-            let name = self.one(&["extract", "part_1", "part_2", "part_3", "all", "zz", "_x", "Éa b", "B", ""]);
-            row.insert("substep".to_owned(), json!(name));
-            for key in ["weight", "progress", "done", "total"] {
-                let value = match self.0.u8(0..10) {
-                    0..3 => continue,
-                    3 => Value::Null,
-                    _ if odd => self.number(),
-                    4..7 => json!(self.0.u8(0..=100)),
-                    _ => json!(self.0.f64() * 100.0),
-                };
-                row.insert(key.to_owned(), value);
-            }
-            for key in ["unit", "message", "more"] {
-                if self.chance(20) {
-                    row.insert(key.to_owned(), json!(self.text()));
-                }
-            }
-            let mut row = Value::Object(row);
-            if self.chance(1) {
-                row[self.one(&["substep", "weight", "unit"])] = json!({"wrong": true});
-            }
-            row
-        });
-        rows.collect()
+    }
+
+    /// The sums of a stage and its place in the whole.
+    fn sums(&mut self) -> Value {
+        let substeps = if self.chance(10) { self.0.i32(..) } else { self.0.i32(-1..12) };
+        let done = if self.chance(10) { self.0.i32(..) } else { self.0.i32(0..12) };
+        let weight = (self.0.f64() * 1e3).round() * 1e9;
+        let points = |rng: &mut Rng| (rng.f64() * weight * 1e8).round();
+        json!({
+            "call": "percentages", "substeps": if self.chance(1) { Value::Null } else { json!(substeps) },
+            "done": if self.chance(1) { Value::Null } else { json!(done) },
+            "points": self.double(points), "weight": self.double(|_| weight),
+            "base": self.double(|rng| (rng.f64() * 1e4).round() / 100.0),
+            "share": self.double(|rng| rng.f64() * 100.0),
+        })
     }
 
     /// Breaks one of a machine's promises, or leaves it as good as it was.
     fn bend(&mut self, machine: &mut Value) {
         let states = machine.get_mut("states").and_then(Value::as_array_mut);
-        let Some(states) = states.filter(|states| states.len() > 1 && states.iter().all(Value::is_object)) else {
+        let Some(states) =
+            states.filter(|states| states.len() > 1 && states.iter().all(Value::is_object))
+        else {
             return;
         };
         let (one, other) = (self.0.usize(0..states.len()), self.0.usize(0..states.len()));
@@ -351,8 +391,10 @@ impl Maker {
             }
             7 => {
                 let keys = ["weight", "start", "stall_after", "retry_after", "max_attempts"];
-                let number = if self.chance(20) { json!(format!("{RAW}3.0{RAW}")) } else { self.number() };
-                states[one][self.one(&keys)] = if self.chance(10) { json!([number]) } else { number };
+                let number =
+                    if self.chance(20) { json!(format!("{RAW}3.0{RAW}")) } else { self.number() };
+                states[one][self.one(&keys)] =
+                    if self.chance(10) { json!([number]) } else { number };
             }
             8 => machine["total_weight"] = self.number(),
             // In the order of the structs that core reads them into: no objects.
@@ -362,7 +404,11 @@ impl Maker {
             }
             _ => {
                 let wrapped = json!([machine.take()]);
-                let fields = json!([wrapped[0]["states"], wrapped[0]["total_weight"], wrapped[0]["auto_advance"]]);
+                let fields = json!([
+                    wrapped[0]["states"],
+                    wrapped[0]["total_weight"],
+                    wrapped[0]["auto_advance"]
+                ]);
                 *machine = if self.chance(50) { wrapped } else { fields };
             }
         }
@@ -380,30 +426,43 @@ impl Maker {
         // As books are, mostly: in the stage of their status.
         let stage = if self.chance(40) { status.clone() } else { stage };
         match self.0.u8(0..10) {
-            0..3 => {
-                let target = if self.chance(50) { self.next_of(machine, &status) } else { self.state_name(machine) };
-                json!({"call": "transition", "machine": machine, "status": status, "stage": stage, "target": target, "facts": self.facts()})
+            0..5 => {
+                let target = if self.chance(50) {
+                    self.next_of(machine, &status)
+                } else {
+                    self.state_name(machine)
+                };
+                let call = self.one(&["transition", "transition_verdict", "begin_verdict"]);
+                json!({"call": call, "machine": machine, "status": status, "stage": stage, "target": target, "facts": self.facts()})
             }
-            3 => json!({"call": self.one(&["next", "rewind"]), "machine": machine, "status": status, "stage": stage}),
-            4..6 => json!({"call": "report", "machine": machine, "status": status, "stage": stage,
+            5 => {
+                json!({"call": self.one(&["next", "rewind"]), "machine": machine, "status": status, "stage": stage})
+            }
+            6..8 => json!({"call": "report", "machine": machine, "status": status, "stage": stage,
                 "attempt": if self.chance(2) { Value::Null } else { json!(self.0.i32(1..4)) },
                 "report_stage": if self.chance(30) { self.next_of(machine, &stage) } else { self.state_name(machine) }, "substep": self.one(&["extract", "part_1", "all", "zz"]),
                 "last_attempt": if self.chance(60) { Value::Null } else { json!(self.one(&[&0, &1, &2, &3, &i32::MAX])) },
                 "report_attempt": if self.chance(50) { Value::Null } else { json!(self.0.i32(1..5)) },
                 "planned": if self.chance(2) { Value::Null } else { json!(self.chance(20)) }}),
-            _ => {
-                json!({"call": "summarize", "machine": machine, "status": status, "stage": stage, "substeps": self.rows()})
+            8 if self.chance(20) => {
+                json!({"call": "label", "name": if self.chance(5) { Value::Null } else { json!(self.text()) }})
             }
+            8 => self.sums(),
+            _ => json!({"call": "stages", "machine": machine, "status": status, "stage": stage,
+                "stage_progress": self.double(|rng| (rng.f64() * 1e4).round() / 100.0)}),
         }
     }
 }
 
 /// What chance would take too long to find.
 pub fn rare_definitions() -> Vec<Value> {
-    let substeps = |count: usize| (0..count).map(|at| json!({"name": format!("s{at}")})).collect::<Vec<_>>();
-    let states =
-        |count: usize| (0..count).map(|at| json!({"name": format!("S{at}"), "weight": 1.5})).collect::<Vec<_>>();
-    let weightless = json!([{"name": "a", "weight": 0}]);
+    let substeps = |count: usize| {
+        (0..count).map(|at| json!({"substep": format!("s{at}")})).collect::<Vec<_>>()
+    };
+    let states = |count: usize| {
+        (0..count).map(|at| json!({"name": format!("S{at}"), "weight": 1.5})).collect::<Vec<_>>()
+    };
+    let weightless = json!([{"substep": "a", "weight": 0}]);
     vec![
         json!({"states": [{"name": "S0", "weight": 1, "substeps": substeps(300)}, {"name": "S1"}]}),
         json!({"states": [{"name": "S0", "weight": 1, "substeps": substeps(256)}, {"name": "S1"}]}),

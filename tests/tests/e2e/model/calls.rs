@@ -1,6 +1,6 @@
 //! Random calls on the books that are on the shelf, and what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -9,9 +9,23 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
+use crate::support::Counts;
+
 const PLACES: usize = 10;
 const STAGES: [&str; 6] = ["QUEUED", "READING", "DRAWING", "CHECKING", "DONE", "PRINTING"];
 const SUBSTEPS: [&str; 6] = ["first", "second", "all", "page_1", "page_2", "page_3"];
+/// The types of the events in a batch, by how often they occur.
+const EVENTS: [&str; 9] = [
+    "progress",
+    "progress",
+    "progress",
+    "progress",
+    "transition",
+    "begin",
+    "heartbeat",
+    "fail",
+    "plan",
+];
 
 /// What a call did, for the model to do again.
 #[derive(Debug)]
@@ -20,13 +34,16 @@ pub enum Act {
     Nothing,
     /// The same as this event.
     Event(Value),
+    /// A transition to the stage that the book is in.
+    Resume(Uuid),
     /// A step back.
     Rewind(Uuid, String),
-    /// These events; counted as applied, stale and dead.
-    Batch(Vec<Value>, (i64, i64, i64)),
+    /// These events of the stream of this number, and how they were counted.
+    Batch(usize, Vec<Value>, Counts),
 }
 
-/// A call that was accepted: its number, drawn under the locks it held, and the book's row as it gave it.
+/// A call that was accepted: its number, drawn under the locks it held, and the book's row as it
+/// gave it.
 #[derive(Debug)]
 pub struct Done {
     pub turn: i64,
@@ -82,7 +99,8 @@ impl Shelf {
         self.seen().places.iter().position(Option::is_none)
     }
 
-    /// Puts a book that has just been registered there; where somebody was faster, it is one of the old ones at once.
+    /// Puts a book that has just been registered there; where somebody was faster, it is one of the
+    /// old ones at once.
     pub fn fill(&self, place: usize, row: Option<&Value>) -> Result<()> {
         let book = row.and_then(|row| row["book_id"].as_str()).context("a book's row")?.parse()?;
         let mut seen = self.seen();
@@ -94,7 +112,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// One of the books at work, now and then one that is over; how it was last seen, or a fresh one where there is none yet.
+    /// One of the books at work, now and then one that is over; how it was last seen, or a fresh
+    /// one where there is none yet.
     fn any(&self, rng: &mut Rng) -> Option<Value> {
         let seen = self.seen();
         let over = (rng.u8(..50) == 0).then(|| rng.choice(&seen.over)).flatten();
@@ -116,7 +135,7 @@ impl Call {
     }
 
     /// Any call, rather one that may be accepted.
-    pub fn random(rng: &mut Rng, shelf: &Shelf, stream: &str) -> Self {
+    pub fn random(rng: &mut Rng, shelf: &Shelf, stream: usize) -> Self {
         let Some(row) = shelf.any(rng) else { return Self::register(Uuid::new_v4()) };
         let mut args = json!({"book_id": row["book_id"]});
         let name = match rng.u16(..1000) {
@@ -132,8 +151,9 @@ impl Call {
             240..243 => "cancel",
             243..270 => "rewind",
             270..300 => "update",
-            300..400 => "transition",
-            400..600 => "batch",
+            300..380 => "transition",
+            380..420 => "begin",
+            420..620 => "batch",
             _ => "report",
         };
         match name {
@@ -142,13 +162,24 @@ impl Call {
             "define" => args["weight"] = json!(rng.u8(1..4)),
             "sweep" | "prune" => {}
             "batch" => {
-                let books: Vec<Value> = (0..rng.usize(1..8)).filter_map(|_| shelf.any(rng)).collect();
-                let events = books.iter().enumerate().map(|(segment, row)| {
-                    let mut event = json!({"book_id": row["book_id"], "id": "1-0", "count": 1, "segment": segment});
-                    let r#type =
-                        ["progress", "progress", "progress", "transition", "heartbeat", "fail", "plan"][rng.usize(..7)];
+                let books: Vec<Value> =
+                    (0..rng.usize(1..8)).filter_map(|_| shelf.any(rng)).collect();
+                // Items of different books share a segment, those of one book follow each other.
+                let (mut segment, mut within) = (0, BTreeSet::new());
+                let events = books.iter().map(|row| {
+                    if !within.insert(text(&row["book_id"])) {
+                        segment += 1;
+                        within = [text(&row["book_id"])].into();
+                    }
+                    let mut event = json!({
+                        "book_id": row["book_id"], "id": "1-0", "count": 1, "segment": segment,
+                    });
+                    let r#type = EVENTS[rng.usize(..EVENTS.len())];
                     event["type"] = json!(r#type);
                     fill(&mut event, r#type, row, rng);
+                    if r#type == "begin" && rng.bool() {
+                        event["attempt"] = json!(rng.u8(1..4));
+                    }
                     event
                 });
                 args = json!({"stream": stream, "events": events.collect::<Vec<_>>()});
@@ -166,45 +197,56 @@ impl Call {
             "prune" => {
                 for function in ["events", "outbox", "dead_letters"] {
                     // Nothing is so old: what is dead is counted in the end.
-                    let before = if function == "events" { "now()" } else { "now() - interval '1 hour'" };
-                    client.batch_execute(&format!("select bindery.prune_{function}({before}, 20)")).await?;
+                    let before =
+                        if function == "events" { "now()" } else { "now() - interval '1 hour'" };
+                    client
+                        .batch_execute(&format!("select bindery.prune_{function}({before}, 20)"))
+                        .await?;
                 }
                 return Ok(Vec::new());
             }
             "define" => {
-                let definition = json!({"states": [{"name": "A", "weight": args["weight"]}, {"name": "Z"}]});
+                let definition =
+                    json!({"states": [{"name": "A", "weight": args["weight"]}, {"name": "Z"}]});
                 client.query("select bindery.define_pipeline('other', $1)", &[&definition]).await?;
                 return Ok(Vec::new());
             }
             _ => {}
         }
         let (query, is_row) = query(self.name);
-        let given = client.query_one(query, &[args]).await?;
+        let given = client.query_one(&query, &[args]).await?;
         let act = match self.name {
             "batch" => {
                 let events = args["events"].as_array().cloned().unwrap_or_default();
-                Act::Batch(events, (given.get(1), given.get(2), given.get(3)))
+                let counts = Counts {
+                    applied: given.get(1),
+                    stale: given.get(2),
+                    early: given.get(3),
+                    rejected: given.get(4),
+                };
+                let stream = args["stream"].as_u64().and_then(|stream| stream.try_into().ok());
+                Act::Batch(stream.unwrap_or_default(), events, counts)
             }
+            "resume" => Act::Resume(given.get(2)),
             "title" => Act::Nothing,
-            "rewind" => Act::Rewind(given.get(2), text(&args["to"])),
-            _ => Act::Event(self.as_event(&given.try_get::<_, Value>(1).unwrap_or_default())),
+            "rewind" => Act::Rewind(given.get(2), text(&args["to_status"])),
+            _ => Act::Event(self.as_event()),
         };
         Ok(vec![Done { turn: given.get(0), act, row: is_row.then(|| given.get(1)) }])
     }
 
     /// What an accepted call amounts to.
-    fn as_event(&self, row: &Value) -> Value {
+    fn as_event(&self) -> Value {
         let mut event = self.args.clone();
         event["type"] = json!(match self.name {
             "report" => "progress",
-            "register" | "plan" | "heartbeat" => self.name,
+            "register" | "plan" | "heartbeat" | "begin" => self.name,
             _ => "transition",
         });
         match self.name {
-            "fail" => event["to"] = json!("FAILED"),
-            "cancel" => event["to"] = json!("CANCELLED"),
+            "fail" => event["to_status"] = json!("FAILED"),
+            "cancel" => event["to_status"] = json!("CANCELLED"),
             "update" => event["plain"] = json!(true),
-            "resume" => event["to"] = row["current_stage"].clone(),
             _ => {}
         }
         event
@@ -222,16 +264,21 @@ fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
     let any_stage = STAGES[rng.usize(..STAGES.len())];
     let attempt = row["attempt"].as_i64().unwrap_or(1);
     match name {
-        "transition" | "update" => {
-            args["to"] = json!(match rng.u8(..8) {
+        "transition" | "update" | "begin" => {
+            args["to_status"] = json!(match rng.u8(..8) {
                 0 => any_stage,
                 1 => "FAILED",
                 _ if row["status"] == "FAILED" => STAGES[place],
                 _ => STAGES[(place + 1).min(4)],
             });
-            args["message"] = json!(format!("move {}", rng.u32(..)));
+            if name != "begin" {
+                args["message"] = json!(format!("move {}", rng.u32(..)));
+            }
         }
-        "rewind" => args["to"] = json!(if rng.bool() { STAGES[rng.usize(..=place)] } else { any_stage }),
+        "rewind" => {
+            args["to_status"] =
+                json!(if rng.bool() { STAGES[rng.usize(..=place)] } else { any_stage })
+        }
         "progress" | "report" => {
             args["substep"] = json!(match (stage.as_str(), rng.u8(..10)) {
                 (_, 0) => SUBSTEPS[rng.usize(..6)],
@@ -261,14 +308,18 @@ fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
         }
         "plan" => {
             args["stage"] = json!(if rng.u8(..4) == 0 { any_stage } else { STAGES[place] });
-            let substeps = (0..rng.usize(1..3))
-                .map(|number| json!({"name": format!("page_{}", number + 1), "weight": rng.u8(1..4)}));
+            let substeps = (0..rng.usize(1..3)).map(|number| {
+                let weight = f64::from(rng.u8(1..40)) / 7.0;
+                json!({"substep": format!("page_{}", number + 1), "weight": weight})
+            });
             args["substeps"] = substeps.collect();
         }
         "fail" => args["message"] = json!("it broke"),
         _ => {}
     }
-    if matches!(name, "transition" | "progress" | "report" | "heartbeat" | "fail") && rng.u8(..3) == 0 {
+    if matches!(name, "transition" | "progress" | "report" | "heartbeat" | "fail")
+        && rng.u8(..3) == 0
+    {
         args["attempt"] = json!((attempt + [0, 0, 0, 0, -1, 1][rng.usize(..6)]).max(1));
     }
     if matches!(name, "transition" | "resume" | "cancel" | "rewind" | "plan") && rng.u8(..5) == 0 {
@@ -276,77 +327,89 @@ fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
     }
 }
 
-/// The statement of a kind of call, and whether its second column is the book's row. The turn is drawn last, under its locks.
-fn query(name: &str) -> (&'static str, bool) {
+/// The arguments of a call, as a row.
+const ARGS: &str = "jsonb_to_record($1::jsonb) as a (book_id uuid, pipeline text, to_status text,
+    message text, expected_revision bigint, attempt integer, stage text, substep text,
+    progress float8, done float8, total float8, checkpoint jsonb, substeps jsonb, title text)";
+
+/// Each batch ends one past what the stream is applied up to. Progress goes as arrays.
+const BATCH: &str = "
+    with items as (
+      select item, item ->> 'type' = 'progress' as is_report, ord
+      from jsonb_array_elements($1::jsonb -> 'events') with ordinality as e(item, ord)
+    ), others as (
+      select coalesce(jsonb_agg(i.item order by i.ord), '[]') as items
+      from items i where not i.is_report
+    ), reports as (
+      select array_agg(r.segment order by i.ord) as segments,
+        array_agg(r.book_id order by i.ord) as books,
+        array_agg(r.stage order by i.ord) as stages,
+        array_agg(r.substep order by i.ord) as substeps,
+        array_agg(r.attempt order by i.ord) as attempts,
+        array_agg(r.progress order by i.ord) as progress,
+        array_agg(r.message order by i.ord) as messages,
+        array_agg(r.checkpoint::text order by i.ord) as checkpoints
+      from items i cross join jsonb_to_record(i.item) as r (segment integer, book_id uuid,
+        stage text, substep text, attempt integer, progress float8, message text,
+        checkpoint jsonb)
+      where i.is_report
+    )
+    select nextval('model.turn'), a.applied, a.stale, a.early, a.rejected
+    from bindery.relay_cursors c, others o, reports r,
+      bindery.apply_events(c.stream, c.epoch,
+        split_part(c.position, '-', 1)::bigint + 1 || '-0', o.items, r.segments, r.books,
+        r.stages, r.substeps, r.attempts, r.progress, messages => r.messages,
+        checkpoints => r.checkpoints) a
+    where c.stream = 'model:' || ($1::jsonb ->> 'stream')";
+
+/// The statement of a kind of call, and whether its second column is the book's row. The turn is
+/// drawn last, under its locks.
+fn query(name: &str) -> (String, bool) {
+    let call = |call: &str| {
+        let columns = "nextval('model.turn'), to_jsonb(f), f.book_id";
+        (format!("select {columns} from {ARGS}, bindery.{call} f"), true)
+    };
+    let update = |set: &str| {
+        let columns = "nextval('model.turn'), to_jsonb(b), b.book_id";
+        let update = format!("update bindery.book_status b set {set}");
+        (format!("{update} from {ARGS} where b.book_id = a.book_id returning {columns}"), true)
+    };
     match name {
-        "register" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.register_book(($1::jsonb ->> 'book_id')::uuid, pipeline => $1::jsonb ->> 'pipeline') f",
-            true,
+        "register" => call("register_book(a.book_id, pipeline => a.pipeline)"),
+        "transition" => call(
+            "transition_book(a.book_id, a.to_status, a.message, a.expected_revision, a.attempt)",
         ),
-        "transition" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.transition_book(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'to',
-                $1::jsonb ->> 'message', ($1::jsonb ->> 'expected_revision')::bigint, ($1::jsonb ->> 'attempt')::integer) f",
-            true,
+        "report" => call(
+            "report_progress(a.book_id, a.substep, a.progress, a.done, a.total,
+                message => a.message, checkpoint => a.checkpoint, stage => a.stage,
+                attempt => a.attempt)",
         ),
-        "report" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.report_progress(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'substep',
-                ($1::jsonb ->> 'progress')::float8, ($1::jsonb ->> 'done')::float8, ($1::jsonb ->> 'total')::float8, message => $1::jsonb ->> 'message',
-                checkpoint => $1::jsonb -> 'checkpoint', stage => $1::jsonb ->> 'stage', attempt => ($1::jsonb ->> 'attempt')::integer) f",
-            true,
-        ),
-        "plan" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.plan_substeps(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'stage',
-                $1::jsonb -> 'substeps', ($1::jsonb ->> 'expected_revision')::bigint) f",
-            true,
-        ),
-        "fail" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.fail_book(($1::jsonb ->> 'book_id')::uuid, message => $1::jsonb ->> 'message',
-                attempt => ($1::jsonb ->> 'attempt')::integer) f",
-            true,
-        ),
-        "resume" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.resume_book(($1::jsonb ->> 'book_id')::uuid, ($1::jsonb ->> 'expected_revision')::bigint) f",
-            true,
-        ),
-        "cancel" => (
-            "select nextval('model.turn'), to_jsonb(f) from bindery.cancel_book(($1::jsonb ->> 'book_id')::uuid,
-                expected_revision => ($1::jsonb ->> 'expected_revision')::bigint) f",
-            true,
-        ),
-        "rewind" => (
-            "select nextval('model.turn'), to_jsonb(f), f.book_id from bindery.rewind_book(($1::jsonb ->> 'book_id')::uuid, $1::jsonb ->> 'to',
-                expected_revision => ($1::jsonb ->> 'expected_revision')::bigint) f",
-            true,
-        ),
-        "heartbeat" => (
-            "select nextval('model.turn') from bindery.heartbeat(($1::jsonb ->> 'book_id')::uuid, ($1::jsonb ->> 'attempt')::integer)",
-            false,
-        ),
-        "update" => (
-            "update bindery.book_status b set status = $1::jsonb ->> 'to', message = $1::jsonb ->> 'message'
-                where b.book_id = ($1::jsonb ->> 'book_id')::uuid returning nextval('model.turn'), to_jsonb(b)",
-            true,
-        ),
-        "title" => (
-            "update bindery.book_status b set title = $1::jsonb ->> 'title' where b.book_id = ($1::jsonb ->> 'book_id')::uuid
-                returning nextval('model.turn'), to_jsonb(b)",
-            true,
-        ),
-        // Each batch ends one past what the stream is applied up to.
-        _ => (
-            "select nextval('model.turn'), a.applied, a.stale, a.dead from bindery.relay_cursors c,
-                bindery.apply_events(c.stream, c.epoch, split_part(c.position, '-', 1)::bigint + 1 || '-0', $1::jsonb -> 'events') a
-                where c.stream = $1::jsonb ->> 'stream'",
-            false,
-        ),
+        "plan" => call("plan_substeps(a.book_id, a.stage, a.substeps, a.expected_revision)"),
+        "fail" => call("fail_book(a.book_id, message => a.message, attempt => a.attempt)"),
+        "resume" => call("resume_book(a.book_id, a.expected_revision)"),
+        "cancel" => call("cancel_book(a.book_id, expected_revision => a.expected_revision)"),
+        "rewind" => {
+            call("rewind_book(a.book_id, a.to_status, expected_revision => a.expected_revision)")
+        }
+        "begin" => {
+            let call = "bindery.begin_stage(a.book_id, a.to_status) f";
+            (format!("select nextval('model.turn'), f from {ARGS}, {call}"), false)
+        }
+        "heartbeat" => {
+            let call = "bindery.heartbeat(a.book_id, a.attempt)";
+            (format!("select nextval('model.turn') from {ARGS}, {call}"), false)
+        }
+        "update" => update("status = a.to_status, message = a.message"),
+        "title" => update("title = a.title"),
+        _ => (BATCH.to_owned(), false),
     }
 }
 
-/// A sweep says how many books it changed, and the history says which. Whoever else sweeps waits until this one is over.
+/// A sweep gives how many books it changed, and the history has which. Another session's sweep
+/// waits until this one is over.
 async fn sweep(client: &Client) -> Result<Vec<Done>, Error> {
     client.batch_execute("begin").await?;
-    let lock = "select pg_advisory_xact_lock(hashtextextended('bindery.sweep', 0))";
-    client.query(lock, &[]).await?;
+    client.query("select bindery_internal.take_mutex('sweep', 600000)", &[]).await?;
     let last = "select coalesce(max(h.id), 0) from model.history h where h.actor = 'sweep'";
     let last: i64 = client.query_one(last, &[]).await?.get(0);
     client.query("select bindery.sweep(now() + interval '30 minutes')", &[]).await?;
@@ -355,7 +418,7 @@ async fn sweep(client: &Client) -> Result<Vec<Done>, Error> {
     let mut done = Vec::new();
     for row in client.query(swept, &[&last]).await? {
         let (book, to): (Uuid, String) = (row.get(1), row.get(2));
-        let act = Act::Event(json!({"type": "transition", "book_id": book, "to": to}));
+        let act = Act::Event(json!({"type": "transition", "book_id": book, "to_status": to}));
         done.push(Done { turn: row.get(0), act, row: None });
     }
     client.batch_execute("commit").await?;

@@ -1,0 +1,25 @@
+-- Who may call the kernel: the readers what reading stands on. Run again when a database goes to
+-- the other kernel.
+-- Invariant: both kernels are open to the same callers; what the portable functions call runs with
+-- its caller's rights.
+-- Locks: none of ours.
+revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
+  bindery_relay;
+grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),
+  bindery_core.label_of(text) to authenticated, service_role;
+
+do $$
+declare
+  helper regprocedure;
+begin
+  for helper in
+    select p.oid from pg_catalog.pg_proc p
+    where p.pronamespace = 'bindery_core'::regnamespace
+      and p.proname = any (array['refuse_null', 'refuse', 'as_double', 'product', 'quotient',
+        'total', 'label_of', 'is_machine',
+        'state_named', 'current_state', 'states_before'])
+  loop
+    execute format('grant execute on function %s to authenticated, service_role', helper);
+  end loop;
+end
+$$;

@@ -1,0 +1,17 @@
+-- Membership in Supabase Realtime's publication, where there is one.
+-- Invariants: Postgres Changes sees book_status; everything else is reached through it.
+-- Locks: none of ours.
+do $$
+begin
+  if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime'
+    and not puballtables)
+     and not exists (select from pg_catalog.pg_publication_tables
+                     where pubname = 'supabase_realtime' and schemaname = 'bindery'
+                       and tablename = 'book_status') then
+    alter publication supabase_realtime add table bindery.book_status;
+  end if;
+exception when insufficient_privilege then
+  raise warning 'book_status is not in the publication supabase_realtime: %. Its owner adds it: '
+    'alter publication supabase_realtime add table bindery.book_status;', sqlerrm;
+end
+$$;

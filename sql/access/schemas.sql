@@ -1,0 +1,11 @@
+-- bindery is the exposed API; bindery_internal holds what the API stands on (triggers, definers,
+-- helpers).
+-- Invariant: bindery_core (the kernel) is made by the extension or by sql/kernel, never here.
+-- Locks: none of ours.
+create schema if not exists bindery;
+create schema if not exists bindery_internal;
+
+comment on schema bindery is
+  'Bindery: the status and progress of books in the making. Tables to read, functions to call.';
+comment on schema bindery_internal is
+  'What schema bindery stands on: triggers, definer functions, helpers. Not an API.';

@@ -1,0 +1,291 @@
+-- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the
+-- caller sees.
+-- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
+-- whatever the book: substeps 96, stages 64, error 24, metadata 32, the rest below 40.
+create or replace function bindery_internal.health(
+  book bindery.book_status, machine jsonb, moment timestamptz
+) returns text
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when book.status = 'FAILED' and book.error ->> 'code' = 'stalled' then 'stalled'
+    when book.status <> book.current_stage then null
+    when s.stall_after is null then 'live'
+    when moment - book.heartbeat_at > s.stall_after then 'stalled'
+    when moment - book.heartbeat_at > s.stall_after / 2 then 'quiet'
+    else 'live' end
+  from (
+    select (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')
+      ::double precision * interval '1 second'
+  ) as s(stall_after);
+$$;
+
+-- JSON of a caller, as far as it fits: the small members of an object, those first that are small.
+create or replace function bindery_internal.cut_json(value jsonb, most_bytes integer) returns jsonb
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if value is null or octet_length(value::text) <= most_bytes then
+    return value;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(m.key, m.value) filter (where m.used <= most_bytes - 100),
+      '{}')
+      || '{"cut": true}'
+    from (
+      select e.key, e.value, sum(octet_length(e.value::text) + octet_length(to_json(e.key)::text)
+        + 4) over (order by octet_length(e.value::text), e.key) as used
+      from jsonb_each(case when jsonb_typeof(value) = 'object' then value else '{}' end) e) m);
+end
+$$;
+
+create or replace function bindery_internal.book_json(book bindery.book_status) returns jsonb
+language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return to_jsonb(book)
+    - array['substeps_weight', 'substeps_points', 'stage_base', 'stage_share']
+    || jsonb_build_object('error', bindery_internal.cut_json(book.error, 24000),
+      'metadata', bindery_internal.cut_json(book.metadata, 32000));
+end
+$$;
+
+-- The current stage's substeps as a status shows them: at most 200, those at work first, then those
+-- that are pending, then those that are done; among them the declared ones in their order, then by
+-- key; as many as fit. since: only those that changed after this revision.
+create or replace function bindery_internal.shown_substeps(
+  book bindery.book_status, since bigint, most_bytes integer
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  declared constant jsonb := bindery_internal.state_of(
+    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    -> 'substeps';
+begin
+  return (
+    select coalesce(jsonb_agg(f.shown order by f.rank, f.place, f.substep), '[]')
+    from (
+      select s.*, sum(octet_length(s.shown::text) + 2)
+        over (order by s.rank, s.place, s.substep) as used
+      from (
+        select bindery_internal.substep_json(c.g, declared) as shown, c.rank, c.place, c.substep
+        from (
+          select g, g.substep, d.place,
+            case when g.progress >= 100 then 3 when g.progress > 0 then 1 else 2 end as rank
+          from bindery.book_progress g
+          left join (
+            select e.value ->> 'substep' as substep, e.place
+            from jsonb_array_elements(declared) with ordinality as e(value, place)) d
+            on d.substep = g.substep
+          where g.book_id = book.book_id and g.stage = book.current_stage
+            and (since is null or g.revision > since)
+          order by rank, d.place, g.substep limit 200) c) s) f
+    where f.used <= most_bytes);
+end
+$$;
+
+create or replace function bindery_internal.status_json(
+  book bindery.book_status, substeps jsonb
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
+begin
+  return bindery_internal.book_json(book) || jsonb_build_object(
+    'substeps', substeps,
+    'stages', bindery_core.stage_list(
+      machine, book.status, book.current_stage, book.stage_progress),
+    'health', bindery_internal.health(book, machine, bindery_internal.now()));
+end
+$$;
+
+create or replace function bindery.get_book_status(book_id uuid) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+begin
+  select b.* into book from bindery.book_status b where b.book_id = get_book_status.book_id;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_status.book_id));
+  end if;
+  return bindery_internal.status_json(
+    book, bindery_internal.shown_substeps(book, null, 96000));
+end
+$$;
+
+create or replace function bindery.get_book_changes(book_id uuid, since_revision bigint)
+returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+  changed bigint;
+  substeps jsonb;
+begin
+  select b.* into book from bindery.book_status b where b.book_id = get_book_changes.book_id;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_changes.book_id));
+  end if;
+  -- The whole list where the stage was entered or left since then, where not all changes fit, or
+  -- where no substep is as it was (one may be gone: follow_progress).
+  if since_revision <= book.revision and not exists (
+    select from bindery.book_events e
+    where e.book_id = book.book_id and e.revision > since_revision)
+  then
+    select count(*) into changed from (
+      select from bindery.book_progress g
+      where g.book_id = book.book_id and g.stage = book.current_stage
+        and g.revision > since_revision
+      limit 201) c;
+    substeps := bindery_internal.shown_substeps(book, since_revision, 96000);
+    if jsonb_array_length(substeps) = changed and exists (
+      select from bindery.book_progress g
+      where g.book_id = book.book_id and g.stage = book.current_stage
+        and g.revision <= since_revision)
+    then
+      return bindery_internal.status_json(book, substeps) || '{"substeps_partial": true}';
+    end if;
+  end if;
+  return bindery_internal.status_json(book, bindery_internal.shown_substeps(book, null, 96000))
+    || '{"substeps_partial": false}';
+end
+$$;
+
+create or replace function bindery.list_substeps(
+  book_id uuid, stage text default null, after text default null,
+  max_substeps integer default 200
+) returns table (
+  substep text, label text, weight double precision, state text, progress double precision,
+  done double precision, total double precision, unit text, message text, checkpoint jsonb,
+  attempt integer, revision bigint, started_at timestamptz, updated_at timestamptz
+)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+  declared jsonb;
+  at_stage text;
+begin
+  select b.* into book from bindery.book_status b where b.book_id = list_substeps.book_id;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.unknown_book(list_substeps.book_id));
+  elsif max_substeps is null or max_substeps not between 1 and 1000 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input(
+      'max_substeps', 'is not between 1 and 1,000', 'Give how many substeps a page may have.'));
+  end if;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stage', list_substeps.stage, 63),
+    bindery_internal.refused_text('after', list_substeps.after, 63)));
+  at_stage := coalesce(list_substeps.stage, book.current_stage);
+  declared := bindery_internal.state_of(
+    bindery_internal.machine(book.pipeline, book.pipeline_version), at_stage) -> 'substeps';
+  if declared is null then
+    perform bindery_internal.raise_error(bindery_internal.refused_report(
+      'unknown_stage', book.book_id, at_stage, null, null));
+  end if;
+  return query
+  select g.substep::text, j.shown ->> 'label', g.weight, j.shown ->> 'state', g.progress,
+    g.done, g.total, g.unit, g.message, g.checkpoint, g.attempt, g.revision, g.started_at,
+    g.updated_at
+  from bindery.book_progress g
+  cross join lateral (select bindery_internal.substep_json(g, declared) as shown) j
+  where g.book_id = book.book_id and g.stage = at_stage
+    and (list_substeps.after is null or g.substep > list_substeps.after)
+  order by g.substep limit max_substeps;
+end
+$$;
+
+create or replace function bindery.get_resume_point(book_id uuid) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+  declared jsonb;
+begin
+  select b.* into book from bindery.book_status b where b.book_id = get_resume_point.book_id;
+  if not found then
+    perform bindery_internal.raise_error(bindery_internal.unknown_book(get_resume_point.book_id));
+  end if;
+  declared := bindery_internal.state_of(
+    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    -> 'substeps';
+  return (
+    select jsonb_build_object('book_id', book.book_id, 'status', book.status,
+      'stage', book.current_stage, 'attempt', book.attempt, 'revision', book.revision,
+      'done', coalesce(jsonb_agg(g.substep order by d.place, g.substep)
+        filter (where g.progress >= 100), '[]'),
+      'left', coalesce(jsonb_agg(
+        bindery_internal.substep_json(g, declared) - array['state', 'label']
+          || jsonb_build_object('checkpoint', g.checkpoint)
+        order by d.place, g.substep) filter (where g.progress < 100), '[]'))
+    from bindery.book_progress g
+    left join (
+      select e.value ->> 'substep' as substep, e.place
+      from jsonb_array_elements(declared) with ordinality as e(value, place)) d
+      on d.substep = g.substep
+    where g.book_id = book.book_id and g.stage = book.current_stage);
+end
+$$;
+
+create or replace function bindery.list_books(max_books integer default 100)
+returns setof bindery.book_status
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select b.* from bindery.book_status b
+  order by b.created_at desc, b.book_id limit least(greatest(max_books, 0), 1000);
+$$;
+
+comment on function bindery.get_book_status(uuid) is
+  'Where a book stands, as one JSON object of at most 256 KiB.
+The columns of book_status; substeps: at most 200 of the current stage, unfinished first '
+  '([{substep, label, weight, state: active|pending|done, progress, done?, total?, unit?, '
+  'message?}], messages cut to 500 characters; bindery.list_substeps gives all); stages '
+  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, quiet '
+  'or '
+  'stalled; null once halted or completed). An error or metadata that is too large is cut and has '
+  '"cut": true. PT404 unknown_book.';
+comment on function bindery.get_book_changes(uuid, bigint) is
+  'As get_book_status, with only the substeps that changed after a revision.
+substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '
+  'since the stage was entered or left after that revision, or since the changes do not fit. PT404 '
+  'unknown_book.';
+comment on function bindery.list_substeps(uuid, text, text, integer) is
+  'The substeps of a stage (the current one unless named), a page at a time, in order of substep.
+after: the last substep of the page before; max_substeps: 1 to 1,000. PT404 unknown_book or '
+  'unknown_stage, PT422 bad_input.';
+comment on function bindery.get_resume_point(uuid) is
+  'What a worker needs to go on with a book, as one JSON object.
+{book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
+  'done?, total?, unit?, message?, checkpoint}]}. PT404 unknown_book.';
+comment on function bindery.list_books(integer) is
+  'The newest books the caller may read, up to 1,000 (100 by default).
+For filters and paging read the table book_status.';
+comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz) is
+  'live, quiet (no heartbeat for half of stall_after), stalled (none for all of it, or FAILED '
+  'because of it); null once halted or complete.';
+comment on function bindery_internal.cut_json(jsonb, integer) is
+  'JSON of at most so many bytes: as it is, or the small members of an object with "cut": true.';
+comment on function bindery_internal.book_json(bindery.book_status) is
+  'A book''s row as JSON, without the internal columns; a large error or metadata is cut.';
+comment on function bindery_internal.shown_substeps(bindery.book_status, bigint, integer) is
+  'The substeps of the current stage as statuses show them, at most 200 and so many bytes; since: '
+  'only those that changed after this revision.';
+comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
+  'A book with these substeps, its stages and its health, as get_book_status gives it.';

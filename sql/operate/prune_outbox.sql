@@ -1,0 +1,43 @@
+-- prune_outbox: deletes old messages that nobody has published, in small batches that block nobody.
+-- Invariants: from the front only, so that of a book's messages no later one goes before an earlier
+-- one; a call looks at no more than a batch. Locks: the mutex of take_outbox, for which it waits;
+-- publishers do not wait, they take nothing meanwhile.
+create or replace function bindery_internal.prune_outbox(before timestamptz,
+  batch integer) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  pruned integer;
+begin
+  perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_outbox.before,
+    prune_outbox.batch));
+  if not bindery_internal.take_mutex('outbox', 5000) then
+    raise exception using errcode = '55P03', message = 'The outbox is being published.',
+      hint = 'Try again in a moment.';
+  end if;
+  delete from bindery.outbox o
+  where o.created_at < prune_outbox.before
+    and o.id = any (array(
+      select c.id from bindery.outbox c order by c.id limit prune_outbox.batch));
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+
+create or replace function bindery.prune_outbox(before timestamptz,
+  batch integer default 1000) returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return bindery_internal.prune_outbox(prune_outbox.before, prune_outbox.batch);
+end
+$$;
+
+comment on function bindery_internal.prune_outbox(timestamptz, integer) is
+  'See bindery.prune_outbox.';
+comment on function bindery.prune_outbox(timestamptz, integer) is
+  'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, '
+  'unpublished, and gives how many; call it until it gives 0.
+For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';

@@ -1,0 +1,42 @@
+-- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
+-- Invariants: the caller commits once it has published them, so each is published at least once;
+-- one publisher at a time, so a book's messages keep their order. Locks: the mutex outbox until the
+-- transaction ends; without it nothing is taken.
+create or replace function bindery_internal.take_outbox(max_rows integer)
+returns setof bindery.outbox
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- A lock is a write: an idle publisher makes none.
+  if (select o.id from bindery.outbox o order by o.id limit 1) is null
+    or not bindery_internal.take_mutex('outbox', 0)
+  then
+    return;
+  end if;
+  return query
+  with taken as (
+    delete from bindery.outbox o
+    where o.id = any (array(
+      select c.id from bindery.outbox c order by c.id
+      limit least(greatest(max_rows, 0), 10000)))
+    returning o.*
+  )
+  select t.* from taken t order by t.id;
+end
+$$;
+
+create or replace function bindery.take_outbox(max_rows integer default 500)
+returns setof bindery.outbox
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select o.* from bindery_internal.take_outbox(max_rows) o;
+$$;
+
+comment on function bindery.take_outbox(integer) is
+  'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a '
+  'rollback puts them back.
+Gives none while another transaction has some taken.';
+comment on function bindery_internal.take_outbox(integer) is
+  'See bindery.take_outbox.';

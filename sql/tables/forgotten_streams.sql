@@ -1,0 +1,16 @@
+-- forgotten_streams: streams that were forgotten, each with its last epoch. One that is acquired
+-- again goes on above it.
+-- Invariant: a relay that slept through all of that does not find its own epoch in force again.
+-- Locks: as relay_cursors; taken before any book's row.
+create table bindery_internal.forgotten_streams (
+  stream text not null,
+  epoch bigint not null,
+  constraint forgotten_streams_pkey primary key (stream)
+);
+
+alter table bindery_internal.forgotten_streams enable row level security;
+
+comment on table bindery_internal.forgotten_streams is
+  'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
+comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';

@@ -1,0 +1,28 @@
+-- outbox: what workers and other systems must hear of, written in the change's own transaction.
+-- Invariants: written by the trigger record_transition; the daemon publishes rows in order of id
+-- and deletes them (take_outbox).
+-- Locks: appended to last.
+create table bindery.outbox (
+  id bigint generated always as identity,
+  book_id uuid not null,
+  revision bigint not null,
+  kind text not null,
+  payload jsonb not null,
+  created_at timestamptz not null,
+  constraint outbox_pkey primary key (id),
+  constraint kind_is_known check (kind in ('transition', 'resume'))
+);
+
+alter table bindery.outbox enable row level security;
+
+comment on table bindery.outbox is
+  'Messages on their way to the stream bindery:changes: transitions, and resume commands (after a '
+  'resume or a rewind) with the resume point.';
+comment on column bindery.outbox.id is 'The order of publication.';
+comment on column bindery.outbox.book_id is
+  'The book; no foreign key, a message outlives its book.';
+comment on column bindery.outbox.revision is
+  'The book''s revision; readers drop what they have seen.';
+comment on column bindery.outbox.kind is 'transition or resume.';
+comment on column bindery.outbox.payload is 'The message.';
+comment on column bindery.outbox.created_at is 'When it was written.';

@@ -1,0 +1,33 @@
+-- settings: one row, what an operator may set. A table, since a server's setting such as
+-- bindery.broadcast can be stored by superusers only, and hosted projects have none.
+-- Invariant: there is one row. Read by definer functions.
+create table bindery.settings (
+  only_row boolean not null default true,
+  broadcast boolean not null default true,
+  patience interval not null default '15 minutes',
+  early_events_per_book integer not null default 10000,
+  early_events_total integer not null default 1000000,
+  constraint settings_pkey primary key (only_row),
+  constraint there_is_one_row check (only_row),
+  constraint patience_is_in_range check (patience between '0' and '30 days'),
+  constraint early_events_are_bounded check (
+    early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000)
+);
+
+insert into bindery.settings default values on conflict do nothing;
+
+alter table bindery.settings enable row level security;
+
+comment on table bindery.settings is
+  'One row: what an operator may set.
+UPDATE it as service_role; the next transaction uses it.';
+comment on column bindery.settings.only_row is 'Always true: there is one row.';
+comment on column bindery.settings.broadcast is
+  'Whether changed books are broadcast by Supabase Realtime; the session setting '
+  'bindery.broadcast, on or off, overrides it.';
+comment on column bindery.settings.patience is
+  'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
+comment on column bindery.settings.early_events_per_book is
+  'How many early events a book may have, 0 to 100,000; one more becomes a dead letter.';
+comment on column bindery.settings.early_events_total is
+  'How many early events there may be in all, 0 to 100,000,000; one more becomes a dead letter.';
