@@ -1,12 +1,14 @@
 //! Many events, coalesced into few items that have the same effect.
 //!
-//! Reports of one substep of one book merge into one. *Segments* bound what they merge across. They number the items of a
-//! book: the database applies all items of segment 0, then all of segment 1, and so on. So the events of a book take effect
-//! in their order, while items of different books share a segment.
+//! Reports of one substep of one book merge into one. *Segments* bound what they merge across. They
+//! number the items of a book: the database applies all items of segment 0, then all of segment 1,
+//! and so on. So the events of a book take effect in their order, while items of different books
+//! share a segment.
 //!
-//! A transition, begin, fail, plan or register has a segment of its own. Progress within a segment is for one stage and one
-//! attempt, as the events name them or not. So two items of a segment never mean the same substep, a report that moves a
-//! book to its next stage is applied before what follows it, and of the reports that name no stage either all wait or none.
+//! A transition, begin, fail, plan or register has a segment of its own. Progress within a segment
+//! is for one stage and one attempt, as the events name them or not. So two items of a segment
+//! never mean the same substep, a report that moves a book to its next stage is applied before what
+//! follows it, and of the reports that name no stage either all wait or none.
 
 mod columns;
 mod item;

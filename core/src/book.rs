@@ -105,8 +105,8 @@ impl Book {
     }
 
     /// Which attempt at its stage this is, from 1. Every entry into a state is one more attempt at
-    /// it, whether the book comes along an edge, resumes or is rewound: a number is never given
-    /// twice, so whoever still works on an earlier visit is told from the one at work now.
+    /// it, whether the book comes along an edge, resumes or is rewound: no number is given
+    /// twice, so reports of a worker that is still at an earlier attempt are recognized as stale.
     pub fn attempt(&self) -> i32 {
         self.attempt
     }

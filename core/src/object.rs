@@ -1,6 +1,5 @@
 //! JSON objects, and nothing else. Left to itself, serde also reads a struct from an array of its
-//! fields, in their order: whoever passed such an array would depend on an order that nobody
-//! promised.
+//! fields, in their order. An array is refused here, because that order may change.
 
 use std::fmt;
 use std::marker::PhantomData;

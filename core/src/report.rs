@@ -105,7 +105,7 @@ pub fn report_verdict(
     if machine.reaches(&reported.name, &current.name) {
         return Verdict::Stale;
     }
-    // A straggler from an earlier visit: the book's next attempt there is one more than its last.
+    // A late report of an earlier attempt: the book's next attempt there is its last plus one.
     let last = i64::from(report.last_attempt.unwrap_or(0));
     if report.attempt.is_some_and(|attempt| i64::from(attempt) <= last) {
         return Verdict::Stale;

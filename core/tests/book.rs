@@ -194,12 +194,12 @@ fn going_back_starts_over() {
 #[test]
 fn whoever_still_works_on_an_earlier_visit_is_too_late() {
     let mut life = Life::of(branching());
-    let straggler = json!({"type": "progress", "stage": "PREVIEW", "progress": 70, "attempt": 1});
-    assert_eq!(life.event(straggler.clone()), Outcome::Applied);
+    let late_report = json!({"type": "progress", "stage": "PREVIEW", "progress": 70, "attempt": 1});
+    assert_eq!(life.event(late_report.clone()), Outcome::Applied);
     assert_eq!(life.go("DRAFT"), Outcome::Applied);
     // It neither takes the book there again, nor counts when the book has come there again.
     for kind in ["progress", "fail", "heartbeat"] {
-        let mut late = straggler.clone();
+        let mut late = late_report.clone();
         late["type"] = kind.into();
         if kind != "progress" {
             late.as_object_mut().unwrap().remove("progress");
@@ -214,7 +214,7 @@ fn whoever_still_works_on_an_earlier_visit_is_too_late() {
     assert_eq!(life.event(coming(3)), early("attempt_ahead"));
     assert_eq!(life.event(coming(2)), Outcome::Applied);
     assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 2));
-    assert_eq!(life.event(straggler), Outcome::Stale);
+    assert_eq!(life.event(late_report), Outcome::Stale);
     assert_eq!(life.progress_of("PREVIEW", "all"), 20.0);
     // A resume counts on as well, and a stage it never was in begins with its first attempt.
     life.fail();
@@ -375,8 +375,8 @@ proptest! {
         }
     }
 
-    /// Entries are told apart by stage and attempt, so a straggler from any earlier one is never
-    /// taken for the current one's.
+    /// Entries are told apart by stage and attempt, so a late report of an earlier attempt
+    /// is never taken for the current one's.
     #[test]
     fn no_attempt_at_a_stage_is_given_twice(
         machine in prop_oneof![3 => machine(), 1 => Just(branching())],

@@ -125,7 +125,7 @@ fn a_report_for_the_next_stage_may_advance() {
 }
 
 #[test]
-fn a_straggler_from_an_earlier_visit_moves_no_book() {
+fn a_late_report_of_an_earlier_attempt_moves_no_book() {
     let machine = branching();
     // Sent back from PREVIEW, where it was in its second attempt.
     let verdict = |to, attempt| {

@@ -47,7 +47,7 @@ impl Cli {
         let newest = sql.schema().and_then(|schema| schema.newest());
         let newest = newest.map_err(|error| wrong(format!("{error:#}")))?;
         match newest - before {
-            0 => Err(wrong(format!("there is no version before {newest}"))),
+            0 => Err(wrong(format!("{newest} is the first version: omit the option"))),
             last if (1..=last).contains(&version) => Ok(self),
             last => Err(wrong(format!("must be a version from 1 to {last}"))),
         }

@@ -66,7 +66,7 @@ begin
   elsif bindery_core.reaches(machine, reported ->> 'name', current ->> 'name') then
     return 'stale';
   elsif report_attempt <= coalesce(last_attempt, 0) then
-    -- A straggler from an earlier visit: the book's next attempt there is one more than its last.
+    -- A late report of an earlier attempt: the book's next attempt there is its last plus one.
     return 'stale';
   elsif may_come or not (machine ->> 'auto_advance')::boolean or not jsonb_path_exists(current,
       '$.next[*] ? (@.to == $to && (!exists(@.guard) || @.guard == null))',

@@ -175,7 +175,7 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
                 .map_err(with_remedy)?;
             ensure!(
                 !rows.is_empty(),
-                "there is no dead letter {id}; binderyd dead-letters list shows those there are"
+                "no dead letter has the id {id}; list them with binderyd dead-letters list"
             );
             let letter: Value = rows[0].try_get(0)?;
             println!("{letter:#}");

@@ -108,7 +108,7 @@ async fn dead_letters_are_listed_shown_and_replayed_and_dropped_only_when_confir
     assert_eq!(shown["payload"]["pipeline"], json!("opera"));
     let none = letters(&["show", "999999999"]).await?;
     assert!(
-        none.status.code() == Some(1) && text(&none).contains("there is no dead letter"),
+        none.status.code() == Some(1) && text(&none).contains("no dead letter"),
         "{none:?}"
     );
 
