@@ -107,10 +107,7 @@ async fn dead_letters_are_listed_shown_and_replayed_and_dropped_only_when_confir
     let shown: Value = serde_json::from_str(&out(&letters(&["show", &number]).await?))?;
     assert_eq!(shown["payload"]["pipeline"], json!("opera"));
     let none = letters(&["show", "999999999"]).await?;
-    assert!(
-        none.status.code() == Some(1) && text(&none).contains("no dead letter"),
-        "{none:?}"
-    );
+    assert!(none.status.code() == Some(1) && text(&none).contains("no dead letter"), "{none:?}");
 
     let unmeant = letters(&["replay"]).await?;
     assert!(unmeant.status.code() == Some(1) && text(&unmeant).contains("--all"), "{unmeant:?}");
