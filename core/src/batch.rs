@@ -16,7 +16,6 @@ mod item;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::mem::size_of;
 
 use serde::ser::{Serialize, Serializer};
 use uuid::Uuid;
@@ -27,6 +26,9 @@ pub use item::Item;
 use crate::event::{Event, EventKind, Progress, Rejection};
 use crate::machine::ALL;
 use crate::stream_id::StreamId;
+
+/// How much longer the database works on an item that is no progress.
+pub const OTHER_WORK: usize = 20;
 
 /// Events of one stream, coalesced. Push them in the stream's order.
 #[derive(Debug, Default)]
@@ -40,6 +42,7 @@ pub struct Batch {
     hasher: RandomState,
     events: u64,
     skipped: u64,
+    work: usize,
     bytes: usize,
     segments: u32,
     last_id: Option<StreamId>,
@@ -115,10 +118,15 @@ impl Batch {
         self.skipped
     }
 
-    /// About how many bytes of memory this holds.
+    /// How long the database works on it, in progress items: any other item is applied by itself
+    /// and counts as [`OTHER_WORK`].
+    pub fn work(&self) -> usize {
+        self.work
+    }
+
+    /// About how many bytes the texts and the JSON of its items hold.
     pub fn bytes(&self) -> usize {
-        let books = self.books.len() * size_of::<(Uuid, Segment)>();
-        self.bytes + books + self.mergeable.len() * size_of::<(u64, usize)>()
+        self.bytes
     }
 
     /// How many segments there are: the highest number and one.
@@ -147,18 +155,16 @@ impl Batch {
         serde_json::to_string(self).unwrap_or_else(|_| "[]".to_owned())
     }
 
-    /// The progress items as `apply_events` takes them.
-    pub fn progress_columns(&self) -> ProgressColumns<'_> {
-        ProgressColumns::of(&self.items)
-    }
-
-    /// The items other than progress, which serialize as the JSON array that `apply_events` takes.
-    pub fn other_items(&self) -> OtherItems<'_> {
-        OtherItems(self)
+    /// The items as `apply_events` takes them: progress as columns, the others as what serializes
+    /// to a JSON array. What else the batch holds is freed.
+    pub fn into_parts(mut self) -> (ProgressColumns, Vec<Item>) {
+        let others = self.items.extract_if(.., |item| item.progress().is_none()).collect();
+        (ProgressColumns::of(self.items), others)
     }
 
     fn add(&mut self, item: Item) {
-        self.bytes += size_of::<Item>() + item.bytes();
+        self.work += if item.progress().is_some() { 1 } else { OTHER_WORK };
+        self.bytes += item.bytes();
         self.segments = self.segments.max(item.segment() + 1);
         self.items.push(item);
     }
@@ -231,16 +237,6 @@ impl<'a> IntoIterator for &'a Batch {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-/// The items of a batch other than progress.
-#[derive(Debug, Clone, Copy)]
-pub struct OtherItems<'a>(&'a Batch);
-
-impl Serialize for OtherItems<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.items.iter().filter(|item| item.progress().is_none()))
     }
 }
 

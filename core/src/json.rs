@@ -172,6 +172,11 @@ impl Json {
         self.0.get()
     }
 
+    /// The text, without a copy.
+    pub fn into_text(self) -> String {
+        Box::<str>::from(self.0).into_string()
+    }
+
     /// The value as `serde_json` reads it: numbers lose what a double does not hold. Null where
     /// that reader refuses a number.
     pub fn to_value(&self) -> Value {

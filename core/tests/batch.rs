@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashSet};
 
-use bindery_core::batch::{Batch, ProgressColumns};
+use bindery_core::batch::{Batch, OTHER_WORK, ProgressColumns};
 use bindery_core::book::{Book, BookSubstep};
 use bindery_core::definition::compile;
 use bindery_core::event::{Event, EventKind};
@@ -46,6 +46,7 @@ fn nothing_is_an_empty_array() {
     let batch = Batch::new();
     assert!(batch.is_empty());
     assert_eq!((batch.items(), batch.events(), batch.bytes(), batch.segments()), (0, 0, 0, 0));
+    assert_eq!(batch.work(), 0);
     assert_eq!((batch.last_id(), batch.to_json()), (None, "[]".to_owned()));
 }
 
@@ -214,33 +215,44 @@ fn progress_is_handed_over_in_columns_and_the_rest_as_json() {
         json!({"type": "progress", "stage": "B", "done": 2, "total": 4}),
     ]);
     let [book, other] = [BOOK, OTHER].map(|id| Uuid::parse_str(id).unwrap());
-    let ids = |ids: [&str; 3]| ids.map(str::to_owned).to_vec();
+    let ids = |ms: [u64; 3]| ms.map(|ms| StreamId::new(ms, 0)).to_vec();
+    let text = |text: &str| Some(text.to_owned());
+    let (columns, others) = batch.into_parts();
+    assert!(OTHER < BOOK, "in a segment they are sorted by book");
     assert_eq!(
-        batch.progress_columns(),
+        columns,
         ProgressColumns {
             segments: vec![0, 0, 2],
-            book_ids: vec![book, other, book],
-            stages: Some(vec![Some("A"), None, Some("B")]),
-            substeps: Some(vec![Some("a"), None, None]),
+            book_ids: vec![other, book, book],
+            stages: Some(vec![None, text("A"), text("B")]),
+            substeps: Some(vec![None, text("a"), None]),
             attempts: None,
-            progress: vec![10.0, 7.0, 50.0],
+            progress: vec![7.0, 10.0, 50.0],
             done: Some(vec![None, None, Some(2.0)]),
             totals: Some(vec![None, None, Some(4.0)]),
             units: None,
-            messages: Some(vec![Some("m"), None, None]),
-            checkpoints: Some(vec![Some(r#"{"n":1}"#), None, None]),
+            messages: Some(vec![None, text("m"), None]),
+            checkpoints: Some(vec![None, text(r#"{"n":1}"#), None]),
             counts: vec![1, 1, 2],
-            first_ids: ids(["1-0", "4-0", "3-0"]),
-            ids: ids(["1-0", "4-0", "6-0"]),
+            first_ids: ids([4, 1, 3]),
+            ids: ids([4, 1, 6]),
         }
     );
-    let others: Vec<Value> =
-        serde_json::from_value(serde_json::to_value(batch.other_items()).unwrap()).unwrap();
+    let others: Vec<Value> = serde_json::from_value(serde_json::to_value(others).unwrap()).unwrap();
     let types: Vec<&Value> = others.iter().map(|item| &item["type"]).collect();
     assert_eq!(types, ["transition", "rejected"]);
-    let none = Batch::new();
-    assert!(none.progress_columns().is_empty());
-    assert_eq!(serde_json::to_string(&none.other_items()).unwrap(), "[]");
+    let (columns, others) = Batch::new().into_parts();
+    assert!(columns.is_empty() && others.is_empty());
+}
+
+#[test]
+fn an_item_that_is_no_progress_is_more_work() {
+    let merged = batch(&vec![progress("a", 1.0); 3]);
+    assert_eq!((merged.events(), merged.work()), (3, 1));
+    let wrong = json!({"type": "progress", "progress": 101});
+    let others =
+        batch(&[json!({"type": "transition", "to_status": "A"}), progress("a", 1.0), wrong]);
+    assert_eq!(others.work(), 2 * OTHER_WORK + 1);
 }
 
 #[test]
@@ -268,8 +280,8 @@ fn bytes_follow_what_is_held() {
         let expected = batch(&[text(lengths[1])]).bytes();
         assert!(bytes.abs_diff(expected) < 100, "{lengths:?}: {bytes}, {expected}");
     }
-    let apart: Vec<Value> = (0..100).map(|index| progress(&format!("s{index}"), 1.0)).collect();
-    assert!(batch(&apart).bytes() > 100 * 100);
+    let apart = ["a", "b"].map(|key| json!({"type": "progress", "substep": key, "progress": 1, "message": "x".repeat(500)}));
+    assert!(batch(&apart).bytes() >= 1000);
 }
 
 /// Lives of a few books whose events come mixed.

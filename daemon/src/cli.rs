@@ -174,8 +174,8 @@ pub struct RunOptions {
     /// How long to wait for more events before a batch that is not full is applied.
     #[arg(long, env = "BINDERY_LINGER", default_value = "2ms", value_parser = humantime::parse_duration)]
     pub linger: Duration,
-    /// The most items (coalesced events) of a batch.
-    #[arg(long, env = "BINDERY_MAX_BATCH", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// The most progress items (coalesced reports) of a batch; any other event counts as 20.
+    #[arg(long, env = "BINDERY_MAX_BATCH", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_batch: u32,
     /// How long a stream's lease lasts without a sign of this daemon; then another may take over.
     #[arg(long, env = "BINDERY_LEASE", default_value = "10s", value_parser = lease)]

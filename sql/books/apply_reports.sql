@@ -14,12 +14,13 @@ create or replace function bindery_internal.apply_reports(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Row by row through the primary keys, whatever the tables' statistics say; planned once. Bitmap
--- scans, since a plain index scan could read a whole table for which reltuples is 0.
+-- Row by row: each row is found once through its primary key and updated by its ctid, whatever the
+-- tables' statistics say; planned once. The caller's lock keeps the ctids true.
 set enable_seqscan = off
-set enable_indexscan = off
+set enable_bitmapscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_hashagg = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -33,12 +34,12 @@ begin
     select g.ord, g.book_id, g.progress, g.done, g.total, g.unit, g.message,
       -- JSON's null is no checkpoint: a resume would keep the substep for its sake.
       nullif(g.checkpoint::jsonb, 'null') as checkpoint, coalesce(g.substep, 'all') as substep,
-      b.current_stage, b.attempt, b.revision, b.substeps_total,
+      b.ctid as book_row, b.current_stage, b.attempt, b.revision, b.substeps_total,
       case when with_substeps then (
         select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps'
         from bindery.pipelines m where m.name = b.pipeline and m.version = b.pipeline_version)
       end as declared,
-      p.substep is not null as there, p.progress as old_progress, p.points as old_points,
+      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress, p.points as old_points,
       -- As bindery_internal.points.
       round(coalesce(p.weight, 1) * 1e9)::bigint::numeric
         * case when greatest(p.progress, g.progress) >= 100 then 100000000
@@ -63,11 +64,11 @@ begin
         totals, units, messages, checkpoints) with ordinality
       as g(book_id, stage, substep, attempt, progress, done, total, unit, message, checkpoint, ord)
     left join lateral (
-      select s.status, s.current_stage, s.attempt, s.revision, s.substeps_total, s.pipeline,
+      select s.ctid, s.status, s.current_stage, s.attempt, s.revision, s.substeps_total, s.pipeline,
         s.pipeline_version
       from bindery.book_status s where s.book_id = g.book_id limit 1) b on true
     left join lateral (
-      select r.substep, r.progress, r.points, r.weight from bindery.book_progress r
+      select r.ctid, r.substep, r.progress, r.points, r.weight from bindery.book_progress r
       where r.book_id = g.book_id and r.stage = b.current_stage
         and r.substep = coalesce(g.substep, 'all') limit 1) p on true
   ), fresh as materialized (
@@ -93,9 +94,8 @@ begin
         started_at = coalesce(p.started_at, moment),
         updated_at = moment
     from judged j
-    where j.verdict = 'accept' and j.there
-      and p.book_id = j.book_id and p.stage = j.current_stage and p.substep = j.substep
-    returning p.book_id, 0 as added, p.points - j.old_points as points, 0::bigint as weight,
+    where j.verdict = 'accept' and j.there and p.ctid = j.substep_row
+    returning j.book_row, 0 as added, p.points - j.old_points as points, 0::bigint as weight,
       case when p.progress >= 100 and j.old_progress < 100 then 1 else 0 end as done,
       p.revision > j.revision as visible,
       case when with_substeps and p.revision > j.revision
@@ -107,16 +107,18 @@ begin
     select f.book_id, f.current_stage, f.substep, f.progress, f.points, f.done, f.total, f.unit,
       f.message, f.checkpoint, f.attempt, f.revision + 1, moment, moment
     from fresh f where f.place <= 10000
-    returning p.book_id, 1 as added, p.points, 1000000000::bigint as weight,
+    returning (
+      select b.ctid from bindery.book_status b where b.book_id = p.book_id) as book_row,
+      1 as added, p.points, 1000000000::bigint as weight,
       case when p.progress >= 100 then 1 else 0 end as done, true as visible,
       case when with_substeps then bindery_internal.substep_json(p, null) end as shown
   ), sums as materialized (
-    select c.book_id, sum(c.added)::integer as added, sum(c.points) as points,
+    select c.book_row, sum(c.added)::integer as added, sum(c.points) as points,
       sum(c.weight) as weight, sum(c.done)::integer as done, bool_or(c.visible) as visible,
-      case when with_substeps then jsonb_agg(c.shown) filter (where c.visible) end as shown,
+      jsonb_agg(c.shown) filter (where with_substeps and c.visible) as shown,
       count(*) as written
     from (select * from updated union all select * from inserted) c
-    group by c.book_id
+    group by c.book_row
   ), books as (
     update bindery.book_status b
     set substeps_total = b.substeps_total + s.added,
@@ -138,22 +140,22 @@ begin
             offset 0) as v(p)
           left join bindery_internal.stage_pace t on t.pipeline = b.pipeline
             and t.pipeline_version = b.pipeline_version and t.stage = b.current_stage)
-    from sums s where b.book_id = s.book_id
+    from sums s where b.ctid = s.book_row
     returning b.book_id, b.revision, s.visible, s.shown
   )
-  select
-    (select array_agg(o.ord::integer order by o.ord) from (
-      select j.ord from judged j where j.verdict <> 'accept'
-      union all select f.ord from fresh f where f.place > 10000) o),
-    (select array_agg(o.verdict order by o.ord) from (
-      select j.ord, j.verdict from judged j where j.verdict <> 'accept'
-      union all select f.ord, 'too_many_substeps' from fresh f where f.place > 10000) o),
-    (select array_agg(c.book_id) from books c where c.visible),
-    (select array_agg(c.revision) from books c where c.visible),
-    (select array_agg(coalesce(c.shown, '[]')) from books c where c.visible),
+  select o.ords, o.verdicts, c.book_ids, c.revisions, c.shown,
     (select sum(s.written) from sums s),
-    (select count(*) from judged j where j.verdict = 'accept')
-      - (select count(*) from fresh f where f.place > 10000)
+    (select count(*) from judged j) - coalesce(cardinality(o.ords), 0)
+  from (
+    select array_agg(r.ord::integer order by r.ord) as ords,
+      array_agg(r.verdict order by r.ord) as verdicts
+    from (
+      select j.ord, j.verdict from judged j where j.verdict <> 'accept'
+      union all select f.ord, 'too_many_substeps' from fresh f where f.place > 10000) r) o,
+    (
+    select array_agg(v.book_id) as book_ids, array_agg(v.revision) as revisions,
+      array_agg(coalesce(v.shown, '[]')) as shown
+    from books v where v.visible) c
   into others, verdicts, changed, revisions, shown, written, accepted;
   -- Two reports of one substep in one call: the UPDATE would take one of them, and lose the other.
   if coalesce(written, 0) <> accepted then

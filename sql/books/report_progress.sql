@@ -15,9 +15,7 @@ declare
   slack double precision;
   result record;
   refusal jsonb;
-  with_substeps boolean;
   settling constant text := coalesce(current_setting('bindery.settling', true), '');
-  advanced boolean := false;
   nothing text;
 begin
   if progress is null and (done is null or total is null)
@@ -47,30 +45,34 @@ begin
   end if;
 
   perform from bindery.book_status b where b.book_id = do_report.book_id for no key update;
-  with_substeps := bindery_internal.has_realtime();
-  for try in 1..2 loop
-    result := bindery_internal.apply_reports(array[book_id], array[stage], array[substep],
-      array[attempt], array[percent], array[done], array[total], array[unit], array[message],
-      array[checkpoint::text], with_substeps, '{}');
-    exit when result.verdicts[1] is distinct from 'advance';
-    -- The early events that the transition makes applicable come after this report.
-    nothing := set_config('bindery.settling', settling || book_id || ' ', true);
-    refusal := bindery_internal.do_transition(book_id, stage);
-    nothing := set_config('bindery.settling', settling, true);
-    exit when refusal is not null;
-    advanced := true;
-  end loop;
-  if refusal is null and result.verdicts is not null then
-    refusal := bindery_internal.refused_report(
+  result := bindery_internal.apply_reports(array[book_id], array[stage], array[substep],
+    array[attempt], array[percent], array[done], array[total], array[unit], array[message],
+    array[checkpoint::text], bindery_internal.has_realtime(), '{}');
+  if result.verdicts[1] = 'advance' then
+    begin
+      -- The early events that the transition makes applicable come after this report.
+      nothing := set_config('bindery.settling', settling || book_id || ' ', true);
+      refusal := bindery_internal.do_transition(book_id, stage);
+      nothing := set_config('bindery.settling', settling, true);
+      refusal := coalesce(refusal, bindery_internal.do_report(book_id, substep,
+        case when done is null then percent end, done, total, unit, message, checkpoint, stage,
+        attempt));
+      if refusal is not null then
+        -- Undoes the transition.
+        raise exception sqlstate 'BD000';
+      end if;
+    exception when sqlstate 'BD000' then
+      return refusal;
+    end;
+    perform bindery_internal.settle_early(book_id);
+  elsif result.verdicts is not null then
+    return bindery_internal.refused_report(
       result.verdicts[1], book_id, stage, substep, attempt);
-  elsif refusal is null and result.changed is not null then
+  elsif result.changed is not null then
     perform bindery_internal.announce_book(book_id, coalesce(result.shown[1], '[]'));
     perform bindery_internal.settle_complete(book_id);
   end if;
-  if advanced then
-    nothing := bindery_internal.settle_early(book_id);
-  end if;
-  return refusal;
+  return null;
 end
 $$;
 

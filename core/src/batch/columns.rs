@@ -3,69 +3,80 @@
 use uuid::Uuid;
 
 use super::Item;
+use crate::json::Json;
+use crate::stream_id::StreamId;
 
-/// The progress items, sorted by segment, one element an item in every column. A column without any
-/// value is `None`.
+/// The progress items, sorted by segment and book, one element an item in every column. A column
+/// without any value is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ProgressColumns<'a> {
+pub struct ProgressColumns {
     /// The segments they are applied in.
     pub segments: Vec<i32>,
     /// Their books.
     pub book_ids: Vec<Uuid>,
     /// Their stages.
-    pub stages: Option<Vec<Option<&'a str>>>,
+    pub stages: Column<String>,
     /// Their substeps.
-    pub substeps: Option<Vec<Option<&'a str>>>,
+    pub substeps: Column<String>,
     /// Their attempts.
-    pub attempts: Option<Vec<Option<i32>>>,
+    pub attempts: Column<i32>,
     /// Percent.
     pub progress: Vec<f64>,
     /// Units done.
-    pub done: Option<Vec<Option<f64>>>,
+    pub done: Column<f64>,
     /// Units in all.
-    pub totals: Option<Vec<Option<f64>>>,
+    pub totals: Column<f64>,
     /// What the units are.
-    pub units: Option<Vec<Option<&'a str>>>,
+    pub units: Column<String>,
     /// Messages.
-    pub messages: Option<Vec<Option<&'a str>>>,
+    pub messages: Column<String>,
     /// Checkpoints, as JSON text.
-    pub checkpoints: Option<Vec<Option<&'a str>>>,
+    pub checkpoints: Column<String>,
     /// How many events each item stands for.
     pub counts: Vec<i64>,
     /// The ids of their first events.
-    pub first_ids: Vec<String>,
+    pub first_ids: Vec<StreamId>,
     /// The ids of their last events.
-    pub ids: Vec<String>,
+    pub ids: Vec<StreamId>,
 }
 
-impl<'a> ProgressColumns<'a> {
-    pub(super) fn of(items: &'a [Item]) -> Self {
-        let mut rows: Vec<_> =
-            items.iter().filter_map(|item| Some((item, item.progress()?))).collect();
-        // Stable: within a segment the order of first events stays.
-        rows.sort_by_key(|(item, _)| item.segment());
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let segment = |item: &Item| i32::try_from(item.segment()).unwrap_or(i32::MAX);
-        Self {
-            segments: rows.iter().map(|(item, _)| segment(item)).collect(),
-            book_ids: rows.iter().map(|(_, (book_id, _))| *book_id).collect(),
-            stages: column(rows.iter().map(|(_, (_, event))| event.stage.as_deref())),
-            substeps: column(rows.iter().map(|(_, (_, event))| event.substep.as_deref())),
-            attempts: column(rows.iter().map(|(_, (_, event))| event.attempt)),
-            progress: rows.iter().map(|(_, (_, event))| event.report.progress).collect(),
-            done: column(rows.iter().map(|(_, (_, event))| event.report.done)),
-            totals: column(rows.iter().map(|(_, (_, event))| event.report.total)),
-            units: column(rows.iter().map(|(_, (_, event))| event.report.unit.as_deref())),
-            messages: column(rows.iter().map(|(_, (_, event))| event.report.message.as_deref())),
-            checkpoints: column(
-                rows.iter().map(|(_, (_, event))| {
-                    event.report.checkpoint.as_ref().map(|json| json.as_str())
-                }),
-            ),
-            counts: rows.iter().map(|(item, _)| number(item.count())).collect(),
-            first_ids: rows.iter().map(|(item, _)| item.first_id().to_string()).collect(),
-            ids: rows.iter().map(|(item, _)| item.last_id().to_string()).collect(),
+/// Values that not every item has; `None` where no item has one.
+pub type Column<T> = Option<Vec<Option<T>>>;
+
+impl ProgressColumns {
+    pub(super) fn of(mut items: Vec<Item>) -> Self {
+        // By book, so that Postgres finds its rows beside each other; of a book in the order of
+        // first events. In place: a batch is large.
+        items.sort_unstable_by_key(|item| {
+            let book_id = item.progress().map(|(book_id, _)| book_id);
+            (item.segment(), book_id, item.first_id())
+        });
+        let mut columns = Self::default();
+        for item in items {
+            columns.push(item);
         }
+        columns
+    }
+
+    fn push(&mut self, item: Item) {
+        let before = self.len();
+        let (segment, count) = (item.segment(), item.count());
+        let (first_id, id) = (item.first_id(), item.last_id());
+        let Some((book_id, event)) = item.into_progress() else { return };
+        self.segments.push(i32::try_from(segment).unwrap_or(i32::MAX));
+        self.book_ids.push(book_id);
+        push(&mut self.stages, before, event.stage);
+        push(&mut self.substeps, before, event.substep);
+        push(&mut self.attempts, before, event.attempt);
+        self.progress.push(event.report.progress);
+        push(&mut self.done, before, event.report.done);
+        push(&mut self.totals, before, event.report.total);
+        push(&mut self.units, before, event.report.unit);
+        push(&mut self.messages, before, event.report.message);
+        push(&mut self.checkpoints, before, event.report.checkpoint.map(Json::into_text));
+        self.counts.push(i64::try_from(count).unwrap_or(i64::MAX));
+        self.first_ids.push(first_id);
+        self.ids.push(id);
     }
 
     /// How many items there are.
@@ -79,6 +90,14 @@ impl<'a> ProgressColumns<'a> {
     }
 }
 
-fn column<T>(values: impl Iterator<Item = Option<T>> + Clone) -> Option<Vec<Option<T>>> {
-    values.clone().any(|value| value.is_some()).then(|| values.collect())
+/// Adds the value of an item that has so many before it.
+fn push<T>(column: &mut Column<T>, before: usize, value: Option<T>) {
+    match column {
+        Some(values) => values.push(value),
+        None if value.is_some() => {
+            let none = std::iter::repeat_with(|| None).take(before);
+            *column = Some(none.chain([value]).collect());
+        }
+        None => {}
+    }
 }

@@ -82,6 +82,16 @@ impl Item {
         }
     }
 
+    /// The book and the report of a progress item.
+    pub(super) fn into_progress(self) -> Option<(Uuid, Progress)> {
+        match self.content {
+            Ok(Event { book_id, kind: EventKind::Progress(progress), .. }) => {
+                Some((book_id, progress))
+            }
+            _ => None,
+        }
+    }
+
     /// About how many bytes this holds beside itself.
     pub(super) fn bytes(&self) -> usize {
         self.texts + self.json

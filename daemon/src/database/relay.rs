@@ -4,11 +4,15 @@
 //! Parameters are sent with their types, so that no statement has to be prepared first: that would
 //! be a second round trip, and would not survive a pooler in transaction mode.
 
+use std::error::Error;
+use std::fmt::{Debug, Display, Write};
+use std::mem::take;
 use std::time::{Duration, SystemTime};
 
 use bindery_core::batch::Batch;
 use bindery_core::stream_id::StreamId;
-use postgres_types::{Json, ToSql, Type};
+use bytes::BytesMut;
+use postgres_types::{IsNull, Json, ToSql, Type, accepts, to_sql_checked};
 use tokio_postgres::Client;
 
 use super::DatabaseError;
@@ -36,6 +40,20 @@ const APPLY_OTHERS: &str =
 /// order.
 const APPLY: &str = "select applied, stale, early, rejected \
     from bindery.apply_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// What prints as text, for a `text` parameter.
+#[derive(Debug)]
+struct Text<T>(T);
+
+impl<T: Display + Debug> ToSql for Text<T> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        write!(out, "{}", self.0)?;
+        Ok(IsNull::No)
+    }
+
+    accepts!(TEXT);
+    to_sql_checked!();
+}
 
 /// A parameter with its type.
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -197,12 +215,13 @@ impl Lease {
     pub async fn apply(
         &self,
         client: &Client,
-        batch: &Batch,
+        batch: Batch,
         position: StreamId,
     ) -> Result<Applied, DatabaseError> {
-        let progress = batch.progress_columns();
-        let position = position.to_string();
-        let others = Json(batch.other_items());
+        let (mut progress, others) = batch.into_parts();
+        let (position, others) = (position.to_string(), Json(others));
+        let texts = |ids: &mut Vec<_>| take(ids).into_iter().map(Text).collect::<Vec<_>>();
+        let (first_ids, ids) = (texts(&mut progress.first_ids), texts(&mut progress.ids));
         let head: [Parameter<'_>; 4] = [
             (&self.stream, Type::TEXT),
             (&self.epoch, Type::INT8),
@@ -222,8 +241,8 @@ impl Lease {
             (&progress.messages, Type::TEXT_ARRAY),
             (&progress.checkpoints, Type::TEXT_ARRAY),
             (&progress.counts, Type::INT8_ARRAY),
-            (&progress.first_ids, Type::TEXT_ARRAY),
-            (&progress.ids, Type::TEXT_ARRAY),
+            (&first_ids, Type::TEXT_ARRAY),
+            (&ids, Type::TEXT_ARRAY),
         ];
         let (query, parameters) = if progress.is_empty() {
             (APPLY_OTHERS, head.to_vec())

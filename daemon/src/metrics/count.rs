@@ -2,8 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use bindery_core::batch::Batch;
-
 use super::{
     APPLY_SECONDS, BATCH_EVENTS, BATCH_ITEMS, BATCHES, DEAD_LETTERS, END_TO_END_SECONDS, EVENTS,
     FAILURES, LOSSES, LOST, RECONNECTS, Times,
@@ -29,14 +27,13 @@ pub fn reconnected(stream: &str, side: &'static str) {
     ::metrics::counter!(RECONNECTS, "stream" => stream.to_owned(), "side" => side).increment(1);
 }
 
-/// A batch was applied.
+/// A batch of so many events in so many items was applied.
 #[allow(clippy::cast_precision_loss, reason = "a batch has far fewer events than 2^52")]
-pub fn applied(stream: &str, batch: &Batch, took: Duration) {
+pub fn applied(stream: &str, events: u64, items: usize, took: Duration) {
     ::metrics::counter!(BATCHES, "stream" => stream.to_owned()).increment(1);
     ::metrics::histogram!(APPLY_SECONDS, "stream" => stream.to_owned()).record(took);
-    ::metrics::histogram!(BATCH_EVENTS, "stream" => stream.to_owned())
-        .record(batch.events() as f64);
-    ::metrics::histogram!(BATCH_ITEMS, "stream" => stream.to_owned()).record(batch.items() as f64);
+    ::metrics::histogram!(BATCH_EVENTS, "stream" => stream.to_owned()).record(events as f64);
+    ::metrics::histogram!(BATCH_ITEMS, "stream" => stream.to_owned()).record(items as f64);
 }
 
 /// Counts a batch's events by outcome.

@@ -21,7 +21,7 @@ use crate::metrics::{self, Times};
 use crate::source::Entry;
 use crate::state::Phase;
 
-/// The most that a batch's items may weigh in memory.
+/// The most bytes of texts and JSON in a batch.
 const MAX_BATCH_BYTES: usize = 5 * 1024 * 1024;
 /// The most segments: each is a few statements of its own, so more would make a long transaction.
 const MAX_SEGMENTS: u32 = 32;
@@ -189,7 +189,7 @@ fn fill(
     entries: &mut IntoIter<Entry>,
 ) -> bool {
     loop {
-        if batch.items() >= relay.max_batch
+        if batch.work() >= relay.max_batch
             || batch.bytes() >= MAX_BATCH_BYTES
             || batch.segments() >= MAX_SEGMENTS
         {
@@ -221,10 +221,10 @@ fn apply<'a>(
     sent: Sent,
 ) -> Applying<'a> {
     Box::pin(async move {
-        let start = Instant::now();
-        let outcome = lease.apply(client, &batch, sent.position).await;
+        let (start, events, items) = (Instant::now(), batch.events(), batch.items());
+        let outcome = lease.apply(client, batch, sent.position).await;
         if outcome.is_ok() {
-            metrics::applied(&relay.stream, &batch, start.elapsed());
+            metrics::applied(&relay.stream, events, items, start.elapsed());
         }
         (sent, outcome)
     })

@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir ../realtime/standin.psql
-select plan(8);
+select plan(9);
 select tap.book(n, '{ANALYZING}') from generate_series(1, 3) n;
 -- What a statement broadcasts: 'book revision partial substeps'.
 create function tap.broadcast_by(statement text) returns text language plpgsql as $$
@@ -51,6 +51,17 @@ select is(
   tap.broadcast_by(format($$insert into bindery.book_status (book_id) values (%L), (%L)$$,
     tap.id(4), tap.id(5))),
   '4 1 false 0, 5 1 false 0', 'A plain INSERT is broadcast once for each book.');
+
+-- Very many books are announced in parts.
+insert into bindery.book_status (book_id)
+select tap.id(n) from generate_series(1001, 3500) n;
+delete from realtime.messages;
+update bindery.book_status set title = 'x' where book_id between tap.id(1001) and tap.id(3500);
+select results_eq(
+  'select m.payload ->> ''revision'', count(*), count(distinct m.topic) from realtime.messages m
+   where m.topic like ''book:%'' group by 1',
+  $$values ('2'::text, 2500::bigint, 2500::bigint)$$,
+  'A plain UPDATE of 2,500 books is broadcast once for each book, with its new revision.');
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 -- A stage has at most 10,000 substeps: declared, planned and open ones together.
 begin;
 \ir ../helpers.psql
-select plan(23);
+select plan(27);
 select bindery.acquire_stream('tap', 'pgtap');
 -- Reports of the substeps s_<from> to s_<to> of the n-th book, in one batch: applied and rejected.
 create function tap.batch(n integer, from_substep integer, to_substep integer) returns text
@@ -99,6 +99,28 @@ select bindery.fail_book(tap.id(2));
 select is(
   (bindery.resume_book(tap.id(2))).substeps_total, 10000,
   'A book resumes in a stage of 10,000 substeps.');
+
+-- A report that would advance the book, to a stage without room for it.
+select bindery.define_pipeline('auto', '{"auto_advance": true, "states": [
+  {"name": "IN"}, {"name": "A", "weight": 1}, {"name": "B", "weight": 1, "open_substeps": true},
+  {"name": "Z"}]}');
+select tap.book(3, '{A}', 'auto');
+select bindery.plan_substeps(tap.id(3), 'B', (
+  select jsonb_agg(jsonb_build_object('substep', 's_' || s)) from generate_series(1, 10000) s));
+drop table before;
+create temp table before as select tap.snapshot(3) as s;
+select is(
+  tap.call('report_progress', 3, '''one_more'', 10, stage => ''B'''), 'PT422 too_many_substeps',
+  'report_progress refuses substep 10,001 of the next stage.');
+select is(
+  tap.apply(tap.event('progress', 3, '{"stage": "B", "substep": "one_more", "progress": 10}')),
+  '0/0/0/1', 'A progress event of substep 10,001 of the next stage is rejected.');
+select is(
+  tap.snapshot(3), (select s from before),
+  'A report that is refused after the transition it would make changes nothing.');
+select is(
+  tap.call('report_progress', 3, '''s_1'', 10, stage => ''B'''), 'ok',
+  'A report of a planned substep makes the transition.');
 
 select * from finish();
 rollback;
