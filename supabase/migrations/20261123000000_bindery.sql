@@ -1607,7 +1607,7 @@ comment on function bindery_core.stage_list(jsonb, text, text, double precision)
   'status or stage_progress, 22023 for a machine of another form, or a status or stage that the '
   'pipeline does not have.';
 
-comment on schema bindery_core is 'Bindery''s rules: the portable kernel 16097023156521673854.';
+comment on schema bindery_core is 'Bindery''s rules: the portable kernel 746301192007178734.';
 
 -- The schema version 1 begins.
 -- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, and bindery_guard
@@ -3654,8 +3654,6 @@ create or replace function bindery_internal.announce_books(
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  nothing text;
 begin
   if book_ids is null or book_ids = '{}' then
     return;
@@ -3668,10 +3666,10 @@ begin
     end if;
   else
     -- Not both: NOTIFY serializes the commits of the whole cluster.
-    for i in 1 .. cardinality(book_ids) loop
-      nothing := pg_notify('bindery',
-        json_build_object('book_id', book_ids[i], 'revision', revisions[i])::text);
-    end loop;
+    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
+    perform pg_notify('bindery',
+      '{"book_id": "' || n.book_id || '", "revision": ' || n.revision || '}')
+    from unnest(book_ids, revisions) as n(book_id, revision);
   end if;
 end
 $$;
@@ -3710,10 +3708,28 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  nothing text;
+  collected text := coalesce(current_setting('bindery.changed', true), '');
 begin
-  nothing := set_config('bindery.changed',
-    coalesce(current_setting('bindery.changed', true), '') || collect_change.book_id || ' ', true);
+  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  if length(collected) >= 37 * 1000
+    and coalesce(current_setting('bindery.batching', true), '') <> 'yes'
+  then
+    perform bindery_internal.announce_those(collected);
+    collected := '';
+  end if;
+  collected := set_config('bindery.changed', collected || collect_change.book_id || ' ', true);
+end
+$$;
+
+-- These books as they stand now. collected: their ids, with a blank after each.
+create or replace function bindery_internal.announce_those(collected text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform bindery_internal.announce_books(array_agg(b.book_id), array_agg(b.revision), null)
+  from bindery.book_status b
+  where b.book_id = any (string_to_array(rtrim(collected), ' ')::uuid[]);
 end
 $$;
 
@@ -3727,9 +3743,7 @@ declare
 begin
   if collected <> '' then
     nothing := set_config('bindery.changed', '', true);
-    perform bindery_internal.announce_books(array_agg(b.book_id), array_agg(b.revision), null)
-    from bindery.book_status b
-    where b.book_id = any (string_to_array(rtrim(collected), ' ')::uuid[]);
+    perform bindery_internal.announce_those(collected);
   end if;
   return null;
 end
@@ -3750,6 +3764,8 @@ comment on function bindery_internal.announce_book(uuid, jsonb) is
   'Announces one book; in a batch at its end. substeps: its changed ones; null: the whole list.';
 comment on function bindery_internal.collect_change(uuid) is
   'Collects a book that is to be announced at the end of the statement or the batch.';
+comment on function bindery_internal.announce_those(text) is
+  'Announces the collected books as they stand now.';
 comment on function bindery_internal.announce_collected() is
   'Announces the books that a plain statement changed.';
 
@@ -4466,12 +4482,13 @@ create or replace function bindery_internal.apply_reports(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Row by row through the primary keys, whatever the tables' statistics say; planned once. Bitmap
--- scans, since a plain index scan could read a whole table for which reltuples is 0.
+-- Row by row: each row is found once through its primary key and updated by its ctid, whatever the
+-- tables' statistics say; planned once. The caller's lock keeps the ctids true.
 set enable_seqscan = off
-set enable_indexscan = off
+set enable_bitmapscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_hashagg = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -4485,12 +4502,12 @@ begin
     select g.ord, g.book_id, g.progress, g.done, g.total, g.unit, g.message,
       -- JSON's null is no checkpoint: a resume would keep the substep for its sake.
       nullif(g.checkpoint::jsonb, 'null') as checkpoint, coalesce(g.substep, 'all') as substep,
-      b.current_stage, b.attempt, b.revision, b.substeps_total,
+      b.ctid as book_row, b.current_stage, b.attempt, b.revision, b.substeps_total,
       case when with_substeps then (
         select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps'
         from bindery.pipelines m where m.name = b.pipeline and m.version = b.pipeline_version)
       end as declared,
-      p.substep is not null as there, p.progress as old_progress, p.points as old_points,
+      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress, p.points as old_points,
       -- As bindery_internal.points.
       round(coalesce(p.weight, 1) * 1e9)::bigint::numeric
         * case when greatest(p.progress, g.progress) >= 100 then 100000000
@@ -4515,11 +4532,11 @@ begin
         totals, units, messages, checkpoints) with ordinality
       as g(book_id, stage, substep, attempt, progress, done, total, unit, message, checkpoint, ord)
     left join lateral (
-      select s.status, s.current_stage, s.attempt, s.revision, s.substeps_total, s.pipeline,
+      select s.ctid, s.status, s.current_stage, s.attempt, s.revision, s.substeps_total, s.pipeline,
         s.pipeline_version
       from bindery.book_status s where s.book_id = g.book_id limit 1) b on true
     left join lateral (
-      select r.substep, r.progress, r.points, r.weight from bindery.book_progress r
+      select r.ctid, r.substep, r.progress, r.points, r.weight from bindery.book_progress r
       where r.book_id = g.book_id and r.stage = b.current_stage
         and r.substep = coalesce(g.substep, 'all') limit 1) p on true
   ), fresh as materialized (
@@ -4545,9 +4562,8 @@ begin
         started_at = coalesce(p.started_at, moment),
         updated_at = moment
     from judged j
-    where j.verdict = 'accept' and j.there
-      and p.book_id = j.book_id and p.stage = j.current_stage and p.substep = j.substep
-    returning p.book_id, 0 as added, p.points - j.old_points as points, 0::bigint as weight,
+    where j.verdict = 'accept' and j.there and p.ctid = j.substep_row
+    returning j.book_row, 0 as added, p.points - j.old_points as points, 0::bigint as weight,
       case when p.progress >= 100 and j.old_progress < 100 then 1 else 0 end as done,
       p.revision > j.revision as visible,
       case when with_substeps and p.revision > j.revision
@@ -4559,16 +4575,18 @@ begin
     select f.book_id, f.current_stage, f.substep, f.progress, f.points, f.done, f.total, f.unit,
       f.message, f.checkpoint, f.attempt, f.revision + 1, moment, moment
     from fresh f where f.place <= 10000
-    returning p.book_id, 1 as added, p.points, 1000000000::bigint as weight,
+    returning (
+      select b.ctid from bindery.book_status b where b.book_id = p.book_id) as book_row,
+      1 as added, p.points, 1000000000::bigint as weight,
       case when p.progress >= 100 then 1 else 0 end as done, true as visible,
       case when with_substeps then bindery_internal.substep_json(p, null) end as shown
   ), sums as materialized (
-    select c.book_id, sum(c.added)::integer as added, sum(c.points) as points,
+    select c.book_row, sum(c.added)::integer as added, sum(c.points) as points,
       sum(c.weight) as weight, sum(c.done)::integer as done, bool_or(c.visible) as visible,
-      case when with_substeps then jsonb_agg(c.shown) filter (where c.visible) end as shown,
+      jsonb_agg(c.shown) filter (where with_substeps and c.visible) as shown,
       count(*) as written
     from (select * from updated union all select * from inserted) c
-    group by c.book_id
+    group by c.book_row
   ), books as (
     update bindery.book_status b
     set substeps_total = b.substeps_total + s.added,
@@ -4590,22 +4608,22 @@ begin
             offset 0) as v(p)
           left join bindery_internal.stage_pace t on t.pipeline = b.pipeline
             and t.pipeline_version = b.pipeline_version and t.stage = b.current_stage)
-    from sums s where b.book_id = s.book_id
+    from sums s where b.ctid = s.book_row
     returning b.book_id, b.revision, s.visible, s.shown
   )
-  select
-    (select array_agg(o.ord::integer order by o.ord) from (
-      select j.ord from judged j where j.verdict <> 'accept'
-      union all select f.ord from fresh f where f.place > 10000) o),
-    (select array_agg(o.verdict order by o.ord) from (
-      select j.ord, j.verdict from judged j where j.verdict <> 'accept'
-      union all select f.ord, 'too_many_substeps' from fresh f where f.place > 10000) o),
-    (select array_agg(c.book_id) from books c where c.visible),
-    (select array_agg(c.revision) from books c where c.visible),
-    (select array_agg(coalesce(c.shown, '[]')) from books c where c.visible),
+  select o.ords, o.verdicts, c.book_ids, c.revisions, c.shown,
     (select sum(s.written) from sums s),
-    (select count(*) from judged j where j.verdict = 'accept')
-      - (select count(*) from fresh f where f.place > 10000)
+    (select count(*) from judged j) - coalesce(cardinality(o.ords), 0)
+  from (
+    select array_agg(r.ord::integer order by r.ord) as ords,
+      array_agg(r.verdict order by r.ord) as verdicts
+    from (
+      select j.ord, j.verdict from judged j where j.verdict <> 'accept'
+      union all select f.ord, 'too_many_substeps' from fresh f where f.place > 10000) r) o,
+    (
+    select array_agg(v.book_id) as book_ids, array_agg(v.revision) as revisions,
+      array_agg(coalesce(v.shown, '[]')) as shown
+    from books v where v.visible) c
   into others, verdicts, changed, revisions, shown, written, accepted;
   -- Two reports of one substep in one call: the UPDATE would take one of them, and lose the other.
   if coalesce(written, 0) <> accepted then
@@ -5079,9 +5097,7 @@ declare
   slack double precision;
   result record;
   refusal jsonb;
-  with_substeps boolean;
   settling constant text := coalesce(current_setting('bindery.settling', true), '');
-  advanced boolean := false;
   nothing text;
 begin
   if progress is null and (done is null or total is null)
@@ -5111,30 +5127,34 @@ begin
   end if;
 
   perform from bindery.book_status b where b.book_id = do_report.book_id for no key update;
-  with_substeps := bindery_internal.has_realtime();
-  for try in 1..2 loop
-    result := bindery_internal.apply_reports(array[book_id], array[stage], array[substep],
-      array[attempt], array[percent], array[done], array[total], array[unit], array[message],
-      array[checkpoint::text], with_substeps, '{}');
-    exit when result.verdicts[1] is distinct from 'advance';
-    -- The early events that the transition makes applicable come after this report.
-    nothing := set_config('bindery.settling', settling || book_id || ' ', true);
-    refusal := bindery_internal.do_transition(book_id, stage);
-    nothing := set_config('bindery.settling', settling, true);
-    exit when refusal is not null;
-    advanced := true;
-  end loop;
-  if refusal is null and result.verdicts is not null then
-    refusal := bindery_internal.refused_report(
+  result := bindery_internal.apply_reports(array[book_id], array[stage], array[substep],
+    array[attempt], array[percent], array[done], array[total], array[unit], array[message],
+    array[checkpoint::text], bindery_internal.has_realtime(), '{}');
+  if result.verdicts[1] = 'advance' then
+    begin
+      -- The early events that the transition makes applicable come after this report.
+      nothing := set_config('bindery.settling', settling || book_id || ' ', true);
+      refusal := bindery_internal.do_transition(book_id, stage);
+      nothing := set_config('bindery.settling', settling, true);
+      refusal := coalesce(refusal, bindery_internal.do_report(book_id, substep,
+        case when done is null then percent end, done, total, unit, message, checkpoint, stage,
+        attempt));
+      if refusal is not null then
+        -- Undoes the transition.
+        raise exception sqlstate 'BD000';
+      end if;
+    exception when sqlstate 'BD000' then
+      return refusal;
+    end;
+    perform bindery_internal.settle_early(book_id);
+  elsif result.verdicts is not null then
+    return bindery_internal.refused_report(
       result.verdicts[1], book_id, stage, substep, attempt);
-  elsif refusal is null and result.changed is not null then
+  elsif result.changed is not null then
     perform bindery_internal.announce_book(book_id, coalesce(result.shown[1], '[]'));
     perform bindery_internal.settle_complete(book_id);
   end if;
-  if advanced then
-    nothing := bindery_internal.settle_early(book_id);
-  end if;
-  return refusal;
+  return null;
 end
 $$;
 
@@ -8128,5 +8148,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '10523791036574292495')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '13121669861412749649')
 on conflict (version) do nothing;

@@ -92,7 +92,7 @@ fn the_configuration_in_effect_is_a_file_again_without_its_secrets() {
         "database-url = \"postgresql://u:***@h/d\"  # file",
         "stream = [\"a\", \"b\"]  # flag",
         "linger = \"2ms\"  # default",
-        "max-batch = 10000  # default",
+        "max-batch = 40000  # default",
         "# retain is not set",
     ] {
         assert!(text.lines().any(|has| has == line), "{line} is not in\n{text}");
