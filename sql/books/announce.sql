@@ -10,6 +10,8 @@ create or replace function bindery_internal.announce_books(
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  nothing text;
 begin
   if book_ids is null or book_ids = '{}' then
     return;
@@ -23,9 +25,10 @@ begin
   else
     -- Not both: NOTIFY serializes the commits of the whole cluster.
     -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
-    perform pg_notify('bindery',
-      '{"book_id": "' || n.book_id || '", "revision": ' || n.revision || '}')
-    from unnest(book_ids, revisions) as n(book_id, revision);
+    for i in 1 .. cardinality(book_ids) loop
+      nothing := pg_notify('bindery',
+        '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
+    end loop;
   end if;
 end
 $$;

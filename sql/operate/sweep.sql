@@ -46,7 +46,7 @@ begin
     cross join lateral (
       select (bindery_internal.state_of(p.machine, b.status) ->> 'stall_after')
         ::double precision as stall_after) s
-    where b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')
+    where b.completed_at is null and b.error is null and b.status <> 'CANCELLED'
       and caught_up_at - b.heartbeat_at > s.stall_after * interval '1 second'
       and waiting_for = '[]'
     order by b.book_id

@@ -47,9 +47,10 @@ create table bindery.book_status (
 create index book_status_owner on bindery.book_status (owner_id, created_at desc);
 create index book_status_pipeline on bindery.book_status (pipeline, pipeline_version);
 create index book_status_created on bindery.book_status (created_at desc);
--- For sweep. No index holds a column that a report changes.
+-- For sweep. No index, its condition included, has a column that a report or a transition from one
+-- stage to the next changes: such an update needs no new index entry.
 create index book_status_at_work on bindery.book_status (book_id)
-  where completed_at is null and status not in ('FAILED', 'CANCELLED');
+  where completed_at is null and error is null;
 -- For lists with failed books first: on error, which only a failure and its resume change.
 create index book_status_failed on bindery.book_status (created_at desc) where error is not null;
 create index book_status_to_resume on bindery.book_status (resume_at) where resume_at is not null;

@@ -1,7 +1,7 @@
 -- What holds for every function, table, column, constraint and index of Bindery.
 begin;
 \ir ../helpers.psql
-select plan(23);
+select plan(24);
 create temp view functions as
 select p.*, n.nspname, p.oid::regprocedure::text as function, l.lanname
 from pg_proc p
@@ -92,6 +92,13 @@ select is_empty($$select conname from pg_constraint
 select is_empty($$select i.indexrelid::regclass from pg_index i
     where not (i.indisvalid and i.indisready)
       and i.indrelid in (select oid from tables)$$, 'Every index is valid.');
+select is_empty($$select d.objid::regclass, a.attname from pg_depend d
+    join pg_class c on c.oid = d.objid and c.relkind = 'i'
+    join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    where d.classid = 'pg_class'::regclass and d.refobjid = 'bindery.book_status'::regclass
+      and a.attname not in ('book_id', 'owner_id', 'pipeline', 'pipeline_version', 'created_at',
+        'completed_at', 'error', 'resume_at')$$,
+  'No index of book_status has a column that a report or a transition to the next stage changes.');
 
 -- The clock.
 select tap.clock('2030-01-01 12:00+00');
