@@ -1,7 +1,7 @@
 //! The way back: messages of `bindery.outbox` to a Redis stream, at least once, a book's in their order.
 //!
 //! A message is taken in a transaction that commits only after Redis has it: a crash between the two publishes it again, with the
-//! same revision, by which readers drop what they have seen.
+//! same id, by which readers drop what they have seen.
 
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,8 @@ impl Publisher {
         let transaction = client.transaction().await?;
         let messages = transaction
             .query_typed(
-                "select book_id::text, revision::text, kind, payload::text from bindery.take_outbox($1)",
+                "select message_id::text, book_id::text, revision::text, kind, payload::text \
+                 from bindery.take_outbox($1)",
                 &[(&BATCH, postgres_types::Type::INT4)],
             )
             .await?;
@@ -138,7 +139,7 @@ impl Publisher {
             for message in &messages {
                 pipeline.cmd("XADD").arg(&self.stream).arg("MAXLEN").arg("~").arg(KEPT).arg("*");
                 for (index, name) in
-                    ["book_id", "revision", "kind", "payload"].into_iter().enumerate()
+                    ["id", "book_id", "revision", "kind", "payload"].into_iter().enumerate()
                 {
                     pipeline.arg(name).arg(message.try_get::<_, &str>(index)?);
                 }

@@ -6,6 +6,7 @@ mod bridge;
 mod caught_up;
 mod feed;
 mod health;
+mod limit;
 mod look;
 mod session;
 mod share;
@@ -15,6 +16,7 @@ mod voice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use limit::Limit;
 use session::SessionError;
 pub use share::{Announcer, Share};
 use tokio_util::sync::CancellationToken;
@@ -81,6 +83,7 @@ impl Relay {
         let seen = feed::Memory::default();
         let mut voice = Voice::new(&self.stream);
         let mut pauses = pauses();
+        let mut limit = Limit::new(self.max_batch);
         while !stop.is_cancelled() {
             if self.share.is_anothers(&self.stream) {
                 self.stand_by("another daemon, which has fewer streams, is to take it", &mut voice);
@@ -89,10 +92,10 @@ impl Relay {
                     () = stop.cancelled() => break,
                 }
             }
-            let mut applied_something = false;
+            let mut progressed = false;
             let end = stop.child_token();
             let outcome = tokio::select! {
-                outcome = session::run(&self, &seen, &end, &mut applied_something, &mut voice) => outcome,
+                outcome = session::run(&self, &seen, &end, &mut limit, &mut progressed, &mut voice) => outcome,
                 never = self.share.give_up(&self.stream, &end) => never,
             };
             let Err(error) = outcome else { continue };
@@ -100,7 +103,7 @@ impl Relay {
             if matches!(error, SessionError::Moved(_)) {
                 continue;
             }
-            if applied_something {
+            if progressed {
                 pauses = crate::pauses::pauses();
             }
             let pause = self.tell(&error, pauses.next(), &mut voice);
@@ -115,7 +118,8 @@ impl Relay {
     fn stand_by(&self, reason: &str, voice: &mut Voice) {
         self.state.update(&self.stream, |state| {
             (state.phase, state.redis, state.problem) = (Phase::StandingBy, true, None);
-            (state.caught_up, state.failed) = (None, false);
+            (state.caught_up, state.idle_until) = (None, None);
+            (state.failed, state.stuck) = (false, false);
         });
         voice.standing_by(reason);
     }
@@ -134,7 +138,8 @@ impl Relay {
         ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => side)
             .increment(1);
         self.state.update(stream, |state| {
-            (state.phase, state.failed) = (Phase::Connecting, true);
+            (state.phase, state.failed, state.stuck) = (Phase::Connecting, true, true);
+            state.idle_until = None;
             state.problem = Some(remedy.map_or_else(|| error.to_string(), str::to_owned));
         });
         let pause = pause.unwrap_or(MAX_PAUSE);

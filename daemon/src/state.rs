@@ -35,10 +35,16 @@ pub struct StreamState {
     /// How many events this daemon has settled up to there, whatever their outcome.
     #[serde(skip)]
     pub events: u64,
-    /// When everything in the stream was last known to be applied: set by each renewal, unset while standing by.
+    /// When everything in the stream was last known to be applied: set by each renewal, unset while
+    /// standing by. It outlives a session.
     #[serde(skip)]
     pub caught_up: Option<Instant>,
-    /// Seconds since then, worked out when it is asked for: so it grows while nothing is renewed.
+    /// Until when this relay is sure that nothing waits, unless it reads something: set by each read
+    /// that brought nothing while nothing was being applied.
+    #[serde(skip)]
+    pub idle_until: Option<Instant>,
+    /// Seconds for which something may have been waiting, computed when it is asked for, so that it
+    /// grows while nothing is renewed; 0 while nothing waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag: Option<f64>,
     /// Redis's clock less this machine's, in seconds: set by each look at the stream.
@@ -50,20 +56,42 @@ pub struct StreamState {
     /// Whether a failure on Postgres's side is not over yet: set by each, unset by the next acquire.
     #[serde(skip)]
     pub failed: bool,
+    /// Whether a session failed and none has got on since: set by each failure, unset by a batch
+    /// that takes effect, by a stream without anything to read, and while standing by.
+    #[serde(skip)]
+    pub stuck: bool,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 impl StreamState {
-    /// Everything in the stream was applied this long ago.
-    pub fn set_lag(&mut self, lag: Duration) {
-        self.caught_up = Instant::now().checked_sub(lag);
+    /// Everything in the stream was applied this long ago; `None`: it never was.
+    pub fn set_lag(&mut self, lag: Option<Duration>) {
+        let now = Instant::now();
+        match lag {
+            Some(lag) => self.caught_up = now.checked_sub(lag),
+            None => self.caught_up = self.caught_up.or(Some(now)),
+        }
+    }
+
+    /// Seconds for which something may have been waiting.
+    fn lag_at(&self, now: Instant) -> Option<f64> {
+        let since = self.caught_up?;
+        let idle = self.redis && self.idle_until.is_some_and(|until| now < until);
+        Some(if idle { 0.0 } else { now.saturating_duration_since(since).as_secs_f64() })
+    }
+
+    /// The relay gets on.
+    pub fn gets_on(&mut self) {
+        if std::mem::take(&mut self.stuck) && self.redis {
+            self.problem = None;
+        }
     }
 
     /// Whether all is as it should be.
     pub fn is_ready(&self) -> bool {
-        self.phase != Phase::Connecting && self.redis
+        self.phase != Phase::Connecting && self.redis && !self.stuck
     }
 }
 
@@ -115,10 +143,12 @@ impl State {
             position: StreamId::default(),
             events: 0,
             caught_up: None,
+            idle_until: None,
             lag: None,
             redis_clock: None,
             redis_troubles: Repeats::default(),
             failed: false,
+            stuck: false,
             problem: None,
         });
         change(state);
@@ -127,8 +157,9 @@ impl State {
     /// A copy of all streams' states.
     pub fn snapshot(&self) -> BTreeMap<String, StreamState> {
         let mut streams = self.lock().streams.clone();
+        let now = Instant::now();
         for state in streams.values_mut() {
-            state.lag = state.caught_up.map(|moment| moment.elapsed().as_secs_f64());
+            state.lag = state.lag_at(now);
         }
         streams
     }

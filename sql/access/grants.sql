@@ -64,6 +64,7 @@ begin
         'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
         'bindery_internal.machine', 'bindery_internal.health', 'bindery_internal.state_of',
         'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
+        'bindery_internal.resume_point',
         'bindery_internal.book_json', 'bindery_internal.status_json', 'bindery_internal.cut_json',
         'bindery_internal.latest_version', 'bindery_internal.xstate_node',
         'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline',

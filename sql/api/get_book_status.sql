@@ -209,37 +209,77 @@ begin
 end
 $$;
 
-create or replace function bindery.get_resume_point(book_id uuid) returns jsonb
+-- Where to go on with a book. after: the substep that the page before ended with. Of the substeps
+-- that are left as many as fit into max_bytes, at least one where at_least_one says so; the loop
+-- reads no further, since checkpoints may be large.
+create or replace function bindery_internal.resume_point(
+  book bindery.book_status, after text, max_bytes integer, at_least_one boolean
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  declared constant jsonb := bindery_internal.state_of(
+    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    -> 'substeps';
+  order_of constant text[] := array(
+    select e.value ->> 'substep' from jsonb_array_elements(declared) as e(value));
+  point jsonb := jsonb_build_object('book_id', book.book_id, 'status', book.status,
+    'stage', book.current_stage, 'attempt', book.attempt, 'revision', book.revision);
+  done jsonb;
+  rest jsonb[] := '{}';
+  part bindery.book_progress;
+  item jsonb;
+  bytes bigint;
+begin
+  select coalesce(jsonb_agg(g.substep
+    order by array_position(order_of, g.substep), g.substep), '[]')
+  into done
+  from bindery.book_progress g
+  where g.book_id = book.book_id and g.stage = book.current_stage and g.progress >= 100;
+  bytes := octet_length(done::text);
+  if bytes > max_bytes and not at_least_one then
+    return point || '{"done": [], "left": [], "cut": true}';
+  end if;
+  for part in
+    select g.* from bindery.book_progress g
+    where g.book_id = book.book_id and g.stage = book.current_stage and g.progress < 100
+      and (after is null
+        or (coalesce(array_position(order_of, g.substep), 2147483647), g.substep)
+          > (coalesce(array_position(order_of, after), 2147483647), after collate "C"))
+    order by array_position(order_of, g.substep), g.substep
+  loop
+    item := bindery_internal.substep_json(part, declared) - array['state', 'label']
+      || jsonb_build_object('checkpoint', part.checkpoint);
+    bytes := bytes + octet_length(item::text);
+    if bytes > max_bytes and not (at_least_one and rest = '{}') then
+      -- Without any of them, so that nobody takes a part for the whole.
+      return point || case when at_least_one
+        then jsonb_build_object('done', done, 'left', to_jsonb(rest), 'cut', true)
+        else '{"done": [], "left": [], "cut": true}' end;
+    end if;
+    rest := rest || item;
+  end loop;
+  return point || jsonb_build_object('done', done, 'left', to_jsonb(rest));
+end
+$$;
+
+create or replace function bindery.get_resume_point(book_id uuid, after text default null)
+returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
   book bindery.book_status;
-  declared jsonb;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_resume_point.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_resume_point.book_id));
   end if;
-  declared := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
-    -> 'substeps';
-  return (
-    select jsonb_build_object('book_id', book.book_id, 'status', book.status,
-      'stage', book.current_stage, 'attempt', book.attempt, 'revision', book.revision,
-      'done', coalesce(jsonb_agg(g.substep order by d.place, g.substep)
-        filter (where g.progress >= 100), '[]'),
-      'left', coalesce(jsonb_agg(
-        bindery_internal.substep_json(g, declared) - array['state', 'label']
-          || jsonb_build_object('checkpoint', g.checkpoint)
-        order by d.place, g.substep) filter (where g.progress < 100), '[]'))
-    from bindery.book_progress g
-    left join (
-      select e.value ->> 'substep' as substep, e.place
-      from jsonb_array_elements(declared) with ordinality as e(value, place)) d
-      on d.substep = g.substep
-    where g.book_id = book.book_id and g.stage = book.current_stage);
+  perform bindery_internal.raise_error(
+    bindery_internal.refused_text('after', get_resume_point.after, 63));
+  return bindery_internal.resume_point(book, get_resume_point.after, 1048576, true);
 end
 $$;
 
@@ -270,10 +310,15 @@ comment on function bindery.list_substeps(uuid, text, text, integer) is
   'The substeps of a stage (the current one unless named), a page at a time, in order of substep.
 after: the last substep of the page before; max_substeps: 1 to 1,000. PT404 unknown_book or '
   'unknown_stage, PT422 bad_input.';
-comment on function bindery.get_resume_point(uuid) is
-  'What a worker needs to go on with a book, as one JSON object.
+comment on function bindery_internal.resume_point(
+  bindery.book_status, text, integer, boolean) is
+  'What bindery.get_resume_point gives, of at most so many bytes. at_least_one: also a first '
+  'substep that is larger, and the part that fits; else no list at all where one is cut.';
+comment on function bindery.get_resume_point(uuid, text) is
+  'What a worker needs to go on with a book, as one JSON object of about a megabyte at most.
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
-  'done?, total?, unit?, message?, checkpoint}]}. PT404 unknown_book.';
+  'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of them: '
+  'ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 by default).
 For filters and paging read the table book_status.';

@@ -40,8 +40,8 @@ begin
     'from_status', from_status, 'to_status', new.status, 'stage', new.current_stage,
     'attempt', new.attempt);
   if resuming or rewinding then
-    payload := payload
-      || jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id));
+    payload := payload || jsonb_build_object('resume_point',
+      bindery_internal.resume_point(new, null, 32768, false));
   end if;
   with event as (
     insert into bindery.book_events

@@ -5,7 +5,10 @@
 -- the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
+returns table (
+  epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint,
+  caught_up_at timestamptz
+)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -64,7 +67,7 @@ begin
     lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
   returning c.epoch, c.position, c.lease_expires_at,
-    c.applied + c.stale + c.early + c.rejected + c.entries_ahead;
+    c.applied + c.stale + c.early + c.rejected + c.entries_ahead, c.caught_up_at;
 end
 $$;
 
@@ -150,11 +153,14 @@ $$;
 
 create or replace function bindery.acquire_stream(stream text, holder text,
   ttl interval default '10 seconds')
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
+returns table (
+  epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint,
+  caught_up_at timestamptz
+)
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-  select a.epoch, a.position, a.lease_expires_at, a.entries
+  select a.epoch, a.position, a.lease_expires_at, a.entries, a.caught_up_at
     from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
@@ -188,8 +194,9 @@ comment on function bindery_internal.release_stream(text, bigint) is 'See binder
 comment on function bindery_internal.forget_stream(text) is 'See bindery.forget_stream.';
 comment on function bindery.acquire_stream(text, text, interval) is
   'Takes the lease on a stream: gives a new epoch, and the position applied so far.
-Also when the lease ends unless renewed, and how many entries Redis had counted at the position '
-  '(null: not known). The present holder may take it again at once. PT409 lease_held while '
+Also when the lease ends unless renewed, how many entries Redis had counted at the position (null: '
+  'not known), and the latest moment at which everything in the stream is known to have been '
+  'applied (null: never). The present holder may take it again at once. PT409 lease_held while '
   'another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end.

@@ -1,6 +1,7 @@
 -- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
 -- Invariants: the caller commits once it has published them, so each is published at least once;
--- one publisher at a time, so a book's messages keep their order. Locks: the mutex outbox until the
+-- one publisher at a time, so a book's messages keep their order. A call takes no more than about
+-- a megabyte, or one message. Locks: the mutex outbox until the
 -- transaction ends; without it nothing is taken.
 create or replace function bindery_internal.take_outbox(max_rows integer)
 returns setof bindery.outbox
@@ -18,8 +19,14 @@ begin
   with taken as (
     delete from bindery.outbox o
     where o.id = any (array(
-      select c.id from bindery.outbox c order by c.id
-      limit least(greatest(max_rows, 0), 10000)))
+      select s.id
+      from (
+        select c.id, sum(octet_length(c.payload::text)) over (order by c.id) as bytes,
+          row_number() over (order by c.id) as place
+        from (
+          select w.id, w.payload from bindery.outbox w order by w.id
+          limit least(greatest(max_rows, 0), 10000)) c) s
+      where s.bytes <= 1048576 or s.place = 1))
     returning o.*
   )
   select t.* from taken t order by t.id;
@@ -35,8 +42,8 @@ as $$
 $$;
 
 comment on function bindery.take_outbox(integer) is
-  'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a '
-  'rollback puts them back.
+  'Takes the oldest messages of the outbox, up to max_rows (at most 10,000) and about a megabyte, '
+  'in order. Publish them, then commit; a rollback puts them back.
 Gives none while another transaction has some taken.';
 comment on function bindery_internal.take_outbox(integer) is
   'See bindery.take_outbox.';

@@ -4,6 +4,7 @@
 -- Locks: appended to last.
 create table bindery.outbox (
   id bigint generated always as identity,
+  message_id uuid not null default gen_random_uuid(),
   book_id uuid not null,
   revision bigint not null,
   kind text not null,
@@ -17,12 +18,14 @@ alter table bindery.outbox enable row level security;
 
 comment on table bindery.outbox is
   'Messages on their way to the stream bindery:changes: transitions, and resume commands (after a '
-  'resume or a rewind) with the resume point.';
+  'resume or a rewind) with the resume point, without its lists where it is large.';
 comment on column bindery.outbox.id is 'The order of publication.';
+comment on column bindery.outbox.message_id is
+  'By this readers know what they have seen. Random, so that a failover to a server that lacks the '
+  'latest commits cannot give it again; it may give id and revision again.';
 comment on column bindery.outbox.book_id is
   'The book; no foreign key, a message outlives its book.';
-comment on column bindery.outbox.revision is
-  'The book''s revision; readers drop what they have seen.';
+comment on column bindery.outbox.revision is 'The book''s revision after the change.';
 comment on column bindery.outbox.kind is 'transition or resume.';
 comment on column bindery.outbox.payload is 'The message.';
 comment on column bindery.outbox.created_at is 'When it was written.';

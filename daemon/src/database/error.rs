@@ -46,6 +46,22 @@ impl DatabaseError {
         }
     }
 
+    /// Whether the same in smaller parts may succeed: it took too long or too much memory.
+    pub fn is_too_much(&self) -> bool {
+        self.db_error().is_some_and(|error| {
+            let state = error.code();
+            [
+                SqlState::QUERY_CANCELED,
+                SqlState::OUT_OF_MEMORY,
+                SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+                // "invalid memory alloc request size": more than a gigabyte for one value.
+                SqlState::INTERNAL_ERROR,
+            ]
+            .contains(state)
+                || state.code().starts_with("54")
+        })
+    }
+
     /// What the operator can do, where it will not pass by itself.
     pub fn remedy(&self) -> Option<&'static str> {
         let state = self.db_error()?.code();
@@ -64,6 +80,10 @@ impl DatabaseError {
         } else if *state == SqlState::LOCK_NOT_AVAILABLE {
             Some(
                 "another session keeps a book's row locked: see pg_stat_activity for one idle in transaction, and end it",
+            )
+        } else if *state == SqlState::QUERY_CANCELED {
+            Some(
+                "statement_timeout ended the call: if it goes on for a single event, raise it for the daemon's login (alter role … set statement_timeout)",
             )
         } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION {
             Some("the database is read-only: point --database-url at the primary")

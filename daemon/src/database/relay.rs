@@ -71,6 +71,9 @@ pub struct Lease {
     pub entries: Option<u64>,
     /// When it was taken, by the database's clock.
     pub since: SystemTime,
+    /// The latest moment of that clock at which everything in the stream is known to have been
+    /// applied; `None`: never.
+    pub caught_up_at: Option<SystemTime>,
     ttl: Duration,
 }
 
@@ -105,7 +108,7 @@ impl Lease {
         let millis = format!("{} milliseconds", ttl.as_millis());
         let row = client
             .query_typed_one(
-                "select epoch, position, lease_expires_at, entries from bindery.acquire_stream($1, $2, $3::text::interval)",
+                "select epoch, position, lease_expires_at, entries, caught_up_at from bindery.acquire_stream($1, $2, $3::text::interval)",
                 &[(&stream, Type::TEXT), (&holder, Type::TEXT), (&millis, Type::TEXT)],
             )
             .await?;
@@ -122,6 +125,7 @@ impl Lease {
             position,
             entries,
             since: expires - ttl,
+            caught_up_at: row.try_get(4)?,
             ttl,
         })
     }

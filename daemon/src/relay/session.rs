@@ -14,6 +14,7 @@ use tracing::info;
 use super::caught_up::CaughtUp;
 use super::feed::{Fed, Feed, Memory, Read};
 use super::health::{Finding, Loss};
+use super::limit::Limit;
 use super::voice::Voice;
 use super::{Relay, look};
 use crate::database::{self, Applied, DatabaseError, Lease};
@@ -36,6 +37,7 @@ type Applying<'a> =
 struct Sent {
     position: StreamId,
     skipped: u64,
+    work: usize,
     times: Times,
 }
 
@@ -53,19 +55,24 @@ pub enum SessionError {
     Moved(StreamId),
 }
 
-/// Relays until `stop` (then `Ok`) or until something fails. `applied` is set once a batch took effect.
+/// Relays until `stop` (then `Ok`) or until something fails. `progressed` is set once a batch took
+/// effect, or was too much and the next ones are smaller.
 pub async fn run(
     relay: &Relay,
     seen: &Memory,
     stop: &CancellationToken,
-    applied: &mut bool,
+    limit: &mut Limit,
+    progressed: &mut bool,
     voice: &mut Voice,
 ) -> Result<(), SessionError> {
     let client = database::connect(&relay.database).await?;
     let lease = Lease::acquire(&client, &relay.stream, &relay.holder, relay.lease).await?;
     voice.holding(&lease);
     relay.state.update(&relay.stream, |state| {
-        (state.phase, state.position, state.problem) = (Phase::Holding, lease.position, None);
+        (state.phase, state.position) = (Phase::Holding, lease.position);
+        if !state.stuck {
+            state.problem = None;
+        }
         if std::mem::take(&mut state.failed) {
             metrics::reconnected(&relay.stream, "postgres");
         }
@@ -84,15 +91,15 @@ pub async fn run(
     let mut behind = false;
     let mut applying: Option<Applying<'_>> = None;
     let mut caught_up = CaughtUp::default();
-    // The latest moment that it has said so of; before that the lag is counted from the lease's beginning.
-    let mut caught_up_at = lease.since;
+    // The latest moment that is known of, in whichever session.
+    let mut caught_up_at = lease.caught_up_at;
     let mut renewal_due = false;
     // What was found behind all that was read: to be noted once that is applied.
     let mut found: Option<Finding> = None;
 
     loop {
         let stopping = stop.is_cancelled();
-        let full = fill(relay, &mut batch, &mut times, &mut rest);
+        let full = fill(limit.get(), &mut batch, &mut times, &mut rest);
         if rest.as_slice().is_empty() {
             caught_up.batched();
         }
@@ -105,7 +112,7 @@ pub async fn run(
                 let proven = caught_up.take();
                 let moment = lease.renew(&client, proven).await?;
                 feed.tell(moment);
-                caught_up_at = proven.unwrap_or(caught_up_at);
+                caught_up_at = proven.or(caught_up_at);
                 tell_lag(relay, moment, caught_up_at);
                 voice.say_rejected();
             }
@@ -118,8 +125,12 @@ pub async fn run(
             due.is_some_and(|due| due > Deadline::now()) && !full && !stopping && found.is_none();
         if applying.is_none() && !lingering {
             if let Some(position) = batch.last_id() {
-                let sent =
-                    Sent { position, skipped: batch.skipped(), times: std::mem::take(&mut times) };
+                let sent = Sent {
+                    position,
+                    skipped: batch.skipped(),
+                    work: batch.work(),
+                    times: std::mem::take(&mut times),
+                };
                 applying = Some(apply(relay, &client, &lease, std::mem::take(&mut batch), sent));
                 caught_up.sent();
                 since = None;
@@ -136,9 +147,19 @@ pub async fn run(
         tokio::select! {
             (sent, outcome) = finished(&mut applying) => {
                 applying = None;
-                let outcome = outcome?;
+                let outcome = match outcome {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        if error.is_too_much() && limit.halve(sent.work, Instant::now()) {
+                            voice.too_much(&error.to_string(), limit.get());
+                            *progressed = true;
+                        }
+                        return Err(error.into());
+                    }
+                };
+                limit.grow(Instant::now());
                 let before = count(relay, &sent, outcome);
-                *applied = true;
+                *progressed = true;
                 caught_up.applied();
                 if outcome.rejected > 0 {
                     voice.rejected(&rejected(relay, &client, &lease, before, outcome.rejected).await);
@@ -147,6 +168,18 @@ pub async fn run(
             fed = feed.next(), if !full && !stopping && found.is_none() => match fed.ok_or(SessionError::Feed)? {
                 Fed::Read(Read { chunk, moment }) => {
                     caught_up.read(moment, chunk.more);
+                    let idle = chunk.entries.is_empty()
+                        && !chunk.more
+                        && batch.is_empty()
+                        && applying.is_none();
+                    // An empty read comes about twice a renewal.
+                    let until = idle.then(|| Instant::now() + relay.renewal());
+                    relay.state.update(&relay.stream, |state| {
+                        state.idle_until = until;
+                        if idle {
+                            state.gets_on();
+                        }
+                    });
                     (rest, behind) = (chunk.entries.into_iter(), chunk.more);
                 }
                 Fed::Found(finding) => found = Some(finding),
@@ -183,13 +216,13 @@ async fn note(
 
 /// Moves entries into the batch; whether it is full then.
 fn fill(
-    relay: &Relay,
+    max_work: usize,
     batch: &mut Batch,
     times: &mut Times,
     entries: &mut IntoIter<Entry>,
 ) -> bool {
     loop {
-        if batch.work() >= relay.max_batch
+        if batch.work() >= max_work
             || batch.bytes() >= MAX_BATCH_BYTES
             || batch.segments() >= MAX_SEGMENTS
         {
@@ -231,8 +264,8 @@ fn apply<'a>(
 }
 
 /// Tells how far this is behind the stream.
-fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: SystemTime) {
-    let lag = moment.duration_since(caught_up_at).unwrap_or_default();
+fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: Option<SystemTime>) {
+    let lag = caught_up_at.map(|at| moment.duration_since(at).unwrap_or_default());
     relay.state.update(&relay.stream, |state| state.set_lag(lag));
 }
 
@@ -241,6 +274,7 @@ fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     let (mut before, mut clock) = (StreamId::default(), None);
     relay.state.update(&relay.stream, |state| {
         before = std::mem::replace(&mut state.position, sent.position);
+        state.gets_on();
         state.events += outcome.settled().unsigned_abs() + sent.skipped;
         clock = state.redis_clock;
     });

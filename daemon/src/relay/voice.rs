@@ -50,6 +50,16 @@ impl Voice {
         }
     }
 
+    /// A batch was too much for Postgres, and the next ones are smaller.
+    pub fn too_much(&self, error: &str, limit: usize) {
+        warn!(
+            stream = self.stream,
+            error,
+            max_batch = limit,
+            "a batch was too much for Postgres; nothing is lost, and the next ones are smaller"
+        );
+    }
+
     /// Another daemon has taken the stream over. Each time is news, and none comes without a takeover, so it is said each time.
     pub fn fenced(&mut self, error: &str) {
         self.held = None;

@@ -1,7 +1,7 @@
 -- bindery.get_resume_point: what a worker needs to go on with a book.
 begin;
 \ir ../helpers.psql
-select plan(13);
+select plan(18);
 select tap.clock('2030-01-01 12:00+00');
 select tap.book(1, '{ANALYZING}');
 
@@ -48,6 +48,38 @@ select is(tap.as_role('authenticated', format('select bindery.get_resume_point(%
 select is((select provolatile::text from pg_proc
     where oid = 'bindery.get_resume_point'::regproc), 's',
   'get_resume_point is STABLE, so that PostgREST answers it to a GET.');
+
+-- Of any size.
+select tap.book(7, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK}');
+select from generate_series(1, 25) n, bindery.report_progress(tap.id(7),
+  's' || lpad(n::text, 3, '0'), 50, checkpoint => to_jsonb(repeat('x', 100000)));
+select from bindery.report_progress(tap.id(7), 's000', 100);
+select cmp_ok(octet_length(bindery.get_resume_point(tap.id(7))::text), '<=', 1048576,
+  'A resume point is at most a megabyte.');
+select is(bindery.get_resume_point(tap.id(7)) -> 'cut', 'true', 'A resume point that is cut says so.');
+with recursive pages as (
+  select bindery.get_resume_point(tap.id(7)) as page, 1 as n
+  union all
+  select bindery.get_resume_point(tap.id(7), p.page #>> '{left,-1,substep}'), p.n + 1
+  from pages p where p.page ? 'cut' and p.n < 50)
+select is(
+  (select array_agg(distinct s.value ->> 'substep') || array_agg(s.value ->> 'substep' order by n, i)
+   from pages p, jsonb_array_elements(p.page -> 'left') with ordinality as s(value, i)
+   where s.value ->> 'substep' like 's0%'),
+  (select array_agg('s' || lpad(n::text, 3, '0')) || array_agg('s' || lpad(n::text, 3, '0'))
+   from generate_series(1, 25) n),
+  'The pages of a resume point have each substep once, in order.');
+select from bindery.fail_book(tap.id(7));
+select from bindery.resume_book(tap.id(7));
+select is(
+  (select o.payload -> 'resume_point' from bindery.outbox o where o.kind = 'resume'
+   and o.book_id = tap.id(7)),
+  jsonb_build_object('book_id', tap.id(7), 'status', 'CREATING_ARTWORK',
+    'stage', 'CREATING_ARTWORK', 'attempt', 2, 'revision', (tap.row(7)).revision,
+    'done', '[]'::jsonb, 'left', '[]'::jsonb, 'cut', true),
+  'A resume message with a resume point that is large has no lists, and says so.');
+select is(bindery.get_resume_point(tap.id(7)) -> 'done', '["s000"]',
+  'The resume point itself has the list of what is done.');
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 -- take_outbox: the oldest messages, deleted in the caller's transaction.
 begin;
 \ir ../helpers.psql
-select plan(8);
+select plan(10);
 delete from bindery.outbox;
 select tap.book(1, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}');
 create temp table expected as select id, payload from bindery.outbox order by id;
@@ -31,6 +31,19 @@ delete from bindery.book_status where book_id = tap.id(1);
 select is(
   (select count(*)::integer from bindery.take_outbox(10000)), 3,
   'Messages remain in the outbox when their book is deleted.');
+
+-- By size.
+delete from bindery.outbox;
+insert into bindery.outbox (book_id, revision, kind, payload, created_at)
+select tap.id(1), n, 'transition', to_jsonb(repeat('x', bytes)), now()
+from (values (1, 600000), (2, 300000), (3, 200000), (4, 2000000), (5, 1)) m(n, bytes);
+create function tap.take() returns text language sql volatile as $$
+  select string_agg(t.revision::text, ' ' order by t.id) from bindery.take_outbox(500) t;
+$$;
+select is(
+  array[tap.take(), tap.take(), tap.take(), tap.take()], '{1 2,3,4,5}',
+  'take_outbox takes about a megabyte, or one message that is larger.');
+select is((select count(*) from bindery.outbox), 0::bigint, 'Each message is taken once.');
 
 select * from finish();
 rollback;

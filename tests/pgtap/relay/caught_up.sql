@@ -1,7 +1,7 @@
 -- relay_cursors.caught_up_at: up to which moment a relay has proved to have applied its stream.
 begin;
 \ir ../helpers.psql
-select plan(16);
+select plan(17);
 select tap.clock('2030-01-01 12:00:00+00');
 create function pg_temp.caught_up() returns timestamptz language sql volatile as $$
   select c.caught_up_at from bindery.relay_cursors c where c.stream = 's';
@@ -37,7 +37,8 @@ select is(tap.outcome('select bindery.renew_stream(''s'', 0, now())'), 'PT409 fe
 select is(pg_temp.caught_up(), '2030-01-01 12:00:05+00', 'A fenced renewal leaves caught_up_at.');
 
 select tap.clock('2030-01-01 12:00:20+00');
-select bindery.acquire_stream('s', 'two', '10 seconds');
+select is((select caught_up_at from bindery.acquire_stream('s', 'two', '10 seconds')),
+  '2030-01-01 12:00:05+00', 'acquire_stream gives caught_up_at, also to another holder.');
 select is(pg_temp.caught_up(), '2030-01-01 12:00:05+00',
   'Acquiring a stream leaves caught_up_at as it is.');
 select is(tap.outcome('select bindery.renew_stream(''s'', 1, ''2030-01-01 12:00:10+00'')'),

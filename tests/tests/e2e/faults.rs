@@ -257,6 +257,95 @@ async fn a_batch_that_runs_into_statement_timeout_is_tried_again_and_no_event_is
     Ok(())
 }
 
+/// A backlog whose full batches take longer than `statement_timeout` allows. A trigger makes a batch
+/// of more than 100 rows take too long, whatever the machine.
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_halved_until_it_passes() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let name = client.query_one("select current_database()::text", &[]).await?.get::<_, String>(0);
+    client
+        .batch_execute(&format!(
+            "create function public.slow() returns trigger language plpgsql as $$
+             begin
+               if (select count(*) from changed) > 100 then perform pg_sleep(600); end if;
+               return null;
+             end $$;
+             create trigger slow after update on bindery.book_progress
+             referencing new table as changed for each statement execute function public.slow();
+             alter database {name} set statement_timeout = '1s'"
+        ))
+        .await?;
+    let mut redis = servers.redis().await?;
+    let mut last = String::new();
+    for _ in 0..1000 {
+        let id = book_in(&client, &["ANALYZING"]).await?.to_string();
+        let fields = [
+            ("type", "progress"),
+            ("book_id", &id),
+            ("substep", "extract_text"),
+            ("progress", "100"),
+        ];
+        last = add(&mut redis, database.stream(), &entry(fields)).await?;
+    }
+    let _daemon = database.daemon(&["--outbox", "", "--sweep", "0"]).await?;
+    let counts = applied_up_to(&client, database.stream(), &last).await?.counts;
+    assert_eq!(counts, Counts { applied: 1000, ..Counts::default() });
+    Ok(())
+}
+
+/// While one session after the other fails on a locked row, the daemon is never ready and its lag
+/// grows; both end when it gets on.
+#[tokio::test]
+async fn a_relay_that_cannot_get_on_is_not_ready_and_shows_its_lag() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let (client, holder) = (database.connect().await?, database.connect().await?);
+    let name = client.query_one("select current_database()::text", &[]).await?.get::<_, String>(0);
+    let book = book_in(&client, &["ANALYZING"]).await?;
+    client.batch_execute(&format!("alter database {name} set statement_timeout = '1s'")).await?;
+    let daemon = database.daemon(&ARGS).await?;
+    let status = async || -> Result<(u16, f64)> {
+        let ready = daemon.get("/readyz").await?;
+        let body: serde_json::Value = serde_json::from_str(&ready.body)?;
+        let lag = body["streams"][database.stream()]["lag"].as_f64();
+        Ok((ready.status, lag.unwrap_or(-1.0)))
+    };
+    let ready_without_lag = async || {
+        let now = status().await?;
+        ensure!(now == (200, 0.0), "{now:?}");
+        Ok(())
+    };
+    eventually(SOON, "readiness, and no lag", ready_without_lag).await?;
+    holder.batch_execute("begin").await?;
+    holder.query("select from bindery.book_status where book_id = $1 for update", &[&book]).await?;
+    let id = book.to_string();
+    let fields = [
+        ("type", "progress"),
+        ("book_id", id.as_str()),
+        ("substep", "extract_text"),
+        ("progress", "100"),
+    ];
+    let mut redis = servers.redis().await?;
+    let last = database.add(&mut redis, &fields).await?;
+    eventually(SOON, "the first failure", async || {
+        ensure!(failures(&daemon).await? >= 1, "none");
+        Ok(())
+    })
+    .await?;
+    let (failed, mut before) = (std::time::Instant::now(), 0.0);
+    while failures(&daemon).await? < 4 {
+        let (status, lag) = status().await?;
+        assert_eq!(status, 503, "{:?} after the first failure", failed.elapsed());
+        assert!(lag >= before && lag >= failed.elapsed().as_secs_f64(), "{before} s, then {lag} s");
+        before = lag;
+    }
+    holder.batch_execute("rollback").await?;
+    applied_up_to(&client, database.stream(), &last).await?;
+    eventually(SOON, "readiness, and no lag", ready_without_lag).await
+}
+
 /// A trigger refuses one event, with good ones before and after it.
 #[tokio::test]
 async fn an_event_that_the_database_refuses_is_rejected_alone_in_each_position_of_a_batch()

@@ -157,8 +157,8 @@ impl Shop<'_> {
         json(&self.client, query, &[&book]).await
     }
 
-    /// The messages in the stream: book, revision, kind and payload.
-    async fn messages(&mut self) -> Result<Vec<(Uuid, i64, String, Value)>> {
+    /// The messages in the stream: book, revision, kind, payload and id.
+    async fn messages(&mut self) -> Result<Vec<(Uuid, i64, String, Value, Uuid)>> {
         let mut messages = Vec::new();
         for (_, entry) in entries(&mut self.redis, CHANGES).await? {
             let field = |wanted: &str| -> Result<String> {
@@ -174,6 +174,7 @@ impl Shop<'_> {
                 field("revision")?.parse()?,
                 field("kind")?,
                 payload,
+                field("id")?.parse()?,
             ));
         }
         Ok(messages)
@@ -383,8 +384,8 @@ async fn the_history_and_the_messages_say_the_same(
     let mut twice = Vec::new();
     for ((_, stage, ..), book) in FIRST.into_iter().zip(books) {
         let (mut seen, mut new) = (BTreeSet::new(), Vec::new());
-        for (_, revision, kind, payload) in messages.iter().filter(|(of, ..)| *of == book) {
-            if !seen.insert(*revision) {
+        for (_, revision, kind, payload, id) in messages.iter().filter(|(of, ..)| *of == book) {
+            if !seen.insert(*id) {
                 twice.push((book, kind.as_str()));
                 continue;
             }
