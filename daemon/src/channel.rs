@@ -11,6 +11,7 @@ use tokio::time::{Instant as Deadline, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::cut::cut;
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
@@ -46,7 +47,7 @@ pub struct Subscriber {
 /// What ends a subscription before its time.
 #[derive(Debug, thiserror::Error)]
 enum SubscriberError {
-    #[error("Redis: {0}")]
+    #[error("Redis: {}", cut(.0))]
     Redis(#[from] RedisError),
     /// Redis did not hear of this daemon in time.
     #[error("the claim to the channel is over")]

@@ -19,6 +19,7 @@ mod channel;
 mod cli;
 mod commands;
 mod config;
+mod cut;
 mod database;
 mod http;
 mod kernel;

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::cut::cut;
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
 use crate::repeats::Repeats;
@@ -43,7 +44,7 @@ pub struct Publisher {
 enum PublishError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("Redis: {0}")]
+    #[error("Redis: {}", cut(.0))]
     Redis(#[from] redis::RedisError),
 }
 

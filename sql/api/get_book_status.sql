@@ -317,8 +317,8 @@ comment on function bindery_internal.resume_point(
 comment on function bindery.get_resume_point(uuid, text) is
   'What a worker needs to go on with a book, as one JSON object of about a megabyte at most.
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
-  'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of them: '
-  'ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';
+  'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of '
+  'them: ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 by default).
 For filters and paging read the table book_status.';

@@ -39,7 +39,8 @@ begin
         select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps'
         from bindery.pipelines m where m.name = b.pipeline and m.version = b.pipeline_version)
       end as declared,
-      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress, p.points as old_points,
+      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress,
+      p.points as old_points,
       -- As bindery_internal.points.
       round(coalesce(p.weight, 1) * 1e9)::bigint::numeric
         * case when greatest(p.progress, g.progress) >= 100 then 100000000

@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::{DbError, SqlState};
 
+use crate::cut::cut;
+
 /// A call to Postgres failed.
 #[derive(Debug, thiserror::Error)]
 #[error("Postgres: {}", describe(.0))]
@@ -100,7 +102,7 @@ impl DatabaseError {
 /// `tokio_postgres::Error` says only "db error"; the server's own words are its source.
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+        Some(db) => format!("{} (SQLSTATE {})", cut(db.message()), db.code().code()),
         None => match std::error::Error::source(error) {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),

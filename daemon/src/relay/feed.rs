@@ -15,6 +15,7 @@ use super::bridge::Bridge;
 use super::health::{self, Finding};
 use super::trim::Trim;
 use super::{Origin, Relay};
+use crate::cut::cut;
 use crate::database::Lease;
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, Pauses, pauses};
@@ -124,11 +125,16 @@ impl Reading {
             let Err(Pause::Failure(failure)) = self.read_once_connected(&mut pauses).await else {
                 return;
             };
-            let stream = self.relay.stream.as_str();
+            let (stream, failure) = (self.relay.stream.as_str(), cut(failure));
             ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
             self.relay.state.update(stream, |state| {
-                if let Some(unsaid) = state.redis_troubles.say(&failure.to_string(), Instant::now()) {
-                    warn!(stream, error = %failure, unsaid, "reading from Redis failed; it goes on as soon as it can");
+                if let Some(unsaid) = state.redis_troubles.say(&failure, Instant::now()) {
+                    warn!(
+                        stream,
+                        error = failure,
+                        unsaid,
+                        "reading from Redis failed; it goes on as soon as it can"
+                    );
                 }
                 (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
             });

@@ -1,0 +1,30 @@
+//! Texts of others' making, cut before they go into logs and health: a server may answer a pipeline
+//! of 500 commands with 500 errors in one.
+
+use std::fmt::Display;
+
+/// The most bytes of such a text.
+const MAX: usize = 1024;
+
+/// The text, or its beginning and how long it is.
+pub fn cut(text: impl Display) -> String {
+    let mut text = text.to_string();
+    let bytes = text.len();
+    if bytes > MAX {
+        text.truncate(text.floor_char_boundary(MAX));
+        text.push_str(&format!("… ({bytes} bytes)"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_text_stays_and_a_long_one_says_how_long_it_is() {
+        assert_eq!(cut("x".repeat(1024)), "x".repeat(1024));
+        assert_eq!(cut("é".repeat(1000)), format!("{}… (2000 bytes)", "é".repeat(512)));
+        assert!(cut(format!("x{}", "é".repeat(1000))).starts_with("xé"));
+    }
+}
