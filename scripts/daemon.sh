@@ -11,10 +11,10 @@ source "$(dirname "$0")/lib.sh"
 command=$1
 dir=$(cd "$2" && pwd -P) || exit 1
 
-# A zombie has no command line; a number taken over by another process has another one.
+# By its log: a zombie has none, and the pid file of a copied folder names the original's process.
 daemon_pid() {
   local pid
-  pid=$(cat "$dir/binderyd.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'binderyd run' && echo "$pid"
+  pid=$(cat "$dir/binderyd.pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/fd/1") == "$dir/binderyd.log" ]] && echo "$pid"
 }
 
 # is_ready ADDRESS: GET /readyz answers 200.

@@ -118,7 +118,8 @@ kill9_postgres() {
 
 redis_pid() {
   local pid
-  pid=$(cat "$dir/redis.pid" 2>/dev/null) && is_alive "$pid" "$(<"$dir/redis.port")" && echo "$pid"
+  # By its folder: the pid file of a copied folder names the original's process.
+  pid=$(cat "$dir/redis.pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/cwd") == "$dir/redis" ]] && echo "$pid"
 }
 
 run_redis() { # PORT
@@ -164,11 +165,21 @@ ENV
 
 is_up() { postgres_pid >/dev/null && redis_pid >/dev/null; }
 
+# The ports of a copied folder are the original's: where another process has one, a free one is taken.
+forget_taken_ports() {
+  local name
+  for name in postgres redis; do
+    [[ -s $dir/$name.port ]] && ! "${name}_pid" >/dev/null || continue
+    if (exec 3<>"/dev/tcp/127.0.0.1/$(<"$dir/$name.port")") 2>/dev/null; then rm "$dir/$name.port"; fi
+  done
+}
+
 start() {
   if is_up; then
     echo "already running in $dir"
     return
   fi
+  forget_taken_ports
   start_postgres
   start_redis
   write_env

@@ -1,5 +1,7 @@
 //! The harness itself: what every other end-to-end test stands on.
 
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::Result;
 use bindery_tests::{SOON, Servers, eventually};
 use redis::AsyncCommands;
@@ -27,6 +29,38 @@ async fn servers_come_back_on_the_same_ports_with_their_data() -> Result<()> {
         servers.connect().await?.query_one("select count(*) from kept", &[]).await?.get(0);
     let entries: usize = servers.redis().await?.xlen("kept").await?;
     assert_eq!((rows, entries), (1, 1));
+    Ok(())
+}
+
+/// The pid and port files travel along with a copied folder.
+#[tokio::test]
+async fn a_copy_of_the_folder_stops_nothing_of_the_original_and_has_ports_of_its_own() -> Result<()>
+{
+    let servers = Servers::start().await?;
+    let copy = tempfile::Builder::new()
+        .prefix("bindery-copy.")
+        .permissions(std::fs::Permissions::from_mode(0o755))
+        .tempdir_in("/tmp")?;
+    for name in ["redis.pid", "redis.port", "postgres.port", "env"] {
+        std::fs::copy(servers.dir().join(name), copy.path().join(name))?;
+    }
+    let script = async |command: &str| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers.sh");
+        tokio::process::Command::new(path).arg(command).arg(copy.path()).output().await
+    };
+    assert!(script("stop").await?.status.success());
+    let mut redis = servers.redis().await?;
+    let _: String = redis::cmd("PING").query_async(&mut redis).await?;
+    let started = script("start").await?;
+    assert!(started.status.success(), "{started:?}");
+    for name in ["redis.port", "postgres.port"] {
+        let [original, own] =
+            [servers.dir(), copy.path()].map(|dir| std::fs::read_to_string(dir.join(name)));
+        assert_ne!(original?, own?, "{name}");
+    }
+    assert!(script("stop").await?.status.success());
+    let _: String = redis::cmd("PING").query_async(&mut redis).await?;
+    servers.connect().await?;
     Ok(())
 }
 

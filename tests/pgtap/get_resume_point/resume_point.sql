@@ -56,14 +56,16 @@ select from generate_series(1, 25) n, bindery.report_progress(tap.id(7),
 select from bindery.report_progress(tap.id(7), 's000', 100);
 select cmp_ok(octet_length(bindery.get_resume_point(tap.id(7))::text), '<=', 1048576,
   'A resume point is at most a megabyte.');
-select is(bindery.get_resume_point(tap.id(7)) -> 'cut', 'true', 'A resume point that is cut says so.');
+select is(bindery.get_resume_point(tap.id(7)) -> 'cut', 'true',
+  'A resume point that is cut says so.');
 with recursive pages as (
   select bindery.get_resume_point(tap.id(7)) as page, 1 as n
   union all
   select bindery.get_resume_point(tap.id(7), p.page #>> '{left,-1,substep}'), p.n + 1
   from pages p where p.page ? 'cut' and p.n < 50)
 select is(
-  (select array_agg(distinct s.value ->> 'substep') || array_agg(s.value ->> 'substep' order by n, i)
+  (select array_agg(distinct s.value ->> 'substep')
+     || array_agg(s.value ->> 'substep' order by n, i)
    from pages p, jsonb_array_elements(p.page -> 'left') with ordinality as s(value, i)
    where s.value ->> 'substep' like 's0%'),
   (select array_agg('s' || lpad(n::text, 3, '0')) || array_agg('s' || lpad(n::text, 3, '0'))
