@@ -1,8 +1,8 @@
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked
 -- as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks;
--- one that is missing, raises, or answers null does not hold; what it did is undone. Locks: none of
--- ours.
+-- one that is missing, raises, or answers null does not hold; what it did in the transaction is
+-- undone. Locks: none of ours.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -36,8 +36,9 @@ begin
   end if;
   begin
     execute format('select %s($1)', guard) into answer using book;
-    -- A guard is a question. Whatever it did is undone: settings it left, and what it put off to a
-    -- moment when others' rights count.
+    -- A guard is a question. What it did in the transaction is undone: settings it left, and what
+    -- it put off to a moment when others' rights count. What no rollback undoes stays: advisory
+    -- locks of the session, prepared statements, sequences' values.
     raise exception using errcode = 'BD000';
   exception
     when sqlstate 'BD000' then
