@@ -5,7 +5,8 @@ import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { BookView } from "../src/bindery.js";
 import { BinderyError } from "../src/errors.js";
-import { BinderyProvider, createBindery, ProgressTracker, StatusIndicator, type BookStatus } from "../src/index.js";
+import { BinderyProvider, createBindery, english, ProgressTracker, StatusIndicator } from "../src/index.js";
+import type { BookStatus } from "../src/index.js";
 import { at, id, noon, row, stages, status } from "./support/books.js";
 import { FakeTransport } from "./support/fake-transport.js";
 import { render, unmountAll } from "./support/render.js";
@@ -147,6 +148,60 @@ describe("ProgressTracker", () => {
       "The ink ran out out_of_inkGoes on by itself in 2 minutes",
     );
     expect(container.querySelector("button")).toBeNull();
+  });
+
+  test("takes an empty text for none", async () => {
+    const [first, ...others] = status().substeps;
+    const substeps = first === undefined ? [] : [{ ...first, label: " ", message: "", unit: "" }, ...others];
+    const [stage, ...later] = stages("ANALYZING", 40);
+    const book = {
+      title: " ",
+      message: "",
+      substeps,
+      stages: stage === undefined ? [] : [{ ...stage, label: "" }, ...later],
+    };
+    const { container, render: again } = await render(<ProgressTracker view={view(status(book))} />);
+    expect(container.querySelector(".bindery-title")?.textContent).toBe("Untitled book");
+    expect(container.querySelector(".bindery-message, .bindery-substep-message")).toBeNull();
+    expect(container.querySelector(".bindery-stage")?.textContent).toBe(
+      "Analyzing, in progress 40 %extract_text, in progress 48 of 120Detect chapters, to do",
+    );
+    const error = { code: "", message: "" };
+    await again(<ProgressTracker view={view({ ...failed, error })} />);
+    expect(container.querySelector(".bindery-error")?.textContent).toBe("The ink ran out");
+    await again(<ProgressTracker view={view({ ...failed, error, message: "" })} />);
+    expect(container.querySelector(".bindery-error")?.textContent).toBe("Failed");
+  });
+
+  test.each([
+    [0.1 + 0.2, 1, "story", "0.3 of 1 story"],
+    [1, 12345, "story", "1 of 12,345 stories"],
+    [3, 12, "batch", "3 of 12 batches"],
+    [3, 12, "box", "3 of 12 boxes"],
+    [3, 12, "class", "3 of 12 classes"],
+    [3, 12, "day", "3 of 12 days"],
+    [3, 12, "audio file", "3 of 12 audio files"],
+    [3, 12, "pages", "3 of 12 pages"],
+    [3, 12, "MB", "3 of 12 MB"],
+    [3, 12, "ms", "3 of 12 ms"],
+    [3, undefined, "page", "3 pages"],
+    [1, undefined, "page", "1 page"],
+    [0.5, undefined, "page", "0.5 pages"],
+  ])("writes %d of %s in %j as %j", (done, total, unit, text) => {
+    expect(english.amount(done, total, unit)).toBe(text);
+  });
+
+  test.each([
+    [1_000, "1 second"],
+    [59_000, "59 seconds"],
+    [60_000, "1 minute"],
+    [3_900_000, "1 hour 5 minutes"],
+    [7_200_000, "2 hours"],
+    [23_000_000, "6 hours"],
+    [100_000_000, "1 day"],
+    [200_000_000, "2 days"],
+  ])("writes %d ms as %j", (milliseconds, text) => {
+    expect(english.resumesIn(milliseconds)).toBe(`Goes on by itself in ${text}`);
   });
 
   test("retries once at a time, and says when that did not work", async () => {

@@ -1,5 +1,7 @@
 // One book as a card. A card is made once and then only told what is another, so that bars move and focus stays.
-import { ago, count, estimate, failure, label, percent, phaseOf, PHASES, statusLabel, titleOf } from './text.js';
+import {
+  ago, amount, count, estimate, failure, firstText, label, percent, phaseOf, PHASES, stageLabel, statusLabel, titleOf,
+} from './text.js';
 
 /** An element with attributes and children. */
 export function make(tag, attributes = {}, ...children) {
@@ -54,7 +56,7 @@ export function stages() {
       root.replaceChildren(...(book.stages ?? []).map((stage) =>
         make('li', { 'data-state': stage.state, 'aria-current': stage.state === 'active' ? 'step' : null },
           make('span', { class: 'sign', 'aria-hidden': 'true', text: signs[stage.state] ?? '○' }),
-          make('span', { class: 'stage-name', text: stage.label ?? label(stage.name) }),
+          make('span', { class: 'stage-name', text: stageLabel(book, stage.name) }),
           make('span', { class: 'unseen', text: `, ${words[stage.state] ?? stage.state}` }))));
     },
   };
@@ -87,8 +89,8 @@ export function substeps(most = Infinity) {
           row.root = make('li', {}, row.name, row.value, row.bar.root);
           rows.set(key, row);
         }
-        const name = step.label ?? label(step.substep);
-        const value = step.total ? `${count(step.done ?? 0)} of ${count(step.total)}${step.unit ? ` ${step.unit}s` : ''}` : `${percent(step.progress)} %`;
+        const name = firstText(step.label) ?? label(step.substep);
+        const value = amount(step);
         write(row.name, name);
         write(row.value, step.state === 'pending' ? 'to come' : value);
         set(row.root, 'data-state', step.state);

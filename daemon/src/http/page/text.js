@@ -1,6 +1,7 @@
 // Words and numbers as people read them.
 
-const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const number = new Intl.NumberFormat('en', { maximumFractionDigits: 3 });
+const rules = new Intl.PluralRules('en');
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
 /** 12.345 -> "12.3"; never "100.0" before the end. */
@@ -8,7 +9,27 @@ export function percent(value) {
   return value >= 100 ? '100' : (Math.floor(value * 10) / 10).toFixed(1);
 }
 
+/** 12345 -> "12,345", 0.1 + 0.2 -> "0.3" */
 export const count = (value) => number.format(value);
+
+/** The first text that has something to read in it, or null. */
+export const firstText = (...texts) => texts.find((text) => typeof text === 'string' && text.trim() !== '') ?? null;
+
+/** What is counted, a producer's own word: "page" -> "pages", "batch" -> "batches", "story" -> "stories". */
+export function plural(unit, value) {
+  if (rules.select(value) === 'one') return unit;
+  // A plural already, or a symbol such as "MB", "%" or "s".
+  if (/[^s]s$/.test(unit) || !/(^|[ _-])[a-z]{3,}$/.test(unit)) return unit;
+  if (/[^aeiou]y$/.test(unit)) return `${unit.slice(0, -1)}ies`;
+  return /(s|x|z|ch|sh)$/.test(unit) ? `${unit}es` : `${unit}s`;
+}
+
+/** How far a substep is: what was counted, where something was. */
+export function amount({ done, total, unit, progress }) {
+  if (!total) return `${percent(progress)} %`;
+  const counted = `${count(done ?? 0)} of ${count(total)}`;
+  return firstText(unit) ? `${counted} ${plural(unit, total)}` : counted;
+}
 
 /** CREATING_ARTWORK -> "Creating artwork" */
 export function label(name) {
@@ -18,7 +39,12 @@ export function label(name) {
 
 /** What a book's status is called: as its pipeline calls it. */
 export function statusLabel(book) {
-  return book.stages?.find((stage) => stage.name === book.status)?.label ?? label(book.status);
+  return stageLabel(book, book.status);
+}
+
+/** What a stage is called: as the book's pipeline calls it. */
+export function stageLabel(book, name) {
+  return firstText(book.stages?.find((stage) => stage.name === name)?.label) ?? label(name);
 }
 
 export const at = (time) => dateTime.format(new Date(time));
@@ -58,10 +84,10 @@ export const PHASES = [
   { name: 'cancelled', label: 'Cancelled', sign: '–' },
 ];
 
-export const titleOf = (book) => book.title || `Untitled (${book.book_id.slice(0, 8)})`;
+export const titleOf = (book) => firstText(book.title) ?? `Untitled (${book.book_id.slice(0, 8)})`;
 
 /** Why a book failed, in a sentence. */
 export function failure(book) {
   const error = book.error ?? {};
-  return error.message ?? book.message ?? (error.code ? label(error.code) : 'No reason was given.');
+  return firstText(error.message, book.message) ?? (error.code ? label(error.code) : 'No reason was given.');
 }

@@ -2,7 +2,7 @@
 import { get, post } from './api.js';
 import { badge, bar, make, stages, substeps, write } from './cards.js';
 import { complete, follow, isLacking } from './substeps.js';
-import { ago, at, estimate, failure, label, percent, phaseOf, titleOf } from './text.js';
+import { ago, at, estimate, failure, firstText, label, percent, phaseOf, stageLabel, titleOf } from './text.js';
 
 const KINDS = {
   register: { sign: '+', words: 'Registered' },
@@ -109,7 +109,7 @@ export class Detail {
     const back = book.stages.slice(0, book.status === 'FAILED' ? here + 1 : here);
     if (back.length) {
       const choice = make('select', { 'aria-label': 'Stage to go back to' },
-        ...back.map((stage) => make('option', { value: stage.name, text: stage.label ?? label(stage.name) })));
+        ...back.map((stage) => make('option', { value: stage.name, text: this.stageLabel(stage.name) })));
       choice.value = back.at(-1).name;
       this.buttons.append(make('span', { class: 'rewind' }, choice,
         make('button', { type: 'button', onclick: () => this.act('rewind', { to_stage: choice.value }) }, 'Go back there')));
@@ -158,7 +158,7 @@ export class Detail {
 
   item(event) {
     const kind = KINDS[event.kind] ?? { sign: '·', words: label(event.kind) };
-    const said = event.message ?? event.data?.message ?? (event.data?.code ? label(event.data.code) : null);
+    const said = firstText(event.message, event.data?.message) ?? (event.data?.code ? label(event.data.code) : null);
     const words = event.kind === 'transition' || event.kind === 'resume' || event.kind === 'rewind'
       ? `${kind.words} to ${this.stageLabel(event.to_status)}` : kind.words;
     return make('li', { 'data-kind': event.kind },
@@ -170,6 +170,6 @@ export class Detail {
   }
 
   stageLabel(name) {
-    return this.book.stages?.find((stage) => stage.name === name)?.label ?? label(name);
+    return stageLabel(this.book, name);
   }
 }

@@ -34,7 +34,7 @@ function List({ ownerId, choose }: { ownerId: string | undefined; choose: (bookI
 const Line = memo(function Line({ book, choose }: { book: BookRow; choose: (bookId: string) => void }) {
   return (
     <li data-book={book.book_id} data-revision={book.revision}>
-      <button onClick={() => choose(book.book_id)}>{book.title ?? book.book_id}</button>
+      <button onClick={() => choose(book.book_id)}>{book.title || book.book_id}</button>
       <StatusIndicator book={book} showProgress />
     </li>
   );

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { BookStatus } from "../status.js";
 import type { Labels } from "./labels.js";
+import { present } from "./text.js";
 
 /** Why a book has failed, and the way on: by itself at `resume_at`, or by the reader's hand where there is `onRetry`. */
 export function Failure({
@@ -15,8 +16,8 @@ export function Failure({
   labels: Labels;
   onRetry: ((book: BookStatus) => unknown) | undefined;
 }) {
-  const code = typeof book.error?.code === "string" ? book.error.code : null;
-  const said = typeof book.error?.["message"] === "string" ? book.error["message"] : book.message;
+  const code = present(book.error?.code);
+  const said = present(book.error?.["message"]) ?? present(book.message);
   return (
     <div className="bindery-error">
       <p>

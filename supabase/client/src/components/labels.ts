@@ -2,6 +2,7 @@
 import type { Connection } from "../connection.js";
 import type { ErrorKind } from "../errors.js";
 import type { BookRow, Health, Stage } from "../status.js";
+import { duration, number, plural, present } from "./text.js";
 
 export interface Labels {
   /** Names for states, over those of the pipeline: `{ CREATING_ARTWORK: "Drawing" }`. */
@@ -49,8 +50,14 @@ export const english: Labels = {
   // 100 is for what is complete, so nothing is rounded up to it.
   percent: (progress) => `${Math.floor(progress)} %`,
   amount: (done, total, unit) =>
-    [total === undefined ? String(done) : `${done} of ${total}`, plural(unit, total ?? done)].filter(Boolean).join(" "),
-  substeps: (done, total, shown) => `${grouped(done)} of ${grouped(total)} substeps done; ${grouped(shown)} shown`,
+    [
+      total === undefined ? number(done) : `${number(done)} of ${number(total)}`,
+      present(unit) === null ? null : plural(unit ?? "", total ?? done),
+    ]
+      .filter((part) => part !== null)
+      .join(" "),
+  substeps: (done, total, shown) =>
+    `${number(done)} of ${number(total)} ${plural("substep", total)} done; ${number(shown)} shown`,
   stageOf: (stage, place, count) => `${stage}, stage ${place} of ${count}`,
   attempt: (attempt) => `attempt ${attempt}`,
   remaining: (milliseconds) => (milliseconds < 30_000 ? "any moment now" : `about ${duration(milliseconds)} left`),
@@ -75,41 +82,15 @@ export function nameOfState(
   labels: Labels,
   state = book.status,
 ): string {
-  const own = labels.states[state];
-  if (own !== undefined) return own;
+  const own = present(labels.states[state]);
+  if (own !== null) return own;
   if (state === book.status && book.completed_at !== null) return labels.completed;
   if (state === "FAILED") return labels.failed;
   if (state === "CANCELLED") return labels.cancelled;
-  return book.stages?.find((stage) => stage.name === state)?.label ?? humane(state);
+  return present(book.stages?.find((stage) => stage.name === state)?.label) ?? humane(state);
 }
 
 function humane(name: string): string {
   const words = name.toLowerCase().replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-/** 12345 -> "12,345". */
-function grouped(count: number): string {
-  return count.toLocaleString("en");
-}
-
-function plural(unit: string | undefined, count: number): string {
-  if (unit === undefined) return "";
-  return count === 1 || unit.endsWith("s") ? unit : `${unit}s`;
-}
-
-function duration(milliseconds: number): string {
-  const seconds = Math.round(milliseconds / 1000);
-  if (seconds < 60) return count(seconds, "second");
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return count(minutes, "minute");
-  const hours = Math.floor(minutes / 60);
-  const rest = minutes % 60;
-  if (hours < 24)
-    return rest === 0 || hours > 5 ? count(hours, "hour") : `${count(hours, "hour")} ${count(rest, "minute")}`;
-  return count(Math.round(hours / 24), "day");
-}
-
-function count(number: number, unit: string): string {
-  return `${number} ${plural(unit, number)}`;
 }

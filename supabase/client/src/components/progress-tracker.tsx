@@ -8,8 +8,9 @@ import { useNow } from "../react/use-now.js";
 import { Announcer } from "./announcer.js";
 import { Failure } from "./failure.js";
 import { english, nameOfState, type Labels } from "./labels.js";
-import { amountOf, StageList } from "./stage-list.js";
+import { amountOf, nameOfSubstep, StageList } from "./stage-list.js";
 import { StatusIndicator } from "./status-indicator.js";
+import { present } from "./text.js";
 import { toneOf } from "./tone.js";
 
 interface Looks {
@@ -61,7 +62,7 @@ function Tracker({
     >
       <div className="bindery-head">
         <strong className="bindery-title" id={titleId}>
-          {book === null ? words.loading : (book.title ?? words.untitled)}
+          {book === null ? words.loading : (present(book.title) ?? words.untitled)}
         </strong>
         {book !== null && <StatusIndicator book={book} labels={words} />}
       </div>
@@ -109,7 +110,7 @@ function Progress({
         <div className="bindery-bar-fill" style={{ width: `${book.overall_progress}%` }} />
       </div>
       <p className="bindery-figures">{figures.join(" · ")}</p>
-      {book.message !== null && book.status !== "FAILED" && <p className="bindery-message">{book.message}</p>}
+      {present(book.message) !== null && book.status !== "FAILED" && <p className="bindery-message">{book.message}</p>}
     </>
   );
 }
@@ -125,6 +126,8 @@ function spoken(book: BookStatus, labels: Labels): string {
   const active = book.substeps.find((substep) => substep.state === "active");
   const where = nameOfState(book, labels);
   const detail =
-    active === undefined || book.status !== book.current_stage ? "" : `: ${active.label} ${amountOf(active, labels)}`;
+    active === undefined || book.status !== book.current_stage
+      ? ""
+      : `: ${nameOfSubstep(active)} ${amountOf(active, labels)}`;
   return `${labels.percent(book.overall_progress)}, ${where}${detail}`;
 }

@@ -3,6 +3,7 @@ import type { BookStatus, Stage, Substep } from "../status.js";
 import { Unseen } from "./hidden.js";
 import { Icon } from "./icon.js";
 import { nameOfState, type Labels } from "./labels.js";
+import { present } from "./text.js";
 
 export function StageList({ book, labels, showSubsteps }: { book: BookStatus; labels: Labels; showSubsteps: boolean }) {
   return (
@@ -50,10 +51,10 @@ function SubstepList({ substeps, labels }: { substeps: readonly Substep[]; label
       {substeps.map((substep) => (
         <li key={substep.substep} className="bindery-substep" data-state={substep.state}>
           <Icon of={substep.state} />
-          <span className="bindery-substep-name">{substep.label}</span>
+          <span className="bindery-substep-name">{nameOfSubstep(substep)}</span>
           <Unseen>, {labels.stageState[substep.state]}</Unseen>
           {substep.state !== "pending" && <span className="bindery-substep-amount"> {amountOf(substep, labels)}</span>}
-          {substep.state === "active" && substep.message !== undefined && (
+          {substep.state === "active" && present(substep.message) !== null && (
             <span className="bindery-substep-message"> {substep.message}</span>
           )}
         </li>
@@ -61,6 +62,9 @@ function SubstepList({ substeps, labels }: { substeps: readonly Substep[]; label
     </ul>
   );
 }
+
+/** Its label, or its key where that is empty. */
+export const nameOfSubstep = ({ label, substep }: Substep): string => present(label) ?? substep;
 
 /** How far a substep is: what was counted, where something was. */
 export function amountOf({ done, total, unit, progress }: Substep, labels: Labels): string {
