@@ -1,4 +1,4 @@
-// An app, the example one unless told, built from the sources and served as files, and a Chromium. Behind it is the daemon's stand-in, or where a
+// The example app, built from the sources and served as files, and a Chromium. Behind it is the daemon's stand-in, or where a
 // test says so a real one.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,12 +7,10 @@ import { chromium, type Browser, type BrowserContext, type BrowserContextOptions
 import { build, preview, type PreviewServer } from "vite";
 import { SseServer } from "../test/support/sse-server.js";
 
+export const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 export const root = new URL("..", import.meta.url).pathname;
 
 export class Stage {
-  /** The folder of the app that is shown. */
-  constructor(private readonly app = `${root}example`) {}
-
   server = new SseServer();
   base = "";
   #folder = "";
@@ -27,13 +25,10 @@ export class Stage {
       { find: /^@bindery\/react\/styles.css$/, replacement: `${root}styles.css` },
     ];
     const files = { outDir: this.#folder, emptyOutDir: true };
-    const common = { root: this.app, configFile: false as const, logLevel: "error" as const, base: "./" };
+    const common = { root: `${root}example`, configFile: false as const, logLevel: "error" as const, base: "./" };
     await build({ ...common, resolve: { alias }, build: files });
     this.#preview = await preview({ ...common, build: files, preview: { port: 0, host: "127.0.0.1" } });
-    this.#browser = await chromium.launch({
-      executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-      args: ["--no-sandbox"],
-    });
+    this.#browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
     this.base = await this.server.start();
   }
 

@@ -1,52 +1,96 @@
-// What README says of React is typed as it stands there: it type-checks, and in a browser it shows a daemon's books.
-import { execFileSync } from "node:child_process";
+// What README says of React is typed as it stands there, into a copy of the project that holds what it needs: the commands
+// run, the code type-checks, and a browser shows a daemon's books at the address that the last command prints.
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Stage, root } from "./browser.js";
+import { executablePath, root } from "./browser.js";
 import { Books, Daemon } from "./stack.js";
 
-const code = /\*\*React\*\*.*?```tsx\n(.*?)```/s.exec(readFileSync(join(root, "../../README.md"), "utf8"))?.[1] ?? "";
-// Inside the package, where its modules are found.
-const folder = mkdtempSync(join(root, "e2e/.readme-"));
-const stage = new Stage(folder);
+const readme = readFileSync(join(root, "../../README.md"), "utf8");
+const commands = /\*\*React\*\*.*?```sh\n(.*?)```/s.exec(readme)?.[1] ?? "";
+const code = /<<'TSX'\n(.*?)^TSX$/ms.exec(commands)?.[1] ?? "";
+const project = mkdtempSync(join(tmpdir(), "bindery-readme-"));
 const books = new Books();
-let daemon: Daemon;
+const daemon = new Daemon(null, "open");
+let shell: ChildProcess | null = null;
 
 beforeAll(async () => {
-  writeFileSync(join(folder, "main.tsx"), code);
-  writeFileSync(join(folder, "index.html"), '<!doctype html><script type="module" src="./main.tsx"></script>');
-  const compilerOptions = { types: ["vite/client"], paths: { "@bindery/react": ["../../src/index.ts"] } };
-  const project = { extends: "../../tsconfig.json", compilerOptions, include: ["main.tsx"] };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(project));
+  const filter = (path: string) => !/\/(node_modules|dist|e2e|test|example)$/.test(path);
+  cpSync(root, join(project, "supabase/client"), { recursive: true, filter });
+  await Promise.all([books.start(), daemon.start()]);
 });
 
 afterAll(async () => {
-  await Promise.all([stage.stop(), books.stop(), daemon.stop()]);
-  rmSync(folder, { recursive: true, force: true });
+  if (shell?.pid !== undefined) process.kill(-shell.pid);
+  await Promise.all([books.stop(), daemon.stop()]);
+  rmSync(project, { recursive: true, force: true });
 });
 
-test("README's lines for React are ten, type-check, and show the books live as they stand there", async () => {
-  expect(code.split("\n").filter((line) => line !== "")).toHaveLength(10);
-  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", folder], { stdio: "inherit" });
-
-  await Promise.all([stage.start(), books.start()]);
-  daemon = new Daemon(stage.origin, "open");
-  await daemon.start();
-  const book = await books.book(randomUUID(), "The Salt Clock");
-  const context = await stage.context();
-  const page = await context.newPage();
-  // README's daemon has the usual port, which may be somebody else's here.
-  await page.route("http://127.0.0.1:7890/**", async (route) => {
-    const url = route.request().url().replace("http://127.0.0.1:7890", daemon.base);
-    await route.continue({ url });
+/** Runs README's commands, and resolves with the address that the last one prints. */
+function typed(): Promise<string> {
+  const env = { ...process.env, BINDERY_URL: daemon.base, NO_COLOR: "1" };
+  // A process group of its own: the last command goes on until it is ended.
+  const child = spawn("bash", ["-ec", commands], {
+    cwd: project,
+    env,
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
   });
-  await page.goto(stage.address({}));
-  const tracker = page.locator(".bindery-tracker", { hasText: "The Salt Clock" });
-  await tracker.waitFor();
-  await books.report(book, 120);
-  await tracker.getByText("120 of 200 pages").waitFor();
-  await page.locator("p", { hasText: "The Salt Clock" }).locator('[data-tone="active"]').waitFor();
-  await context.close();
+  shell = child;
+  return new Promise((resolve, reject) => {
+    let output = "";
+    const look = (text: Buffer) => {
+      output += text.toString();
+      const address = /http:\/\/localhost:\d+\//.exec(output)?.[0];
+      if (address !== undefined) resolve(address);
+    };
+    child.stdout.on("data", look);
+    child.stderr.on("data", look);
+    child.on("exit", (status) => reject(new Error(`the commands ended with ${status}:\n${output}`)));
+  });
+}
+
+test("README's commands for React run as typed, and their ten lines type-check and show the books live", async () => {
+  expect(code.split("\n").filter((line) => line !== "")).toHaveLength(10);
+  const address = await typed();
+  writeFileSync(
+    join(project, "books/tsconfig.json"),
+    JSON.stringify({
+      extends: join(root, "tsconfig.json"),
+      compilerOptions: {
+        module: "esnext",
+        moduleResolution: "bundler",
+        verbatimModuleSyntax: false,
+        types: ["vite/client"],
+        typeRoots: [join(root, "node_modules/@types"), join(project, "books/node_modules")],
+        paths: {
+          react: [join(root, "node_modules/@types/react")],
+          "react/*": [join(root, "node_modules/@types/react/*")],
+          "react-dom/*": [join(root, "node_modules/@types/react-dom/*")],
+        },
+      },
+      include: ["main.tsx"],
+    }),
+  );
+  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(project, "books")], { stdio: "inherit" });
+
+  const book = await books.book(randomUUID(), "The Salt Clock");
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(120_000);
+    await page.goto(address);
+    const tracker = page.locator(".bindery-tracker", { hasText: "The Salt Clock" });
+    await tracker.waitFor();
+    await books.report(book, 120);
+    await tracker.getByText("120 of 200 pages").waitFor();
+    await page.locator("p", { hasText: "The Salt Clock" }).locator('[data-tone="active"]').waitFor();
+    await page.locator('[data-connection="live"]').waitFor();
+  } finally {
+    await browser.close();
+  }
 });

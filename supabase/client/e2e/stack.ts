@@ -19,9 +19,9 @@ export class Daemon {
   #child: ChildProcess | null = null;
   #port = 0;
 
-  /** For pages of that origin; `open`: it asks for no tokens. */
+  /** For pages of that origin (null: of its own); `open`: it asks for no tokens. */
   constructor(
-    private readonly origin: string,
+    private readonly origin: string | null,
     private readonly access: "tokens" | "open" = "tokens",
   ) {}
 
@@ -39,7 +39,7 @@ export class Daemon {
       "--outbox",
       "",
     );
-    args.push("--cors-origin", this.origin);
+    if (this.origin !== null) args.push("--cors-origin", this.origin);
     if (this.access === "tokens") args.push("--jwt-secret", SECRET);
     const child = spawn(given("BINDERYD"), args, { stdio: ["ignore", "ignore", "pipe"] });
     child.stderr.on("data", (text: Buffer) => (this.#log += text.toString()));
