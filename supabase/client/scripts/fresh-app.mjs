@@ -50,7 +50,7 @@ function runWithoutReact() {
   const program = `
     import { bookStatusSchema, createBindery, sseTransport } from "@bindery/react/client";
     const bindery = createBindery(sseTransport("http://127.0.0.1:9"));
-    const view = await new Promise((resolve) => bindery.watchBook("b", (view) => view.error && resolve(view)));
+    const view = await new Promise((resolve) => bindery.watchBook("6f1d5a2e-0b3c-4b8e-9a57-0c1d2e3f4a5b", (view) => view.error && resolve(view)));
     await bindery.close();
     if (view.error.kind !== "unreachable" || bookStatusSchema.safeParse({}).success) process.exit(1);
   `;

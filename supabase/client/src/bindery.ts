@@ -3,11 +3,13 @@ import { noBook, reduceBook, type BookState } from "./book-reducer.js";
 import { hasMore, noBooks, reduceBooks, type BooksAnswer, type BooksState, type BooksWish } from "./books-reducer.js";
 import type { Connection } from "./connection.js";
 import { systemEnvironment, type Environment } from "./environment.js";
-import { BinderyError } from "./errors.js";
+import { BinderyError, isRecord } from "./errors.js";
 import { Link, type LinkListener } from "./link.js";
-import { Live, type Timing } from "./live.js";
+import { Live } from "./live.js";
 import { bookRowSchema, bookStatusSchema, isFinal, withoutSubsteps, type BookRow, type BookStatus } from "./status.js";
+import type { Timing } from "./subject.js";
 import type { BooksQuery, BooksSort, Topic, Transport } from "./transport.js";
+import { invalidId, sameForm } from "./uuid.js";
 import * as z from "zod/mini";
 
 /** What both views have. */
@@ -35,7 +37,7 @@ export interface BooksView extends View {
 }
 
 export interface BooksFilter {
-  /** Whose books. Left out: all that the reader may see. */
+  /** Whose books. Left out: all that the reader may see. An id that is no UUID is an error in the view. */
   ownerId?: string | undefined;
   status?: string | readonly string[] | undefined;
   pipeline?: string | undefined;
@@ -53,7 +55,10 @@ export interface BinderyOptions {
 }
 
 export interface Bindery {
-  /** Keeps a book up to date and calls at each change, until the given function is called. */
+  /**
+   * Keeps a book up to date and calls at each change, until the given function is called. Ids are compared as UUIDs; one
+   * that is none is an error in the view.
+   */
   watchBook(bookId: string, listener: (view: BookView) => void): () => void;
   /** A book as it is known now; the same object until something changes. */
   bookView(bookId: string): BookView;
@@ -91,6 +96,9 @@ export const idleBooks: BooksView = {
   error: null,
 };
 
+/** Subscriptions that books leave free, so that a book without room finds its changes in its owner's topic. */
+const KEPT_FOR_LISTS = 5;
+
 type LiveBook = Live<BookState, BookStatus, BookView>;
 type LiveBooks = Live<BooksState, BooksAnswer, BooksView, BooksWish>;
 
@@ -99,11 +107,34 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
   const timing = { ...defaultTiming, ...options.timing };
   const links = new Map<string, Link>();
   const books = new Map<string, LiveBook>();
-  const lists = new Map<string, { live: LiveBooks; query: BooksQuery }>();
+  const lists = new Map<string, LiveBooks>();
+  const invalid = new Map<string, View>();
 
-  function attach(topic: Topic, listener: LinkListener): () => void {
+  /** The same object each time: React asks for it until it stays the same. */
+  function invalidView<Shown extends View>(field: string, id: string, idle: Shown): Shown | null {
+    const error = invalidId(field, id);
+    if (error === null) return null;
+    const key = JSON.stringify([field, id]);
+    const view = (invalid.get(key) as Shown | undefined) ?? { ...idle, error };
+    invalid.set(key, view);
+    return view;
+  }
+  const invalidBook = (bookId: string) => invalidView("book_id", bookId, idleBook);
+  const invalidBooks = (filter: BooksFilter) => {
+    const ownerId = filter.ownerId ?? null;
+    return ownerId === null ? null : invalidView("owner_id", ownerId, idleBooks);
+  };
+
+  /** A book that has no room of its own is followed in its owner's topic; what that lacks, audits find. */
+  function attach(topic: Topic, listener: LinkListener): (() => void) | null {
     const name = JSON.stringify(topic);
-    const link = links.get(name) ?? new Link(transport, topic, environment, () => links.delete(name));
+    const known = links.get(name);
+    const room = (transport.most ?? Number.POSITIVE_INFINITY) - (topic.kind === "book" ? KEPT_FOR_LISTS : 0);
+    if (known === undefined && links.size >= room) {
+      if (topic.kind === "books" || topic.ownerId === null) return null;
+      return attach({ kind: "books", ownerId: topic.ownerId }, only(topic.bookId, listener));
+    }
+    const link = known ?? new Link(transport, topic, environment, () => links.delete(name));
     links.set(name, link);
     return link.attach(listener);
   }
@@ -117,7 +148,9 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       view: viewBook,
       fetch: async (_: BookState, signal: AbortSignal) =>
         read(bookStatusSchema, await transport.fetchBook(bookId, signal)),
-      attach: (listener: LinkListener) => attach({ kind: "book", bookId }, listener),
+      topic: ({ book }: BookState): Topic | null =>
+        book === null ? null : { kind: "book", bookId, ownerId: book.owner_id },
+      attach,
       since: (state: BookState) => state.book?.revision ?? null,
       isFinal: (state: BookState) => state.book !== null && state.certain && isFinal(state.book),
       batch: 0,
@@ -127,11 +160,10 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     return live;
   }
 
-  function list(filter: BooksFilter): LiveBooks {
-    const query = queryOf(filter);
+  function list(query: BooksQuery): LiveBooks {
     const key = JSON.stringify(query);
     const known = lists.get(key);
-    if (known !== undefined) return known.live;
+    if (known !== undefined) return known;
     const subject = {
       initial: noBooks(query),
       reduce: reduceBooks,
@@ -141,39 +173,44 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
         const books = read(z.array(bookRowSchema), rows).map((row): BookRow => withoutSubsteps(row));
         return { rows: books, total, limit: query.limit };
       },
-      attach: (listener: LinkListener) => attach({ kind: "books", ownerId: query.ownerId }, listener),
+      topic: ({ rows }: BooksState): Topic | null => (rows === null ? null : { kind: "books", ownerId: query.ownerId }),
+      attach,
       since: () => null,
       isFinal: () => false,
       // One frame: a list of 200 that change 50 times a second is drawn once for those that come together.
       batch: 16,
     };
     const live: LiveBooks = new Live(subject, timing, environment, () => lists.delete(key));
-    lists.set(key, { live, query });
+    lists.set(key, live);
     return live;
   }
 
   return {
-    watchBook(bookId, listener) {
-      const live = book(bookId);
+    watchBook(given, listener) {
+      const invalid = invalidBook(given);
+      if (invalid !== null) return callOnce(() => listener(invalid));
+      const live = book(sameForm(given));
       return live.subscribe(() => listener(live.view));
     },
-    bookView: (bookId) => books.get(bookId)?.view ?? idleBook,
-    refetchBook: (bookId) => books.get(bookId)?.refetch() ?? Promise.resolve(),
+    bookView: (bookId) => books.get(sameForm(bookId))?.view ?? invalidBook(bookId) ?? idleBook,
+    refetchBook: (bookId) => books.get(sameForm(bookId))?.refetch() ?? Promise.resolve(),
     watchBooks(filter, listener) {
-      const live = list(filter);
+      const invalid = invalidBooks(filter);
+      if (invalid !== null) return callOnce(() => listener(invalid));
+      const live = list(queryOf(filter));
       return live.subscribe(() => listener(live.view));
     },
-    booksView: (filter) => lists.get(keyOf(filter))?.live.view ?? idleBooks,
-    refetchBooks: (filter) => lists.get(keyOf(filter))?.live.refetch() ?? Promise.resolve(),
+    booksView: (filter) => lists.get(keyOf(filter))?.view ?? invalidBooks(filter) ?? idleBooks,
+    refetchBooks: (filter) => lists.get(keyOf(filter))?.refetch() ?? Promise.resolve(),
     loadMore(filter) {
-      const { live, query } = lists.get(keyOf(filter)) ?? {};
-      if (live === undefined || query === undefined || !live.view.hasMore || live.view.loadingMore) return;
-      live.wish({ type: "more", by: query.limit });
+      const live = lists.get(keyOf(filter));
+      if (live === undefined || !live.view.hasMore || live.view.loadingMore) return;
+      live.wish({ type: "more", by: queryOf(filter).limit });
     },
     now: () => environment.now(),
     async close() {
       for (const live of [...books.values()]) live.close();
-      for (const { live } of [...lists.values()]) live.close();
+      for (const live of [...lists.values()]) live.close();
       await Promise.all([...links.values()].map((link) => link.closed));
     },
   };
@@ -185,14 +222,41 @@ export function keyOf(filter: BooksFilter): string {
 }
 
 function queryOf(filter: BooksFilter): BooksQuery {
-  const statuses = typeof filter.status === "string" ? [filter.status] : filter.status;
+  // An empty text, such as the first choice of a form, is no wish.
+  const given = filter.status === "" ? undefined : filter.status;
+  const statuses = typeof given === "string" ? [given] : given;
+  const ownerId = filter.ownerId ?? null;
   return {
-    ownerId: filter.ownerId ?? null,
+    ownerId: ownerId === null ? null : sameForm(ownerId),
     statuses: statuses === undefined ? null : [...statuses].sort(),
-    pipeline: filter.pipeline ?? null,
+    pipeline: filter.pipeline || null,
     sort: filter.sort ?? "created_at",
     descending: filter.order !== "ascending",
     limit: filter.pageSize ?? 50,
+  };
+}
+
+/** Of a topic with many books, what is about one. */
+function only(bookId: string, listener: LinkListener): LinkListener {
+  const isOurs = (id: unknown) => typeof id === "string" && sameForm(id) === bookId;
+  return {
+    ...listener,
+    message: (payload) => {
+      if (isRecord(payload) && isOurs(payload["book_id"])) listener.message(payload);
+    },
+    deleted: (id) => {
+      if (isOurs(id)) listener.deleted(id);
+    },
+    since: () => null,
+  };
+}
+
+/** Calls once, not before the caller has what ends it. */
+function callOnce(listener: () => void): () => void {
+  let stopped = false;
+  queueMicrotask(() => stopped || listener());
+  return () => {
+    stopped = true;
   };
 }
 

@@ -46,7 +46,8 @@ export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookS
     case "failed":
       return settled({ ...(forbidsShowing(news.error) ? noBook(state.bookId) : state), error: news.error });
     case "deleted":
-      return news.bookId === state.bookId ? doubtful(noBook(state.bookId)) : settled(state);
+      // Deleted, or another owner's now: the answer says what this reader may still see.
+      return news.bookId === state.bookId ? doubtful(state) : settled(state);
     case "received":
       return received(state, news.payload, news.at);
   }
@@ -58,7 +59,8 @@ function fetched(state: BookState, answer: BookStatus, at: number): Step<BookSta
   const reborn = known !== null && compareLives(known, answer) > 0;
   const heard = reborn ? answer.revision : Math.max(state.heard, answer.revision);
   const same = known !== null && isSame(state, known, answer);
-  return { state: told(state, same ? known : answer, heard, at), refetch: heard > answer.revision };
+  const found = known !== null && (reborn || answer.revision > state.heard);
+  return { state: told(state, same ? known : answer, heard, at), refetch: heard > answer.revision, found };
 }
 
 /** Whether an answer only confirms what is shown: the object stays, and nothing is redrawn. */
@@ -98,16 +100,18 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   if (life > 0) return doubtful(state);
   if (life < 0 || patch.revision <= known.revision) return settled(state);
 
-  const { row, trust, gap } = merge(known, state, patch);
+  const { row, trust } = merge(known, state, patch);
   const substeps = followSubsteps(known, state.substeps, patch, row);
-  const moved = row.status !== known.status || row.current_stage !== known.current_stage;
+  // A book that entered its stage when it did before has not left it, however many revisions were passed over.
+  const names = ["status", "current_stage", "stage_entered_at"] as const;
+  const moved = names.some((name) => row[name] !== known[name]);
   const book = {
     ...row,
     substeps: substeps.list,
     stages: patch.stages ?? followStages(known, row),
     health: patch.health ?? followHealth(known, row),
   };
-  const stagesKnown = state.stagesKnown && !gap && !moved;
+  const stagesKnown = state.stagesKnown && !moved;
   const next = { ...state, ...trust, book, stagesKnown, substeps: substeps.trust, heard, confirmedAt: at };
   return { state: next, refetch: isDoubtful(next) };
 }

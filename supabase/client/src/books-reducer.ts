@@ -79,7 +79,19 @@ function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<Books
     confirmedAt: at,
     error: null,
   };
-  return { state: next, refetch: !certain || answer.limit < state.query.limit };
+  // A longer window has rows that are only new to it.
+  const found = state.rows !== null && answer.limit === state.covered && !isExpected(rows, state.rows);
+  return { state: next, refetch: !certain || answer.limit < state.query.limit, found };
+}
+
+/** Whether an answer has the books that are known, none of them newer. */
+function isExpected(rows: readonly BookRow[], known: readonly BookRow[]): boolean {
+  const before = new Map(known.map((row) => [row.book_id, row]));
+  const isOld = (row: BookRow) => {
+    const one = before.get(row.book_id);
+    return one !== undefined && !isNewer(one, row);
+  };
+  return rows.length === known.length && rows.every(isOld);
 }
 
 /** What an answer and what was known of a row make together; what was known, if that says the same. */

@@ -11,11 +11,11 @@ export {
 } from "./bindery.js";
 export { supabaseTransport, type SupabaseClientLike, type SupabaseOptions } from "./transports/supabase.js";
 export { sseTransport, type SseOptions } from "./transports/sse.js";
-export type { BooksQuery, BooksSort, Ears, Topic, Transport } from "./transport.js";
+export type { BooksQuery, BooksSort, Ears, EndReason, Topic, Transport } from "./transport.js";
 export type { Connection } from "./connection.js";
 export { BinderyError, type ErrorKind } from "./errors.js";
 export type { Environment } from "./environment.js";
-export type { Timing } from "./live.js";
+export type { Timing } from "./subject.js";
 export type { Patience } from "./stale.js";
 export {
   bookPatchSchema,

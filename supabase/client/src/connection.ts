@@ -1,16 +1,21 @@
-// The connection as the reader is told of it: a state machine without any I/O.
+// The connection as the reader sees it: a state machine without any I/O.
 
 /**
- * - `connecting`: opening the first subscription
+ * - `connecting`: waiting for the first answer, or opening the first subscription
  * - `live`: subscribed; changes arrive by themselves
+ * - `delayed`: subscribed, but messages are missing; asking every few seconds finds the changes
  * - `reconnecting`: the subscription is lost, and asking has not succeeded since
  * - `polling`: no subscription, but asking every few seconds succeeds
  * - `closed`: nobody watches
  */
-export type Connection = "connecting" | "live" | "reconnecting" | "polling" | "closed";
+export type Connection = "connecting" | "live" | "delayed" | "reconnecting" | "polling" | "closed";
 
-/** `lost` and `unavailable` come from the subscription, `answered` and `unanswered` from asking. */
-export type ConnectionEvent = "open" | "subscribed" | "lost" | "unavailable" | "answered" | "unanswered" | "close";
+/**
+ * `lost` and `unavailable` come from the subscription, `answered` and `unanswered` from asking. `missed`: an answer had a
+ * change that no message announced; `received`: messages arrive again.
+ */
+export type ConnectionEvent =
+  "open" | "subscribed" | "lost" | "unavailable" | "missed" | "received" | "answered" | "unanswered" | "close";
 
 export function nextConnection(connection: Connection, event: ConnectionEvent): Connection {
   if (event === "close") return "closed";
@@ -18,6 +23,10 @@ export function nextConnection(connection: Connection, event: ConnectionEvent): 
   switch (event) {
     case "subscribed":
       return "live";
+    case "missed":
+      return connection === "live" ? "delayed" : connection;
+    case "received":
+      return connection === "delayed" ? "live" : connection;
     case "lost":
       // While asking succeeds, one more failed try to subscribe changes nothing for the reader.
       return connection === "polling" ? "polling" : "reconnecting";
@@ -26,7 +35,7 @@ export function nextConnection(connection: Connection, event: ConnectionEvent): 
     case "answered":
       return connection === "reconnecting" ? "polling" : connection;
     case "unanswered":
-      return connection === "polling" ? "reconnecting" : connection;
+      return connection === "polling" || connection === "connecting" ? "reconnecting" : connection;
     case "open":
       return connection;
   }

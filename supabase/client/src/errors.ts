@@ -1,7 +1,12 @@
 // One error for all that can go wrong between the page and the database, and one place that says what it means.
 
-/** `gone`: unknown, or not yours to see. `denied`: this role may not. `signed_out`: the token is missing or too old. */
-export type ErrorKind = "gone" | "denied" | "signed_out" | "unreachable" | "refused" | "bad_answer";
+/**
+ * - `gone`: unknown, or not yours to see
+ * - `denied`: this role may not
+ * - `signed_out`: the token is missing or too old
+ * - `invalid`: an id that is no UUID; nothing was asked
+ */
+export type ErrorKind = "gone" | "denied" | "signed_out" | "unreachable" | "refused" | "bad_answer" | "invalid";
 
 export class BinderyError extends Error {
   override readonly name = "BinderyError";

@@ -2,12 +2,14 @@
 // An old subscription is always gone before the next one of its topic is opened: Supabase gives the same channel for the same name.
 import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
-import type { Ears, Topic, Transport } from "./transport.js";
+import type { Ears, EndReason, Topic, Transport } from "./transport.js";
 
 /** A subscription that held this long was a good one: the next failure is the first again. */
 const HELD_MS = 10_000;
 /** A server that has no such subscription may be replaced by one that does. */
 const UNAVAILABLE_MS = 300_000;
+/** After a refusal: the right may be granted, or another subscription end. */
+const REFUSED_MS = 15_000;
 
 export interface LinkListener extends Ears {
   /** The newest revision known. */
@@ -19,7 +21,8 @@ export class Link {
   #close: (() => Promise<void>) | null = null;
   #closing: Promise<void> = Promise.resolve();
   #subscribedAt: number | null = null;
-  #unavailable = false;
+  /** Why the last subscription ended, where that was no loss. */
+  #ended: EndReason | null = null;
   #failures = 0;
   #timer: unknown = null;
   #stopWaking: (() => void) | null = null;
@@ -36,7 +39,7 @@ export class Link {
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#begin();
     else if (this.#subscribedAt !== null) listener.subscribed();
-    else if (this.#unavailable) listener.ended("unavailable");
+    else if (this.#ended !== null) listener.ended(this.#ended);
     return () => {
       if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#end();
     };
@@ -48,10 +51,11 @@ export class Link {
   }
 
   #begin() {
-    this.#unavailable = false;
+    this.#ended = null;
     this.#failures = 0;
     this.#stopWaking = this.environment.onWake(() => {
-      if (this.#timer !== null) void this.#open();
+      // A refusal costs the server's time, and seeing the page again changes no rights.
+      if (this.#timer !== null && this.#ended !== "refused") void this.#open();
     });
     void this.#open();
   }
@@ -76,7 +80,7 @@ export class Link {
     };
     const close = this.transport.open(this.topic, this.#since(), {
       subscribed: () => {
-        if (heard) this.#subscribedAt = this.environment.now();
+        if (heard) [this.#subscribedAt, this.#ended] = [this.environment.now(), null];
         tell((listener) => listener.subscribed());
       },
       message: (payload) => tell((listener) => listener.message(payload)),
@@ -96,14 +100,18 @@ export class Link {
     };
   }
 
-  #lost(reason: "lost" | "unavailable") {
+  #lost(reason: EndReason) {
     const held = this.#subscribedAt !== null && this.environment.now() - this.#subscribedAt >= HELD_MS;
     // The transport may say so while it is still opening; its way to close comes a moment later.
     queueMicrotask(() => this.#shut());
-    this.#unavailable = reason === "unavailable";
-    this.#failures = held ? 1 : this.#failures + 1;
-    const wait = this.#unavailable ? UNAVAILABLE_MS : backoff(this.#failures, this.environment.random);
-    this.#timer = this.environment.setTimeout(() => void this.#open(), wait);
+    this.#ended = reason === "lost" ? null : reason;
+    if (reason === "lost") this.#failures = held ? 1 : this.#failures + 1;
+    const waits = {
+      lost: backoff(this.#failures, this.environment.random),
+      refused: REFUSED_MS,
+      unavailable: UNAVAILABLE_MS,
+    };
+    this.#timer = this.environment.setTimeout(() => void this.#open(), waits[reason]);
   }
 
   #shut() {

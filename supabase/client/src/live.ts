@@ -1,47 +1,19 @@
-// Keeps one thing that is shown up to date: asks, listens, asks again after a doubt, polls while it cannot listen, and knows
-// when all that has become too old. What the news mean is the reducer's; this is the part with timers and requests.
+// Keeps one thing that is shown up to date: asks, listens to what an answer has shown to be readable, asks again after a
+// doubt, polls while it cannot listen, and finds out when all that has become too old. What the news mean is the reducer's;
+// this is the part with timers and requests.
 import { backoff } from "./backoff.js";
 import { nextConnection, type Connection, type ConnectionEvent } from "./connection.js";
 import type { Environment } from "./environment.js";
-import { unreachable, type BinderyError } from "./errors.js";
+import { forbidsShowing, unreachable } from "./errors.js";
 import type { LinkListener } from "./link.js";
-import type { News, Step } from "./news.js";
-import { isStale, staleFrom, type Patience } from "./stale.js";
+import type { News } from "./news.js";
+import { isStale, staleFrom } from "./stale.js";
+import type { Shown, Subject, Timing } from "./subject.js";
 import { Timer } from "./timer.js";
+import { sameForm } from "./uuid.js";
 
-/** All in milliseconds. */
-export interface Timing {
-  /** Between questions while not subscribed. */
-  poll: number;
-  /** Between questions while subscribed: finds what a lost message would have told, and how alive the work is. */
-  audit: number;
-  /** At least between questions that messages give rise to. */
-  gap: number;
-  /** How long what nobody watches any more is kept. */
-  linger: number;
-  /** After how long without confirmation what is shown is called stale. */
-  stale: Patience;
-}
-
-/** What is the same of a book and of a list of books. */
-interface Shown {
-  readonly confirmedAt: number | null;
-  readonly error: BinderyError | null;
-}
-
-export interface Subject<State extends Shown, Answer, View, Wish = never> {
-  initial: State;
-  reduce(state: State, news: News<Answer> | Wish): Step<State>;
-  view(state: State, connection: Connection, stale: boolean): View;
-  fetch(state: State, signal: AbortSignal): Promise<Answer>;
-  attach(listener: LinkListener): () => void;
-  /** The newest revision known, for a subscription that can go on from there. */
-  since(state: State): number | null;
-  /** Nothing will change any more. */
-  isFinal(state: State): boolean;
-  /** How long changes are gathered before listeners hear of them. */
-  batch: number;
-}
+/** A message may be this much later than an answer with the same change; after that it counts as missing. */
+const GRACE_MS = 3_000;
 
 /** `Wish`: what else than news can change the state: the reader's own wishes. */
 export class Live<State extends Shown, Answer, View extends object, Wish = never> {
@@ -52,12 +24,18 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   #moved = true;
   #told: View | null = null;
   readonly #listeners = new Set<() => void>();
+  /** What is listened to, or would be if there were room. */
+  #topic: string | null = null;
   #detach: (() => void) | null = null;
   #stopWaking: (() => void) | null = null;
 
   #request: AbortController | null = null;
   #askedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
+  /** Whether a message has come since the last question. */
+  #received = false;
+  /** When an answer last had a change that no message announced. */
+  #missedAt = 0;
   /** Set while a request is on its way: ask again after it, at once or with the usual gap. */
   #again: "no" | "soon" | "now" = "no";
   #waiting: (() => void)[] = [];
@@ -65,6 +43,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   readonly #staleTimer: Timer;
   readonly #lingerTimer: Timer;
   readonly #tellTimer: Timer;
+  readonly #graceTimer: Timer;
 
   constructor(
     private readonly subject: Subject<State, Answer, View, Wish>,
@@ -77,6 +56,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     this.#staleTimer = new Timer(environment);
     this.#lingerTimer = new Timer(environment);
     this.#tellTimer = new Timer(environment);
+    this.#graceTimer = new Timer(environment);
   }
 
   /** Watches until the given function is called. Listeners ask `view` for what there is. */
@@ -119,7 +99,8 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   close() {
     if (this.#connection === "closed") return;
     this.#connect("close");
-    for (const timer of [this.#askTimer, this.#staleTimer, this.#lingerTimer, this.#tellTimer]) timer.clear();
+    const timers = [this.#askTimer, this.#staleTimer, this.#lingerTimer, this.#tellTimer, this.#graceTimer];
+    for (const timer of timers) timer.clear();
     this.#request?.abort();
     this.#request = null;
     this.#detach?.();
@@ -135,20 +116,48 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
       this.#ask("now");
     });
     this.#ask("now");
-    this.#detach = this.subject.attach({
+  }
+
+  /** Joins and leaves, as the state allows. Realtime serves nothing for 5 s after a join that it refuses. */
+  #listen() {
+    const topic = this.subject.topic(this.#state);
+    const name = topic === null ? null : JSON.stringify(topic);
+    if (name === this.#topic && this.#detach !== null) return;
+    this.#topic = name;
+    this.#detach?.();
+    this.#detach = topic === null ? null : this.subject.attach(topic, this.#listener());
+    if (this.#detach === null) this.#connect("unavailable");
+  }
+
+  #listener(): LinkListener {
+    return {
       subscribed: () => {
         this.#connect("subscribed");
         this.#ask("now");
       },
-      message: (payload) => this.#apply({ type: "received", payload, at: this.environment.now() }),
-      deleted: (bookId) => this.#apply({ type: "deleted", bookId, at: this.environment.now() }),
+      message: (payload) => {
+        this.#heard();
+        this.#apply({ type: "received", payload, at: this.environment.now() });
+      },
+      deleted: (bookId) => {
+        this.#heard();
+        // Of a list's books many may go at once, and they leave it without a question.
+        const urgency = this.subject.batch === 0 ? "now" : "soon";
+        this.#apply({ type: "deleted", bookId: sameForm(bookId), at: this.environment.now() }, urgency);
+      },
       doubt: () => this.#ask("now"),
       ended: (reason) => {
-        this.#connect(reason);
+        this.#connect(reason === "lost" ? "lost" : "unavailable");
         this.#ask("soon");
       },
       since: () => this.subject.since(this.#state),
-    });
+    };
+  }
+
+  #heard() {
+    this.#received = true;
+    this.#graceTimer.clear();
+    this.#connect("received");
   }
 
   #apply(news: News<Answer> | Wish, urgency: "soon" | "now" = "soon") {
@@ -156,6 +165,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     if (state !== this.#state) {
       this.#state = state;
       this.#changed();
+      this.#listen();
     }
     if (refetch) this.#ask(urgency);
   }
@@ -171,13 +181,15 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     else this.#askTimer.setEarlier(wait, () => void this.#fetch());
   }
 
-  async #fetch() {
+  /** `audit`: nothing gave rise to this question, so messages should have announced all that its answer has. */
+  async #fetch(audit = false) {
     this.#askTimer.clear();
     const request = new AbortController();
     const waiting = this.#waiting.splice(0);
     this.#request = request;
     this.#again = "no";
     this.#askedAt = this.environment.now();
+    this.#received = false;
     let news: News<Answer>;
     try {
       const answer = await this.subject.fetch(this.#state, request.signal);
@@ -188,17 +200,37 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     // Closed meanwhile, and perhaps begun anew: this answer is nobody's.
     if (this.#request !== request) return waiting.forEach((resolve) => resolve());
     this.#request = null;
-    const { state, refetch } = this.subject.reduce(this.#state, news);
+    const { state, refetch, found } = this.subject.reduce(this.#state, news);
     this.#state = state;
     this.#failures = news.type === "failed" ? this.#failures + 1 : 0;
     if (refetch && this.#again === "no") this.#again = "soon";
-    this.#connect(news.type === "fetched" ? "answered" : "unanswered");
+    // "No such book" is an answer, too.
+    const answered = news.type === "fetched" || forbidsShowing(news.error);
+    this.#connect(answered ? "answered" : "unanswered");
+    if (audit && news.type === "fetched") this.#audited(found === true && !this.#received);
+    if (answered) this.#listen();
     this.#changed();
     this.#askLater();
     waiting.forEach((resolve) => resolve());
   }
 
+  /** `missed`: the answer had a change that no message has announced so far. */
+  #audited(missed: boolean) {
+    const now = this.environment.now();
+    if (missed) {
+      this.#missedAt = now;
+      if (this.#connection === "live") this.#graceTimer.set(GRACE_MS, () => this.#missed());
+    } else if (Math.abs(now - this.#missedAt) >= this.timing.audit) this.#connect("received");
+  }
+
+  #missed() {
+    this.#connect("missed");
+    this.#askLater();
+  }
+
   #askLater() {
+    // What comes with its answer leads here again.
+    if (this.#request !== null) return;
     // What asks "now" comes from outside, so it cannot go round in circles.
     if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0)) return this.#ask(this.#again);
     if (this.#failures === 0 && this.subject.isFinal(this.#state)) return;
@@ -207,7 +239,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     this.#askTimer.set(wait, () => {
       // Nobody looks: what is missed now is asked for on waking.
       if (this.environment.isHidden()) this.#askLater();
-      else void this.#fetch();
+      else void this.#fetch(this.#failures === 0);
     });
   }
 

@@ -17,19 +17,15 @@ export function wholly(row: BookRow): Trust {
   return { base: row.revision, told: {}, certain: true };
 }
 
-/** Takes over a newer message. `gap`: there were revisions between that nobody told of. */
-export function merge<Row extends BookRow>(
-  row: Row,
-  trust: Trust,
-  patch: BookPatch,
-): { row: Row; trust: Trust; gap: boolean } {
+/** Takes over a newer message. */
+export function merge<Row extends BookRow>(row: Row, trust: Trust, patch: BookPatch): { row: Row; trust: Trust } {
   const columns = columnsOf(patch);
   const gap = patch.revision > row.revision + 1;
   const told = { ...trust.told };
   for (const name of Object.keys(columns)) told[name] = patch.revision;
   // In the next revision a column that is missing is unchanged, unless it says that something was left out.
   const certain = isWholeRow(patch) || (trust.certain && !gap && patch.partial !== true);
-  return { row: { ...row, ...columns }, trust: { base: trust.base, told, certain }, gap };
+  return { row: { ...row, ...columns }, trust: { base: trust.base, told, certain } };
 }
 
 /** Puts an overtaken answer under what messages have told since it was given. Null if it is no newer than the last one. */

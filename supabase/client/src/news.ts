@@ -13,6 +13,8 @@ export interface Step<State> {
   readonly state: State;
   /** There is a doubt that only an answer can end. */
   readonly refetch: boolean;
+  /** An answer had a change that is newer than everything known. */
+  readonly found?: boolean;
 }
 
 export const settled = <State>(state: State): Step<State> => ({ state, refetch: false });

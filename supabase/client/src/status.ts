@@ -1,5 +1,6 @@
 // What the database says of a book: types for people, schemas for what arrives.
 // The schemas let unknown keys pass, so that a newer server does not break an older page.
+import { sameForm } from "./uuid.js";
 import * as z from "zod/mini";
 
 /** How alive the work is: `quiet` past half of the stage's `stall_after` without a sign, `stalled` past it. */
@@ -96,6 +97,7 @@ export type BookPatch = Pick<BookRow, "book_id" | "revision"> &
   };
 
 const text = z.nullable(z.string());
+const id = z.pipe(z.string(), z.transform(sameForm));
 
 const substep = z.looseObject({
   substep: z.string(),
@@ -117,8 +119,8 @@ const stage = z.looseObject({
 });
 
 const columns = {
-  book_id: z.string(),
-  owner_id: text,
+  book_id: id,
+  owner_id: z.nullable(id),
   title: text,
   pipeline: z.string(),
   pipeline_version: z.number(),

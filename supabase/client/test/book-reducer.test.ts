@@ -157,6 +157,15 @@ describe("substeps", () => {
     expect(reduceBook(known(three()), received({ ...event, since_revision: 6 })).refetch).toBe(true);
   });
 
+  test("a broadcast of the newest of several changes leaves no doubt where it has all changes since the last one", () => {
+    const sent = message(40, [substep("a", 90)], { since_revision: 5 });
+    const step = reduceBook(known(three()), sent);
+    expect([shown(step.state), step.state.book?.revision, step.refetch]).toEqual([["c 0", "a 90", "b 100"], 40, false]);
+    expect(reduceBook(known(three()), message(40, [substep("a", 90)])).refetch).toBe(true);
+    const elsewhere = message(40, [substep("a", 90)], { since_revision: 5, stage_entered_at: at(3) });
+    expect(reduceBook(known(three()), elsewhere).refetch).toBe(true);
+  });
+
   test("the same revision again, with another health, keeps them", () => {
     const event = { ...status({ ...three(), health: "quiet" }), substeps: [], substeps_partial: true };
     const { state, refetch } = reduceBook(known(three()), received({ ...event, since_revision: 5 }));
@@ -300,9 +309,9 @@ describe("answers", () => {
     },
   );
 
-  test("a deleted book is asked for, and not shown meanwhile", () => {
+  test("a deleted book is asked for, and the answer says whether it is still shown", () => {
     expect(reduceBook(known(), { type: "deleted", bookId: id(1), at: noon })).toMatchObject({
-      state: { book: null },
+      state: known(),
       refetch: true,
     });
     expect(reduceBook(known(), { type: "deleted", bookId: id(2), at: noon })).toEqual({

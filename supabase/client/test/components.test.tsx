@@ -60,6 +60,7 @@ const moments: [string, BookView][] = [
     "reconnecting and stale",
     view(status(), { connection: "reconnecting", stale: true, error: new BinderyError("unreachable", "no") }),
   ],
+  ["delayed", view(status(), { connection: "delayed" })],
   ["gone", view(null, { loading: false, error: new BinderyError("gone", "no") })],
 ];
 
@@ -202,6 +203,16 @@ describe("ProgressTracker", () => {
     [200_000_000, "2 days"],
   ])("writes %d ms as %j", (milliseconds, text) => {
     expect(english.resumesIn(milliseconds)).toBe(`Goes on by itself in ${text}`);
+  });
+
+  test("says that changes are delayed, on the tracker and on the badge", async () => {
+    const { container, render: again } = await render(
+      <ProgressTracker view={view(status(), { connection: "delayed" })} />,
+    );
+    expect(container.querySelector(".bindery-doubt")?.textContent).toBe("Delayed: updated every few seconds");
+    expect(container.querySelector(".bindery-tracker")?.getAttribute("data-connection")).toBe("delayed");
+    await again(<StatusIndicator book={status()} connection="delayed" />);
+    expect(container.textContent).toBe("Reading the book · Delayed: updated every few seconds");
   });
 
   test("retries once at a time, and says when that did not work", async () => {

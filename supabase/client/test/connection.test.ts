@@ -10,7 +10,7 @@ describe("the connection", () => {
   test.each<[Connection, ConnectionEvent[]]>([
     ["connecting", ["open"]],
     ["connecting", ["open", "answered"]],
-    ["connecting", ["open", "unanswered"]],
+    ["reconnecting", ["open", "unanswered"]],
     ["live", ["open", "subscribed"]],
     ["live", ["open", "subscribed", "unanswered", "answered"]],
     ["reconnecting", ["open", "lost"]],
@@ -20,13 +20,29 @@ describe("the connection", () => {
     ["reconnecting", ["open", "lost", "answered", "unanswered"]],
     ["live", ["open", "lost", "answered", "subscribed"]],
     ["polling", ["open", "unavailable"]],
+    ["delayed", ["open", "subscribed", "missed"]],
+    ["delayed", ["open", "subscribed", "missed", "answered", "unanswered"]],
+    ["live", ["open", "subscribed", "missed", "received"]],
+    ["live", ["open", "subscribed", "missed", "subscribed"]],
+    ["reconnecting", ["open", "subscribed", "missed", "lost"]],
+    ["polling", ["open", "unavailable", "missed", "received"]],
     ["closed", ["open", "subscribed", "close"]],
     ["closed", ["open", "close", "subscribed"]],
     ["connecting", ["open", "close", "open"]],
   ])("is %s after %j", (connection, events) => expect(after(...events)).toBe(connection));
 
   test("never says live without a subscription, nor anything but closed before it is opened", () => {
-    const events: ConnectionEvent[] = ["subscribed", "lost", "unavailable", "answered", "unanswered", "close", "open"];
+    const events: ConnectionEvent[] = [
+      "subscribed",
+      "lost",
+      "unavailable",
+      "missed",
+      "received",
+      "answered",
+      "unanswered",
+      "close",
+      "open",
+    ];
     const from: Connection[] = ["connecting", "reconnecting", "polling", "closed"];
     for (const connection of from) {
       for (const event of events) {

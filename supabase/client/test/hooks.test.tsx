@@ -106,8 +106,32 @@ describe("useBookStatus", () => {
     transport.question.answer(status());
     await pass(0);
     expect(transport.question.signal.aborted).toBe(true);
+    expect(transport.opened.length).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("unmounting while subscribed leaves nothing behind", async () => {
+    transport.answers = () => status();
+    const { unmount } = await render(page(id(1)));
+    await act(async () => transport.subscription.subscribed());
+    await unmount();
+    await pass(2000);
     expect(transport.subscription.closed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("shows what is wrong with an id that is no UUID, and asks nothing", async () => {
+    const { container } = await render(page("seven"));
+    expect(container.textContent).toBe("- - false closed false invalid");
+    expect(transport.asked.length).toBe(0);
+  });
+
+  test("shows a book under another form of its id, the server's rendering included", async () => {
+    const { container } = await render(page(`{${id(1).toUpperCase()}}`, { initial: status({ title: "Rendered" }) }));
+    expect(container.textContent).toContain(`${id(1)} Rendered`);
+    await act(async () => transport.question.answer(status({ title: "One" })));
+    await act(async () => transport.subscription.message(row({ title: "Two", revision: 6 })));
+    expect(container.textContent).toContain(`${id(1)} Two`);
   });
 
   test("asks nothing without an id", async () => {

@@ -28,7 +28,7 @@ function listen(topic: Topic, since: number | null = null, options: Parameters<t
   return ears;
 }
 
-const book: Topic = { kind: "book", bookId: id(1) };
+const book: Topic = { kind: "book", bookId: id(1), ownerId: owner };
 
 test("events of a book are heard, deletions and nonsense too", async () => {
   const ears = listen(book);

@@ -18,7 +18,7 @@ interface Answer {
 
 class FakeChannel {
   readonly bindings: { type: string; filter: Record<string, string>; listener: (message: unknown) => void }[] = [];
-  say: ((status: string) => void) | null = null;
+  say: ((status: string, error?: Error) => void) | null = null;
 
   constructor(
     readonly name: string,
@@ -31,7 +31,7 @@ class FakeChannel {
     return this;
   }
 
-  subscribe(listener: (status: string) => void) {
+  subscribe(listener: (status: string, error?: Error) => void) {
     if (this.say !== null) throw new Error("tried to subscribe multiple times");
     this.say = listener;
     return this;
@@ -41,8 +41,9 @@ class FakeChannel {
     return this.bindings.map(({ type, filter }) => [type, filter]);
   }
 
-  emit(type: string, message: unknown) {
-    for (const binding of this.bindings) if (binding.type === type) binding.listener(message);
+  emit(type: string, message: { event?: string } & Record<string, unknown>) {
+    const isMeant = ({ event }: Record<string, string>) => type !== "broadcast" || event === message.event;
+    for (const one of this.bindings) if (one.type === type && isMeant(one.filter)) one.listener(message);
   }
 }
 
@@ -50,9 +51,14 @@ class FakeSupabase {
   readonly log: string[] = [];
   readonly channels = new Map<string, FakeChannel>();
   answer: Answer = { data: status(), error: null, status: 200, count: null };
+  connected = true;
   realtime = {
     setAuth: async () => {
       this.log.push("setAuth");
+    },
+    isConnected: () => this.connected,
+    disconnect: async () => {
+      this.log.push("disconnect");
     },
   };
 
@@ -113,11 +119,12 @@ async function opened(topic: Topic, options?: SupabaseOptions) {
 }
 
 test("a book's private topic is joined after the token is set", async () => {
-  const { supabase, channel, ears } = await opened({ kind: "book", bookId: id(1) });
-  expect(supabase.log).toEqual(["setAuth", `channel book:${id(1)}`]);
+  const { supabase, channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  expect(supabase.log).toEqual(["setAuth", `channel book:${id(1)}:${owner}`]);
   expect(channel.options.config).toEqual({ private: true, broadcast: { replication_ready: true } });
   expect(channel.kinds).toEqual([
     ["broadcast", { event: "book_status" }],
+    ["broadcast", { event: "gone" }],
     ["system", {}],
   ]);
   channel.say?.("SUBSCRIBED");
@@ -127,7 +134,7 @@ test("a book's private topic is joined after the token is set", async () => {
 });
 
 test("the system message raises a doubt, a bad one ends the subscription", async () => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1) });
+  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
   channel.emit("system", { status: "ok", extension: "system", message: "Replication connection established" });
   expect(ears.doubt).toHaveBeenCalledOnce();
   channel.emit("system", { status: "error", extension: "system", message: "Token has expired" });
@@ -135,9 +142,51 @@ test("the system message raises a doubt, a bad one ends the subscription", async
 });
 
 test.each(["CHANNEL_ERROR", "TIMED_OUT", "CLOSED"])("%s is a loss", async (said) => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1) });
+  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
   channel.say?.(said);
-  expect(ears.ended).toHaveBeenCalledWith("lost");
+  await until(() => expect(ears.ended).toHaveBeenCalledWith("lost"));
+});
+
+test.each([
+  ["refused", "Unauthorized: You do not have permissions to read from this Channel topic: book:7"],
+  ["refused", "ChannelRateLimitReached: Too many channels"],
+  ["refused", "PrivateOnly: This project only allows private channels"],
+  ["lost", "ClientJoinRateLimitReached: Too many joins per second"],
+  ["lost", "InvalidJWTToken: Token has expired 5 seconds ago"],
+  ["lost", "socket closed: 1006"],
+])("a join is %s after %j", async (reason, message) => {
+  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  channel.say?.("CHANNEL_ERROR", new Error(message));
+  expect(ears.ended).toHaveBeenCalledWith(reason);
+});
+
+test("a message that a book is gone names the book, on its own topic and on its owner's", async () => {
+  for (const topic of [
+    { kind: "book", bookId: id(1), ownerId: null },
+    { kind: "books", ownerId: owner },
+  ] as const) {
+    const { channel, ears } = await opened(topic);
+    channel.emit("broadcast", { event: "gone", payload: { book_id: id(1), revision: 6, gone: true } });
+    expect(ears.deleted).toHaveBeenCalledWith(id(1));
+    expect(ears.message).not.toHaveBeenCalled();
+    channel.emit("broadcast", { event: "gone", payload: null });
+    expect(ears.doubt).toHaveBeenCalledOnce();
+  }
+});
+
+test("a connection that stays unopened over two joins that time out is made anew; one that is open is kept", async () => {
+  for (const [connected, disconnects] of [
+    [true, 0],
+    [false, 2],
+  ] as const) {
+    const { supabase, channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+    supabase.connected = connected;
+    for (let n = 1; n <= 4; n++) {
+      channel.say?.("TIMED_OUT");
+      await until(() => expect(ears.ended).toHaveBeenCalledTimes(n));
+    }
+    expect(supabase.log.filter((line) => line === "disconnect")).toHaveLength(disconnects);
+  }
 });
 
 test("a list listens to its owner's topic, without an owner to Postgres Changes", async () => {
@@ -147,7 +196,10 @@ test("a list listens to its owner's topic, without an owner to Postgres Changes"
 });
 
 test("Postgres Changes give rows and deletions", async () => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1) }, { via: "changes", schema: "b" });
+  const { channel, ears } = await opened(
+    { kind: "book", bookId: id(1), ownerId: owner },
+    { via: "changes", schema: "b" },
+  );
   expect(channel.options.config).toEqual({ private: false });
   expect(channel.kinds[0]).toEqual([
     "postgres_changes",
@@ -164,7 +216,7 @@ test("Postgres Changes give rows and deletions", async () => {
 test("closing before the token is there opens no channel", async () => {
   const { supabase, transport } = made();
   const nothing = () => undefined;
-  await transport.open({ kind: "book", bookId: id(1) }, null, {
+  await transport.open({ kind: "book", bookId: id(1), ownerId: owner }, null, {
     subscribed: nothing,
     message: nothing,
     deleted: nothing,
@@ -231,9 +283,9 @@ test("an expired token: the channel is removed, the token of now is set, and a n
   supabase.only.emit("system", { status: "error", extension: "system", message: "Token has expired" });
   await around.pass(2000);
   expect(supabase.log.filter((line) => !line.startsWith("["))).toEqual([
-    `removed book:${id(1)}`,
+    `removed book:${id(1)}:${owner}`,
     "setAuth",
-    `channel book:${id(1)}`,
+    `channel book:${id(1)}:${owner}`,
   ]);
   supabase.answer = { ...supabase.answer, data: status({ revision: 9, heartbeat_at: at(2) }) };
   supabase.only.say?.("SUBSCRIBED");

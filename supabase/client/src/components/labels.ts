@@ -42,6 +42,7 @@ export const english: Labels = {
   connection: {
     connecting: "Connecting",
     live: "Live",
+    delayed: "Delayed: updated every few seconds",
     reconnecting: "Reconnecting",
     polling: "No live connection: updated every few seconds",
     closed: "Not connected",
@@ -70,6 +71,7 @@ export const english: Labels = {
     unreachable: "The server does not answer.",
     refused: "The server refused the question.",
     bad_answer: "The server's answer makes no sense to this page.",
+    invalid: "This is not the id of a book.",
   },
   retry: "Try again",
   retrying: "Trying again",

@@ -40,7 +40,8 @@ function Badge({ book, connection, stale = false, showProgress = false, labels, 
     book !== null && showProgress && (tone === "active" || health !== null)
       ? words.percent(book.overall_progress)
       : null;
-  const doubt = stale ? words.stale : connection === "reconnecting" ? words.connection.reconnecting : null;
+  const isDoubtful = connection === "reconnecting" || connection === "delayed";
+  const doubt = stale ? words.stale : isDoubtful ? words.connection[connection] : null;
   return (
     <span className={["bindery-status", className].filter(Boolean).join(" ")} data-tone={tone} data-stale={stale}>
       <Icon of={tone} />

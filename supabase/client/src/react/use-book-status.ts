@@ -2,6 +2,7 @@
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { idleBook, type BookView } from "../bindery.js";
 import type { BookStatus } from "../status.js";
+import { sameForm } from "../uuid.js";
 import { useBindery } from "./context.js";
 
 export interface BookResult extends BookView {
@@ -34,7 +35,7 @@ export function useBookStatus(bookId: string | null | undefined, { initial }: Bo
   const view = useSyncExternalStore(subscribe, now, () => (bookId ? starting : idleBook));
   const refetch = useCallback(() => (bookId ? client.refetchBook(bookId) : Promise.resolve()), [client, bookId]);
   return useMemo(() => {
-    const seeded = view.loading && initial !== undefined && initial.book_id === bookId;
+    const seeded = view.loading && initial !== undefined && bookId && sameForm(initial.book_id) === sameForm(bookId);
     return seeded ? { ...view, book: initial, loading: false, refetch } : { ...view, refetch };
   }, [view, initial, bookId, refetch]);
 }

@@ -1,25 +1,38 @@
 // Supabase: PostgREST to ask, Realtime to listen. Broadcasts on private topics by default, Postgres Changes on demand.
 // SUBSCRIBED does not mean that everything from now on arrives: the `system` message says that, so it raises a doubt.
 import { isRecord, refusal } from "../errors.js";
-import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
+import type { BooksQuery, Ears, EndReason, Topic, Transport } from "../transport.js";
+import { Doors, type Outcome } from "./doors.js";
 
 export interface SupabaseOptions {
   /**
-   * - `broadcast` (the default): private topics `book:<id>` and `owner:<id>`, fast, for many readers. A list without an
-   *   owner has no topic; it goes by Postgres Changes.
+   * - `broadcast` (the default): private topics `book:<id>:<owner_id>` (`book:<id>` where there is no owner) and
+   *   `owner:<owner_id>`, fast, for many readers. A list without an owner has no topic; it goes by Postgres Changes.
    * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), needs no policy on `realtime.messages`.
    */
   via?: "broadcast" | "changes";
   /** The schema that Bindery is installed in. */
   schema?: string;
+  /** How many channels are open at once; 50 by default. Realtime allows a connection 100, those of your own included. */
+  channels?: number;
 }
+
+/** Joins that time out in a row before the connection is made anew. */
+const TIME_OUTS = 2;
+
+/** Errors of a join that trying again at once does not change: no right to the topic, or no room for another channel. */
+const REFUSALS = /\b(Unauthorized|PrivateOnly|ChannelRateLimitReached)\b/;
 
 /**
  * What is used of a supabase-js client. Told so loosely that a client with any generated `Database` type fits, and that the
  * types of supabase-js need not be installed by those who do not use it.
  */
 export interface SupabaseClientLike {
-  readonly realtime: { setAuth(token?: string | null): Promise<void> };
+  readonly realtime: {
+    setAuth(token?: string | null): Promise<void>;
+    isConnected(): boolean;
+    disconnect(): unknown;
+  };
   channel(name: string, options?: never): unknown;
   removeChannel(channel: never): Promise<unknown>;
   schema(schema: never): unknown;
@@ -27,7 +40,7 @@ export interface SupabaseClientLike {
 
 /** The same, told exactly. */
 interface Supabase {
-  readonly realtime: { setAuth(): Promise<void> };
+  readonly realtime: { setAuth(): Promise<void>; isConnected(): boolean; disconnect(): unknown };
   channel(name: string, options: { config: Record<string, unknown> }): Channel;
   removeChannel(channel: Channel): Promise<unknown>;
   schema(schema: string): {
@@ -38,7 +51,7 @@ interface Supabase {
 
 interface Channel {
   on(type: string, filter: Record<string, string>, listener: (message: unknown) => void): Channel;
-  subscribe(listener: (status: string) => void): Channel;
+  subscribe(listener: (status: string, error?: unknown) => void): Channel;
 }
 
 interface Question extends PromiseLike<Answer> {
@@ -58,9 +71,13 @@ interface Answer {
 
 export function supabaseTransport(client: SupabaseClientLike, options: SupabaseOptions = {}): Transport {
   const supabase = client as unknown as Supabase;
-  const { via = "broadcast", schema = "bindery" } = options;
+  const { via = "broadcast", schema = "bindery", channels = 50 } = options;
+  const doors = new Doors();
+  let timeOuts = 0;
 
   return {
+    most: channels,
+
     async fetchBook(bookId, signal) {
       // A GET, so that a read replica may answer.
       const question = supabase.schema(schema).rpc("get_book_status", { book_id: bookId }, { get: true });
@@ -75,16 +92,26 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
     open(topic, _since, ears) {
       let channel: Channel | null = null;
       let closed = false;
-      const opening = supabase.realtime
+      /** Ends the wait for a join that was left before it had an outcome. */
+      let leave = () => {};
+      const join = async (): Promise<Outcome> => {
         // With the token of now: a channel that joins with the one of an hour ago is turned away.
-        .setAuth()
-        .then(() => {
-          if (!closed) channel = join(topic, ears);
-        })
-        .catch(() => ears.ended("lost"));
+        if (!closed) await supabase.realtime.setAuth();
+        if (closed) return "unknown";
+        return new Promise((resolve) => {
+          leave = () => resolve("unknown");
+          channel = joined(topic, ears, resolve);
+        });
+      };
+      const isPrivate = via === "broadcast" && (topic.kind === "book" || topic.ownerId !== null);
+      const entering = isPrivate ? doors.enter(topic.ownerId, join) : join().then(() => true);
+      entering.then(
+        (tried) => tried || ears.ended("refused"),
+        () => ears.ended("lost"),
+      );
       return async () => {
         closed = true;
-        await opening;
+        leave();
         if (channel !== null) await supabase.removeChannel(channel);
       };
     },
@@ -99,27 +126,42 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
     return question.order(query.sort, { ascending }).order("book_id", { ascending }).limit(query.limit);
   }
 
-  function join(topic: Topic, ears: Ears): Channel {
-    const name =
-      topic.kind === "book" ? `book:${topic.bookId}` : topic.ownerId === null ? null : `owner:${topic.ownerId}`;
+  function joined(topic: Topic, ears: Ears, settle: (outcome: Outcome) => void): Channel {
+    const name = nameOf(topic);
     const channel =
       via === "changes" || name === null ? listenToChanges(topic, name ?? "books", ears) : listen(name, ears);
     channel.on("system", {}, (message) => {
       if (isRecord(message) && message["status"] === "error") ears.ended("lost");
       else ears.doubt();
     });
-    return channel.subscribe((status) => {
-      if (status === "SUBSCRIBED") ears.subscribed();
+    return channel.subscribe((status, error) => {
+      if (status === "SUBSCRIBED") {
+        timeOuts = 0;
+        settle("admitted");
+        return ears.subscribed();
+      }
       // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel has a new token, so none is left to mend itself.
-      else ears.ended("lost");
+      const reason = reasonOf(error);
+      settle(isUnauthorized(error) ? "refused" : "unknown");
+      if (status !== "TIMED_OUT") return ears.ended(reason);
+      void renewed().finally(() => ears.ended(reason));
     });
+  }
+
+  /** Node 22's own WebSocket, among others, stays "connecting" for ever after a failed handshake. */
+  async function renewed(): Promise<void> {
+    timeOuts += 1;
+    if (timeOuts < TIME_OUTS || supabase.realtime.isConnected()) return;
+    timeOuts = 0;
+    await supabase.realtime.disconnect();
   }
 
   function listen(name: string, ears: Ears): Channel {
     const channel = supabase.channel(name, { config: { private: true, broadcast: { replication_ready: true } } });
-    return channel.on("broadcast", { event: "book_status" }, (message) => {
-      ears.message(isRecord(message) ? message["payload"] : message);
-    });
+    const payloadOf = (message: unknown) => (isRecord(message) ? message["payload"] : message);
+    return channel
+      .on("broadcast", { event: "book_status" }, (message) => ears.message(payloadOf(message)))
+      .on("broadcast", { event: "gone" }, (message) => gone(payloadOf(message), ears));
   }
 
   function listenToChanges(topic: Topic, name: string, ears: Ears): Channel {
@@ -136,11 +178,25 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
       const { eventType, new: row, old } = message;
       if (eventType !== "DELETE") ears.message(row);
       // Deletions come unfiltered, with nothing but the key.
-      else if (isRecord(old) && typeof old["book_id"] === "string") ears.deleted(old["book_id"]);
-      else ears.doubt();
+      else gone(old, ears);
     });
   }
 }
+
+/** The topic that Bindery broadcasts to; null: it has none. */
+function nameOf(topic: Topic): string | null {
+  if (topic.kind === "books") return topic.ownerId === null ? null : `owner:${topic.ownerId}`;
+  return topic.ownerId === null ? `book:${topic.bookId}` : `book:${topic.bookId}:${topic.ownerId}`;
+}
+
+function gone(payload: unknown, ears: Ears) {
+  if (isRecord(payload) && typeof payload["book_id"] === "string") ears.deleted(payload["book_id"]);
+  else ears.doubt();
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : "");
+const reasonOf = (error: unknown): EndReason => (REFUSALS.test(messageOf(error)) ? "refused" : "lost");
+const isUnauthorized = (error: unknown) => /\bUnauthorized\b/.test(messageOf(error));
 
 function checked(answer: Answer): Answer {
   if (answer.error !== null) throw refusal(answer.status, answer.error);
