@@ -109,7 +109,8 @@ pub enum Command {
 /// Where Postgres is.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseOptions {
-    /// Postgres, such as postgresql://user:password@host:5432/database.
+    /// Postgres, such as postgresql://user:password@host:5432/database, with the parameters of libpq:
+    /// sslmode=verify-full, sslrootcert=FILE, several hosts and more.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: DatabaseUrl,
 }

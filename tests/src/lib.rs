@@ -37,7 +37,7 @@ pub use dump::{difference, dump, dump_schema, program, restore};
 pub use eventually::{SOON, eventually};
 pub use http::{Answer, Ask, Event, Stream, token};
 pub use listen::Listener;
-pub use node::{Certificates, Node};
+pub use node::{Certificates, Node, openssl};
 pub use pooler::Pooler;
 pub use proxy::{Fault, Proxy};
 pub use servers::Servers;

@@ -190,7 +190,8 @@ impl Certificates {
     }
 }
 
-async fn openssl(dir: &Path, arguments: &[&str]) -> Result<()> {
+/// Runs `openssl` in a folder.
+pub async fn openssl(dir: &Path, arguments: &[&str]) -> Result<()> {
     let output = Command::new("openssl")
         .args(arguments)
         .current_dir(dir)

@@ -2,8 +2,8 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `postgres` | reach, version, schema, kernel, rights, clock, durability, slots, publication, |
-//! | | positions, early events |
+//! | `postgres` | reach, TLS, version, schema, kernel, rights, clock, durability, slots, |
+//! | | publication, positions, early events |
 //! | `redis` | reach, version, rights, clock, eviction, durability, streams |
 
 mod postgres;

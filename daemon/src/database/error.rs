@@ -1,18 +1,31 @@
 //! What Postgres can answer, and what to do about it: the one place that decides.
 
+use std::io;
+
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::certificate::CertificateProblem;
 use crate::cut::cut;
 
 /// A call to Postgres failed.
 #[derive(Debug, thiserror::Error)]
-#[error("Postgres: {}", describe(.0))]
-pub struct DatabaseError(tokio_postgres::Error);
+pub enum DatabaseError {
+    /// The server or the driver reported it. It has no source: `describe` gives all of it.
+    #[error("Postgres: {}", describe(.0))]
+    Call(tokio_postgres::Error),
+    /// No connection was made, for a reason that the driver does not know.
+    #[error("Postgres: {problem}")]
+    Connect {
+        /// What is wrong.
+        problem: String,
+        /// The next step.
+        remedy: &'static str,
+    },
+}
 
-// Not its source: `describe` has said already all that it says.
 impl From<tokio_postgres::Error> for DatabaseError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(error)
+        Self::Call(error)
     }
 }
 
@@ -28,9 +41,17 @@ pub enum Policy {
 }
 
 impl DatabaseError {
-    /// What the server said, where it said something.
+    /// No connection was made.
+    pub(super) fn connect(problem: impl Into<String>, remedy: &'static str) -> Self {
+        Self::Connect { problem: problem.into(), remedy }
+    }
+
+    /// The server's own error, if it sent one.
     pub fn db_error(&self) -> Option<&DbError> {
-        self.0.as_db_error()
+        match self {
+            Self::Call(error) => error.as_db_error(),
+            Self::Connect { .. } => None,
+        }
     }
 
     /// The `code` of a Bindery error's JSON detail.
@@ -66,7 +87,13 @@ impl DatabaseError {
 
     /// What the operator can do, where it will not pass by itself.
     pub fn remedy(&self) -> Option<&'static str> {
-        let state = self.db_error()?.code();
+        let state = match self {
+            Self::Connect { remedy, .. } => return Some(remedy),
+            Self::Call(error) => match error.as_db_error() {
+                Some(said) => said.code(),
+                None => return tls_remedy(error),
+            },
+        };
         if [
             &SqlState::UNDEFINED_FUNCTION,
             &SqlState::INVALID_SCHEMA_NAME,
@@ -88,7 +115,10 @@ impl DatabaseError {
                 "statement_timeout ended the call: if it goes on for a single event, raise it for the daemon's login (alter role … set statement_timeout)",
             )
         } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            Some("the database is read-only: point --database-url at the primary")
+            Some(
+                "the database is read-only: name the primary in --database-url, or all servers \
+                 and target_session_attrs=read-write",
+            )
         } else if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
             .contains(&state)
         {
@@ -99,8 +129,46 @@ impl DatabaseError {
     }
 }
 
+/// What to do about a failure of TLS.
+fn tls_remedy(error: &tokio_postgres::Error) -> Option<&'static str> {
+    if let Some(problem) = certificate_problem(error) {
+        return Some(problem.remedy);
+    }
+    match rustls_error(error) {
+        Some(rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)) => {
+            Some("let the server offer TLS 1.2 or 1.3 (ssl_min_protocol_version)")
+        }
+        Some(rustls::Error::AlertReceived(_)) => Some(
+            "check sslcert: the server refused the client's certificate if it does not trust its \
+             authority (ssl_ca_file), or if it expired",
+        ),
+        Some(_) => Some("check the server's TLS settings and its log"),
+        None if std::error::Error::source(error)?.to_string() == "server does not support TLS" => {
+            Some("set ssl = on at the server, or use sslmode=prefer on a trusted network")
+        }
+        None => None,
+    }
+}
+
+fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
+    let source = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    source.get_ref()?.downcast_ref()
+}
+
+fn certificate_problem(error: &tokio_postgres::Error) -> Option<&CertificateProblem> {
+    match rustls_error(error)? {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            other.0.downcast_ref()
+        }
+        _ => None,
+    }
+}
+
 /// `tokio_postgres::Error` says only "db error"; the server's own words are its source.
 fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(problem) = certificate_problem(error) {
+        return cut(problem);
+    }
     match error.as_db_error() {
         Some(db) => format!("{} (SQLSTATE {})", cut(db.message()), db.code().code()),
         None => match std::error::Error::source(error) {

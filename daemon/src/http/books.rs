@@ -6,11 +6,10 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use deadpool_postgres::Transaction;
 use postgres_types::{ToSql, Type};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::auth::Caller;

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use deadpool_postgres::PoolError;
+use deadpool::managed::PoolError;
 use serde::Serialize;
 use tokio_postgres::error::DbError;
+
+use crate::database::DatabaseError;
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize)]
@@ -81,9 +83,13 @@ impl ApiError {
     }
 }
 
-impl From<PoolError> for ApiError {
-    fn from(error: PoolError) -> Self {
-        tracing::warn!(error = %error, "a request got no connection to Postgres");
+impl From<PoolError<DatabaseError>> for ApiError {
+    fn from(error: PoolError<DatabaseError>) -> Self {
+        let remedy = match &error {
+            PoolError::Backend(error) => error.remedy(),
+            _ => None,
+        };
+        tracing::warn!(error = %error, remedy, "a request got no connection to Postgres");
         Self::unavailable()
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Transaction;
 use postgres_types::{ToSql, Type};
+use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use super::auth::Caller;

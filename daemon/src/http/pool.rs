@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
-};
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, Timeouts};
 use postgres_types::Type;
+use tokio_postgres::{Client, Transaction};
 use tracing::warn;
 
 use super::auth::Caller;
 use super::error::ApiError;
-use crate::database::{self, DatabaseUrl};
+use crate::database::{self, DatabaseError, DatabaseUrl};
 
 /// A request that takes longer has lost its asker; it must not keep the others waiting.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -25,12 +25,36 @@ pub enum Intent {
 }
 
 /// Connections for requests; the relays have their own.
+pub type Pool = managed::Pool<Connections>;
+
+/// A connection from the pool.
+pub type Object = managed::Object<Connections>;
+
+/// Makes the pool's connections like every other connection of the daemon.
+#[derive(Debug)]
+pub struct Connections(DatabaseUrl);
+
+impl managed::Manager for Connections {
+    type Type = Client;
+    type Error = DatabaseError;
+
+    async fn create(&self) -> Result<Client, DatabaseError> {
+        database::connect(&self.0).await
+    }
+
+    async fn recycle(&self, client: &mut Client, _: &Metrics) -> RecycleResult<DatabaseError> {
+        if client.is_closed() {
+            return Err(RecycleError::message("the connection is closed"));
+        }
+        Ok(())
+    }
+}
+
+/// Makes the pool.
 pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(database::config(url), database::tls(), recycling);
     let patience = Some(ANSWER_WITHIN);
     let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
-    Ok(Pool::builder(manager)
+    Ok(Pool::builder(Connections(url.clone()))
         .max_size(connections)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)

@@ -13,7 +13,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use deadpool_postgres::Pool;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
@@ -22,6 +21,7 @@ use super::auth::Access;
 use super::error::ApiError;
 use super::hub::Hub;
 use super::options::Origin;
+use super::pool::Pool;
 use super::{acts, books, events, list};
 
 /// An act's arguments take far less.

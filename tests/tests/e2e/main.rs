@@ -16,6 +16,7 @@
 //! | `losses` | a stream trimmed too far, deleted, made anew, put back to an older state |
 //! | `pooler` | the daemon through pgbouncer |
 //! | `sources` | TLS and ACL users, sentinels, a cluster |
+//! | `tls` | TLS to Postgres, as libpq means it, with each kind of certificate |
 //! | `bullmq` | queues of BullMQ, whose workers know nothing of Bindery |
 //! | `outbox` | workers that follow `bindery:changes`, killed and replaced |
 //! | `channels` | Redis Pub/Sub: heard by one daemon, each message once |
@@ -85,5 +86,6 @@ mod sources;
 mod sums;
 mod support;
 mod sweep;
+mod tls;
 mod upgrade;
 mod watch;

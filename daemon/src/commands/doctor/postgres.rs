@@ -7,7 +7,7 @@ use postgres_types::Type;
 use tokio_postgres::Client;
 
 use super::{Findings, now};
-use crate::database::{self, DatabaseError, DatabaseUrl};
+use crate::database::{self, DatabaseError, DatabaseUrl, Transport};
 use crate::kernel;
 use crate::migrate::HISTORY;
 use crate::schema::Schema;
@@ -26,17 +26,21 @@ pub async fn look(
     streams: &[String],
     findings: &mut Findings,
 ) -> BTreeMap<String, StreamId> {
-    let client = match database::connect(url).await {
-        Ok(client) => client,
+    let (client, transport) = match database::connect_described(url).await {
+        Ok(connected) => connected,
         Err(error) => {
             findings.fail(
                 "postgres_reach",
                 error.to_string(),
-                "check --database-url, that the server runs, and that pg_hba.conf allows this role",
+                error.remedy().unwrap_or(
+                    "check --database-url, that the server runs, and that pg_hba.conf allows this \
+                     role",
+                ),
             );
             return BTreeMap::new();
         }
     };
+    tls(&transport, url.is_local(), findings);
     let mut positions = BTreeMap::new();
     // One by one: a query that this role may not make, or that this server does not know, fails
     // alone.
@@ -56,6 +60,37 @@ pub async fn look(
         }
     }
     positions
+}
+
+fn tls(transport: &Transport, is_local: bool, findings: &mut Findings) {
+    let (found, remedy) = match transport {
+        Transport::Socket => {
+            findings.ok("postgres_tls", "a Unix-domain socket, which needs no TLS");
+            return;
+        }
+        Transport::Plain => (
+            "the connection is not encrypted".to_owned(),
+            "use sslmode=verify-full, and sslrootcert=FILE for an authority of your own, in \
+             --database-url",
+        ),
+        Transport::Tls(tls) => match &tls.verified {
+            Some(verified) => {
+                let found = format!("{}, certificate of {}, {verified}", tls.version, tls.issuer);
+                findings.ok("postgres_tls", found);
+                return;
+            }
+            None => (
+                format!("{}, certificate of {}, not verified", tls.version, tls.issuer),
+                "use sslmode=verify-full, and sslrootcert=FILE for an authority of your own, in \
+                 --database-url: another server could pose as this one",
+            ),
+        },
+    };
+    if is_local {
+        findings.ok("postgres_tls", found + "; the server is on this machine");
+    } else {
+        findings.warn("postgres_tls", found, remedy);
+    }
 }
 
 async fn server(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
