@@ -21,6 +21,33 @@ as $$
     jsonb_build_object('argument', argument));
 $$;
 
+create or replace function bindery_internal.missing_pipeline(
+  book_id uuid, pipeline text, version integer
+) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.error('PT409', 'missing_pipeline',
+    format('The book %s follows version %s of the pipeline %s, which is missing.', book_id, version,
+      pipeline),
+    'Restore the row of bindery.pipelines from the dump that the book came from.',
+    jsonb_build_object('book_id', book_id, 'pipeline', pipeline, 'version', version));
+$$;
+
+-- What an exception that is not transient makes of an event: a reason and a message for the dead
+-- letter.
+create or replace function bindery_internal.raised(sqlstate text, message text, detail text)
+returns jsonb
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when sqlstate = 'PT409' and starts_with(detail, '{"code": "missing_pipeline"')
+      then jsonb_build_object('code', 'missing_pipeline', 'message', message)
+    else jsonb_build_object('code', 'refused_by_database',
+      'message', format('%s (SQLSTATE %s)', message, sqlstate)) end;
+$$;
+
 create or replace function bindery_internal.stale_revision(book_id uuid, revision bigint,
   expected_revision bigint) returns jsonb
 language sql immutable parallel safe
@@ -85,6 +112,10 @@ $$;
 comment on function bindery_internal.refused_report(text, uuid, text, text, integer) is
   'The error for a verdict of bindery_core.report_verdict; null for accept, {"stale": true} for '
   'stale.';
+comment on function bindery_internal.missing_pipeline(uuid, text, integer) is
+  'The error PT409 missing_pipeline.';
+comment on function bindery_internal.raised(text, text, text) is
+  'The code and message of a dead letter whose event raised this error.';
 comment on function bindery_internal.unknown_book(uuid) is 'The error PT404 unknown_book.';
 comment on function bindery_internal.bad_input(text, text, text) is
   'The error PT422 bad_input: an argument, what is wrong with it, and what to give.';

@@ -64,7 +64,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   declared constant jsonb := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    bindery_internal.book_machine(book), book.current_stage)
     -> 'substeps';
 begin
   return (
@@ -96,13 +96,34 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine constant jsonb := bindery_internal.book_machine(book);
 begin
   return bindery_internal.book_json(book) || jsonb_build_object(
     'substeps', substeps,
     'stages', bindery_core.stage_list(
       machine, book.status, book.current_stage, book.stage_progress),
     'health', bindery_internal.health(book, machine, bindery_internal.now()));
+end
+$$;
+
+-- A book of a list. One whose pipeline is missing does not fail the list: it has no stages, and the
+-- error under missing_pipeline.
+create or replace function bindery_internal.listed_status(
+  book bindery.book_status, since_revision bigint default null
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if bindery_internal.machine(book.pipeline, book.pipeline_version) is null then
+    return bindery_internal.book_json(book) || jsonb_build_object('substeps', jsonb_build_array(),
+        'stages', jsonb_build_array(), 'health', null,
+        'missing_pipeline', bindery_internal.missing_pipeline(
+          book.book_id, book.pipeline, book.pipeline_version) - array['sqlstate', 'detail'])
+      || case when since_revision is null then '{}' else '{"substeps_partial": false}' end::jsonb;
+  end if;
+  return case when since_revision is null then bindery.get_book_status(book.book_id)
+    else bindery.get_book_changes(book.book_id, since_revision) end;
 end
 $$;
 
@@ -192,7 +213,7 @@ begin
     bindery_internal.refused_text('after', list_substeps.after, 63)));
   at_stage := coalesce(list_substeps.stage, book.current_stage);
   declared := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), at_stage) -> 'substeps';
+    bindery_internal.book_machine(book), at_stage) -> 'substeps';
   if declared is null then
     perform bindery_internal.raise_error(bindery_internal.refused_report(
       'unknown_stage', book.book_id, at_stage, null, null));
@@ -220,7 +241,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   declared constant jsonb := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    bindery_internal.book_machine(book), book.current_stage)
     -> 'substeps';
   order_of constant text[] := array(
     select e.value ->> 'substep' from jsonb_array_elements(declared) as e(value));
@@ -300,7 +321,7 @@ The columns of book_status; substeps: at most 200 of the current stage, unfinish
   '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, quiet '
   'or '
   'stalled; null once halted or completed). An error or metadata that is too large is cut and has '
-  '"cut": true. PT404 unknown_book.';
+  '"cut": true. PT404 unknown_book, PT409 missing_pipeline.';
 comment on function bindery.get_book_changes(uuid, bigint) is
   'As get_book_status, with only the substeps that changed after a revision.
 substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '
@@ -332,5 +353,8 @@ comment on function bindery_internal.book_json(bindery.book_status) is
 comment on function bindery_internal.shown_substeps(bindery.book_status, bigint, integer) is
   'The substeps of the current stage as statuses show them, at most 200 and so many bytes; since: '
   'only those that changed after this revision.';
+comment on function bindery_internal.listed_status(bindery.book_status, bigint) is
+  'A book of a list, as get_book_status or get_book_changes gives it; one whose pipeline is '
+  'missing has no stages, and missing_pipeline: {code, message, hint}.';
 comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
   'A book with these substeps, its stages and its health, as get_book_status gives it.';

@@ -244,7 +244,7 @@ begin
   end if;
   at_stage := coalesce(report_verdict.stage, book.current_stage);
   return bindery_core.report_verdict(
-    bindery_internal.machine(book.pipeline, book.pipeline_version),
+    bindery_internal.book_machine(book),
     book.status, book.current_stage, book.attempt, report_verdict.stage,
     coalesce(report_verdict.substep, 'all'), report_verdict.attempt,
     exists (select from bindery.book_progress g

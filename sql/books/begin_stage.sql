@@ -36,7 +36,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_begin.book_id);
   end if;
-  machine := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine := bindery_internal.book_machine(book);
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
   if do_begin.attempt is not null and verdict in ('accept', 'early') then

@@ -117,7 +117,7 @@ begin
   where p.name = old.pipeline and p.version = old.pipeline_version;
   if machine is null then
     perform bindery_internal.raise_error(
-      bindery_internal.unknown_pipeline(old.pipeline, old.pipeline_version));
+      bindery_internal.missing_pipeline(old.book_id, old.pipeline, old.pipeline_version));
   end if;
 
   if rewinding or bindery_core.transition_error(

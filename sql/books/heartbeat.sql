@@ -57,7 +57,7 @@ begin
     return 'unknown_book';
   end if;
   return replace(bindery_core.report_verdict(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.status,
+    bindery_internal.book_machine(book), book.status,
     book.current_stage, book.attempt, whole_book_verdict.stage, 'all', whole_book_verdict.attempt,
     true,
     case when whole_book_verdict.stage <> book.current_stage then (

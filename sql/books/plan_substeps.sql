@@ -56,7 +56,7 @@ begin
   -- A plan is for the stage the book is in or comes to, whatever its substeps; a FAILED book may
   -- go on.
   verdict := case when book.status = 'FAILED' then bindery_core.report_verdict(
-      bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage,
+      bindery_internal.book_machine(book), book.current_stage,
       book.current_stage, book.attempt, coalesce(do_plan.stage, ''), null, null, true)
     else bindery_internal.whole_book_verdict(book.book_id, coalesce(do_plan.stage, ''), null) end;
   if verdict not in ('accept', 'advance', 'stage_not_reached') then
@@ -66,7 +66,7 @@ begin
       do_plan.book_id, book.revision, do_plan.expected_revision);
   end if;
   state := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), do_plan.stage);
+    bindery_internal.book_machine(book), do_plan.stage);
   select count(*)::integer into added
   from jsonb_array_elements(do_plan.substeps || case when book.current_stage = do_plan.stage
     then '[]' else state -> 'substeps' end) as s(item)

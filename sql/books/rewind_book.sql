@@ -22,7 +22,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_rewind.book_id);
   elsif bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), do_rewind.to_stage) is null
+    bindery_internal.book_machine(book), do_rewind.to_stage) is null
   then
     return bindery_internal.refused_report(
       'unknown_stage', book.book_id, do_rewind.to_stage, null, null);

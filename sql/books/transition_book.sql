@@ -57,7 +57,7 @@ begin
       return null;
     end if;
     refusal := bindery_internal.refused_transition(book, do_transition.to_status,
-      do_transition.rewinding, bindery_internal.machine(book.pipeline, book.pipeline_version));
+      do_transition.rewinding, bindery_internal.book_machine(book));
     if refusal is not null then
       return refusal;
     end if;

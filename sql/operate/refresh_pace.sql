@@ -93,6 +93,8 @@ begin
         row_number() over (partition by b.pipeline, b.pipeline_version, v.stage
           order by v.left_at desc) as place
       from bindery.stage_visits v join bindery.book_status b on b.book_id = v.book_id
+      -- A restore of data can bring books without their pipeline.
+      join bindery.pipelines d on d.name = b.pipeline and d.version = b.pipeline_version
       where v.seconds is not null and v.left_at <= through
         -- Transactions commit out of order; a visit that is read again changes nothing.
         and (reading.read_until is null or v.left_at > reading.read_until - interval '1 minute')

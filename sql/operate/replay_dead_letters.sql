@@ -7,6 +7,8 @@ create or replace function bindery_internal.replay_letter(letter bindery.dead_le
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  raised_detail text;
 begin
   -- What was cut, or what the relay could not read in the first place, is no event: nothing can be
   -- made of it here that the relay would not have made of it.
@@ -18,8 +20,8 @@ exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
-  return jsonb_build_object('code', 'refused_by_database', 'message', format('%s (SQLSTATE %s)',
-    sqlerrm, sqlstate));
+  get stacked diagnostics raised_detail = pg_exception_detail;
+  return bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
 end
 $$;
 

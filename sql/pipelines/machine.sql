@@ -13,5 +13,24 @@ begin
 end
 $$;
 
+-- The same for a book, which a restore of data can bring without its pipeline.
+create or replace function bindery_internal.book_machine(book bindery.book_status) returns jsonb
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  machine constant jsonb := (select p.machine from bindery.pipelines p
+    where p.name = book.pipeline and p.version = book.pipeline_version);
+begin
+  if machine is null and book.book_id is not null then
+    perform bindery_internal.raise_error(bindery_internal.missing_pipeline(
+      book.book_id, book.pipeline, book.pipeline_version));
+  end if;
+  return machine;
+end
+$$;
+
+comment on function bindery_internal.book_machine(bindery.book_status) is
+  'The compiled machine of a book''s pipeline; raises PT409 missing_pipeline where there is none.';
 comment on function bindery_internal.machine(text, integer) is
   'The compiled machine of this version of the pipeline; null where there is none.';

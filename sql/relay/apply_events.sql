@@ -126,6 +126,8 @@ declare
   queue jsonb[];
   some_early boolean := false;
   here record;
+  raised_detail text;
+  raised jsonb;
   changed uuid[] := '{}';
   revisions bigint[] := '{}';
   shown jsonb[] := '{}';
@@ -297,6 +299,8 @@ begin
           slices := array[int4range(a, (a + z) / 2, '[]'),
             int4range((a + z) / 2 + 1, z, '[]')] || slices;
         else
+          get stacked diagnostics raised_detail = pg_exception_detail;
+          raised := bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
           rejected := rejected + bindery_internal.reject(apply_events.stream,
             jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('type', 'progress',
               'id', apply_events.ids[a], 'first_id', apply_events.first_ids[a],
@@ -307,9 +311,9 @@ begin
               'unit', apply_events.units[a], 'message', apply_events.messages[a],
               -- PT422 is raised by check_reports.
               'reason', case when sqlstate = 'PT422' then 'bad_input'
-                else 'refused_by_database' end,
+                else raised ->> 'code' end,
               'refusal', case when sqlstate = 'PT422' then sqlerrm
-                else format('%s (SQLSTATE %s)', sqlerrm, sqlstate) end))
+                else raised ->> 'message' end))
             || case when apply_events.checkpoints[a] is null then '{}' else jsonb_build_object(
               'checkpoint', bindery_internal.as_json(apply_events.checkpoints[a])) end));
         end if;

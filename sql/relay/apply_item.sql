@@ -59,7 +59,7 @@ begin
   then
     return '{"stale": true}';
   end if;
-  machine := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine := bindery_internal.book_machine(book);
   verdict := bindery_core.transition_verdict(machine, book.status, book.current_stage,
     apply_transition.to_status, bindery_internal.facts(book, machine, apply_transition.to_status));
   if verdict = 'none' then

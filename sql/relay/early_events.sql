@@ -246,14 +246,16 @@ create or replace function bindery_internal.try_item(item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  raised_detail text;
 begin
   return bindery_internal.apply_item(item);
 exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
-  return jsonb_build_object('code', 'refused_by_database',
-    'message', format('%s (SQLSTATE %s)', sqlerrm, sqlstate));
+  get stacked diagnostics raised_detail = pg_exception_detail;
+  return bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
 end
 $$;
 

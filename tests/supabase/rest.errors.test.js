@@ -60,6 +60,22 @@ const refusals = {
     message: /registered/,
     hint: /./,
   }),
+  missing_pipeline: async () => {
+    const [book_id, pipeline] = [randomUUID(), 'rest_lost'];
+    const states = [{ name: 'IN' }, { name: 'WORK', weight: 1, open_substeps: true }, { name: 'OUT' }];
+    await ok(service.rpc('define_pipeline', { name: pipeline, definition: { states } }));
+    await ok(service.rpc('register_book', { book_id, pipeline }));
+    await sql.begin(async (session) => {
+      await session`set local session_replication_role = replica`;
+      await session`delete from bindery.pipelines where name = ${pipeline}`;
+    });
+    return {
+      request: service.rpc('get_book_status', { book_id }, { get: true }),
+      details: { book_id, pipeline, version: 1 },
+      message: /rest_lost, which is missing/,
+      hint: /dump/,
+    };
+  },
   not_failed: async () => ({ request: service.rpc('resume_book', { book_id: await book() }), message: /FAILED|UPLOADED/, hint: /./ }),
   stage_not_reached: async () => ({
     request: service.rpc('report_progress', {

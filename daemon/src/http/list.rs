@@ -192,11 +192,12 @@ impl ListQuery {
         format!(
             "select pg_catalog.row_number() over ( \
                order by p.failed desc, p.{column} {direction}, p.book_id {direction}) as number, \
-               bindery.get_book_status(p.book_id)::text as item, \
+               bindery_internal.listed_status(s.*)::text as item, \
                pg_catalog.format('%s_%s_%s', p.failed::int, {key}, p.book_id) as place \
              from (select * from ({parts}) a \
                order by a.failed desc, a.{column} {direction}, a.book_id {direction} \
-               limit {rows}) p"
+               limit {rows}) p \
+             join bindery.book_status s on s.book_id = p.book_id"
         )
     }
 }

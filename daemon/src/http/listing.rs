@@ -103,8 +103,7 @@ impl Listing {
                  from unnest($1::uuid[], $3::bigint[]) a(book_id, since) \
                  join bindery.book_status b using (book_id) \
                  cross join lateral ( \
-                   select case when a.since is null then bindery.get_book_status(b.book_id) \
-                     else bindery.get_book_changes(b.book_id, a.since) end offset 0) c(s) \
+                   select bindery_internal.listed_status(b.*, a.since) offset 0) c(s) \
                  where $2::uuid is null or b.owner_id = $2) d \
                window o as (order by d.book_id)) f",
             status = with_since("s", "a.since")
@@ -168,7 +167,7 @@ async fn glance(
     let query = "select b.book_id, b.revision, \
            case when not $3 then null \
                 when b.status = b.current_stage and b.completed_at is null \
-                  then bindery.get_book_changes(b.book_id, b.revision) ->> 'health' \
+                  then bindery_internal.listed_status(b.*, b.revision) ->> 'health' \
                 when b.status = 'FAILED' and b.error ->> 'code' = 'stalled' then 'stalled' end \
          from bindery.book_status b \
          where ($4::uuid is null or b.owner_id = $4) and b.book_id = any ($1 || array( \

@@ -19,7 +19,7 @@ const BEFORE: &str = "
 const BOOK: &str = "'00000000-0000-4000-8000-000000000001'";
 
 /// A statement for each code; `$book` is the book in a stage.
-const PROVOCATIONS: [(&str, &str); 23] = [
+const PROVOCATIONS: [(&str, &str); 24] = [
     ("unknown_book", "select bindery.get_book_status('00000000-0000-4000-8000-00000000000f')"),
     (
         "unknown_pipeline",
@@ -68,6 +68,14 @@ const PROVOCATIONS: [(&str, &str); 23] = [
     (
         "column_is_derived",
         "update bindery.book_status set overall_progress = 99 where book_id = $book",
+    ),
+    (
+        "missing_pipeline",
+        "begin;
+         set local session_replication_role = replica;
+         delete from bindery.pipelines where name = 'comic';
+         set local session_replication_role = origin;
+         select bindery.get_book_status($book)",
     ),
     ("", "set role anon; select bindery.get_book_status($book)"),
 ];

@@ -46,7 +46,7 @@ impl Book {
                a.revision is not null, \
                case when a.revision is null and b.substeps_total > 0 \
                    and b.status = b.current_stage \
-                 then jsonb_path_query_first(bindery.get_book_status(b.book_id), \
+                 then jsonb_path_query_first(bindery_internal.listed_status(b.*), \
                    '$.substeps[*] ? (@.state == \"active\")') end \
              from bindery.list_books($1) b \
              left join unnest($2::uuid[], $3::bigint[]) a(book_id, revision) \
