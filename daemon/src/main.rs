@@ -57,16 +57,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let format = cli.log_format;
-    logging::init(format);
+    let mut log = logging::init(cli.log_format);
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                return failed(
-                    format,
-                    &anyhow::Error::new(error).context("the runtime does not start"),
-                );
+                log.failed(&anyhow::Error::new(error).context("the runtime does not start"));
+                return ExitCode::FAILURE;
             }
         };
     let outcome = runtime.block_on(async {
@@ -85,11 +82,9 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(format, &error),
+        Err(error) => {
+            log.failed(&error);
+            ExitCode::FAILURE
+        }
     }
-}
-
-fn failed(format: cli::LogFormat, error: &anyhow::Error) -> ExitCode {
-    logging::failed(format, error);
-    ExitCode::FAILURE
 }

@@ -81,6 +81,7 @@ pub const REQUEST_SECONDS: &str = "bindery_http_request_seconds";
 pub const CONNECTIONS: &str = "bindery_http_connections";
 pub const TURNED_AWAY: &str = "bindery_http_turned_away_total";
 pub const STREAMS: &str = "bindery_http_streams";
+pub const LOG_LINES_LOST: &str = "bindery_log_lines_lost_total";
 pub const BUILD: &str = "bindery_build_info";
 
 const SECONDS: Kind =
@@ -231,6 +232,11 @@ pub const ALL: &[Metric] = &[
         "HTTP connections turned away because --http-connections were there.",
     ),
     gauge(STREAMS, &[], "Streams of server-sent events that somebody reads."),
+    counter(
+        LOG_LINES_LOST,
+        &[],
+        "Log lines that were lost because standard error could not be written to, or was not read.",
+    ),
     gauge(BUILD, &["version"], "Always 1; its label says which daemon this is."),
 ];
 

@@ -80,6 +80,30 @@ impl Daemon {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Daemon> {
+        let command = Command::new(binderyd()?);
+        Self::start(command, servers, database_url, redis_url, args, environment)
+    }
+
+    /// The same after these commands of a shell, such as `ulimit -n 100` or `exec 2>/dev/full`.
+    pub fn spawn_after(
+        servers: &Servers,
+        database_url: &str,
+        args: &[&str],
+        shell: &str,
+    ) -> Result<Daemon> {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("set -e\n{shell}\nexec \"$0\" \"$@\"")]).arg(binderyd()?);
+        Self::start(command, servers, database_url, servers.redis_url(), args, &[])
+    }
+
+    fn start(
+        mut command: Command,
+        servers: &Servers,
+        database_url: &str,
+        redis_url: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Daemon> {
         // Where it is told where to listen, it is asked on loopback all the same.
         let told = args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
         let http = match told {
@@ -92,7 +116,7 @@ impl Daemon {
         let listen = if told.is_some() { vec![] } else { vec!["--http", &here] };
         let log = servers.new_file("binderyd.log");
         let output = File::create(&log)?;
-        let child = Command::new(binderyd()?)
+        let child = command
             .arg("run")
             .args(["--database-url", database_url, "--redis-url", redis_url])
             .envs(environment.iter().copied())

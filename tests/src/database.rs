@@ -55,12 +55,24 @@ impl<'a> Database<'a> {
 
     /// Like [`Database::daemon`], without waiting.
     pub fn daemon_unready(&self, args: &[&str]) -> Result<Daemon> {
+        Daemon::spawn(self.servers, &self.url, &self.with_stream(args))
+    }
+
+    /// Like [`Database::daemon`], after these commands of a shell.
+    pub async fn daemon_after(&self, shell: &str, args: &[&str]) -> Result<Daemon> {
+        let args = self.with_stream(args);
+        let daemon = Daemon::spawn_after(self.servers, &self.url, &args, shell)?;
+        daemon.ready().await?;
+        Ok(daemon)
+    }
+
+    fn with_stream<'b>(&'b self, args: &[&'b str]) -> Vec<&'b str> {
         let mut all = vec!["--stream", &self.stream];
         all.extend_from_slice(args);
         if !args.contains(&"--sweep") {
             all.extend(["--sweep", "0"]);
         }
-        Daemon::spawn(self.servers, &self.url, &all)
+        all
     }
 
     /// Adds one event to the stream, and gives its id.

@@ -6,7 +6,10 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
-use super::{ALL, BUILD, HELD, Kind, LAG, Metric, STANDING_BY, STREAMS, SUBSCRIBED};
+use super::{
+    ALL, BUILD, HELD, Kind, LAG, LOG_LINES_LOST, Metric, STANDING_BY, STREAMS, SUBSCRIBED,
+};
+use crate::logging;
 use crate::state::{Phase, State};
 
 /// Every value of a histogram waits in memory for this, 24 bytes each: at 200,000 events a second 5 MB.
@@ -60,6 +63,7 @@ impl Exporter {
                 0.0
             });
         }
+        ::metrics::counter!(LOG_LINES_LOST).absolute(logging::lost());
         self.process.collect();
         self.handle.render()
     }

@@ -32,6 +32,7 @@
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `http_tokens`, `http_books`, `http_acts` | the API: who may see what, lists and timelines, an operator's acts and the limits |
 //! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
+//! | `logs` | a log that cannot be written, or that nobody reads |
 //! | `metrics` | `/metrics` after known work, readiness, and a log that nothing floods |
 //! | `deploy` | the unit for systemd, what it is told, the installation |
 //! | `watch` | the books as lines, and on a terminal |
@@ -67,6 +68,7 @@ mod illegal;
 mod kernels;
 mod live;
 mod load;
+mod logs;
 mod losses;
 mod malformed;
 mod metrics;
