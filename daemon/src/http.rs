@@ -8,7 +8,8 @@
 //! | `auth`, `jwks` | who is asking: tokens and their keys |
 //! | `pool` | Postgres as the caller |
 //! | `list`, `books`, `acts` | reading books, many and one, and what an operator does to them |
-//! | `events`, `listing` | server-sent events, of one book and of all |
+//! | `bounded` | the memory that answers may take |
+//! | `events`, `board` | server-sent events, of one book and of all |
 //! | `hub`, `listen` | who wants to hear of which book, and what Postgres says |
 //! | `error` | what a refusal looks like |
 //! | `measure` | what was asked, and how long it took |
@@ -16,14 +17,15 @@
 
 mod acts;
 mod auth;
+mod board;
 mod books;
+mod bounded;
 mod error;
 mod events;
 mod hub;
 mod jwks;
 mod list;
 mod listen;
-mod listing;
 mod measure;
 mod options;
 mod page;
@@ -36,10 +38,13 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -47,25 +52,35 @@ use crate::database::DatabaseUrl;
 use crate::metrics::Exporter;
 use crate::state::State;
 use auth::Access;
+use board::Boards;
+use error::ApiError;
 use hub::Hub;
 use router::{Api, Shared};
+use server::Routers;
 
 pub use options::HttpOptions;
+pub use server::BEYOND;
+
+/// Readers of all books that are behind ask Postgres so many at a time; the rest of the pool is for
+/// others.
+const CATCHING_UP: usize = 2;
 
 /// The HTTP port, ready to serve.
 pub struct Http {
     listener: TcpListener,
-    router: Router,
+    routers: Routers,
     connections: usize,
     database: DatabaseUrl,
     hub: Hub,
 }
 
 impl Http {
-    /// What the port answers. Without tokens `/api` is for this machine only; where others reach the port it is closed.
+    /// Without tokens `/api` is for this machine only; where others reach the port it is closed.
+    /// `connections` is the limit, which may be lower than the one that the options ask for.
     pub fn new(
         options: &HttpOptions,
         listener: TcpListener,
+        connections: usize,
         database: &DatabaseUrl,
         state: State,
         metrics: Exporter,
@@ -78,26 +93,47 @@ impl Http {
         let api = Api(Arc::new(Shared {
             pool: pool::pool(database, usize::try_from(options.http_pool)?)?,
             hub: hub.clone(),
+            boards: Boards::default(),
+            catching_up: Semaphore::new(CATCHING_UP),
             access,
             origins: options.cors_origins.clone(),
             stop: stop.clone(),
         }));
-        let router = Router::new()
+        let health = Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready).with_state(state))
-            .route("/metrics", get(async move || metrics.render()))
-            .merge(page::router())
-            .nest("/api", router::router(api))
-            .layer(axum::middleware::from_fn(measure::measure));
-        let connections = usize::try_from(options.http_connections)?;
-        Ok(Self { listener, router, connections, database: database.clone(), hub })
+            .route("/metrics", get(async move || metrics.render()));
+        let measure = axum::middleware::from_fn(measure::measure);
+        let routers = Routers {
+            all: health
+                .clone()
+                .merge(page::router())
+                .nest("/api", router::router(api))
+                .layer(measure.clone()),
+            beyond: health.fallback(full).layer(measure),
+        };
+        Ok(Self { listener, routers, connections, database: database.clone(), hub })
     }
 
     /// Serves until `stop`, and after it those who are still connected, until it is dropped.
     pub async fn serve(self, stop: CancellationToken) {
         let listening = listen::listen(self.database, self.hub, stop.clone());
-        tokio::join!(server::serve(self.listener, self.router, self.connections, stop), listening);
+        let served = server::serve(self.listener, self.routers, self.connections, stop);
+        tokio::join!(served, listening);
     }
+}
+
+/// The answer on a connection beyond the limit.
+async fn full() -> impl IntoResponse {
+    ::metrics::counter!(crate::metrics::TURNED_AWAY).increment(1);
+    let message = "no more connections than --http-connections are open at once";
+    let full = ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_connections",
+        message,
+        "Try again shortly.",
+    );
+    ([(RETRY_AFTER, "5"), (CONNECTION, "close")], full)
 }
 
 fn say(access: &Access, address: SocketAddr) {

@@ -9,6 +9,8 @@
 //! | `sweep` | calls `bindery.sweep` now and then |
 //! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
+//! | `files` | the limit of open files, and what of it HTTP may take |
+//! | `memory` | giving memory that is free back to the system |
 //! | `service` | what systemd is told |
 //! | `http` | health, metrics, the API, streams of events, the page |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
@@ -21,9 +23,11 @@ mod commands;
 mod config;
 mod cut;
 mod database;
+mod files;
 mod http;
 mod kernel;
 mod logging;
+mod memory;
 mod metrics;
 mod migrate;
 mod outbox;

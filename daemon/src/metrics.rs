@@ -229,7 +229,7 @@ pub const ALL: &[Metric] = &[
     counter(
         TURNED_AWAY,
         &[],
-        "HTTP connections turned away because --http-connections were there.",
+        "HTTP connections beyond the limit that were refused or closed; health, readiness and metrics are answered there all the same.",
     ),
     gauge(STREAMS, &[], "Streams of server-sent events that somebody reads."),
     counter(

@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use crate::channel::Subscriber;
 use crate::cli::RunOptions;
-use crate::http::Http;
+use crate::files;
+use crate::http::{self, Http};
+use crate::memory;
 use crate::metrics::Exporter;
 use crate::outbox::Publisher;
 use crate::relay::{Announcer, Origin, Relay};
@@ -34,6 +36,7 @@ const CHANNEL_RETAIN: Duration = Duration::from_secs(3600);
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
+    let files = files::raise_limit();
     let state = State::default();
     let metrics = Exporter::install(state.clone())?;
     let listener = TcpListener::bind(options.http.http).await.with_context(|| {
@@ -44,6 +47,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let holder = format!("binderyd {} {}", std::process::id(), Uuid::new_v4());
     let streams = streams(&options);
+    let relayed = streams.len();
     let of_channels: BTreeSet<String> =
         options.sources.channels.iter().map(Channel::stream).collect();
     let announcer = Announcer::new(
@@ -103,9 +107,13 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         };
         tasks.spawn(sweeper.run(stop.clone()));
     }
+    let others = usize::try_from(options.http.http_pool)? + http::BEYOND;
+    let sources = relayed + options.sources.channels.len();
+    let connections = files::connections(files, options.http.http_connections, sources, others);
     let http = Http::new(
         &options.http,
         listener,
+        connections,
         &options.database.database_url,
         state.clone(),
         metrics.clone(),
@@ -115,6 +123,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut aside = JoinSet::new();
     aside.spawn(http.serve(stop.clone()));
     aside.spawn(metrics.upkeep());
+    aside.spawn(memory::give_back());
     service::ready();
     aside.spawn(service::live(state.clone()));
     info!(http = %address, streams = options.sources.streams.join(","), version = env!("CARGO_PKG_VERSION"), "binderyd runs");

@@ -161,25 +161,17 @@ pub async fn timeline(
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     // A book that the caller may not see has no timeline, rather than an empty one.
     read_status(&transaction, &caller, book).await?;
-    let rows = ask(
-        &transaction,
-        &caller,
-        "select pg_catalog.to_jsonb(e)::text, e.revision from bindery.book_events e \
+    let items = "select pg_catalog.row_number() over (order by e.revision desc) as number, \
+           pg_catalog.to_jsonb(e)::text as item, e.revision::text as place \
+         from bindery.book_events e \
          where e.book_id = $1 and ($2::bigint is null or e.revision < $2) \
-         order by e.revision desc limit $3",
-        &[(&book, Type::UUID), (&asked.before, Type::INT8), (&(limit + 1), Type::INT8)],
-    )
-    .await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX).min(rows.len());
-    let events: Vec<&str> =
-        rows[..wanted].iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
-    let next: Option<i64> = if rows.len() > wanted {
-        rows[wanted - 1].try_get(1).map_err(|_| ApiError::unavailable())?
-    } else {
-        None
-    };
-    let next = next.map_or_else(|| "null".to_owned(), |next| next.to_string());
-    Ok(json(format!(r#"{{"book_id":"{book}","events":[{}],"next":{next}}}"#, events.join(","))))
+         order by e.revision desc limit $3";
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&book, Type::UUID), (&asked.before, Type::INT8), (&(limit + 1), Type::INT8)];
+    let rows = ask(&transaction, &caller, &page(items, limit), &values).await?;
+    let (events, next) = items_of(&rows)?;
+    let (events, next) = (events.join(","), next.unwrap_or("null"));
+    Ok(json(format!(r#"{{"book_id":"{book}","events":[{events}],"next":{next}}}"#)))
 }
 
 /// A book's status as JSON.

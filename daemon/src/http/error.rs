@@ -1,5 +1,8 @@
 //! What `/api` says when it says no: `{code, message, details, hint}`, with the HTTP status that PostgREST would give.
 
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
@@ -7,8 +10,18 @@ use axum::response::{IntoResponse, Response};
 use deadpool::managed::PoolError;
 use serde::Serialize;
 use tokio_postgres::error::DbError;
+use tracing::warn;
 
 use crate::database::DatabaseError;
+use crate::repeats::Repeats;
+
+/// What many requests meet at once is logged as one.
+static UNREACHED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
+static WITHOUT_CONNECTION: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
+
+fn lock(troubles: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
+    troubles.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize)]
@@ -65,7 +78,10 @@ impl ApiError {
         match error.as_db_error() {
             Some(said) => Self::refused(said, has_token),
             None => {
-                tracing::warn!(error = %error, "a request could not reach Postgres");
+                let mut troubles = lock(&UNREACHED);
+                if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                    warn!(error = %error, unsaid, "a request could not reach Postgres");
+                }
                 Self::unavailable()
             }
         }
@@ -89,7 +105,9 @@ impl From<PoolError<DatabaseError>> for ApiError {
             PoolError::Backend(error) => error.remedy(),
             _ => None,
         };
-        tracing::warn!(error = %error, remedy, "a request got no connection to Postgres");
+        if let Some(unsaid) = lock(&WITHOUT_CONNECTION).say(&error.to_string(), Instant::now()) {
+            warn!(error = %error, remedy, unsaid, "a request got no connection to Postgres");
+        }
         Self::unavailable()
     }
 }

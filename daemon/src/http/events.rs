@@ -5,7 +5,7 @@
 //! The first event of one book is its whole status; each later one holds only the substeps that
 //! changed since the event before. A reader that sends the revision it has (`Last-Event-ID`) gets
 //! the changes since then. At most one answer waits for a reader, and no answer of Postgres exceeds
-//! 256 KiB.
+//! 256 KiB. Streams about all books share their looks (`board`).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -22,16 +22,16 @@ use bytes::Bytes;
 use http_body::Frame;
 use postgres_types::Type;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 use uuid::Uuid;
 
 use super::auth::{Caller, expired};
+use super::board::Reader;
 use super::books::{BookId, ask, text};
 use super::error::ApiError;
-use super::hub::{Marks, Subscription};
-use super::listing::Listing;
+use super::hub::Subscription;
 use super::pool::{Intent, begin};
 use super::router::Api;
 
@@ -41,7 +41,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How often where no change is heard of.
 const LOOK_WHERE_DEAF: Duration = Duration::from_secs(2);
 /// Changes that come faster are sent as one.
-const AT_MOST_EVERY: Duration = Duration::from_millis(50);
+pub const AT_MOST_EVERY: Duration = Duration::from_millis(50);
+
+/// Keeps the connection up.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -75,7 +78,7 @@ pub async fn of_book(
         opening.push_str(&event(first.revision, &first.json));
     }
     let seen = (first.revision, first.health);
-    Ok(stream(api, caller, subscription, Watched::Book { book, seen }, opening))
+    Ok(stream(api, caller, Watched::Book(Watch { book, subscription, seen }), opening))
 }
 
 /// What `GET /api/events` may be asked for.
@@ -94,39 +97,27 @@ pub async fn of_all(
 ) -> Result<Response, ApiError> {
     let Query(asked) = query
         .map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes owner_id."))?;
-    let subscription = api.hub.subscribe(None);
-    let listing = Listing::begin(&api, &caller, asked.owner_id).await?;
+    let reader = api.boards.join(&api, &caller, asked.owner_id).await?;
     let opening = "retry: 2000\n\nevent: ready\ndata: {}\n\n".to_owned();
-    Ok(stream(api, caller, subscription, Watched::All(listing), opening))
+    Ok(stream(api, caller, Watched::All(reader), opening))
 }
 
-/// What a stream is about, and what of it was sent.
+/// What a stream is about.
 enum Watched {
-    Book { book: Uuid, seen: (i64, Option<String>) },
-    All(Listing),
+    Book(Watch),
+    All(Reader),
 }
 
-impl Watched {
-    /// Looks at what was marked; the events to send, and whether there is more to look at.
-    async fn look(
-        &mut self,
-        api: &Api,
-        caller: &Caller,
-        marks: Marks,
-    ) -> Result<(String, bool), ApiError> {
-        match self {
-            Self::Book { book, seen } => {
-                let status = look(api, caller, *book, Some(seen.0)).await?;
-                if (status.revision, &status.health) == (seen.0, &seen.1) {
-                    return Ok((String::new(), false));
-                }
-                let event = event(status.revision, &status.json);
-                *seen = (status.revision, status.health);
-                Ok((event, false))
-            }
-            Self::All(listing) => listing.look(api, caller, marks).await,
-        }
-    }
+/// One book, and what of it was sent.
+struct Watch {
+    book: Uuid,
+    subscription: Subscription,
+    seen: (i64, Option<String>),
+}
+
+/// How often books are looked at without a mark.
+pub fn look_every(api: &Api) -> Duration {
+    if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF }
 }
 
 /// The select list for a status of `bindery.get_book_changes` as an event carries it: a reader
@@ -171,27 +162,22 @@ pub fn event(revision: i64, json: &str) -> String {
     format!("id: {revision}\nevent: book_status\ndata: {json}\n\n")
 }
 
-fn stream(
-    api: Api,
-    caller: Caller,
-    subscription: Subscription,
-    watched: Watched,
-    opening: String,
-) -> Response {
-    // One waiting; the next is read once the reader has taken it.
-    let (sender, receiver) = mpsc::channel(1);
+fn stream(api: Api, caller: Caller, watched: Watched, opening: String) -> Response {
+    let (sender, events) = mpsc::channel(1);
+    let (wants, wanted) = watch::channel(false);
+    let mut out = Out { sender, wanted };
     tokio::spawn(async move {
         ::metrics::gauge!(crate::metrics::STREAMS).increment(1.0);
-        let ended = feed(&api, &caller, &subscription, watched, opening, &sender).await;
+        let ended = feed(&api, &caller, watched, opening, &mut out).await;
         ::metrics::gauge!(crate::metrics::STREAMS).decrement(1.0);
         if let Err(reason) = ended {
             debug!(reason = reason.to_json(), "a stream of events ended");
             // Where the reader has not even taken the last event, the end has to do.
-            let _ = sender.send_timeout(error_event(&reason).into(), LOOK_EVERY).await;
+            let _ = out.sender.send_timeout(error_event(&reason).into(), LOOK_EVERY).await;
         }
     });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, NOT_KEPT), (ACCEL, "no")];
-    (headers, Body::new(Events(receiver))).into_response()
+    (headers, Body::new(Events { events, wants })).into_response()
 }
 
 /// `no-transform`: a proxy that compresses would hold events back.
@@ -208,67 +194,94 @@ fn error_event(reason: &ApiError) -> String {
 async fn feed(
     api: &Api,
     caller: &Caller,
-    subscription: &Subscription,
-    mut watched: Watched,
+    watched: Watched,
     opening: String,
-    sender: &mpsc::Sender<Bytes>,
+    out: &mut Out,
 ) -> Result<(), ApiError> {
+    if out.sender.send(opening.into()).await.is_err() {
+        return Ok(());
+    }
     let token_ends = async {
         match caller.expires_in() {
             Some(left) => sleep(left).await,
             None => std::future::pending().await,
         }
     };
-    let mut token_ends = std::pin::pin!(token_ends);
-    let every = || if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF };
-    let mut more = false;
-    let mut comment_at = Instant::now() + LOOK_EVERY;
-    let mut look_again = Instant::now() + every();
-    let mut look_at = Instant::now();
-    if sender.send(opening.into()).await.is_err() {
-        return Ok(());
+    let sent = async {
+        match watched {
+            Watched::Book(watch) => of_one(api, caller, watch, out).await,
+            Watched::All(reader) => of_many(api, caller, reader, out).await,
+        }
+    };
+    tokio::select! {
+        ended = sent => ended,
+        () = token_ends => Err(expired()),
+        () = api.stop.cancelled() => Err(stopping()),
     }
+}
+
+async fn of_one(
+    api: &Api,
+    caller: &Caller,
+    mut watch: Watch,
+    out: &mut Out,
+) -> Result<(), ApiError> {
+    let mut comment_at = Instant::now() + LOOK_EVERY;
+    let mut look_again = Instant::now() + look_every(api);
+    let mut look_at = Instant::now();
     loop {
-        // Room first, the answer then: for a slow reader one answer waits, not two.
-        let room = async {
-            let room = sender.reserve().await.ok()?;
-            sleep_until(look_at).await;
-            Some(room)
-        };
-        let room = tokio::select! {
-            room = room => match room {
-                Some(room) => room,
-                None => return Ok(()),
-            },
-            () = token_ends.as_mut() => return Err(expired()),
-            () = api.stop.cancelled() => return Err(stopping()),
-        };
-        let mut marks = Marks::default();
-        if !more {
-            tokio::select! {
-                left = subscription.marks() => marks = left,
-                () = sleep_until(look_again) => (),
-                () = sleep_until(comment_at) => {
-                    room.send(Bytes::from_static(b":\n\n"));
-                    comment_at = Instant::now() + LOOK_EVERY;
-                    continue;
-                }
-                () = token_ends.as_mut() => return Err(expired()),
-                () = api.stop.cancelled() => return Err(stopping()),
-                () = sender.closed() => return Ok(()),
+        // Room first, the answer then: nothing is read for a reader that does not take it.
+        if !out.has_room().await {
+            return Ok(());
+        }
+        sleep_until(look_at).await;
+        tokio::select! {
+            _ = watch.subscription.marks() => (),
+            () = sleep_until(look_again) => (),
+            () = sleep_until(comment_at) => {
+                out.send(COMMENT).await;
+                comment_at = Instant::now() + LOOK_EVERY;
+                continue;
             }
+            () = out.sender.closed() => return Ok(()),
         }
         if Instant::now() >= look_again {
             api.access.recheck(caller).await?;
-            marks.unknown = true;
-            look_again = Instant::now() + every();
+            look_again = Instant::now() + look_every(api);
         }
         // From here: what changes while we look leaves a new mark.
         look_at = Instant::now() + AT_MOST_EVERY;
-        let events;
-        (events, more) = watched.look(api, caller, marks).await?;
-        if !events.is_empty() {
-            room.send(events.into());
+        let status = look(api, caller, watch.book, Some(watch.seen.0)).await?;
+        if (status.revision, &status.health) != (watch.seen.0, &watch.seen.1) {
+            out.send(event(status.revision, &status.json).into()).await;
+            watch.seen = (status.revision, status.health);
+        }
+    }
+}
+
+async fn of_many(
+    api: &Api,
+    caller: &Caller,
+    mut reader: Reader,
+    out: &mut Out,
+) -> Result<(), ApiError> {
+    let mut comment_at = Instant::now() + LOOK_EVERY;
+    let mut recheck_at = Instant::now() + LOOK_EVERY;
+    loop {
+        if !out.has_room().await {
+            return Ok(());
+        }
+        tokio::select! {
+            events = reader.next(api, caller) => out.send(events?).await,
+            () = sleep_until(comment_at) => {
+                out.send(COMMENT).await;
+                comment_at = Instant::now() + LOOK_EVERY;
+            }
+            () = out.sender.closed() => return Ok(()),
+        }
+        if Instant::now() >= recheck_at {
+            api.access.recheck(caller).await?;
+            recheck_at = Instant::now() + LOOK_EVERY;
         }
     }
 }
@@ -282,8 +295,31 @@ fn stopping() -> ApiError {
     )
 }
 
-/// A body that is what comes through a channel.
-struct Events(mpsc::Receiver<Bytes>);
+/// Where a stream's events go.
+struct Out {
+    sender: mpsc::Sender<Bytes>,
+    wanted: watch::Receiver<bool>,
+}
+
+impl Out {
+    /// Waits until the connection has room for an event; false: the reader is gone.
+    async fn has_room(&mut self) -> bool {
+        self.sender.reserve().await.is_ok() && self.wanted.wait_for(|wanted| *wanted).await.is_ok()
+    }
+
+    /// Sends, at once where there is room.
+    async fn send(&self, events: Bytes) {
+        // Where the reader is gone, there is no room next time.
+        let _ = self.sender.send(events).await;
+    }
+}
+
+/// A body that is what comes through a channel. It is polled only while the connection has room:
+/// so no event is made for a reader that has not taken the one before.
+struct Events {
+    events: mpsc::Receiver<Bytes>,
+    wants: watch::Sender<bool>,
+}
 
 impl http_body::Body for Events {
     type Data = Bytes;
@@ -293,6 +329,12 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|events| events.map(|events| Ok(Frame::data(events))))
+        // Before an event is taken, which makes room in the channel.
+        self.wants.send_replace(false);
+        let event = self.events.poll_recv(context);
+        if event.is_pending() {
+            self.wants.send_replace(true);
+        }
+        event.map(|event| event.map(|event| Ok(Frame::data(event))))
     }
 }

@@ -33,7 +33,8 @@ pub struct HttpOptions {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<Origin>,
-    /// The most connections at once; a stream of events is one.
+    /// The most connections at once; a stream of events is one. Fewer where the process may not open
+    /// enough files.
     #[arg(long, env = "BINDERY_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub http_connections: u32,
     /// Connections to Postgres for /api.

@@ -1,6 +1,7 @@
 //! Postgres as the caller: each request is a transaction with the caller's role and claims, so that row-level security decides.
 
-use std::time::Duration;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, Timeouts};
@@ -11,9 +12,13 @@ use tracing::warn;
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::database::{self, DatabaseError, DatabaseUrl};
+use crate::repeats::Repeats;
 
 /// A request that takes longer has lost its asker; it must not keep the others waiting.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What many requests meet at once is logged as one.
+static REFUSED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 
 /// What a request may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,12 +97,16 @@ pub async fn begin<'a>(
         Err(error) => {
             // Not the caller's fault, and not told to the caller.
             let role = caller.role.name();
-            warn!(
-                role,
-                error = error.as_db_error().map(ToString::to_string),
-                remedy = "grant anon, authenticated and service_role to the daemon's login",
-                "the daemon may not act as a caller's role"
-            );
+            let mut troubles = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(unsaid) = troubles.say(role, Instant::now()) {
+                warn!(
+                    role,
+                    error = error.as_db_error().map(ToString::to_string),
+                    remedy = "grant anon, authenticated and service_role to the daemon's login",
+                    unsaid,
+                    "the daemon may not act as a caller's role"
+                );
+            }
             Err(ApiError::new(
                 axum::http::StatusCode::SERVICE_UNAVAILABLE,
                 "0P000",

@@ -14,10 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
 use super::auth::Access;
+use super::board::Boards;
+use super::bounded::{Memory, bounded};
 use super::error::ApiError;
 use super::hub::Hub;
 use super::options::Origin;
@@ -28,6 +31,16 @@ use super::{acts, books, events, list};
 const BODY_BYTES: usize = 64 * 1024;
 /// Longer than Postgres may take, its pool and the body's way here included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// A status of 256 KiB, three times while it is read from Postgres's answer.
+const STATUS_KIB: u32 = 3 * 256;
+/// So many of the largest statuses may be under way.
+const STATUSES: u32 = 24;
+/// So many acts, which are answered with a status.
+const ACTS: u32 = 8;
+/// A page of 4 MiB, three times while it is put together.
+const PAGE_KIB: u32 = 3 * 4096;
+/// So many of the largest pages may be under way.
+const PAGES: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
 /// What all requests share.
@@ -41,6 +54,10 @@ pub struct Shared {
     pub pool: Pool,
     /// Who listens to which book.
     pub hub: Hub,
+    /// Who watches all books.
+    pub boards: Boards,
+    /// How many slow readers may ask Postgres at once.
+    pub catching_up: Semaphore,
     /// Who may ask.
     pub access: Access,
     /// Other sites whose pages may ask.
@@ -64,16 +81,30 @@ pub fn router(api: Api) -> Router {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
         .max_age(PREFLIGHT_HOLDS);
-    let routes = Router::new()
-        .route("/books", get(list::list))
+    let bounded = |largest, answers| {
+        let memory = Memory::new(largest, answers);
+        middleware::from_fn_with_state((api.clone(), memory), bounded)
+    };
+    let statuses = Router::new()
         .route("/books/{id}/status", get(books::status))
-        .route("/books/{id}/substeps", get(books::substeps))
-        .route("/books/{id}/timeline", get(books::timeline))
-        .route("/books/{id}/events", get(events::of_book))
-        .route("/events", get(events::of_all))
+        .layer(bounded(STATUS_KIB, STATUSES));
+    // Their bodies may come slowly, and hold the memory meanwhile.
+    let acts = Router::new()
         .route("/books/{id}/resume", post(acts::resume))
         .route("/books/{id}/cancel", post(acts::cancel))
         .route("/books/{id}/rewind", post(acts::rewind))
+        .layer(bounded(STATUS_KIB, ACTS));
+    let pages = Router::new()
+        .route("/books", get(list::list))
+        .route("/books/{id}/substeps", get(books::substeps))
+        .route("/books/{id}/timeline", get(books::timeline))
+        .layer(bounded(PAGE_KIB, PAGES));
+    let routes = Router::new()
+        .merge(statuses)
+        .merge(acts)
+        .merge(pages)
+        .route("/books/{id}/events", get(events::of_book))
+        .route("/events", get(events::of_all))
         .route("/", get(about))
         .fallback(async || {
             ApiError::new(

@@ -1,40 +1,62 @@
-//! The port itself: how many may come, how long they may take to ask, and the end.
+//! The port itself: how many connections there are, how long a request may take, and the end.
+//!
+//! Health does not depend on who is connected. Beyond the limit of connections there are a few
+//! more, for `/healthz`, `/readyz` and `/metrics` only, and the newest of them wins.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::bounded::Connection;
 use crate::metrics;
 use crate::repeats::Repeats;
 
-/// A request's head must be there by then; a connection that asks nothing ends then, too.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
-/// Enough for a head with a large token; and what a stream may have unsent.
+/// A request's head must be there by then; a connection without a request is closed then, too.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// The same for a connection beyond the limit.
+const HEAD_BEYOND_WITHIN: Duration = Duration::from_secs(2);
+/// Connections beyond the limit.
+pub const BEYOND: usize = 32;
+/// Enough for a head with a large token; and what a stream may have unsent before its next event
+/// is read.
 const BUFFER: usize = 32 * 1024;
-/// Who takes nothing for so long is gone.
+/// What the kernel keeps of an answer that is not taken; Linux doubles it.
+const SEND_BUFFER: usize = 64 * 1024;
+/// A connection whose reader takes nothing for so long is closed.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
-const FULL: &str = r#"{"code":"too_many_connections","message":"no more connections","details":null,"hint":"Wait."}"#;
+
+/// What the port answers.
+pub struct Routers {
+    /// On connections within the limit: everything.
+    pub all: Router,
+    /// On connections beyond it: health, readiness and metrics; the rest is refused.
+    pub beyond: Router,
+}
 
 /// Serves until `stop`, and after it those who are still connected, until it is dropped.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    routers: Routers,
     connections: usize,
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(connections));
+    let mut beyond = Beyond::default();
     let mut served = JoinSet::new();
     let mut troubles = Repeats::default();
     ::metrics::counter!(metrics::TURNED_AWAY).increment(0);
@@ -42,13 +64,17 @@ pub async fn serve(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _from)) => match places.clone().try_acquire_owned() {
-                    Ok(place) => drop(served.spawn(connection(stream, router.clone(), place, stop.clone()))),
+                    Ok(place) => {
+                        let router = routers.all.clone();
+                        served.spawn(within(stream, router, place, stop.clone()));
+                    }
                     Err(_full) => {
-                        ::metrics::counter!(metrics::TURNED_AWAY).increment(1);
-                        drop(served.spawn(turn_away(stream)));
+                        let place = beyond.place().await;
+                        let router = routers.beyond.clone();
+                        beyond.add(served.spawn(further(stream, router, place, stop.clone())));
                     }
                 },
-                // No more files, say: whoever ends makes room.
+                // The process has no more files, for example: each connection that ends frees one.
                 Err(error) => {
                     if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
                         warn!(error = %error, unsaid, "a connection could not be accepted");
@@ -64,24 +90,84 @@ pub async fn serve(
     while served.join_next().await.is_some() {}
 }
 
-async fn connection(
+/// Connections beyond the limit, the oldest first.
+struct Beyond {
+    places: Arc<Semaphore>,
+    connections: VecDeque<AbortHandle>,
+}
+
+impl Default for Beyond {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(BEYOND)), connections: VecDeque::new() }
+    }
+}
+
+impl Beyond {
+    /// Room for one more. Where there is none, the oldest is closed: it has had time to ask. Until
+    /// it is really closed, no other is accepted, so that the files are never more.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.connections.retain(|other| !other.is_finished());
+        if self.places.available_permits() == 0
+            && let Some(oldest) = self.connections.pop_front()
+        {
+            oldest.abort();
+            ::metrics::counter!(metrics::TURNED_AWAY).increment(1);
+        }
+        // It is never closed, so there is always a place.
+        self.places.clone().acquire_owned().await.ok()
+    }
+
+    fn add(&mut self, connection: AbortHandle) {
+        self.connections.push_back(connection);
+    }
+}
+
+async fn further(
+    stream: TcpStream,
+    router: Router,
+    _place: Option<OwnedSemaphorePermit>,
+    stop: CancellationToken,
+) {
+    connection(stream, router, HEAD_BEYOND_WITHIN, stop).await;
+}
+
+async fn within(
     stream: TcpStream,
     router: Router,
     _place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) {
     let _counted = Counted::begin();
-    // An event is sent when it happens. Neither setting is vital.
+    connection(stream, router, HEAD_WITHIN, stop).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    head_within: Duration,
+    stop: CancellationToken,
+) {
+    // An event is sent when it happens. None of these settings is vital.
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN_WITHIN));
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_tcp_user_timeout(Some(TAKEN_WITHIN));
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    let taken = CancellationToken::new();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Connection(taken.clone()));
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(head_within)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
+        // An answer was not taken.
+        () = taken.cancelled() => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await
@@ -106,20 +192,4 @@ impl Drop for Counted {
     fn drop(&mut self) {
         ::metrics::gauge!(metrics::CONNECTIONS).decrement(1.0);
     }
-}
-
-/// Says why, and lets the other side read it: closed with its request unread, it would only see a reset.
-async fn turn_away(mut stream: TcpStream) {
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n{FULL}",
-        FULL.len()
-    );
-    let polite = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-    };
-    // Who does not even take this gets nothing.
-    let _ = tokio::time::timeout(Duration::from_secs(1), polite).await;
 }

@@ -1,0 +1,630 @@
+//! Watching all books: one look for everyone who sees the same ones.
+//!
+//! Readers with the same role, claims and owner share a board. A task looks for it as one of them,
+//! so row-level security holds for each event, and many readers cost Postgres as much as one. Its
+//! events are numbered; each reader takes them in this order, from memory that all share. A reader
+//! that falls behind what is kept reads the present status of the books that it missed by itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use postgres_types::{ToSql, Type};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_postgres::Transaction;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::auth::{Caller, Role};
+use super::books::ask;
+use super::error::ApiError;
+use super::events::{AT_MOST_EVERY, event, look_every, with_since};
+use super::hub::Marks;
+use super::pool::{Intent, begin};
+use super::router::Api;
+
+/// Books that are looked at without a mark: the newest.
+const WATCHED: i64 = 1000;
+/// Books known at most; the oldest are forgotten first, which costs no more than a take-back.
+const KNOWN: usize = 2000;
+/// Health is worked out for each book; where boards look by themselves they do so too often for
+/// that.
+const HEALTH_EVERY: Duration = Duration::from_secs(14);
+/// Books read and sent at once, as far as they fit.
+const AT_ONCE: usize = 20;
+/// What is read at once; a status alone is no larger.
+const MOST_BYTES: i64 = 256 * 1024;
+/// Events kept for readers that are not as fast as others; those of the last look are kept anyway.
+const KEPT_BYTES: usize = 1024 * 1024;
+/// Changed books that are remembered for readers that are behind; a reader that missed more has to
+/// read the list again.
+const REMEMBERED: usize = 2000;
+
+/// The boards that have readers.
+#[derive(Debug, Default)]
+pub struct Boards(Mutex<HashMap<Key, Weak<Board>>>);
+
+/// Who sees the same books.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    role: Role,
+    /// None for `service_role`, whose policies do not look at claims.
+    claims: Option<Arc<str>>,
+    owner: Option<Uuid>,
+}
+
+/// What some readers share. Its task ends with it.
+#[derive(Debug)]
+struct Board {
+    shared: Arc<Shared>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    kept: Mutex<Kept>,
+    progress: watch::Sender<Progress>,
+    /// How many readers have taken everything, and wait for more.
+    waiting: watch::Sender<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum Progress {
+    /// Nothing was looked at yet.
+    Starting,
+    /// Events up to this number are there.
+    At(u64),
+    /// Looking failed, and nothing more will come.
+    Ended(ApiError),
+}
+
+/// Events, and which books they were about.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The number of the last event.
+    last: u64,
+    /// The last events, without a gap, the oldest first.
+    events: VecDeque<Bytes>,
+    bytes: usize,
+    /// Each book's last event, and the books by the number of their last event.
+    numbers: HashMap<Uuid, u64>,
+    books: BTreeMap<u64, Uuid>,
+    /// Of books whose last event was this one or an earlier one, some are forgotten.
+    forgotten: u64,
+    /// Up to where each reader has taken events.
+    readers: HashMap<u64, u64>,
+    /// Names readers.
+    joined: u64,
+}
+
+/// A reader of a board.
+#[derive(Debug)]
+pub struct Reader {
+    board: Arc<Board>,
+    name: u64,
+    taken: u64,
+    owner: Option<Uuid>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// What a reader does next.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Wait,
+    /// Send this event, which is the next one.
+    Send(Bytes),
+    /// Read these books; with the number of each one's last event.
+    Read(Vec<(u64, Uuid)>),
+    TooSlow,
+}
+
+impl Boards {
+    /// A reader of the board of those who see the same. Fails where looking at the books fails.
+    pub async fn join(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        owner: Option<Uuid>,
+    ) -> Result<Reader, ApiError> {
+        let board = self.board(api, caller, owner);
+        let mut progress = board.shared.progress.subscribe();
+        let started = progress
+            .wait_for(|progress| !matches!(progress, Progress::Starting))
+            .await
+            .map_err(|_gone| ApiError::unavailable())?
+            .clone();
+        if let Progress::Ended(error) = started {
+            return Err(error);
+        }
+        let (name, taken) = board.shared.kept().join();
+        Ok(Reader { board, name, taken, owner, progress })
+    }
+
+    fn board(&self, api: &Api, caller: &Caller, owner: Option<Uuid>) -> Arc<Board> {
+        let claims = (caller.role != Role::Service).then(|| caller.claims.clone());
+        let key = Key { role: caller.role, claims, owner };
+        let mut boards = lock(&self.0);
+        let alive =
+            |board: &Arc<Board>| !matches!(*board.shared.progress.borrow(), Progress::Ended(_));
+        if let Some(board) = boards.get(&key).and_then(Weak::upgrade).filter(alive) {
+            return board;
+        }
+        boards.retain(|_, board| board.strong_count() > 0);
+        let shared = Arc::new(Shared {
+            kept: Mutex::default(),
+            progress: watch::Sender::new(Progress::Starting),
+            waiting: watch::Sender::new(0),
+        });
+        let task = tokio::spawn(look(api.clone(), caller.clone(), owner, shared.clone()));
+        let board = Arc::new(Board { shared, _task: AbortOnDropHandle::new(task) });
+        boards.insert(key, Arc::downgrade(&board));
+        board
+    }
+}
+
+/// Looks for a board, and says why it ended.
+async fn look(api: Api, caller: Caller, owner: Option<Uuid>, shared: Arc<Shared>) {
+    let Err(error) = try_to_look(&api, &caller, owner, &shared).await;
+    shared.progress.send_replace(Progress::Ended(error));
+}
+
+async fn try_to_look(
+    api: &Api,
+    caller: &Caller,
+    owner: Option<Uuid>,
+    shared: &Shared,
+) -> Result<std::convert::Infallible, ApiError> {
+    // Before the first look: what changes after it leaves a mark.
+    let subscription = api.hub.subscribe(None);
+    let mut listing = Listing::begin(api, caller, owner).await?;
+    shared.progress.send_replace(Progress::At(0));
+    let mut waiting = shared.waiting.subscribe();
+    let mut more = false;
+    let mut look_again = Instant::now() + look_every(api);
+    let mut look_at = Instant::now();
+    loop {
+        // Nothing is read that nobody would take.
+        let _ = waiting.wait_for(|waiting| *waiting > 0).await;
+        sleep_until(look_at).await;
+        let mut marks = Marks::default();
+        if !more {
+            tokio::select! {
+                left = subscription.marks() => marks = left,
+                () = sleep_until(look_again) => (),
+            }
+        }
+        if Instant::now() >= look_again {
+            marks.unknown = true;
+            look_again = Instant::now() + look_every(api);
+        }
+        // From here: what changes while we look leaves a new mark.
+        look_at = Instant::now() + AT_MOST_EVERY;
+        let events;
+        (events, more) = listing.look(api, caller, marks).await?;
+        if !events.is_empty() {
+            let last = shared.kept().add(events);
+            shared.progress.send_replace(Progress::At(last));
+        }
+    }
+}
+
+impl Shared {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.kept)
+    }
+}
+
+impl Kept {
+    fn join(&mut self) -> (u64, u64) {
+        self.joined += 1;
+        self.readers.insert(self.joined, self.last);
+        (self.joined, self.last)
+    }
+
+    /// Adds the events of a look, and forgets what all readers have taken; the last number.
+    fn add(&mut self, events: Vec<(Uuid, Bytes)>) -> u64 {
+        let before = self.last;
+        for (book, event) in events {
+            self.last += 1;
+            if let Some(earlier) = self.numbers.insert(book, self.last) {
+                self.books.remove(&earlier);
+            }
+            self.books.insert(self.last, book);
+            self.bytes += event.len();
+            self.events.push_back(event);
+        }
+        let taken = self.readers.values().copied().min().unwrap_or(before);
+        while self.first() <= taken || self.bytes > KEPT_BYTES && self.first() <= before {
+            let Some(event) = self.events.pop_front() else { break };
+            self.bytes -= event.len();
+        }
+        while let Some((&number, &book)) = self.books.first_key_value()
+            && (number <= taken || self.books.len() > REMEMBERED)
+        {
+            self.books.pop_first();
+            self.numbers.remove(&book);
+            self.forgotten = number;
+        }
+        self.last
+    }
+
+    /// The number of the first event that is kept.
+    fn first(&self) -> u64 {
+        self.last + 1 - self.events.len() as u64
+    }
+
+    /// What a reader does next that has taken events up to this number.
+    fn step(&mut self, reader: u64, taken: u64) -> Step {
+        self.readers.insert(reader, taken);
+        if taken == self.last {
+            return Step::Wait;
+        }
+        if let Some(at) = (taken + 1).checked_sub(self.first())
+            && let Some(event) = usize::try_from(at).ok().and_then(|at| self.events.get(at))
+        {
+            return Step::Send(event.clone());
+        }
+        if taken < self.forgotten {
+            return Step::TooSlow;
+        }
+        let missed = self.books.range(taken + 1..).take(AT_ONCE);
+        Step::Read(missed.map(|(number, book)| (*number, *book)).collect())
+    }
+}
+
+impl Reader {
+    /// The next event, or some. Cancelled, it loses none.
+    pub async fn next(&mut self, api: &Api, caller: &Caller) -> Result<Bytes, ApiError> {
+        loop {
+            let step = self.board.shared.kept().step(self.name, self.taken);
+            match step {
+                Step::Wait => self.wait().await?,
+                Step::Send(event) => {
+                    self.taken += 1;
+                    return Ok(event);
+                }
+                Step::Read(missed) => {
+                    let (events, taken) = catch_up(api, caller, self.owner, &missed).await?;
+                    self.taken = taken;
+                    return Ok(events);
+                }
+                Step::TooSlow => return Err(too_slow()),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), ApiError> {
+        let _waiting = Waiting::begin(&self.board.shared.waiting);
+        let taken = self.taken;
+        let there = |progress: &Progress| match progress {
+            Progress::Starting => false,
+            Progress::At(last) => *last > taken,
+            Progress::Ended(_) => true,
+        };
+        match self.progress.wait_for(there).await.as_deref() {
+            Ok(Progress::Ended(error)) => Err(error.clone()),
+            Ok(_) => Ok(()),
+            Err(_gone) => Err(ApiError::unavailable()),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.board.shared.kept().readers.remove(&self.name);
+    }
+}
+
+/// A reader that waits, while this is there.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a watch::Sender<usize>) -> Self {
+        waiting.send_modify(|waiting| *waiting += 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+fn too_slow() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_slow",
+        "more books have changed than are remembered for a slow reader",
+        "Connect again, and read the list.",
+    )
+}
+
+/// The present status of books whose events are no longer kept, as many as fit; and up to which
+/// number the reader has everything then.
+async fn catch_up(
+    api: &Api,
+    caller: &Caller,
+    owner: Option<Uuid>,
+    missed: &[(u64, Uuid)],
+) -> Result<(Bytes, u64), ApiError> {
+    // Slow readers must not take all connections to Postgres.
+    let _turn = api.catching_up.acquire().await.map_err(|_closed| ApiError::unavailable())?;
+    let mut client = api.pool.get().await?;
+    let transaction = begin(&mut client, caller, Intent::Read).await?;
+    let books: Vec<Uuid> = missed.iter().map(|(_, book)| *book).collect();
+    let read = read(&transaction, caller, owner, &books, &vec![None; books.len()]).await?;
+    let mut events = String::new();
+    let mut taken = 0;
+    for (number, book) in missed {
+        match read.get(book) {
+            Some(Read { status: Some(status), seen }) => events.push_str(&event(seen.0, status)),
+            Some(Read { status: None, .. }) => break,
+            None => events.push_str(&gone(*book)),
+        }
+        taken = *number;
+    }
+    Ok((events.into(), taken))
+}
+
+fn gone(book: Uuid) -> String {
+    format!("event: book_gone\ndata: {{\"book_id\":\"{book}\"}}\n\n")
+}
+
+/// All that is kept here is whole after each assignment, so what a panic left is still true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Each book as the readers were last told, and those to be told of next.
+#[derive(Debug)]
+struct Listing {
+    owner: Option<Uuid>,
+    told: HashMap<Uuid, Seen>,
+    due: BTreeSet<Uuid>,
+    health_at: Instant,
+}
+
+type Seen = (i64, Option<String>);
+
+impl Listing {
+    /// The books as they are now, which each reader reads for itself.
+    async fn begin(api: &Api, caller: &Caller, owner: Option<Uuid>) -> Result<Self, ApiError> {
+        let mut client = api.pool.get().await?;
+        let transaction = begin(&mut client, caller, Intent::Read).await?;
+        let told = glance(&transaction, caller, owner, &[], true).await?;
+        Ok(Self { owner, told, due: BTreeSet::new(), health_at: Instant::now() })
+    }
+
+    /// Some events for what is due, with what was marked; and whether more is due. However much
+    /// changes at once, and however slowly it is read, these events take at most 256 KiB.
+    async fn look(
+        &mut self,
+        api: &Api,
+        caller: &Caller,
+        marks: Marks,
+    ) -> Result<(Vec<(Uuid, Bytes)>, bool), ApiError> {
+        let mut client = api.pool.get().await?;
+        let transaction = begin(&mut client, caller, Intent::Read).await?;
+        self.due.extend(marks.books);
+        if marks.unknown {
+            let known: Vec<Uuid> = self.told.keys().copied().collect();
+            let health = self.health_at.elapsed() >= HEALTH_EVERY;
+            let now = glance(&transaction, caller, self.owner, &known, health).await?;
+            self.due.extend(differences(&self.told, &now, health));
+            if health {
+                self.health_at = Instant::now();
+            }
+            if self.told.len() > KNOWN {
+                let newest = glance(&transaction, caller, self.owner, &[], false).await?;
+                self.told.retain(|book, _| newest.contains_key(book));
+            }
+        }
+        let some: Vec<Uuid> = self.due.iter().take(AT_ONCE).copied().collect();
+        let events = if some.is_empty() {
+            Vec::new()
+        } else {
+            self.tell(&transaction, caller, &some).await?
+        };
+        Ok((events, !self.due.is_empty()))
+    }
+
+    /// Events for these books: what changed since the readers were last told, or the whole status. A
+    /// book that does not fit any more stays due.
+    async fn tell(
+        &mut self,
+        transaction: &Transaction<'_>,
+        caller: &Caller,
+        books: &[Uuid],
+    ) -> Result<Vec<(Uuid, Bytes)>, ApiError> {
+        let since: Vec<Option<i64>> =
+            books.iter().map(|book| self.told.get(book).map(|told| told.0)).collect();
+        let mut read = read(transaction, caller, self.owner, books, &since).await?;
+        let mut events = Vec::new();
+        for book in books {
+            let event = match read.remove(book) {
+                // It does not fit any more.
+                Some(Read { status: None, .. }) => continue,
+                Some(Read { status: Some(status), seen }) => {
+                    let event = event(seen.0, &status);
+                    (self.told.insert(*book, seen.clone()) != Some(seen)).then_some(event)
+                }
+                // Not one that the caller has never seen.
+                None => self.told.remove(book).map(|_| gone(*book)),
+            };
+            self.due.remove(book);
+            events.extend(event.map(|event| (*book, Bytes::from(event))));
+        }
+        Ok(events)
+    }
+}
+
+/// A book as it was read.
+struct Read {
+    /// None where it does not fit any more.
+    status: Option<String>,
+    seen: Seen,
+}
+
+/// Those of these books that the caller may see: what changed since a revision, or the whole status.
+/// The statuses are as many of the first as fit.
+async fn read(
+    transaction: &Transaction<'_>,
+    caller: &Caller,
+    owner: Option<Uuid>,
+    books: &[Uuid],
+    since: &[Option<i64>],
+) -> Result<HashMap<Uuid, Read>, ApiError> {
+    // `offset 0`: the function is called once a book, not at each use of its result.
+    let query = format!(
+        "select case when f.place = 1 or f.bytes <= $4 then f.status end, \
+           f.revision, f.health, f.book_id from ( \
+           select d.*, pg_catalog.row_number() over o as place, \
+             pg_catalog.sum(pg_catalog.octet_length(d.status)) over o as bytes \
+           from ( \
+             select b.book_id, a.number, ({status})::text as status, \
+               (s ->> 'revision')::bigint as revision, s ->> 'health' as health \
+             from unnest($1::uuid[], $3::bigint[]) with ordinality a(book_id, since, number) \
+             join bindery.book_status b using (book_id) \
+             cross join lateral ( \
+               select bindery_internal.listed_status(b.*, a.since) offset 0) c(s) \
+             where $2::uuid is null or b.owner_id = $2) d \
+           window o as (order by d.number)) f",
+        status = with_since("s", "a.since")
+    );
+    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&books, Type::UUID_ARRAY),
+        (&owner, Type::UUID),
+        (&since, Type::INT8_ARRAY),
+        (&MOST_BYTES, Type::INT8),
+    ];
+    let rows = ask(transaction, caller, &query, &values).await?;
+    let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
+    rows.iter()
+        .map(|row| {
+            let seen = (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+            let read = Read { status: row.try_get(0).map_err(failed)?, seen };
+            Ok((row.try_get(3).map_err(failed)?, read))
+        })
+        .collect()
+}
+
+/// Books whose revision, or health where that is known, is another, or which are to be seen by one
+/// of the two only.
+fn differences(
+    told: &HashMap<Uuid, Seen>,
+    now: &HashMap<Uuid, Seen>,
+    health: bool,
+) -> BTreeSet<Uuid> {
+    let same = |told: &Seen, now: &Seen| told.0 == now.0 && (!health || told.1 == now.1);
+    let new = now
+        .iter()
+        .filter(|(book, now)| !told.get(*book).is_some_and(|told| same(told, now)))
+        .map(|(book, _)| *book);
+    let gone = told.keys().filter(|book| !now.contains_key(*book)).copied();
+    new.chain(gone).collect()
+}
+
+/// Revision, and health where that is asked for, of these books and of the newest ones.
+async fn glance(
+    transaction: &Transaction<'_>,
+    caller: &Caller,
+    owner: Option<Uuid>,
+    books: &[Uuid],
+    health: bool,
+) -> Result<HashMap<Uuid, Seen>, ApiError> {
+    let query = "select b.book_id, b.revision, \
+           case when not $3 then null \
+                when b.status = b.current_stage and b.completed_at is null \
+                  then bindery_internal.listed_status(b.*, b.revision) ->> 'health' \
+                when b.status = 'FAILED' and b.error ->> 'code' = 'stalled' then 'stalled' end \
+         from bindery.book_status b \
+         where ($4::uuid is null or b.owner_id = $4) and b.book_id = any ($1 || array( \
+           select n.book_id from bindery.book_status n where $4::uuid is null or n.owner_id = $4 \
+           order by n.created_at desc limit $2))";
+    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&books, Type::UUID_ARRAY),
+        (&WATCHED, Type::INT8),
+        (&health, Type::BOOL),
+        (&owner, Type::UUID),
+    ];
+    let rows = ask(transaction, caller, query, &values).await?;
+    let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
+    rows.iter()
+        .map(|row| {
+            let seen = (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+            Ok((row.try_get(0).map_err(failed)?, seen))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(books: &[u128]) -> Vec<(Uuid, Bytes)> {
+        books.iter().map(|book| (Uuid::from_u128(*book), Bytes::from(vec![b'x'; 1000]))).collect()
+    }
+
+    #[test]
+    fn readers_share_events_in_their_order_and_what_all_have_taken_is_dropped() {
+        let mut kept = Kept::default();
+        let (first, taken) = kept.join();
+        assert_eq!((taken, kept.step(first, 0)), (0, Step::Wait));
+        assert_eq!(kept.add(events(&[1, 2])), 2);
+        let (second, taken) = kept.join();
+        assert_eq!(
+            (taken, kept.step(second, 2)),
+            (2, Step::Wait),
+            "what was before is in the list"
+        );
+        assert!(matches!(kept.step(first, 0), Step::Send(_)));
+        assert!(matches!(kept.step(first, 1), Step::Send(_)));
+        assert_eq!(kept.step(first, 2), Step::Wait);
+        kept.add(events(&[1]));
+        assert_eq!((kept.first(), kept.events.len(), kept.bytes), (3, 1, 1000));
+        assert_eq!((kept.books.len(), kept.numbers.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_reads_each_missed_book_once_in_bounded_memory() {
+        let mut kept = Kept::default();
+        let (slow, _) = kept.join();
+        for _ in 0..1000 {
+            kept.add(events(&[1, 2, 3, 4, 5]));
+        }
+        assert!(kept.bytes <= KEPT_BYTES + 5000 && kept.events.len() < 1100, "{}", kept.bytes);
+        let missed = |books: &[u128]| {
+            let numbers = kept.last - books.len() as u64 + 1..;
+            numbers.zip(books.iter().map(|book| Uuid::from_u128(*book))).collect::<Vec<_>>()
+        };
+        let expected = missed(&[1, 2, 3, 4, 5]);
+        assert_eq!(kept.step(slow, 0), Step::Read(expected));
+        let books: Vec<u128> = (10..10 + REMEMBERED as u128).collect();
+        kept.add(events(&books));
+        assert_eq!(kept.books.len(), REMEMBERED);
+        assert_eq!(kept.step(slow, 0), Step::TooSlow, "the first five are forgotten");
+        let last = kept.last;
+        assert!(matches!(kept.step(slow, last - 1), Step::Send(_)));
+    }
+
+    #[test]
+    fn what_is_new_changed_or_gone_differs() {
+        let of = |books: &[(u128, i64)]| -> HashMap<Uuid, Seen> {
+            books
+                .iter()
+                .map(|(book, revision)| (Uuid::from_u128(*book), (*revision, None)))
+                .collect()
+        };
+        let found =
+            differences(&of(&[(1, 1), (2, 1), (3, 1)]), &of(&[(1, 1), (2, 2), (4, 1)]), true);
+        assert_eq!(found, [2, 3, 4].map(Uuid::from_u128).into());
+        let mut quiet = of(&[(1, 1)]);
+        quiet.insert(Uuid::from_u128(1), (1, Some("quiet".to_owned())));
+        assert_eq!(differences(&of(&[(1, 1)]), &quiet, true), [Uuid::from_u128(1)].into());
+        assert!(differences(&of(&[(1, 1)]), &quiet, false).is_empty());
+    }
+}
