@@ -93,7 +93,7 @@ pub enum Command {
     /// Show the books live in the terminal; plain lines where there is none.
     Watch(WatchOptions),
     /// Look at both ends, and say what is wrong and how it is mended; changes nothing.
-    Doctor(DoctorOptions),
+    Doctor(Box<DoctorOptions>),
     /// Send one event from flags; what the relay would refuse is not sent.
     Publish(Box<PublishOptions>),
     /// List, show, replay or drop events that could not take effect.

@@ -67,6 +67,7 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
         faults.check(setting, &file);
     }
     faults.check_channels(&settings, &file);
+    faults.check_tokens(&settings, &file);
     if !faults.is_empty() {
         return Err(Stop::Faults(faults.to_string()));
     }

@@ -58,6 +58,7 @@ use hub::Hub;
 use router::{Api, Shared};
 use server::Routers;
 
+pub use jwks::Jwks;
 pub use options::HttpOptions;
 pub use server::BEYOND;
 
@@ -72,6 +73,7 @@ pub struct Http {
     connections: usize,
     database: DatabaseUrl,
     hub: Hub,
+    jwks: Option<Jwks>,
 }
 
 impl Http {
@@ -87,9 +89,10 @@ impl Http {
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let access = Access::new(options, address.ip().is_loopback());
+        let is_loopback = address.ip().is_loopback();
+        let access = Access::new(options, is_loopback);
         say(&access, address);
-        let hub = Hub::default();
+        let (hub, jwks) = (Hub::default(), access.jwks());
         let api = Api(Arc::new(Shared {
             pool: pool::pool(database, usize::try_from(options.http_pool)?)?,
             hub: hub.clone(),
@@ -99,10 +102,13 @@ impl Http {
             origins: options.cors_origins.clone(),
             stop: stop.clone(),
         }));
-        let health = Router::new()
+        let mut health = Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready).with_state(state))
             .route("/metrics", get(async move || metrics.render()));
+        if is_loopback {
+            health = health.layer(axum::middleware::from_fn(router::known_hosts));
+        }
         let measure = axum::middleware::from_fn(measure::measure);
         let routers = Routers {
             all: health
@@ -112,14 +118,20 @@ impl Http {
                 .layer(measure.clone()),
             beyond: health.fallback(full).layer(measure),
         };
-        Ok(Self { listener, routers, connections, database: database.clone(), hub })
+        Ok(Self { listener, routers, connections, database: database.clone(), hub, jwks })
     }
 
     /// Serves until `stop`, and after it those who are still connected, until it is dropped.
     pub async fn serve(self, stop: CancellationToken) {
         let listening = listen::listen(self.database, self.hub, stop.clone());
-        let served = server::serve(self.listener, self.routers, self.connections, stop);
-        tokio::join!(served, listening);
+        let served = server::serve(self.listener, self.routers, self.connections, stop.clone());
+        let fresh = async {
+            match self.jwks {
+                Some(jwks) => stop.run_until_cancelled(jwks.refresh()).await,
+                None => None,
+            }
+        };
+        tokio::join!(served, listening, fresh);
     }
 }
 

@@ -5,7 +5,9 @@
 //! | `postgres` | reach, TLS, version, schema, kernel, rights, clock, durability, slots, |
 //! | | publication, positions, early events |
 //! | `redis` | reach, version, rights, clock, eviction, durability, streams |
+//! | `access` | who may ask `/api`: tokens, keys, required claims |
 
+mod access;
 mod postgres;
 mod redis;
 
@@ -16,13 +18,14 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::DatabaseOptions;
+use crate::http::HttpOptions;
 use crate::source::channel::Channel;
 use crate::source::{RedisUrl, SourceOptions};
 
 /// Clocks further apart than this many seconds make times on screens and in logs disagree.
 const SKEW_WARNS: f64 = 1.0;
 
-/// Options of `doctor`: those of `run` that name servers, streams, queues and channels.
+/// Options of `doctor`: those of `run` that name servers, streams, queues, channels and the HTTP port.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorOptions {
     #[command(flatten)]
@@ -32,6 +35,8 @@ pub struct DoctorOptions {
     redis_url: RedisUrl,
     #[command(flatten)]
     sources: SourceOptions,
+    #[command(flatten)]
+    http: HttpOptions,
     /// The stream that the outbox is published to; empty: nowhere.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     outbox: String,
@@ -129,6 +134,7 @@ pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
     let streams: Vec<String> = streams.iter().cloned().chain(made).collect();
     let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
     redis::look(options, &positions, &mut findings).await;
+    access::look(&options.http, &mut findings).await;
     for finding in &findings.0 {
         if options.json {
             println!("{}", serde_json::to_string(finding)?);

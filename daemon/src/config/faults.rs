@@ -41,9 +41,30 @@ impl Faults {
         };
         let at = place(arg, *source, file);
         for value in values {
-            if let Some(problem) = problem(arg, value) {
+            if arg.is_hide_env_values_set() && has_space_around(value) {
+                self.add(format!(
+                    "{at}: the value (not shown) begins or ends with white space, such as the line \
+                     end of the file it was read from; remove it"
+                ));
+            } else if let Some(problem) = problem(arg, value) {
                 self.add(format!("{at}: {problem}"));
             }
+        }
+    }
+
+    /// Whether what tokens must claim goes together with what checks tokens: without it, nothing
+    /// would be checked.
+    pub fn check_tokens(&mut self, settings: &[Setting<'_>], file: &File) {
+        let of = |long: &str| {
+            let setting = settings.iter().find(|setting| setting.arg.get_long() == Some(long))?;
+            Some((setting.arg, setting.values.as_ref()?.0))
+        };
+        if of("jwt-secret").is_some() || of("jwks-url").is_some() {
+            return;
+        }
+        for (arg, source) in ["jwt-issuer", "jwt-audience"].into_iter().filter_map(of) {
+            let at = place(arg, source, file);
+            self.add(format!("{at}: no token is checked without jwt-secret or jwks-url: give one"));
         }
     }
 
@@ -72,6 +93,13 @@ impl Faults {
             }
         }
     }
+}
+
+/// Whether white space, a line end included, stands around a value. In a secret it is no part of the
+/// secret, and whatever is checked with it fails without a reason.
+fn has_space_around(value: &OsStr) -> bool {
+    let text = value.to_string_lossy();
+    text.trim() != text
 }
 
 /// Where a value stands, as its reader has to look for it.

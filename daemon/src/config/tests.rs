@@ -100,3 +100,43 @@ fn the_configuration_in_effect_is_a_file_again_without_its_secrets() {
     let again = Written::new("again", &text.replace("***", &"x".repeat(32)));
     assert!(load_with(&again, &[]).is_ok());
 }
+
+#[test]
+fn white_space_around_a_secret_is_refused_with_its_place_and_without_its_value() {
+    let secret = "hush".repeat(8);
+    let file = Written::new(
+        "space",
+        &format!(
+            "database-url = \"postgresql://u:hush@h/d\\n\"\nredis-url = \" redis://u:hush@h/\"\n\
+             jwt-secret = \"{secret}\\r\\n\"\njwks-url = \"/keys/hush \"\n"
+        ),
+    );
+    let text = said(load_with(&file, &[]));
+    assert!(text.contains("4 faults") && !text.contains("hush"), "{text}");
+    for place in
+        [":1:1: database-url: ", ":2:1: redis-url: ", ":3:1: jwt-secret: ", ":4:1: jwks-url: "]
+    {
+        assert!(text.contains(&format!("{place}the value (not shown) begins or ends with white")));
+    }
+    let whole = Written::new("no-space", &format!("{ENDS}jwt-secret = \"hush {secret}\"\n"));
+    assert!(load_with(&whole, &[]).is_ok(), "white space inside is the secret's own");
+}
+
+#[test]
+fn an_issuer_or_audience_without_a_key_is_refused() {
+    let claims = "jwt-issuer = [\"a\", \"b\"]\njwt-audience = \"c\"\n";
+    let file = Written::new("claims", &format!("{ENDS}{claims}"));
+    let text = said(load_with(&file, &[]));
+    for place in
+        [":3:1: jwt-issuer: no token is checked", ":4:1: jwt-audience: no token is checked"]
+    {
+        assert!(text.contains(place), "{text}");
+    }
+    let cli = load_with(&file, &["--jwks-url", "/keys.json"]).unwrap();
+    let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };
+    assert_eq!(options.http.jwt_issuers, ["a", "b"]);
+    assert_eq!(options.http.jwt_audiences, ["c"]);
+    assert!(
+        said(load_with(&file, &["--jwks-url", "k", "--jwt-issuer", " a"])).contains("white space")
+    );
+}

@@ -100,7 +100,20 @@ impl Access {
         match (secret, jwks) {
             (None, None) if is_loopback => Self::Local,
             (None, None) => Self::Closed,
-            (secret, jwks) => Self::Tokens(Tokens { secret, jwks }),
+            (secret, jwks) => Self::Tokens(Tokens {
+                secret,
+                jwks,
+                issuers: options.jwt_issuers.clone(),
+                audiences: options.jwt_audiences.clone(),
+            }),
+        }
+    }
+
+    /// The public keys that have to be kept fresh.
+    pub fn jwks(&self) -> Option<Jwks> {
+        match self {
+            Self::Tokens(tokens) => tokens.jwks.clone(),
+            Self::Local | Self::Closed => None,
         }
     }
 
@@ -142,6 +155,10 @@ fn closed() -> ApiError {
 pub struct Tokens {
     secret: Option<DecodingKey>,
     jwks: Option<Jwks>,
+    /// A token must be from one of these, where any is named.
+    issuers: Vec<String>,
+    /// A token must be for one of these, where any is named.
+    audiences: Vec<String>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -156,6 +173,26 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
+    /// `exp` and `nbf` count where a token has them, as in PostgREST; `iss` and `aud` are required
+    /// where the options name any.
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        if !self.issuers.is_empty() {
+            validation.set_issuer(&self.issuers);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        if !self.audiences.is_empty() {
+            validation.validate_aud = true;
+            validation.set_audience(&self.audiences);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        validation
+    }
+
     async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
         let header = decode_header(token).map_err(|_| {
             ApiError::bad_token(
@@ -177,7 +214,7 @@ impl Tokens {
             )
         };
         let claims: Map<String, Value> =
-            decode(token, &key.ok_or_else(unknown)?, &validation(header.alg))
+            decode(token, &key.ok_or_else(unknown)?, &self.validation(header.alg))
                 .map_err(|error| refused(&error))?
                 .claims;
         let role =
@@ -200,16 +237,6 @@ impl Tokens {
     }
 }
 
-/// `exp` and `nbf` count where they are there, as in PostgREST; `aud` is for the service that has one.
-fn validation(algorithm: Algorithm) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    validation
-}
-
 fn refused(error: &jsonwebtoken::errors::Error) -> ApiError {
     match error.kind() {
         ErrorKind::ExpiredSignature => expired(),
@@ -218,11 +245,25 @@ fn refused(error: &jsonwebtoken::errors::Error) -> ApiError {
             "JWT not yet valid",
             "Its claim nbf lies ahead; check the clocks.",
         ),
+        ErrorKind::InvalidIssuer => wrong_issuer(),
+        ErrorKind::InvalidAudience => wrong_audience(),
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => wrong_issuer(),
+        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => wrong_audience(),
         ErrorKind::InvalidSignature => {
             ApiError::bad_token(INVALID, "the token's signature is not right", "")
         }
         _ => ApiError::bad_token(INVALID, "the token cannot be taken", ""),
     }
+}
+
+fn wrong_issuer() -> ApiError {
+    let hint = "Its claim iss must be one that --jwt-issuer names.";
+    ApiError::bad_token(REFUSED_CLAIMS, "JWT not from an accepted issuer", hint)
+}
+
+fn wrong_audience() -> ApiError {
+    let hint = "Its claim aud must hold one that --jwt-audience names.";
+    ApiError::bad_token(REFUSED_CLAIMS, "JWT not in audience", hint)
 }
 
 /// The token of `Authorization: Bearer …`, where there is one.
@@ -265,7 +306,17 @@ mod tests {
     }
 
     async fn caller(token: &str) -> Result<Caller, ApiError> {
-        Tokens { secret: Some(DecodingKey::from_secret(SECRET)), jwks: None }.caller(token).await
+        tokens(&[], &[]).caller(token).await
+    }
+
+    fn tokens(issuers: &[&str], audiences: &[&str]) -> Tokens {
+        let texts = |of: &[&str]| of.iter().map(|text| (*text).to_owned()).collect();
+        Tokens {
+            secret: Some(DecodingKey::from_secret(SECRET)),
+            jwks: None,
+            issuers: texts(issuers),
+            audiences: texts(audiences),
+        }
     }
 
     fn now() -> u64 {
@@ -308,6 +359,32 @@ mod tests {
             json!({"role": "anon", "nbf": "yesterday"}),
         ] {
             assert!(caller(&token(&claims)).await.is_err(), "{claims}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_required_issuer_and_audience_must_be_in_the_token() {
+        let tokens = tokens(&["https://a.example", "b"], &["books", "comics"]);
+        for (claims, good) in [
+            (json!({"iss": "https://a.example", "aud": "books"}), true),
+            (json!({"iss": "b", "aud": ["others", "comics"]}), true),
+            (json!({"iss": "c", "aud": "books"}), false),
+            (json!({"iss": "https://a.example/", "aud": "books"}), false),
+            (json!({"aud": "books"}), false),
+            (json!({"iss": "b"}), false),
+            (json!({"iss": "b", "aud": "others"}), false),
+            (json!({"iss": "b", "aud": []}), false),
+            (json!({"iss": null, "aud": null}), false),
+        ] {
+            let mut claims = claims;
+            claims["role"] = json!("authenticated");
+            let outcome = tokens.caller(&token(&claims)).await;
+            assert_eq!(outcome.is_ok(), good, "{claims}");
+            assert!(
+                outcome.err().is_none_or(|error| error.to_json().contains("PGRST303")
+                    || error.to_json().contains("PGRST301")),
+                "{claims}"
+            );
         }
     }
 

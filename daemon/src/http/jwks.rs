@@ -1,21 +1,24 @@
-//! Public keys of tokens: a JWKS from a file or over https, kept, and read anew when a token names a key that is not among them.
+//! Public keys of tokens: a JWKS from a file or over https, read again every ten minutes, and when a
+//! token names a key that is not among them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-/// A key that is no longer published stops being taken after this long.
+use crate::repeats::Repeats;
+
+/// How often the keys are read: a key that is no longer published is accepted for so long.
 const FRESH: Duration = Duration::from_secs(600);
-/// Tokens with made-up keys must not make us ask all the time.
+/// The key server is asked no more often, whatever tokens name.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const MOST_BYTES: u64 = 256 * 1024;
@@ -58,50 +61,92 @@ impl FromStr for JwksUrl {
     }
 }
 
-/// The keys.
+/// The keys. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Jwks(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Jwks {
+struct Inner {
     url: JwksUrl,
-    // Held while asking: whoever needs a key that is not there waits for the one answer.
-    kept: Mutex<Kept>,
+    /// Never held while the key server is asked.
+    keys: RwLock<Arc<Vec<Jwk>>>,
+    /// Held while the key server is asked, so that there is one download at a time; a token with a
+    /// known key does not need it.
+    asked: Mutex<Asked>,
 }
 
+/// The last time that the key server was asked.
 #[derive(Debug, Default)]
-struct Kept {
-    keys: Arc<Vec<Jwk>>,
-    asked: Option<Instant>,
-    answered: Option<Instant>,
+struct Asked {
+    at: Option<Instant>,
+    answered: bool,
+    troubles: Repeats,
 }
 
 impl Jwks {
-    /// Keys of this place; nothing is asked yet.
+    /// Keys of this place; nothing is read yet.
     pub fn new(url: JwksUrl) -> Self {
-        Self { url, kept: Mutex::default() }
+        Self(Arc::new(Inner { url, keys: RwLock::default(), asked: Mutex::default() }))
     }
 
-    /// The key that a token names, or the only one that fits; none where there is no such key.
+    /// The key that a token names, or the only one that fits; none where there is no such key. Only
+    /// a token whose key is unknown waits for a download.
     pub async fn key(&self, header: &Header) -> Option<DecodingKey> {
-        let mut kept = self.kept.lock().await;
-        let fresh = kept.answered.is_some_and(|at| at.elapsed() < FRESH);
-        let found = fitting(&kept.keys, header);
-        if fresh && found.is_some() {
-            return found;
+        if let Some(known) = fitting(&self.0.keys(), header) {
+            return Some(known);
         }
-        if kept.asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN_AFTER) {
-            kept.asked = Some(Instant::now());
-            match self.ask().await {
-                Ok(keys) => {
+        // In a task: the download is not lost when this caller goes away.
+        let inner = self.0.clone();
+        let _ = tokio::spawn(async move { inner.read().await }).await;
+        fitting(&self.0.keys(), header)
+    }
+
+    /// Reads the keys now and every ten minutes, so that a known key needs no download and one that
+    /// is withdrawn is forgotten; ends when it is dropped.
+    pub async fn refresh(self) {
+        loop {
+            let pause = if self.0.read().await { FRESH } else { ASK_AGAIN_AFTER };
+            sleep(pause).await;
+        }
+    }
+
+    /// How many keys there are, read now: for `doctor`.
+    pub async fn count(&self) -> anyhow::Result<usize> {
+        Ok(self.0.ask().await?.len())
+    }
+}
+
+impl Inner {
+    fn keys(&self) -> Arc<Vec<Jwk>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the keys, unless they were asked for within the last ten seconds; whether the last
+    /// answer was good. What was known stays good until there is an answer.
+    async fn read(&self) -> bool {
+        let mut asked = self.asked.lock().await;
+        if asked.at.is_some_and(|at| at.elapsed() < ASK_AGAIN_AFTER) {
+            return asked.answered;
+        }
+        asked.at = Some(Instant::now());
+        let answer = self.ask().await;
+        asked.answered = answer.is_ok();
+        match answer {
+            Ok(keys) => {
+                let mut kept = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                if **kept != keys || asked.troubles.over() {
                     info!(keys = keys.len(), "the tokens' public keys are read");
-                    kept.keys = Arc::new(keys);
-                    kept.answered = Some(Instant::now());
                 }
-                // What was known stays good until there is an answer.
-                Err(error) => {
-                    warn!(error = format!("{error:#}"), "the tokens' public keys cannot be read")
+                *kept = Arc::new(keys);
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                if let Some(unsaid) = asked.troubles.say(&error, std::time::Instant::now()) {
+                    warn!(error, unsaid, "the tokens' public keys cannot be read");
                 }
             }
         }
-        fitting(&kept.keys, header)
+        asked.answered
     }
 
     async fn ask(&self) -> anyhow::Result<Vec<Jwk>> {

@@ -25,6 +25,24 @@ pub struct HttpOptions {
     /// The public keys of tokens: the path of a JWKS file, or an https URL (http on loopback only).
     #[arg(long, env = "BINDERY_JWKS_URL", hide_env_values = true)]
     pub jwks_url: Option<JwksUrl>,
+    /// A token's claim iss must be this; may be given again: one of these.
+    #[arg(
+        long = "jwt-issuer",
+        env = "BINDERY_JWT_ISSUERS",
+        value_name = "ISSUER",
+        value_delimiter = ',',
+        value_parser = claim
+    )]
+    pub jwt_issuers: Vec<String>,
+    /// A token's claim aud must hold this; may be given again: one of these.
+    #[arg(
+        long = "jwt-audience",
+        env = "BINDERY_JWT_AUDIENCES",
+        value_name = "AUDIENCE",
+        value_delimiter = ',',
+        value_parser = claim
+    )]
+    pub jwt_audiences: Vec<String>,
     /// An origin whose pages may ask /api, such as https://app.example.com; may be given again.
     #[arg(
         long = "cors-origin",
@@ -40,6 +58,14 @@ pub struct HttpOptions {
     /// Connections to Postgres for /api.
     #[arg(long, env = "BINDERY_HTTP_POOL", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub http_pool: u32,
+}
+
+/// What a claim of a token is compared with.
+fn claim(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.trim() != text {
+        return Err("must not be empty, nor begin or end with white space".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A secret that is never shown.

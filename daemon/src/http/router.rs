@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -157,10 +157,24 @@ async fn in_time(request: Request, next: Next) -> Response {
     response
 }
 
-/// Without tokens whoever reaches loopback may ask. A page of another site can make its own name lead here, and its reader's
-/// browser ask (the name is still in `Host`), or ask for 127.0.0.1 outright (the site is in `Origin`): neither may.
+/// Without tokens everyone who reaches loopback may ask. A page of another site can resolve its own
+/// name to this machine and make its reader's browser ask (the name is in `Host`), or ask 127.0.0.1
+/// outright (the site is in `Origin`), and a proxy on this machine can bring requests from anywhere
+/// (it adds headers of its own): all are refused.
 async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if !matches!(api.access, Access::Local) || comes_from_here(&request, &api.origins) {
+    if !matches!(api.access, Access::Local) {
+        return next.run(request).await;
+    }
+    if let Some(header) = of_a_proxy(request.headers()) {
+        return ApiError::new(
+            StatusCode::FORBIDDEN,
+            "42501",
+            format!("the request came through a proxy (it has the header {header}), and no token secret is configured"),
+            "Start binderyd with --jwt-secret (BINDERY_JWT_SECRET) or --jwks-url, or ask it directly.",
+        )
+        .into_response();
+    }
+    if comes_from_here(&request, &api.origins) {
         return next.run(request).await;
     }
     let hint = "Ask 127.0.0.1 or localhost; pages of other sites need --cors-origin.";
@@ -171,6 +185,27 @@ async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Resp
         hint,
     )
     .into_response()
+}
+
+/// The first header that only a proxy adds.
+fn of_a_proxy(headers: &HeaderMap) -> Option<&HeaderName> {
+    let is_of_proxy = |name: &&HeaderName| {
+        let name = name.as_str();
+        ["forwarded", "via", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-")
+    };
+    headers.keys().find(is_of_proxy)
+}
+
+/// On loopback, health, readiness and metrics answer to this machine's own names only, for the same
+/// reason. A probe that sends no `Host` is no browser.
+pub async fn known_hosts(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    if host.is_none_or(is_local) {
+        return next.run(request).await;
+    }
+    let message = "answers to this machine's own names only";
+    let hint = "Ask 127.0.0.1 or localhost, or start binderyd with --http on another address.";
+    ApiError::new(StatusCode::FORBIDDEN, "42501", message, hint).into_response()
 }
 
 fn comes_from_here(request: &Request, allowed: &[Origin]) -> bool {

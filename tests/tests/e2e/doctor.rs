@@ -68,6 +68,7 @@ async fn doctor_finds_no_failure_in_a_sound_installation_and_changes_nothing() -
         ("stream", "bull:draw:events does not exist yet"),
         ("stream", "does not exist yet"),
         ("early_events", "0 early events wait"),
+        ("http_access", "this machine only, as service_role"),
     ] {
         expect(&found, check, "ok", says);
     }
@@ -224,5 +225,25 @@ async fn a_fault_in_redis_is_a_finding_with_its_remedy() -> Result<()> {
     expect(&found, "redis_rights", "failure", "XTRIM");
     expect(&found, "redis_rights", "failure", "XADD");
     expect(&found, "redis_rights", "failure", "HGET of bull:draw:0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn doctor_says_who_may_ask_and_whether_the_public_keys_can_be_read() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let (url, redis) = (database.url(), servers.redis_url());
+    let closed = findings(url, redis, &["--http", "0.0.0.0:7890"]).await?;
+    expect(&closed.1, "http_access", "warning", "give --jwt-secret");
+    let keys = servers.new_file("keys.json");
+    let args = ["--jwks-url", &keys.to_string_lossy(), "--jwt-issuer", "a,b"];
+    let (well, found) = findings(url, redis, &args).await?;
+    assert!(!well);
+    expect(&found, "http_access", "ok", "public keys; iss: a or b; aud: any");
+    expect(&found, "http_keys", "failure", "check --jwks-url");
+    let public = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(&keys, public)?;
+    expect(&findings(url, redis, &args).await?.1, "http_keys", "ok", "1 public keys");
     Ok(())
 }

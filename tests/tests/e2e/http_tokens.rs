@@ -1,5 +1,8 @@
 //! Who may see what over HTTP: by tokens, by keys, and without either.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::Result;
 use bindery_tests::{Servers, eventually, free_address, token};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -222,5 +225,144 @@ async fn without_a_secret_only_this_machines_own_pages_are_allowed() -> Result<(
         let answer = daemon.ask("GET", "/api/books").header(header, value).answer().await?;
         assert_eq!(answer.status, status, "{header}: {value}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_tokens_a_request_through_a_proxy_is_refused_with_what_to_do() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let daemon = database.daemon(&[]).await?;
+    for (header, value) in [
+        ("Forwarded", "for=192.0.2.7"),
+        ("X-Forwarded-For", "192.0.2.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("x-forwarded-host", "books.example"),
+        ("Via", "1.1 proxy"),
+        ("X-Real-IP", "192.0.2.7"),
+        ("X-Forwarded-For", ""),
+    ] {
+        for path in ["/api/books", "/api/events", "/api"] {
+            let refused = daemon.ask("GET", path).header(header, value).answer().await?;
+            assert_eq!(refused.refusal()?, (403, "42501".to_owned()), "{path} {header}");
+            let said = refused.json()?;
+            let says =
+                |part: &str, word: &str| said[part].as_str().is_some_and(|t| t.contains(word));
+            assert!(says("message", &header.to_lowercase()), "{said}");
+            assert!(says("hint", "--jwt-secret"), "{said}");
+        }
+    }
+    let at = Guarded::start(&[]).await?;
+    let proxied = at.daemon.ask("GET", "/api/books").token(&service()?);
+    let answer = proxied.header("X-Forwarded-For", "192.0.2.7").answer().await?;
+    assert_eq!(answer.status, 200, "with tokens a proxy is welcome");
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_loopback_health_and_metrics_answer_to_this_machines_names_only() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        for (host, status) in [
+            ("evil.example", 403),
+            ("evil.example:7890", 403),
+            ("localhost.evil.example", 403),
+            ("localhost:7890", 200),
+            ("127.0.0.1", 200),
+            ("[::1]:7890", 200),
+        ] {
+            let answer = at.daemon.ask("GET", path).header("Host", host).answer().await?;
+            assert_eq!(answer.status, status, "{path} {host}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_must_be_from_the_required_issuer_and_for_the_required_audience() -> Result<()> {
+    let at = Guarded::start(&[
+        "--jwt-issuer",
+        "https://a.example/auth/v1",
+        "--jwt-audience",
+        "books,comics",
+    ])
+    .await?;
+    let issuer = "https://a.example/auth/v1";
+    for (claims, status) in [
+        (json!({"iss": issuer, "aud": "comics"}), 200),
+        (json!({"iss": issuer, "aud": ["others", "books"]}), 200),
+        (json!({"iss": issuer, "aud": "others"}), 401),
+        (json!({"iss": "https://b.example", "aud": "books"}), 401),
+        (json!({"aud": "books"}), 401),
+        (json!({"iss": issuer}), 401),
+    ] {
+        let mut all = claims.clone();
+        all["role"] = json!("service_role");
+        all["exp"] = json!(seconds() + 3600);
+        let token = token(SECRET, &all)?;
+        let answer = at.daemon.ask("GET", "/api/books").token(&token).answer().await?;
+        assert_eq!(answer.status, status, "{claims} {answer:?}");
+        if status == 401 {
+            assert_eq!(answer.refusal()?.1, "PGRST303", "{claims}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_key_server_delays_no_token_with_a_known_key() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let (private, public) = key("only", 0)?;
+    let keys = json!({"keys": [public]}).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/keys.json", listener.local_addr()?);
+    // It answers the first request, and leaves all others without an answer.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let _serving = tokio::spawn(async move {
+        let mut unanswered = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            if counted.fetch_add(1, Ordering::SeqCst) > 0 {
+                unanswered.push(stream);
+                continue;
+            }
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await?;
+            let length = keys.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{keys}");
+            stream.write_all(head.as_bytes()).await?;
+        }
+        #[expect(unreachable_code, reason = "it gives the task its type")]
+        anyhow::Ok(())
+    });
+    let daemon = database.daemon(&["--jwks-url", &url]).await?;
+    let known = signed("only", &private)?;
+    assert_eq!(daemon.ask("GET", "/api/books").token(&known).answer().await?.status, 200);
+    let unknown = signed("another", &private)?;
+    // Only ten seconds after the first is the key server asked again: until then they are refused.
+    let mut waiting = tokio::task::JoinSet::new();
+    eventually(SOON, "the key server to be asked again", async || {
+        for _ in 0..5 {
+            waiting.spawn(daemon.ask("GET", "/api/books").token(&unknown).answer());
+        }
+        if asked.load(Ordering::SeqCst) > 1 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
+    // The key server leaves that one without an answer.
+    for _ in 0..5 {
+        waiting.spawn(daemon.ask("GET", "/api/books").token(&unknown).answer());
+        assert_eq!(daemon.ask("GET", "/api/books").token(&known).answer().await?.status, 200);
+    }
+    let mut refused = 0;
+    while let Some(answer) = waiting.try_join_next() {
+        assert_eq!(answer??.status, 401);
+        refused += 1;
+    }
+    assert!(!waiting.is_empty(), "all {refused} were answered: known keys waited for the download");
+    while let Some(answer) = waiting.join_next().await {
+        assert_eq!(answer??.status, 401);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "one download for all of them");
+    assert_eq!(daemon.ask("GET", "/api/books").token(&known).answer().await?.status, 200);
     Ok(())
 }
