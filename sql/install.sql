@@ -28,6 +28,7 @@
 \ir tables/stage_pace.sql
 \ir tables/pace_refresh.sql
 \ir tables/settings.sql
+\ir tables/broadcast_windows.sql
 \ir tables/mutexes.sql
 
 -- Pipelines
@@ -46,7 +47,9 @@
 \ir api/get_book_status.sql
 \ir api/status_at.sql
 \ir books/broadcast.sql
+\ir books/broadcast_windows.sql
 \ir books/announce.sql
+\ir books/announce_departures.sql
 \ir books/start_book.sql
 \ir books/guard_texts.sql
 \ir books/guard_columns.sql
@@ -80,6 +83,7 @@
 
 -- Operation
 \ir operate/refresh_pace.sql
+\ir operate/send_held_broadcasts.sql
 \ir operate/sweep.sql
 \ir operate/replay_dead_letters.sql
 \ir operate/drop_dead_letters.sql
@@ -88,6 +92,7 @@
 \ir operate/prune_outbox.sql
 
 -- Policies, grants, Supabase Realtime
+\ir access/make_realtime_policy.sql
 \ir access/policies.sql
 \ir access/grants.sql
 \ir access/kernel_grants.sql

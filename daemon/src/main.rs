@@ -6,6 +6,7 @@
 //! | `config` | flags, environment and file as one; every fault at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
+//! | `broadcasts` | Supabase Realtime: sends what was held back, makes the policy |
 //! | `sweep` | calls `bindery.sweep` now and then |
 //! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
@@ -17,6 +18,7 @@
 //! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
 //! | `commands` | what operators do by hand: doctor, watch, publish, dead letters, simulate, the manual |
 
+mod broadcasts;
 mod channel;
 mod cli;
 mod commands;

@@ -76,6 +76,8 @@ pub const SWEEP_WAITING: &str = "bindery_sweep_waiting_streams";
 pub const SWEEP_LAST: &str = "bindery_sweep_last_success_timestamp_seconds";
 pub const EARLY: &str = "bindery_early_events";
 pub const EARLY_OLDEST: &str = "bindery_early_events_oldest_seconds";
+pub const BROADCASTS_HELD_BACK: &str = "bindery_broadcasts_held_back_total";
+pub const BROADCAST_FAILURES: &str = "bindery_broadcast_failures_total";
 pub const REQUESTS: &str = "bindery_http_requests_total";
 pub const REQUEST_SECONDS: &str = "bindery_http_request_seconds";
 pub const CONNECTIONS: &str = "bindery_http_connections";
@@ -214,6 +216,17 @@ pub const ALL: &[Metric] = &[
         "Events in bindery.early_events as of the last sweep, at most 100,000 items; the same from every daemon.",
     ),
     gauge(EARLY_OLDEST, &[], "Age of the oldest of them, by Postgres's clock; 0 where none waits."),
+    counter(
+        BROADCASTS_HELD_BACK,
+        &[],
+        "Changes of books that were not broadcast by themselves, because the book had been \
+         broadcast less than broadcast_every before; the newest state followed.",
+    ),
+    counter(
+        BROADCAST_FAILURES,
+        &[],
+        "Failures of sending broadcasts that were held back; they are tried again.",
+    ),
     counter(
         REQUESTS,
         &["method", "route", "status"],

@@ -17,7 +17,7 @@ const LOCK: i64 = 0x0062_696e_6465_7279;
 
 /// Files that every run of `migrate` repeats, because what they set can change without it: a dump
 /// restored without owners changes who owns the function that asks guards, and Supabase Realtime
-/// can be installed after the schema.
+/// can make its table after the schema was installed.
 const REPEATED: [&str; 2] = ["pipelines/guards.sql", "access/realtime_messages.sql"];
 
 const NOT_CHANGED: &str = "the schema was not changed (a database that was made from other sources \

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::broadcasts::Broadcaster;
 use crate::channel::Subscriber;
 use crate::cli::RunOptions;
 use crate::files;
@@ -110,6 +111,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let others = usize::try_from(options.http.http_pool)? + http::BEYOND;
     let sources = relayed + options.sources.channels.len();
     let connections = files::connections(files, options.http.http_connections, sources, others);
+    let broadcaster = Broadcaster { database: options.database.database_url.clone() };
+    tasks.spawn(broadcaster.run(stop.clone()));
     let http = Http::new(
         &options.http,
         listener,

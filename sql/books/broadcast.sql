@@ -1,7 +1,16 @@
--- broadcast: books as messages of Supabase Realtime, to the private topics book:<book_id> and
--- owner:<owner_id>.
+-- broadcast: books as messages of Supabase Realtime, to the private topics
+-- book:<book_id>:<owner_id>, or book:<book_id> for a book without an owner, and owner:<owner_id>.
 -- Invariants: nothing here can fail the change that is announced; a payload stays below 32 KiB and
--- names what was left out. Locks: none of ours; waits at most 100 ms for somebody else's.
+-- names what was left out. The owner is part of the topic, so that a former owner's channel
+-- receives nothing more, although Realtime checks rights only when a channel is joined.
+-- Locks: none of ours; waits at most 100 ms for another session's.
+create or replace function bindery_internal.book_topic(book_id uuid, owner_id uuid) returns text
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select concat_ws(':', 'book', book_id, owner_id);
+$$;
+
 create or replace function bindery_internal.broadcast_payload(
   book bindery.book_status, substeps jsonb
 ) returns jsonb
@@ -12,8 +21,9 @@ declare
   payload jsonb := bindery_internal.book_json(book) || case
     when substeps is null then jsonb_build_object('substeps_partial', false,
       'substeps', bindery_internal.shown_substeps(book, null, 16000))
+    when substeps = 'null' then '{"substeps_partial": true}'
     else jsonb_build_object('substeps_partial', true, 'substeps', substeps) end;
-  left_out text[] := '{}';
+  left_out text[] := case when substeps = 'null' then '{substeps}' else '{}' end;
   part text;
 begin
   -- The largest first, and of those what a screen needs least.
@@ -29,8 +39,56 @@ begin
 end
 $$;
 
+-- Broadcasts the books that are not held back.
 create or replace function bindery_internal.broadcast(book_ids uuid[], substeps jsonb[])
 returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due record;
+  problem text;
+begin
+  -- A subtransaction, so that a window is opened only for what was sent: one, however many books
+  -- (more than 64 of them slow down every other session), and none where all is held back.
+  begin
+    due := bindery_internal.open_windows(book_ids, substeps);
+    if due.book_ids is null then
+      return;
+    end if;
+    problem := bindery_internal.send_messages(due.book_ids, due.substeps, null);
+    if problem is null then
+      return;
+    end if;
+    raise exception sqlstate 'BD000';
+  exception
+    when sqlstate 'BD000' then
+      null;
+    when others then
+      problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
+  end;
+  perform bindery_internal.warn_not_broadcast(cardinality(book_ids), problem);
+end
+$$;
+
+-- One warning a transaction.
+create or replace function bindery_internal.warn_not_broadcast(books integer, problem text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if coalesce(current_setting('bindery.not_broadcast', true), '') <> 'warned' then
+    perform set_config('bindery.not_broadcast', 'warned', true);
+    raise warning '% changed books were not broadcast: %.', books, problem;
+  end if;
+end
+$$;
+
+-- What went wrong, or null.
+create or replace function bindery_internal.send_messages(
+  book_ids uuid[], substeps jsonb[], departures jsonb
+) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
@@ -38,61 +96,85 @@ as $$
 declare
   -- By name: neither need exist.
   messages text;
-  send text;
+  send regprocedure;
   message record;
+  problem text;
 begin
-  -- One block, one subtransaction, however many books: more than 64 of them slow down every other
-  -- session.
   begin
     -- The table that realtime.send writes to, in one statement for the whole batch.
     messages := to_regclass('realtime.messages');
-    execute format('insert into %s (payload, event, topic, private, extension)
-      select t.payload, ''book_status'', t.topic, true, ''broadcast''
-      from bindery_internal.broadcast_messages($1, $2) t', messages)
-    using book_ids, substeps;
-    return;
+    if messages is not null then
+      execute format('insert into %s (payload, event, topic, private, extension)
+        select t.payload, t.event, t.topic, true, ''broadcast''
+        from bindery_internal.broadcast_messages($1, $2, $3) t', messages)
+      using book_ids, substeps, departures;
+      return null;
+    end if;
+    problem := 'there is no table realtime.messages (SQLSTATE 42P01)';
   exception
-    when lock_not_available then
-      -- realtime.send would wait for the same lock, once a message.
-      raise warning '% changed books were not broadcast: % (SQLSTATE %).',
-        cardinality(book_ids), sqlerrm, sqlstate;
-      return;
+    -- The columns of another version of Realtime.
+    when undefined_column or undefined_table or not_null_violation or datatype_mismatch then
+      problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
+    -- realtime.send would fail the same way, with a warning a message: no partition for today, no
+    -- right to write, a lock.
     when others then
-      null;
+      return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
-  -- Another version of Realtime may keep its messages elsewhere; it keeps this function.
+  -- Another version of Realtime may keep its messages elsewhere; it keeps this function. One that
+  -- writes to a table that is missing turns every error into a warning.
   begin
-    send := to_regproc('realtime.send');
+    send := to_regprocedure('realtime.send(jsonb,text,text,boolean)');
+    if messages is null and (
+      select strpos(p.prosrc, 'realtime.messages') > 0 from pg_catalog.pg_proc p
+      where p.oid = send)
+    then
+      return problem;
+    end if;
     for message in
-      select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids, substeps) t
+      select t.topic, t.event, t.payload
+      from bindery_internal.broadcast_messages(book_ids, substeps, departures) t
     loop
-      execute format('select %s($1, $2, $3, $4)', send)
-      using message.payload, 'book_status', message.topic, true;
+      execute format('select %s($1, $2, $3, $4)', send::regproc)
+      using message.payload, message.event, message.topic, true;
     end loop;
+    return null;
   exception when others then
-    raise warning '% changed books were not broadcast: % (SQLSTATE %).',
-      cardinality(book_ids), sqlerrm, sqlstate;
+    return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
 end
 $$;
 
-create or replace function bindery_internal.broadcast_messages(book_ids uuid[], substeps jsonb[])
-returns table (topic text, payload jsonb)
+create or replace function bindery_internal.broadcast_messages(
+  book_ids uuid[], substeps jsonb[], departures jsonb
+) returns table (topic text, event text, payload jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_indexscan = off
 set plan_cache_mode = force_generic_plan
+-- The functions it calls have no other way than a disabled one to some rows; such a plan is costed
+-- so high that it would be compiled, which takes longer than everything else.
+set jit = off
 as $$
 begin
   return query
-  select t.topic, p.payload
+  select t.topic, 'book_status', p.payload
   from unnest(book_ids, substeps) as c(book_id, substeps)
   join bindery.book_status b on b.book_id = c.book_id
   cross join lateral (select bindery_internal.broadcast_payload(b, c.substeps) as payload) p
-  cross join lateral (values ('book:' || b.book_id), ('owner:' || b.owner_id)) t(topic)
+  cross join lateral (values
+    (bindery_internal.book_topic(b.book_id, b.owner_id)), ('owner:' || b.owner_id)) t(topic)
   where t.topic is not null
   order by b.book_id, t.topic;
+  if departures is not null then
+    return query
+    select t.topic, 'gone',
+      jsonb_build_object('book_id', d.book_id, 'revision', d.revision, 'gone', true)
+    from jsonb_to_recordset(departures) as d(book_id uuid, owner_id uuid, revision bigint)
+    cross join lateral (values
+      (bindery_internal.book_topic(d.book_id, d.owner_id)), ('owner:' || d.owner_id)) t(topic)
+    where t.topic is not null;
+  end if;
 end
 $$;
 
@@ -109,12 +191,20 @@ $$;
 comment on function bindery_internal.broadcasts() is
   'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as '
   'bindery.settings does.';
+comment on function bindery_internal.book_topic(uuid, uuid) is
+  'The topic of a book that has this owner: book:<book_id>:<owner_id>, or book:<book_id>.';
 comment on function bindery_internal.broadcast_payload(bindery.book_status, jsonb) is
   'A book as a broadcast''s payload, below 32 KiB: its row, and the changed substeps '
-  '(substeps_partial true) or, for null, its list of substeps. What is too large is left out and '
-  'named in left_out, with partial true.';
+  '(substeps_partial true) or, for null, its list of substeps. What is too large, and substeps '
+  'that are JSON''s null, are left out and named in left_out, with partial true.';
 comment on function bindery_internal.broadcast(uuid[], jsonb[]) is
-  'Sends these books to Realtime''s topics. A failure is a warning, never an error.';
-comment on function bindery_internal.broadcast_messages(uuid[], jsonb[]) is
-  'The messages of these books: one to book:<book_id>, and one to owner:<owner_id> where it has an '
-  'owner.';
+  'Sends these books to Realtime''s topics, except those that are held back. A failure is a '
+  'warning, one a transaction, never an error.';
+comment on function bindery_internal.warn_not_broadcast(integer, text) is
+  'Warns that so many books were not broadcast, once a transaction.';
+comment on function bindery_internal.send_messages(uuid[], jsonb[], jsonb) is
+  'Sends the messages of broadcast_messages. Null: sent; else what went wrong, and nothing was '
+  'sent.';
+comment on function bindery_internal.broadcast_messages(uuid[], jsonb[], jsonb) is
+  'The messages of these books: one to the book''s topic, and one to owner:<owner_id> where it has '
+  'an owner; and of these departures ([{book_id, owner_id, revision}]), to the topics they had.';

@@ -87,6 +87,8 @@ begin
     end;
   end loop;
   perform set_config('bindery.actor', '', true);
+  -- For those without a daemon, which sends them as soon as they are due.
+  perform bindery_internal.send_held_broadcasts(interval '2 seconds');
   return jsonb_build_object('ran', true, 'stalled', stalled, 'resumed', resumed,
     'expired', expired, 'waiting_for', waiting_for);
 end

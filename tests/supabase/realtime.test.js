@@ -181,7 +181,7 @@ test('while somebody holds a lock on realtime.messages, books go on, and only th
     assert.equal(await broadcasts(), 42, 'the next change is broadcast');
 
     const payload = async () => {
-      const topic = `book:${books[0]}`;
+      const topic = `book:${books[0]}:${owner_id}`;
       const [message] = await watcher`
         select payload from realtime.messages
         where topic = ${topic} and private and event = 'book_status'

@@ -19,16 +19,18 @@ use super::DatabaseError;
 
 /// The functions of schema `bindery` that `binderyd run` calls with the rights of its own login.
 /// `access/grants.sql` grants them to `bindery_relay`.
-pub const FUNCTIONS: [&str; 11] = [
+pub const FUNCTIONS: [&str; 13] = [
     "acquire_stream",
     "announce_relay",
     "apply_events",
     "dead_letter_reasons",
     "early_backlog",
+    "make_realtime_policy",
     "note_stream",
     "outbox_backlog",
     "release_stream",
     "renew_stream",
+    "send_held_broadcasts",
     "sweep",
     "take_outbox",
 ];
@@ -297,7 +299,15 @@ mod tests {
         assert!(FUNCTIONS.is_sorted() && listed.len() == FUNCTIONS.len());
 
         let mut called = BTreeSet::new();
-        for part in ["database", "relay.rs", "relay", "channel.rs", "outbox.rs", "sweep.rs"] {
+        for part in [
+            "database",
+            "relay.rs",
+            "relay",
+            "broadcasts.rs",
+            "channel.rs",
+            "outbox.rs",
+            "sweep.rs",
+        ] {
             called_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(part), &mut called);
         }
         assert_eq!(listed, called);

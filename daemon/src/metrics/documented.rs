@@ -22,10 +22,11 @@ const PROCESS: [&str; 8] = [
     "process_virtual_memory_max_bytes",
 ];
 /// Metrics that no rule watches: what they say is normal in any amount, or another one says it when it is not.
-const WITHOUT_ALERT: [&str; 17] = [
+const WITHOUT_ALERT: [&str; 18] = [
     super::BATCHES,
     super::BATCH_EVENTS,
     super::BATCH_ITEMS,
+    super::BROADCASTS_HELD_BACK,
     super::CONNECTIONS,
     super::MESSAGES,
     super::PUBLISHED,

@@ -48,7 +48,9 @@ select unnest(array['bindery.acquire_stream', 'bindery_internal.acquire_stream',
   'bindery_internal.apply_events', 'bindery.early_backlog', 'bindery_internal.early_backlog',
   'bindery.take_outbox', 'bindery_internal.take_outbox', 'bindery.outbox_backlog',
   'bindery_internal.outbox_backlog', 'bindery.dead_letter_reasons',
-  'bindery_internal.dead_letter_reasons', 'bindery.sweep', 'bindery_internal.sweep']), 'sr'
+  'bindery_internal.dead_letter_reasons', 'bindery.sweep', 'bindery_internal.sweep',
+  'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
+  'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']), 'sr'
 union all
 -- What the functions of the portable kernel call runs with the rights of their caller.
 select 'bindery_core.' || p.proname, 'as' from pg_proc p
@@ -113,7 +115,8 @@ select set_eq($$select r.role, t.relname::text, a.attname::text, p.privilege
     select 'service_role', 'book_status', c, 'UPDATE' from unnest(array['owner_id', 'title',
       'status', 'message', 'error', 'metadata']) c
     union all
-    select 'service_role', 'settings', c, 'UPDATE' from unnest(array['broadcast', 'patience',
+    select 'service_role', 'settings', c, 'UPDATE' from unnest(array['broadcast',
+      'broadcast_every', 'patience',
       'early_events_per_book', 'early_events_total']) c$$,
   'The service may insert and update these columns, and no role any other.');
 select is_empty($$select t.relname, a.grantee from tables t, aclexplode(t.relacl) a

@@ -81,7 +81,7 @@ select unnest(array['define_pipeline', 'register_book', 'begin_stage', 'transiti
 union all
 select unnest(array['acquire_stream', 'announce_relay', 'renew_stream', 'release_stream',
   'note_stream', 'apply_events', 'early_backlog', 'take_outbox', 'outbox_backlog',
-  'dead_letter_reasons', 'sweep']), 'l';
+  'dead_letter_reasons', 'sweep', 'send_held_broadcasts', 'make_realtime_policy']), 'l';
 create temp table called as
 select a.actor, v.function, m.letter, tap.act(a.role, a.sub, tap.call(v.call)) as outcome
 from actors a, valid v left join may m using (function);

@@ -3,6 +3,7 @@ begin;
 \ir ../helpers.psql
 \ir ../realtime/standin.psql
 select plan(9);
+update bindery.settings set broadcast_every = '0' where true;
 select tap.book(n, '{ANALYZING}') from generate_series(1, 3) n;
 -- What a statement broadcasts: 'book revision partial substeps'.
 create function tap.broadcast_by(statement text) returns text language plpgsql as $$

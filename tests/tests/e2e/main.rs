@@ -34,6 +34,7 @@
 //! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
 //! | `http_limits` | what HTTP may take: connections, files, memory, Postgres |
 //! | `logs` | a log that cannot be written, or that nobody reads |
+//! | `realtime` | what is held back is broadcast, and the policy of Supabase Realtime is made |
 //! | `metrics` | `/metrics` after known work, readiness, and a log that nothing floods |
 //! | `deploy` | the unit for systemd, what it is told, the installation |
 //! | `watch` | the books as lines, and on a terminal |
@@ -84,6 +85,7 @@ mod pipeline;
 mod pooler;
 mod produce;
 mod python;
+mod realtime;
 mod retention;
 mod roles;
 mod sources;

@@ -1,0 +1,167 @@
+//! Supabase Realtime, where it is installed: sends the progress that was held back, and makes the
+//! policy by which users join private topics once Realtime has made its table.
+//!
+//! The database decides what is due. Every daemon may do this: a book that another session has
+//! locked is skipped.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::database::{self, DatabaseError, DatabaseUrl};
+use crate::metrics;
+use crate::pauses::{MAX_PAUSE, pauses};
+use crate::repeats::Repeats;
+
+/// How often to look whether Realtime is installed, and whether its policy is there.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The time between two calls is at least so long, that each sends more than one book.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Sends what was held back.
+#[derive(Debug, Clone)]
+pub struct Broadcaster {
+    /// Where.
+    pub database: DatabaseUrl,
+}
+
+/// What keeps failing, each logged seldom.
+#[derive(Debug, Default)]
+struct Troubles {
+    connection: Repeats,
+    sending: Repeats,
+    policy: Repeats,
+}
+
+impl Broadcaster {
+    /// Sends until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(0);
+        ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(0);
+        let mut troubles = Troubles::default();
+        let mut waits = pauses();
+        while !stop.is_cancelled() {
+            let mut sent = false;
+            let Err(error) = self.send_on(&stop, &mut sent, &mut troubles).await else { break };
+            ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
+            if sent {
+                waits = pauses();
+            }
+            if let Some(unsaid) = troubles.connection.say(&error.to_string(), Instant::now()) {
+                warn!(
+                    error = %error,
+                    remedy = error.remedy(),
+                    unsaid,
+                    "broadcasts that were held back wait for Postgres"
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
+                () = stop.cancelled() => (),
+            }
+        }
+    }
+
+    /// Sends until `stop` (then `Ok`) or until a call fails. `sent` is set once a call succeeded.
+    async fn send_on(
+        &self,
+        stop: &CancellationToken,
+        sent: &mut bool,
+        troubles: &mut Troubles,
+    ) -> Result<(), DatabaseError> {
+        let client = database::connect(&self.database).await?;
+        let mut looked: Option<Instant> = None;
+        loop {
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                make_policy(&client, &mut troubles.policy).await?;
+                looked = Some(Instant::now());
+            }
+            let pause = send(&client, &mut troubles.sending).await?;
+            *sent = true;
+            if troubles.connection.over() {
+                info!("broadcasts that were held back are sent again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => (),
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Sends what is due; how long to wait for the next.
+async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, DatabaseError> {
+    let query = "select realtime, held_back, failed, problem, next_seconds \
+        from bindery.send_held_broadcasts()";
+    let row = client.query_typed_one(query, &[]).await?;
+    let (realtime, held_back, failed): (bool, i64, i64) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (problem, next): (Option<String>, f64) = (row.try_get(3)?, row.try_get(4)?);
+    ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(held_back.unsigned_abs());
+    if let Some(problem) = problem {
+        ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
+        if let Some(unsaid) = troubles.say(&problem, Instant::now()) {
+            warn!(
+                books = failed,
+                problem,
+                remedy = "run binderyd doctor; they are tried again every second",
+                unsaid,
+                "broadcasts that were held back could not be sent"
+            );
+        }
+    } else if troubles.over() {
+        info!("broadcasts that were held back are sent again");
+    }
+    Ok(pause(realtime, next))
+}
+
+/// How long to wait, by what the call gave.
+fn pause(realtime: bool, next_seconds: f64) -> Duration {
+    if realtime {
+        Duration::try_from_secs_f64(next_seconds).unwrap_or_default().clamp(SHORTEST, LOOK_EVERY)
+    } else {
+        LOOK_EVERY
+    }
+}
+
+/// Makes the policy where it is missing.
+async fn make_policy(client: &Client, troubles: &mut Repeats) -> Result<(), DatabaseError> {
+    let query = "select state, problem from bindery.make_realtime_policy()";
+    let row = client.query_typed_one(query, &[]).await?;
+    let (state, problem): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+    if let Some(problem) = problem {
+        if let Some(unsaid) = troubles.say(&problem, Instant::now()) {
+            warn!(
+                problem,
+                remedy = "start Realtime, or run the SQL of docs/supabase.md as the owner of \
+                          realtime.messages",
+                unsaid,
+                "users cannot join private topics: realtime.messages has no policy \
+                 bindery_owner_joins"
+            );
+        }
+    } else {
+        troubles.over();
+        if state == "made" {
+            info!("made the policy bindery_owner_joins on realtime.messages");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_is_until_the_next_broadcast_is_due_within_bounds() {
+        assert_eq!(pause(true, 0.4), Duration::from_millis(400));
+        assert_eq!(pause(true, -3.0), SHORTEST);
+        assert_eq!(pause(true, 0.0), SHORTEST);
+        assert_eq!(pause(true, f64::INFINITY), SHORTEST);
+        assert_eq!(pause(true, 60.0), LOOK_EVERY);
+        assert_eq!(pause(false, 0.1), LOOK_EVERY);
+    }
+}

@@ -1,0 +1,119 @@
+-- open_windows: decides which changed books are broadcast at once, and which are held back.
+-- Invariants: a change of status, attempt or owner is never held back. Any other change is held
+-- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
+-- has sent the newest state. What is sent after something was held back has every substep that
+-- changed since what was sent before.
+-- A change is held back only before due_at, by a session that has locked the book, and a row is
+-- removed only after due_at, by a session that has locked the book: no change falls in between,
+-- whatever the isolation level.
+-- Locks: the caller has locked the books.
+create or replace function bindery_internal.open_windows(
+  inout book_ids uuid[], inout substeps jsonb[]
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+-- Book by book through the primary keys, whatever the tables' statistics say; planned once.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+-- A plan that has no other way than a disabled one is costed so high that it would be compiled.
+set jit = off
+as $$
+declare
+  every constant interval := (
+    select s.broadcast_every from bindery.settings s where s.only_row);
+  moment constant timestamptz := bindery_internal.now();
+  -- Of the books of which something was held back, the revision that was sent last.
+  since bigint[];
+begin
+  with due as materialized (
+    select c.book_id, c.substeps, b.revision, b.status, b.attempt, b.owner_id,
+      case when c.substeps is not null and b.revision > w.revision + 1 then w.revision end as since,
+      w.book_id is not null as known,
+      -- A window is for progress. A change of status opens none, so that the report after it is
+      -- broadcast at once.
+      case when w.book_id is null
+        then c.substeps is null and exists (
+          select from bindery.book_events e
+          where e.book_id = b.book_id and e.revision = b.revision)
+        else (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
+      end as moved
+    from unnest(open_windows.book_ids, open_windows.substeps) as c(book_id, substeps)
+    join bindery.book_status b on b.book_id = c.book_id
+    left join lateral (
+      select v.* from bindery_internal.broadcast_windows v
+      where v.book_id = c.book_id limit 1) w on true
+    where w.book_id is null
+      or (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
+      -- A clock that was set back must not hold back for longer than a window.
+      or moment >= w.due_at or moment < w.due_at - interval '1 minute'
+  ), opened as (
+    insert into bindery_internal.broadcast_windows as w
+      (book_id, due_at, revision, status, attempt, owner_id)
+    select d.book_id, moment + every, d.revision, d.status, d.attempt, d.owner_id
+    from due d
+    where d.known or (every > interval '0' and not d.moved)
+    on conflict on constraint broadcast_windows_pkey do update
+    set due_at = case when (w.status, w.attempt, w.owner_id)
+            is distinct from (excluded.status, excluded.attempt, excluded.owner_id)
+          then w.due_at else excluded.due_at end,
+        revision = excluded.revision, status = excluded.status, attempt = excluded.attempt,
+        owner_id = excluded.owner_id,
+        held_back = w.held_back + greatest(excluded.revision - w.revision - 1, 0)
+  )
+  -- After a change of status, the whole list.
+  select array_agg(d.book_id),
+    array_agg(case when d.moved and d.since is not null then null else d.substeps end),
+    array_agg(case when not d.moved then d.since end)
+  into book_ids, substeps, since from due d;
+  substeps := bindery_internal.substeps_since(book_ids, substeps, since);
+end
+$$;
+
+-- The lists of what was held back, too. In a stage of many substeps, and in a batch that has very
+-- many such books, they are left out: looking for what changed would cost more than the reports.
+create or replace function bindery_internal.substeps_since(
+  book_ids uuid[], substeps jsonb[], since bigint[]
+) returns jsonb[]
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+declare
+  held constant integer := cardinality(array_remove(since, null));
+begin
+  if coalesce(held, 0) = 0 then
+    return substeps;
+  end if;
+  return (
+    select array_agg(case when c.since is null then c.substeps
+      when b.substeps_total > 200 or held > 500 then 'null' else l.changed end order by c.place)
+    from unnest(book_ids, substeps_since.substeps, since) with ordinality
+      as c(book_id, substeps, since, place)
+    join bindery.book_status b on b.book_id = c.book_id
+    cross join lateral (
+      select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps' as declared
+      from bindery.pipelines m
+      where m.name = b.pipeline and m.version = b.pipeline_version offset 0) d
+    cross join lateral (
+      -- The whole list where no substep is as it was: one may be gone (follow_progress).
+      select case when count(*) > count(*) filter (where g.revision > c.since) then coalesce(
+        jsonb_agg(bindery_internal.substep_json(g, d.declared)
+          order by g.substep) filter (where g.revision > c.since), '[]') end as changed
+      from bindery.book_progress g
+      where g.book_id = b.book_id and g.stage = b.current_stage
+        and c.since is not null and b.substeps_total <= 200 and held <= 500) l);
+end
+$$;
+
+comment on function bindery_internal.open_windows(uuid[], jsonb[]) is
+  'Of these changed books and their changed substeps (null: the whole list) those that are to be '
+  'broadcast now; notes in broadcast_windows what is sent. Null: all are held back.';
+comment on function bindery_internal.substeps_since(uuid[], jsonb[], bigint[]) is
+  'The changed substeps of these books: as given, or, where since is given, those that changed '
+  'after this revision; null: the whole list; JSON''s null: more than can be looked for.';
