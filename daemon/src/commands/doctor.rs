@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `postgres` | reach, TLS, version, schema, kernel, rights, clock, durability, slots, |
 //! | | publication, positions, early events |
+//! | `realtime` | Supabase Realtime's table, policy and partitions |
 //! | `redis` | reach, version, rights, clock, eviction, durability, streams |
 //! | `access` | who may ask `/api`: tokens, keys, required claims |
 
 mod access;
 mod postgres;
+mod realtime;
 mod redis;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -135,6 +135,61 @@ async fn a_fault_in_postgres_is_a_finding_with_its_remedy() -> Result<()> {
     Ok(())
 }
 
+/// Realtime's table, policy and partition, and the plugins that logical decoding may use.
+#[tokio::test]
+async fn what_realtime_misses_is_found() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let redis = servers.redis_url();
+    let none = findings(database.url(), redis, &[]).await?.1;
+    assert!(none.iter().all(|(check, ..)| check != "realtime_messages"), "{none:#?}");
+
+    client.batch_execute("create schema realtime").await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "realtime_messages", "warning", "no table messages");
+    let standin = include_str!("../../pgtap/realtime/standin.psql");
+    client.batch_execute(&format!("drop schema realtime; {standin}")).await?;
+    let (well, found) = findings(database.url(), redis, &[]).await?;
+    assert!(!well);
+    expect(&found, "realtime_messages", "failure", "binderyd migrate");
+    client.query("select bindery.make_realtime_policy()", &[]).await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "realtime_messages", "ok", "a partition for today");
+    // Realtime makes a partition a day.
+    let partition = |name: &str, from: &str, to: &str| {
+        format!(
+            "do $$ begin execute format('create table realtime.{name} partition of \
+             realtime.messages for values from (%L) to (%L)', {from}, {to}); end $$"
+        )
+    };
+    client.batch_execute("drop table realtime.messages_all").await?;
+    let yesterday = partition("yesterday", "current_date - 1", "current_date");
+    client.batch_execute(&yesterday).await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "realtime_messages", "failure", "no partition for today");
+    client.batch_execute(&partition("today", "current_date", "current_date + 1")).await?;
+    let found = findings(database.url(), redis, &[]).await?.1;
+    expect(&found, "realtime_messages", "ok", "a partition for today");
+
+    let publication = "drop publication if exists supabase_realtime;
+        create publication supabase_realtime for table bindery.book_status";
+    client.batch_execute(publication).await?;
+    let query = "select current_setting('wal_level'),
+        (select setting from pg_settings where name = 'output_plugin_libraries')";
+    let row = client.query_one(query, &[]).await?;
+    let (wal, plugins): (String, Option<String>) = (row.get(0), row.get(1));
+    let found = findings(database.url(), redis, &[]).await?.1;
+    if wal != "logical" {
+        expect(&found, "postgres_realtime", "failure", "wal_level = 'logical'");
+    } else if plugins.is_some_and(|plugins| !plugins.contains("wal2json")) {
+        expect(&found, "postgres_realtime", "failure", "wal2json; select pg_reload_conf()");
+    } else {
+        expect(&found, "postgres_realtime", "ok", "wal2json may be used");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn early_events_that_wait_longer_than_a_minute_are_a_warning() -> Result<()> {
     let servers = Servers::shared().await?;

@@ -6,7 +6,7 @@ use bindery_core::stream_id::StreamId;
 use postgres_types::Type;
 use tokio_postgres::Client;
 
-use super::{Findings, now};
+use super::{Findings, now, realtime};
 use crate::database::{self, DatabaseError, DatabaseUrl, Transport};
 use crate::kernel;
 use crate::migrate::HISTORY;
@@ -49,7 +49,8 @@ pub async fn look(
         ("postgres_schema", schema_and_kernel(&client, findings).await),
         ("postgres_rights", rights(&client, findings).await),
         ("postgres_slots", slots(&client, findings).await),
-        ("postgres_realtime", realtime(&client, findings).await),
+        ("postgres_realtime", realtime::changes(&client, findings).await),
+        ("realtime_messages", realtime::broadcasts(&client, findings).await),
         ("relay_cursors", cursors(&client, streams, &mut positions, findings).await),
         ("early_events", early_events(&client, findings).await),
     ];
@@ -262,38 +263,6 @@ async fn slots(client: &Client, findings: &mut Findings) -> Result<(), DatabaseE
     }
     if healthy == rows.len() {
         findings.ok("postgres_slots", format!("{healthy} replication slots, all of them read"));
-    }
-    Ok(())
-}
-
-async fn realtime(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
-    let query = "select exists (select from pg_catalog.pg_publication \
-          where pubname = 'supabase_realtime'), \
-        exists (select from pg_catalog.pg_publication_tables where pubname = 'supabase_realtime' \
-          and schemaname = 'bindery' and tablename = 'book_status'), \
-        current_setting('wal_level')";
-    let row = client.query_typed_one(query, &[]).await?;
-    let (publication, table, wal): (bool, bool, String) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    match (publication, table, wal.as_str()) {
-        (false, ..) => findings.ok(
-            "postgres_realtime",
-            "no publication supabase_realtime: NOTIFY and the daemon's event streams carry changes",
-        ),
-        (true, false, _) => findings.fail(
-            "postgres_realtime",
-            "bindery.book_status is not in the publication supabase_realtime",
-            "alter publication supabase_realtime add table bindery.book_status",
-        ),
-        (true, true, "logical") => findings.ok(
-            "postgres_realtime",
-            "book_status is in supabase_realtime, and wal_level is logical",
-        ),
-        (true, true, other) => findings.fail(
-            "postgres_realtime",
-            format!("wal_level is {other}: Realtime reads nothing"),
-            "alter system set wal_level = 'logical', and restart the server",
-        ),
     }
     Ok(())
 }
