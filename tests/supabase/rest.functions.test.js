@@ -235,6 +235,15 @@ const calls = {
     const backlog = /** @type {any} */ (await ok(service.rpc('outbox_backlog', {}, { get: true })));
     assert.ok(backlog.messages > 0, JSON.stringify(backlog));
   },
+  async send_held_broadcasts() {
+    const sent = /** @type {any} */ (await ok(service.rpc('send_held_broadcasts')));
+    // There is no Realtime in this database.
+    assert.deepEqual([sent.realtime, sent.sent, sent.failed], [false, 0, 0]);
+  },
+  async make_realtime_policy() {
+    const made = /** @type {any} */ (await ok(service.rpc('make_realtime_policy')));
+    assert.deepEqual({ ...made }, { state: 'none', problem: null });
+  },
   async take_outbox() {
     await book({ path: ['ANALYZING'] });
     const [message] = await ok(service.rpc('take_outbox', { max_rows: 1 }));

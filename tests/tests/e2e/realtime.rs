@@ -2,11 +2,13 @@
 //! daemon, and the policy is made once Realtime has made its table.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_tests::{Servers, eventually};
-use tokio_postgres::Client;
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 use uuid::Uuid;
 
 use crate::support::{SOON, applied_up_to, book_in};
@@ -162,4 +164,48 @@ async fn the_daemon_makes_the_policy_once_realtime_has_made_its_table() -> Resul
         }
     })
     .await
+}
+
+#[tokio::test]
+async fn a_transaction_warns_once_however_many_books_are_not_broadcast() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let (client, mut connection) = tokio_postgres::connect(database.url(), NoTls).await?;
+    let (sender, mut warnings) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notice(notice) = message
+                && notice.severity() == "WARNING"
+                && sender.send(notice.message().to_owned()).is_err()
+            {
+                break;
+            }
+        }
+    });
+    client.batch_execute(STANDIN).await?;
+    let work = "begin;
+        insert into bindery.book_status (book_id, owner_id)
+        select gen_random_uuid(), gen_random_uuid() from generate_series(1, 2000);
+        update bindery.book_status set status = 'ANALYZING' where status = 'UPLOADED';
+        select bindery.report_progress(b.book_id, 'extract_text', 5)
+        from bindery.book_status b limit 10;
+        update bindery.book_status set owner_id = gen_random_uuid() where true;
+        delete from bindery.book_status where true;
+        commit";
+    for (fault, says) in [
+        ("drop table realtime.messages_all", "no partition of relation"),
+        // realtime.send, which turns each error into a warning, is not called once a book.
+        ("alter table realtime.messages rename to letters", "no table realtime.messages"),
+    ] {
+        client.batch_execute(fault).await?;
+        client.batch_execute(work).await?;
+        let mut seen = Vec::new();
+        // The answer to the statement came after them.
+        while let Ok(warning) = warnings.try_recv() {
+            seen.push(warning);
+        }
+        let [warning] = &seen[..] else { return Err(anyhow!("{fault}: {seen:?}")) };
+        ensure!(warning.contains("2000 changed books") && warning.contains(says), "{warning}");
+    }
+    Ok(())
 }
