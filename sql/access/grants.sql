@@ -46,8 +46,8 @@ grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, meta
 on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata)
 on bindery.book_status to service_role;
-grant update (
-  broadcast, broadcast_every, patience, early_events_per_book, early_events_total)
+grant update (broadcast, broadcast_every, broadcasts_per_second, patience, early_events_per_book,
+  early_events_total)
 on bindery.settings to service_role;
 
 do $$

@@ -1,12 +1,28 @@
 -- open_windows: decides which changed books are broadcast at once, and which are held back.
 -- Invariants: a change of status, attempt or owner is never held back. Any other change is held
 -- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
--- has sent the newest state. What is sent after something was held back has every substep that
+-- has sent the newest state. A window is as long as broadcast_every, and longer where so many
+-- books change that there would be more messages than broadcasts_per_second. What is sent after something was held back has every substep that
 -- changed since what was sent before.
 -- A change is held back only before due_at, by a session that has locked the book, and a row is
 -- removed only after due_at, by a session that has locked the book: no change falls in between,
 -- whatever the isolation level.
 -- Locks: the caller has locked the books.
+create or replace function bindery_internal.window_length() returns interval
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select case when s.broadcast_every = interval '0' then interval '0'
+      else greatest(s.broadcast_every, least(interval '1 minute', (
+        -- Two topics a book.
+        select count(*) * 2.0 / s.broadcasts_per_second * interval '1 second'
+        from (select from bindery_internal.broadcast_windows limit 10000) w))) end
+    from bindery.settings s where s.only_row);
+end
+$$;
+
 create or replace function bindery_internal.open_windows(
   inout book_ids uuid[], inout substeps jsonb[]
 )
@@ -21,8 +37,7 @@ set plan_cache_mode = force_generic_plan
 set jit = off
 as $$
 declare
-  every constant interval := (
-    select s.broadcast_every from bindery.settings s where s.only_row);
+  every constant interval := bindery_internal.window_length();
   moment constant timestamptz := bindery_internal.now();
   -- Of the books of which something was held back, the revision that was sent last.
   since bigint[];
@@ -50,12 +65,15 @@ begin
       or moment >= w.due_at or moment < w.due_at - interval '1 minute'
   ), opened as (
     insert into bindery_internal.broadcast_windows as w
-      (book_id, due_at, revision, status, attempt, owner_id)
-    select d.book_id, moment + every, d.revision, d.status, d.attempt, d.owner_id
+      (book_id, opened_at, due_at, revision, status, attempt, owner_id)
+    select d.book_id, moment, moment + every, d.revision, d.status, d.attempt, d.owner_id
     from due d
     where d.known or (every > interval '0' and not d.moved)
     on conflict on constraint broadcast_windows_pkey do update
-    set due_at = case when (w.status, w.attempt, w.owner_id)
+    set opened_at = case when (w.status, w.attempt, w.owner_id)
+            is distinct from (excluded.status, excluded.attempt, excluded.owner_id)
+          then w.opened_at else excluded.opened_at end,
+        due_at = case when (w.status, w.attempt, w.owner_id)
             is distinct from (excluded.status, excluded.attempt, excluded.owner_id)
           then w.due_at else excluded.due_at end,
         revision = excluded.revision, status = excluded.status, attempt = excluded.attempt,
@@ -111,6 +129,9 @@ begin
 end
 $$;
 
+comment on function bindery_internal.window_length() is
+  'How long a window is that is opened now: broadcast_every, or as much longer as '
+  'broadcasts_per_second needs, up to 1 minute; 0: none is opened.';
 comment on function bindery_internal.open_windows(uuid[], jsonb[]) is
   'Of these changed books and their changed substeps (null: the whole list) those that are to be '
   'broadcast now; notes in broadcast_windows what is sent. Null: all are held back.';

@@ -14,8 +14,10 @@ set jit = off
 as $$
 declare
   every constant interval := (select s.broadcast_every from bindery.settings s);
+  length constant interval := bindery_internal.window_length();
   moment constant timestamptz := bindery_internal.now();
   sending constant boolean := bindery_internal.has_realtime() and bindery_internal.broadcasts();
+  due_ids uuid[];
   locked uuid[];
   due record;
 begin
@@ -23,17 +25,22 @@ begin
   sent := 0;
   held_back := 0;
   failed := 0;
-  if exists (
-    select from bindery_internal.broadcast_windows w
-    where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute')
-  then
+  -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
+  -- quiet for twice as long as usual: that was its last change for now.
+  due_ids := array(
+    select w.book_id from bindery_internal.broadcast_windows w
+    where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute'
+      or (w.due_at > w.opened_at + every and moment >= w.opened_at + every + overdue and exists (
+        select from bindery.book_status b
+        where b.book_id = w.book_id and b.revision > w.revision
+          and moment >= b.updated_at + greatest(interval '300 milliseconds',
+            2 * (b.updated_at - w.opened_at) / (b.revision - w.revision))))
+    order by w.due_at limit 500);
+  if due_ids <> '{}' then
     select array_agg(l.book_id) into locked from (
       select b.book_id
       from bindery.book_status b
-      where b.book_id = any (array(
-        select w.book_id from bindery_internal.broadcast_windows w
-        where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute'
-        order by w.due_at limit 500))
+      where b.book_id = any (due_ids)
       order by b.book_id
       for no key update skip locked) l;
     -- What is seen from here on is what the locks protect.
@@ -55,17 +62,18 @@ begin
     with ended as (
       delete from bindery_internal.broadcast_windows w
       where w.book_id = any (locked) and (due.book_ids is null or w.book_id <> all (due.book_ids))
+        and (moment >= w.due_at or moment < w.due_at - interval '1 minute')
       returning w.held_back
     ), followed as (
       update bindery_internal.broadcast_windows w
-      set due_at = moment + every, revision = b.revision, status = b.status, attempt = b.attempt,
+      set opened_at = moment, due_at = moment + length, revision = b.revision, status = b.status, attempt = b.attempt,
           owner_id = b.owner_id, held_back = 0
       from bindery.book_status b
       where problem is null and w.book_id = any (due.book_ids) and b.book_id = w.book_id
       returning 1
     ), waiting as (
       update bindery_internal.broadcast_windows w
-      set due_at = moment + greatest(every, interval '1 second')
+      set opened_at = moment, due_at = moment + greatest(every, interval '1 second')
       where problem is not null and w.book_id = any (due.book_ids)
       returning 1
     )
@@ -80,7 +88,8 @@ begin
   end if;
   next_seconds := least(
     extract(epoch from greatest(every, interval '250 milliseconds')),
-    (select extract(epoch from min(w.due_at) - bindery_internal.now())
+    (select extract(epoch from min(least(w.due_at, greatest(w.opened_at + every,
+          bindery_internal.now() + interval '250 milliseconds'))) - bindery_internal.now())
       from bindery_internal.broadcast_windows w));
 end
 $$;
@@ -98,8 +107,7 @@ $$;
 comment on function bindery_internal.send_held_broadcasts(interval) is
   'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
 comment on function bindery.send_held_broadcasts() is
-  'Broadcasts the newest state of the books whose changes were held back for the setting '
-  'broadcast_every.
+  'Broadcasts the newest state of the books whose changes were held back.
 binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
   'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
   'that were held back since the last call; failed and problem: books that could not be broadcast, and '

@@ -5,6 +5,7 @@
 -- Locks: after the book's row.
 create table bindery_internal.broadcast_windows (
   book_id uuid not null,
+  opened_at timestamptz not null,
   due_at timestamptz not null,
   revision bigint not null,
   status text not null,
@@ -21,6 +22,7 @@ comment on table bindery_internal.broadcast_windows is
   'One row a book that was broadcast a moment ago: what was sent, and until when more is held '
   'back.';
 comment on column bindery_internal.broadcast_windows.book_id is 'The book.';
+comment on column bindery_internal.broadcast_windows.opened_at is 'When it was broadcast.';
 comment on column bindery_internal.broadcast_windows.due_at is
   'Until when changes other than those of status and owner are held back.';
 comment on column bindery_internal.broadcast_windows.revision is 'The revision that was sent last.';

@@ -116,7 +116,7 @@ select set_eq($$select r.role, t.relname::text, a.attname::text, p.privilege
       'status', 'message', 'error', 'metadata']) c
     union all
     select 'service_role', 'settings', c, 'UPDATE' from unnest(array['broadcast',
-      'broadcast_every', 'patience',
+      'broadcast_every', 'broadcasts_per_second', 'patience',
       'early_events_per_book', 'early_events_total']) c$$,
   'The service may insert and update these columns, and no role any other.');
 select is_empty($$select t.relname, a.grantee from tables t, aclexplode(t.relacl) a

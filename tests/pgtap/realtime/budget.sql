@@ -3,7 +3,7 @@
 begin;
 \ir ../helpers.psql
 \ir standin.psql
-select plan(38);
+select plan(43);
 create function pg_temp.at(moment interval) returns void language sql volatile as $$
   select set_config('bindery.now', ('2030-01-01 12:00+00'::timestamptz + moment)::text, true);
 $$;
@@ -189,6 +189,44 @@ select throws_ok(
   format('update bindery.settings set broadcast_every = %L where true', value), '23514', null,
   format('The setting broadcast_every cannot be %s.', value))
 from unnest(array['-1 second', '61 seconds']) value;
+
+-- So many books that each is broadcast less often: 4 books of 2 topics at 2 messages a second.
+update bindery.settings set broadcast_every = '1 second', broadcasts_per_second = 2 where true;
+select tap.book(n, '{ANALYZING}') from generate_series(5, 8) n;
+select pg_temp.at('50 s'), pg_temp.flush();
+select bindery.report_progress(tap.id(n), 'extract_text', 1) from generate_series(5, 8) n;
+select pg_temp.at('52 s'), pg_temp.flush();
+select bindery.report_progress(tap.id(n), 'extract_text', 2) from generate_series(5, 8) n;
+select pg_temp.at('52.1 s');
+select is(
+  bindery_internal.window_length(), interval '4 seconds',
+  'Where more messages would be sent than broadcasts_per_second, windows are longer.');
+select pg_temp.sent();
+update bindery_internal.broadcast_windows w
+set opened_at = '2030-01-01 12:00:52+00', due_at = '2030-01-01 12:00:56+00',
+  revision = (tap.row(right(w.book_id::text, 1)::integer)).revision
+where true;
+-- Each 0.4 s a change.
+select pg_temp.at(moment), bindery.report_progress(tap.id(5), 'extract_text', progress)
+from (values (interval '52.4 s', 3), ('52.8 s', 4), ('53.2 s', 5), ('53.6 s', 6))
+  v(moment, progress);
+select pg_temp.at('54.3 s');
+select is(
+  pg_temp.flush() || ' ' || pg_temp.sent(), '0 0 0 nothing',
+  'A book that goes on changing is held back for the longer window.');
+select pg_temp.at('54.5 s');
+select is(
+  pg_temp.flush() || ' ' || pg_temp.sent(), '1 4 0 5 r8 changed extract_text=6',
+  'A book that has been quiet for twice as long as usual is sent before the end of the window.');
+select is(
+  (select f.next_seconds from bindery.send_held_broadcasts() f), 0.25::float8,
+  'While a window is longer than broadcast_every, the next call is due soon.');
+select pg_temp.at('58 s'), pg_temp.flush();
+select throws_ok(
+  'update bindery.settings set broadcasts_per_second = 0 where true', '23514', null,
+  'The setting broadcasts_per_second is at least 1.');
+update bindery.settings set broadcasts_per_second = 60 where true;
+select pg_temp.at('60 s'), pg_temp.flush(), pg_temp.sent();
 
 -- A clock that was set back.
 update bindery.settings set broadcast_every = '1 second' where true;
