@@ -2,8 +2,8 @@
 -- Invariants: a change of status, attempt or owner is never held back. Any other change is held
 -- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
 -- has sent the newest state. A window is as long as broadcast_every, and longer where so many
--- books change that there would be more messages than broadcasts_per_second. What is sent after something was held back has every substep that
--- changed since what was sent before.
+-- books change that there would be more messages than broadcasts_per_second. What is sent after
+-- something was held back has every substep that changed since what was sent before.
 -- A change is held back only before due_at, by a session that has locked the book, and a row is
 -- removed only after due_at, by a session that has locked the book: no change falls in between,
 -- whatever the isolation level.

@@ -1,4 +1,5 @@
--- send_held_broadcasts: broadcasts the newest state of the books whose window is over.
+-- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
+-- been quiet in a long one.
 -- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
 -- it, and it is due again after another window. Where nothing is due, nothing is written.
 -- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
@@ -66,8 +67,8 @@ begin
       returning w.held_back
     ), followed as (
       update bindery_internal.broadcast_windows w
-      set opened_at = moment, due_at = moment + length, revision = b.revision, status = b.status, attempt = b.attempt,
-          owner_id = b.owner_id, held_back = 0
+      set opened_at = moment, due_at = moment + length, revision = b.revision,
+          status = b.status, attempt = b.attempt, owner_id = b.owner_id, held_back = 0
       from bindery.book_status b
       where problem is null and w.book_id = any (due.book_ids) and b.book_id = w.book_id
       returning 1
@@ -110,5 +111,5 @@ comment on function bindery.send_held_broadcasts() is
   'Broadcasts the newest state of the books whose changes were held back.
 binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
   'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
-  'that were held back since the last call; failed and problem: books that could not be broadcast, and '
-  'why (they are tried again); next_seconds: when to call again.';
+  'that were held back since the last call; failed and problem: books that could not be broadcast, '
+  'and why (they are tried again); next_seconds: when to call again.';
