@@ -22,6 +22,7 @@ declare
     when substeps is null then jsonb_build_object('substeps_partial', false,
       'substeps', bindery_internal.shown_substeps(book, null, 16000))
     when substeps = 'null' then '{"substeps_partial": true}'
+    when jsonb_typeof(substeps) = 'object' then '{"substeps_partial": true}' || substeps
     else jsonb_build_object('substeps_partial', true, 'substeps', substeps) end;
   left_out text[] := case when substeps = 'null' then '{substeps}' else '{}' end;
   part text;
@@ -195,7 +196,8 @@ comment on function bindery_internal.book_topic(uuid, uuid) is
   'The topic of a book that has this owner: book:<book_id>:<owner_id>, or book:<book_id>.';
 comment on function bindery_internal.broadcast_payload(bindery.book_status, jsonb) is
   'A book as a broadcast''s payload, below 32 KiB: its row, and the changed substeps '
-  '(substeps_partial true) or, for null, its list of substeps. What is too large, and substeps '
+  '(substeps_partial true; with since_revision where it covers more than one revision) or, for '
+  'null, its list of substeps. What is too large, and substeps '
   'that are JSON''s null, are left out and named in left_out, with partial true.';
 comment on function bindery_internal.broadcast(uuid[], jsonb[]) is
   'Sends these books to Realtime''s topics, except those that are held back. A failure is a '

@@ -110,7 +110,9 @@ begin
   end if;
   return (
     select array_agg(case when c.since is null then c.substeps
-      when b.substeps_total > 200 or held > 500 then 'null' else l.changed end order by c.place)
+      when b.substeps_total > 200 or held > 500 then 'null'
+      when l.changed is not null then jsonb_build_object(
+        'since_revision', c.since, 'substeps', l.changed) end order by c.place)
     from unnest(book_ids, substeps_since.substeps, since) with ordinality
       as c(book_id, substeps, since, place)
     join bindery.book_status b on b.book_id = c.book_id
@@ -136,5 +138,6 @@ comment on function bindery_internal.open_windows(uuid[], jsonb[]) is
   'Of these changed books and their changed substeps (null: the whole list) those that are to be '
   'broadcast now; notes in broadcast_windows what is sent. Null: all are held back.';
 comment on function bindery_internal.substeps_since(uuid[], jsonb[], bigint[]) is
-  'The changed substeps of these books: as given, or, where since is given, those that changed '
-  'after this revision; null: the whole list; JSON''s null: more than can be looked for.';
+  'The changed substeps of these books: as given, or, where since is given, {since_revision, '
+  'substeps}: those that changed after this revision; null: the whole list; JSON''s null: more '
+  'than can be looked for.';

@@ -37,8 +37,8 @@ begin
   begin
     execute format('select %s($1)', guard) into answer using book;
     -- A guard is a question. What it did in the transaction is undone: settings it left, and what
-    -- it put off to a moment when others' rights count. What no rollback undoes stays: advisory
-    -- locks of the session, prepared statements, sequences' values.
+    -- it put off to a moment when others' rights count. What no rollback undoes stays: locks of the
+    -- session, prepared statements, sequences' values.
     raise exception using errcode = 'BD000';
   exception
     when sqlstate 'BD000' then

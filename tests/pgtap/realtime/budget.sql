@@ -7,13 +7,14 @@ select plan(43);
 create function pg_temp.at(moment interval) returns void language sql volatile as $$
   select set_config('bindery.now', ('2030-01-01 12:00+00'::timestamptz + moment)::text, true);
 $$;
--- What was broadcast of books since the last call: 'book revision partial substeps'.
+-- What was broadcast of books since the last call: 'book revision partial since substeps'.
 create function pg_temp.sent() returns text language plpgsql as $$
 declare
   messages text;
 begin
-  select string_agg(format('%s r%s %s %s', right(m.topic, 1), m.payload ->> 'revision',
+  select string_agg(format('%s r%s %s%s %s', right(m.topic, 1), m.payload ->> 'revision',
       case m.payload ->> 'substeps_partial' when 'true' then 'changed' else 'whole' end,
+      ' since r' || (m.payload ->> 'since_revision'),
       (select string_agg(format('%s=%s', s ->> 'substep', s ->> 'progress'), ','
           order by s ->> 'substep')
         from jsonb_array_elements(m.payload -> 'substeps') s)), '; ' order by m.topic, m.payload)
@@ -51,7 +52,7 @@ select is(
   pg_temp.flush(), '1 2 0',
   'After the second the book is broadcast, and what was held back is counted.');
 select is(
-  pg_temp.sent(), '1 r5 changed detect_chapters=30,extract_text=20',
+  pg_temp.sent(), '1 r5 changed since r3 detect_chapters=30,extract_text=20',
   'What was held back is in the later message: every substep that changed, as it is now.');
 select pg_temp.at('1.5 s');
 select bindery.report_progress(tap.id(1), 'extract_text', 25);
@@ -59,7 +60,7 @@ select is(pg_temp.sent(), 'nothing', 'A message of what was held back opens anot
 select pg_temp.at('2.1 s');
 select bindery.report_progress(tap.id(1), 'analyze_characters', 5);
 select is(
-  pg_temp.sent(), '1 r7 changed analyze_characters=5,extract_text=25',
+  pg_temp.sent(), '1 r7 changed since r5 analyze_characters=5,extract_text=25',
   'A report after the second is broadcast at once, with what was held back.');
 select pg_temp.at('4 s');
 select is(
@@ -89,7 +90,7 @@ select is(pg_temp.sent(), 'nothing', 'A change of status leaves the window of pr
 select pg_temp.at('5 s');
 select is(pg_temp.flush(), '1 2 0', 'After the window the newest state is sent.');
 select is(
-  pg_temp.sent(), '1 r12 changed extract_text=50',
+  pg_temp.sent(), '1 r12 changed since r11 extract_text=50',
   'After a change of status only later changes of substeps are held back.');
 select is(
   tap.apply(tap.event('fail', 1, '{"message": "x"}'),
@@ -114,7 +115,7 @@ select is(pg_temp.sent(), 'nothing', 'Plans, titles and deleted substeps are hel
 select pg_temp.at('11 s');
 select is(pg_temp.flush(), '2 7 0', 'All books whose second is over are sent in one call.');
 select is(
-  pg_temp.sent(), '1 r19 changed extra=0,extract_text=80; '
+  pg_temp.sent(), '1 r19 changed since r15 extra=0,extract_text=80; '
     '2 r6 whole analyze_characters=0,extract_text=80',
   'After a deletion the later message has the whole list of substeps.');
 
@@ -157,7 +158,7 @@ alter table realtime.messages drop constraint never;
 select is(pg_temp.flush(), '0 0 0', 'It is tried again after another second.');
 select pg_temp.at('32 s');
 select is(
-  pg_temp.flush() || ' ' || pg_temp.sent(), '1 1 0 1 r21 changed extract_text=82',
+  pg_temp.flush() || ' ' || pg_temp.sent(), '1 1 0 1 r21 changed since r20 extract_text=82',
   'The newest state is not lost by a failure.');
 
 -- For those without a daemon.
@@ -169,7 +170,7 @@ select is(pg_temp.sent(), 'nothing', 'A sweep leaves to the daemon what is due n
 select pg_temp.at('36 s');
 select bindery.sweep();
 select is(
-  pg_temp.sent(), '1 r22 changed extract_text=83', 'A sweep sends what is 2 s overdue.');
+  pg_temp.sent(), '1 r22 changed since r21 extract_text=83', 'A sweep sends what is 2 s overdue.');
 
 -- The setting.
 update bindery.settings set broadcast_every = '5 seconds' where true;
@@ -216,7 +217,7 @@ select is(
   'A book that goes on changing is held back for the longer window.');
 select pg_temp.at('54.5 s');
 select is(
-  pg_temp.flush() || ' ' || pg_temp.sent(), '1 4 0 5 r8 changed extract_text=6',
+  pg_temp.flush() || ' ' || pg_temp.sent(), '1 4 0 5 r8 changed since r4 extract_text=6',
   'A book that has been quiet for twice as long as usual is sent before the end of the window.');
 select is(
   (select f.next_seconds from bindery.send_held_broadcasts() f), 0.25::float8,
