@@ -172,6 +172,15 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until it has written this: a thread of its own writes, after what it tells of.
+    pub async fn logged(&self, text: &str) -> Result<()> {
+        eventually(SOON, &format!("the log to say {text:?}"), async || {
+            let log = self.log();
+            if log.contains(text) { Ok(()) } else { Err(log) }
+        })
+        .await
+    }
+
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()

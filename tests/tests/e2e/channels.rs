@@ -226,6 +226,7 @@ async fn published_events_take_effect_in_order_and_a_message_that_is_no_event_is
         );
     }
     assert_eq!(on.metrics(&daemon).await?, [number(sent.len()), 0.0, 0.0, 1.0]);
+    daemon.logged("a channel is lossy").await?;
     assert_eq!(daemon.log().matches("a channel is lossy").count(), 1);
     Ok(())
 }
@@ -360,6 +361,7 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
     let kept = on.caught_up().await?;
     assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len());
     // Said when it began and when it was over, by whatever number of failures.
+    daemon.logged("the channel is not heard").await?;
     let said = daemon.log().matches("the channel is not heard").count();
     assert!((1..=2).contains(&said), "said {said} times");
     Ok(())

@@ -86,7 +86,7 @@ async fn relaying_reconnects_while_http_has_all_the_connections_that_it_may_have
     let shell = "ulimit -Sn 120\nulimit -Hn 160";
     let daemon = database.daemon_after(shell, &[]).await?;
     ensure!(metric(&daemon, "process_max_fds").await? == 160.0, "the soft limit is raised");
-    ensure!(daemon.log().contains("does not run out of files"), "{}", daemon.log());
+    daemon.logged("does not run out of files").await?;
     // As many as come, and more all the time: streams take the places, the others wait for one.
     let address = daemon.http();
     let flood = tokio::spawn(async move {

@@ -183,11 +183,7 @@ async fn a_login_that_is_not_a_superuser_needs_the_roles_that_it_sets() -> Resul
     daemon.ready().await?;
     let ask = async || daemon.ask("GET", "/api/books").token(&service()?).answer().await;
     assert_eq!(ask().await?.refusal()?, (503, "0P000".to_owned()));
-    assert!(
-        daemon.log().contains("grant anon, authenticated and service_role"),
-        "{}",
-        daemon.log()
-    );
+    daemon.logged("grant anon, authenticated and service_role").await?;
     client.batch_execute(&format!("grant anon, authenticated, service_role to {login}")).await?;
     assert_eq!(ask().await?.status, 200);
     Ok(())

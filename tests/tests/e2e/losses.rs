@@ -286,6 +286,7 @@ async fn a_login_that_may_only_read_relays_and_says_once_that_it_sees_no_losses(
     daemon.ready().await?;
     ground.reported(3).await?;
     let epoch = cursor(&ground.client, ground.stream()).await?.epoch;
+    daemon.logged("losses are not noticed").await?;
     let said = daemon.log().lines().filter(|line| line.contains("losses are not noticed")).count();
     ensure!((said, epoch) == (1, 1), "said {said} times, in epoch {epoch}: {}", daemon.log());
     Ok(())

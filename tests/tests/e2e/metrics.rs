@@ -476,6 +476,7 @@ async fn many_dead_letters_are_one_log_line_with_their_number() -> Result<()> {
         metrics.is(r#"bindery_relay_dead_letters_total{reason="bad_uuid"}"#, LETTERS as f64)
     })
     .await?;
+    daemon.logged("events were rejected into bindery.dead_letters").await?;
     let log = daemon.log();
     let lines: Vec<&str> = log
         .lines()
