@@ -4,7 +4,7 @@ import { sameForm } from "./uuid.js";
 import * as z from "zod/mini";
 
 /** How alive the work is: `quiet` past half of the stage's `stall_after` without a sign, `stalled` past it. */
-export type Health = "live" | "quiet" | "stalled";
+export type Health = "live" | "waiting" | "quiet" | "stalled";
 
 /** A part of the current stage, identified by its key `substep`. */
 export interface Substep {
@@ -148,7 +148,7 @@ const columns = {
 const derived = {
   substeps: z.array(substep),
   stages: z.array(stage),
-  health: z.nullable(z.enum(["live", "quiet", "stalled"])),
+  health: z.nullable(z.enum(["live", "waiting", "quiet", "stalled"])),
 };
 const marks = {
   partial: z.optional(z.boolean()),

@@ -303,6 +303,7 @@ describe("StatusIndicator", () => {
   test.each([
     ["active", status(), "Reading the book · 8 %"],
     ["quiet", status({ health: "quiet" }), "Reading the book · 8 % · Quiet"],
+    ["waiting", status({ health: "waiting" }), "Reading the book · 8 % · Waiting"],
     ["stalled", status({ health: "stalled" }), "Reading the book · 8 % · Stalled"],
     ["failed", failed, "Failed"],
     ["done", completed, "Completed"],

@@ -126,6 +126,7 @@ export function badge() {
 /** How a book is doing, in one line. */
 function doing(book) {
   const parts = [];
+  if (book.health === 'waiting') parts.push('◷ waits in its queue');
   if (book.health === 'quiet') parts.push('◔ quiet for a while');
   if (book.health === 'stalled') parts.push('◌ stalled');
   const left = estimate(book);

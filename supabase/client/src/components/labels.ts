@@ -37,7 +37,7 @@ export const english: Labels = {
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
-  health: { live: "Working", quiet: "Quiet", stalled: "Stalled" },
+  health: { live: "Working", waiting: "Waiting", quiet: "Quiet", stalled: "Stalled" },
   stageState: { done: "done", active: "in progress", pending: "to do", failed: "failed", cancelled: "cancelled" },
   connection: {
     connecting: "Connecting",

@@ -35,7 +35,8 @@ type BadgeProps = Looks & { book: BookRow | BookStatus | null; connection?: Conn
 function Badge({ book, connection, stale = false, showProgress = false, labels, className }: BadgeProps) {
   const words = { ...english, ...labels };
   const tone = book === null ? "waiting" : toneOf(book);
-  const health = tone === "quiet" || tone === "stalled" ? words.health[tone] : null;
+  const known = book !== null && "health" in book ? book.health : null;
+  const health = known !== null && known === tone ? words.health[known] : null;
   const percent =
     book !== null && showProgress && (tone === "active" || health !== null)
       ? words.percent(book.overall_progress)

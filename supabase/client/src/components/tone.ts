@@ -7,6 +7,6 @@ export function toneOf(book: BookRow & Partial<Pick<BookStatus, "health">>): Ton
   if (book.status === "FAILED") return "failed";
   if (book.status === "CANCELLED") return "cancelled";
   if (book.completed_at !== null) return "done";
-  if (book.health === "quiet" || book.health === "stalled") return book.health;
+  if (book.health && book.health !== "live") return book.health;
   return book.overall_progress === 0 ? "waiting" : "active";
 }
