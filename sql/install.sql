@@ -22,6 +22,7 @@
 \ir tables/relay_cursors.sql
 \ir tables/forgotten_streams.sql
 \ir tables/relays.sql
+\ir tables/waiting_books.sql
 \ir tables/dead_letters.sql
 \ir tables/early_events.sql
 \ir tables/stage_samples.sql
@@ -44,6 +45,7 @@
 \ir books/writer.sql
 \ir books/substeps.sql
 \ir books/estimate.sql
+\ir relay/note_waiting.sql
 \ir api/get_book_status.sql
 \ir api/status_at.sql
 \ir books/broadcast.sql

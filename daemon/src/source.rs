@@ -8,6 +8,7 @@
 //! | `link`, `resp` | the connection that brings them, and its protocol |
 //! | `seen` | what was read last |
 //! | `bullmq` | BullMQ's events, turned into Bindery's |
+//! | `job_data` | what a BullMQ job's data has about its book |
 //! | `channel`, `subscription` | Pub/Sub: a channel with the stream that keeps its messages, and hearing them |
 //! | `info` | what Redis says of a stream as a whole |
 //! | `options` | what is relayed, on the command line |
@@ -15,7 +16,8 @@
 pub mod bullmq;
 pub mod channel;
 mod info;
-mod link;
+pub mod job_data;
+pub mod link;
 mod options;
 mod place;
 mod read;

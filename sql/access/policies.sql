@@ -46,6 +46,8 @@ create policy service_updates_settings on bindery.settings
 -- What only definer functions read: no row for anybody else, said aloud.
 drop policy if exists nobody on bindery_internal.relays;
 create policy nobody on bindery_internal.relays using (false);
+drop policy if exists nobody on bindery_internal.waiting_books;
+create policy nobody on bindery_internal.waiting_books using (false);
 drop policy if exists nobody on bindery_internal.forgotten_streams;
 create policy nobody on bindery_internal.forgotten_streams using (false);
 drop policy if exists nobody on bindery_internal.stage_samples;

@@ -3,7 +3,7 @@
 -- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
 -- whatever the book: substeps 96, stages 64, error 24, metadata 32, the rest below 40.
 create or replace function bindery_internal.health(
-  book bindery.book_status, machine jsonb, moment timestamptz
+  book bindery.book_status, machine jsonb, moment timestamptz, is_waiting boolean
 ) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -11,14 +11,15 @@ as $$
   select case
     when book.status = 'FAILED' and book.error ->> 'code' = 'stalled' then 'stalled'
     when book.status <> book.current_stage then null
+    when is_waiting and silence > bindery_internal.brief_silence(s.stall_after) then 'waiting'
     when s.stall_after is null then 'live'
-    when moment - book.heartbeat_at > s.stall_after then 'stalled'
-    when moment - book.heartbeat_at > s.stall_after / 2 then 'quiet'
+    when silence > s.stall_after * interval '1 second' then 'stalled'
+    when silence > s.stall_after / 2 * interval '1 second' then 'quiet'
     else 'live' end
   from (
-    select (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')
-      ::double precision * interval '1 second'
-  ) as s(stall_after);
+    select moment - book.heartbeat_at,
+      (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')::double precision
+  ) as s(silence, stall_after);
 $$;
 
 -- JSON of a caller, as far as it fits: the small members of an object, those first that are small.
@@ -102,7 +103,8 @@ begin
     'substeps', substeps,
     'stages', bindery_core.stage_list(
       machine, book.status, book.current_stage, book.stage_progress),
-    'health', bindery_internal.health(book, machine, bindery_internal.now()));
+    'health', bindery_internal.health(
+      book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
 end
 $$;
 
@@ -318,10 +320,9 @@ comment on function bindery.get_book_status(uuid) is
 The columns of book_status; substeps: at most 200 of the current stage, unfinished first '
   '([{substep, label, weight, state: active|pending|done, progress, done?, total?, unit?, '
   'message?}], messages cut to 500 characters; bindery.list_substeps gives all); stages '
-  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, quiet '
-  'or '
-  'stalled; null once halted or completed). An error or metadata that is too large is cut and has '
-  '"cut": true. PT404 unknown_book, PT409 missing_pipeline.';
+  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, '
+  'waiting, quiet or stalled; null once halted or completed). An error or metadata that is too '
+  'large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
 comment on function bindery.get_book_changes(uuid, bigint) is
   'As get_book_status, with only the substeps that changed after a revision.
 substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '
@@ -343,9 +344,10 @@ comment on function bindery.get_resume_point(uuid, text) is
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 by default).
 For filters and paging read the table book_status.';
-comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz) is
-  'live, quiet (no heartbeat for half of stall_after), stalled (none for all of it, or FAILED '
-  'because of it); null once halted or complete.';
+comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz, boolean) is
+  'live, waiting (its job waits in a BullMQ queue, and it was silent briefly), quiet (no heartbeat '
+  'for half of stall_after), stalled (none for all of it, or FAILED because of it); null once '
+  'halted or complete.';
 comment on function bindery_internal.cut_json(jsonb, integer) is
   'JSON of at most so many bytes: as it is, or the small members of an object with "cut": true.';
 comment on function bindery_internal.book_json(bindery.book_status) is

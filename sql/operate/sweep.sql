@@ -1,7 +1,8 @@
 -- sweep: a book without a heartbeat for too long is FAILED, a FAILED book that is due is resumed,
 -- an early event that waited too long becomes a dead letter.
 -- Invariants: one sweep at a time; time without a heartbeat counts only up to the moment to which
--- every relay is known to have applied what was sent; each act stands in the history with the actor
+-- every relay is known to have applied what was sent; a book whose job waits in a BullMQ queue is
+-- not silent; each act stands in the history with the actor
 -- sweep and a reason.
 -- Locks: the mutex sweep, waited for at most 2 s; then books one by one, skipping locked ones.
 create or replace function bindery_internal.sweep(given timestamptz) returns jsonb
@@ -49,6 +50,8 @@ begin
     where b.completed_at is null and b.error is null and b.status <> 'CANCELLED'
       and caught_up_at - b.heartbeat_at > s.stall_after * interval '1 second'
       and waiting_for = '[]'
+      and not exists (
+        select from bindery_internal.waiting_books w where w.book_id = b.book_id)
     order by b.book_id
     for no key update of b skip locked
   loop
@@ -113,7 +116,7 @@ A book has stalled when it has had no heartbeat for its stage''s stall_after, an
 Gives {ran, stalled, resumed, expired, waiting_for}. ran is false where another sweep is running: '
   'then '
   'nothing was done. No book is failed while waiting_for names streams: their relay has no lease, '
-  'or '
-  'has never caught up; and time counts only up to the moment to which every relay has caught up. '
+  'or has never caught up. No book is failed whose job waits in a BullMQ queue. Time counts only '
+  'up to the moment to which every relay has caught up. '
   'Call it every few seconds (binderyd does). now: the moment to judge by, the clock''s by default '
   '(only the schema''s owner may name a later one). PT422 bad_input.';

@@ -147,6 +147,7 @@ begin
   insert into bindery_internal.forgotten_streams (stream, epoch) values (cursor_row.stream,
     cursor_row.epoch)
   on conflict (stream) do update set epoch = greatest(forgotten_streams.epoch, excluded.epoch);
+  delete from bindery_internal.waiting_books w where w.stream = forget_stream.stream;
   delete from bindery.relay_cursors c where c.stream = forget_stream.stream;
 end
 $$;

@@ -1,16 +1,24 @@
-// Adds jobs to a queue: node jobs.js REDIS_URL QUEUE '[{"data": {}, "opts": {}}]'. Retries a job
-// that has failed: '{"retry": "7"}'. Prints the jobs' ids as JSON.
+// Adds jobs to a queue: node jobs.js REDIS_URL QUEUE '[{"data": {}, "opts": {}}]'. Prints their ids
+// as JSON. With {"pad": BYTES} a job's data has a text of so many bytes besides.
+// Or does something else with the queue: '{"queue": "drain", "args": [true]}', or with a job of it:
+// '{"job": "7", "does": "retry"}'.
 import { Queue } from 'bullmq';
 
 const [url, name, input] = process.argv.slice(2);
 const queue = new Queue(name, { connection: { url } });
 const request = JSON.parse(input);
-if (request.retry) {
-  const job = await queue.getJob(request.retry);
-  await job.retry();
-  console.log(JSON.stringify([job.id]));
+if (request.job) {
+  const job = await queue.getJob(request.job);
+  await job[request.does](...(request.args ?? []));
+} else if (request.queue) {
+  await queue[request.queue](...(request.args ?? []));
 } else {
-  const jobs = await queue.addBulk(request.map(({ data, opts }) => ({ name: 'work', data, opts })));
-  console.log(JSON.stringify(jobs.map((job) => job.id)));
+  const ids = [];
+  for (const { data, opts, pad } of request) {
+    // Before the fields that the daemon reads.
+    const whole = pad ? { text: 'x'.repeat(pad), ...data } : data;
+    ids.push((await queue.add('work', whole, opts)).id);
+  }
+  console.log(JSON.stringify(ids));
 }
 await queue.close();

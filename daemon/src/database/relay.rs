@@ -4,6 +4,7 @@
 //! Parameters are sent with their types, so that no statement has to be prepared first: that would
 //! be a second round trip, and would not survive a pooler in transaction mode.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{Debug, Display, Write};
 use std::mem::take;
@@ -14,12 +15,13 @@ use bindery_core::stream_id::StreamId;
 use bytes::BytesMut;
 use postgres_types::{IsNull, Json, ToSql, Type, accepts, to_sql_checked};
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::DatabaseError;
 
 /// The functions of schema `bindery` that `binderyd run` calls with the rights of its own login.
 /// `access/grants.sql` grants them to `bindery_relay`.
-pub const FUNCTIONS: [&str; 13] = [
+pub const FUNCTIONS: [&str; 14] = [
     "acquire_stream",
     "announce_relay",
     "apply_events",
@@ -27,6 +29,7 @@ pub const FUNCTIONS: [&str; 13] = [
     "early_backlog",
     "make_realtime_policy",
     "note_stream",
+    "note_waiting",
     "outbox_backlog",
     "release_stream",
     "renew_stream",
@@ -34,6 +37,9 @@ pub const FUNCTIONS: [&str; 13] = [
     "sweep",
     "take_outbox",
 ];
+
+/// How many waiting books are noted at once; `note_waiting` takes 10,000.
+const NOTED_AT_ONCE: usize = 5_000;
 
 /// Applies a batch without progress.
 const APPLY_OTHERS: &str =
@@ -180,6 +186,41 @@ impl Lease {
             )
             .await?;
         Ok(())
+    }
+
+    /// Records which books have a job of this stage that waits in the stream's queue, and for which
+    /// attempt. All other books have none.
+    pub async fn note_waiting(
+        &self,
+        client: &Client,
+        stage: &str,
+        books: &BTreeMap<Uuid, Option<i32>>,
+    ) -> Result<(), DatabaseError> {
+        let (mut left, mut first) = (books.iter().peekable(), Uuid::nil());
+        loop {
+            let (ids, attempts): (Vec<Uuid>, Vec<Option<i32>>) =
+                left.by_ref().take(NOTED_AT_ONCE).map(|(&book, &attempt)| (book, attempt)).unzip();
+            let is_last = left.peek().is_none();
+            let last = ids.last().copied().filter(|_| !is_last).unwrap_or(Uuid::max());
+            client
+                .query_typed(
+                    "select bindery.note_waiting($1, $2, $3, $4, $5, $6, $7)",
+                    &[
+                        (&self.stream, Type::TEXT),
+                        (&self.epoch, Type::INT8),
+                        (&stage, Type::TEXT),
+                        (&first, Type::UUID),
+                        (&last, Type::UUID),
+                        (&ids, Type::UUID_ARRAY),
+                        (&attempts, Type::INT4_ARRAY),
+                    ],
+                )
+                .await?;
+            if is_last {
+                return Ok(());
+            }
+            first = Uuid::from_u128(last.as_u128() + 1);
+        }
     }
 
     /// Why events after `after` were rejected, and how many for each reason. `rejected` is the most

@@ -7,21 +7,36 @@
 use std::time::SystemTime;
 
 /// A moment on its way to being proven. Each step is taken by what the session does anyway.
-#[derive(Debug, Default)]
-pub struct CaughtUp {
+#[derive(Debug)]
+pub struct CaughtUp<M = SystemTime> {
     /// Of the chunk that is moved into the batch: set where it was the stream's end.
-    read: Option<SystemTime>,
+    read: Option<M>,
     /// All that was in the stream then is in the batch, in the one before, or applied: set once the chunk is moved whole.
-    batched: Option<SystemTime>,
+    batched: Option<M>,
     /// The same of the batch that Postgres has: set when it is sent.
-    sent: Option<SystemTime>,
+    sent: Option<M>,
     /// All of it is applied, and Postgres does not know that yet.
-    proven: Option<SystemTime>,
+    proven: Option<M>,
 }
 
-impl CaughtUp {
+/// What a read proves, once what it brought is applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof {
+    /// All that was in the stream at this moment.
+    pub read: SystemTime,
+    /// No book that had a job in the queue at this moment is taken for silent.
+    pub silence: Option<SystemTime>,
+}
+
+impl<M> Default for CaughtUp<M> {
+    fn default() -> Self {
+        Self { read: None, batched: None, sent: None, proven: None }
+    }
+}
+
+impl<M: Copy> CaughtUp<M> {
     /// A chunk came, from a read that began after an answer of this moment.
-    pub fn read(&mut self, moment: SystemTime, more: bool) {
+    pub fn read(&mut self, moment: M, more: bool) {
         self.read = (!more).then_some(moment);
     }
 
@@ -46,7 +61,7 @@ impl CaughtUp {
     }
 
     /// The latest moment proven since the last time this was asked.
-    pub fn take(&mut self) -> Option<SystemTime> {
+    pub fn take(&mut self) -> Option<M> {
         self.proven.take()
     }
 }
@@ -63,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_empty_read_proves_it_at_once_where_nothing_is_on_its_way() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
         assert_eq!(caught_up.take(), None, "the batch may have something in it");
@@ -74,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_was_read_proves_nothing_before_it_is_applied() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
         caught_up.sent();
@@ -85,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_empty_read_proves_nothing_while_a_batch_is_on_its_way() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
         caught_up.sent();
@@ -100,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_read_that_left_something_in_the_stream_proves_nothing() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), true);
         caught_up.batched();
         caught_up.sent();
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_chunk_that_is_not_whole_in_the_batch_proves_nothing_by_it() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
         caught_up.read(moment(2), false);
@@ -126,7 +141,7 @@ mod tests {
 
     #[test]
     fn more_in_the_stream_takes_nothing_back() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
         caught_up.read(moment(2), true);
@@ -138,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_is_followed() {
-        let mut caught_up = CaughtUp::default();
+        let mut caught_up = CaughtUp::<SystemTime>::default();
         for seconds in [9, 5] {
             caught_up.read(moment(seconds), false);
             caught_up.batched();

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, WaitingBooks};
 use super::health::{self, Finding};
 use super::trim::Trim;
 use super::{Origin, Relay};
@@ -26,6 +26,12 @@ const CHUNKS_AHEAD: usize = 1;
 
 /// The stream is looked at this often, or as often as the lease is renewed where that is more; and after every reconnect.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Listing the jobs that wait in a queue, and noting their books, takes about one part in so many
+/// of the time, at most.
+const LIST_PART: u32 = 10;
+/// What it takes Postgres to note a book.
+const NOTE_BOOK: Duration = Duration::from_micros(20);
 
 /// What a stream's relay remembers of what it read, from one session to the next.
 pub type Memory = Arc<Mutex<Seen>>;
@@ -42,8 +48,21 @@ pub enum Fed {
 pub struct Read {
     /// The entries.
     pub chunk: Chunk,
-    /// The latest moment of Postgres's clock that was known before the read began.
+    /// The latest moment of Postgres's clock that was known before the read began, and before the
+    /// waiting jobs were listed.
     pub moment: SystemTime,
+    /// The jobs that wait in the queue.
+    pub waiting: Waiting,
+}
+
+/// The jobs that wait in a BullMQ queue, as listed before a read.
+pub enum Waiting {
+    /// The stream is not that of a queue, or the login may not list them.
+    Never,
+    /// They were not listed before this read, or too many jobs wait.
+    Unknown,
+    /// The books that have such jobs.
+    Books(WaitingBooks),
 }
 
 /// A task that reads; it ends when this is dropped.
@@ -69,6 +88,8 @@ impl Feed {
             seen,
             trim: Trim::default(),
             blind: false,
+            may_list_waiting: true,
+            too_many_wait: false,
             known,
             fed: sender,
             relay: relay.clone(),
@@ -99,6 +120,10 @@ struct Reading {
     trim: Trim,
     /// Whether it was said that the login may not look.
     blind: bool,
+    /// Whether the login may list the jobs that wait in the queue.
+    may_list_waiting: bool,
+    /// Whether it was logged that too many jobs wait.
+    too_many_wait: bool,
     known: watch::Receiver<SystemTime>,
     fed: mpsc::Sender<Fed>,
 }
@@ -153,8 +178,11 @@ impl Reading {
         let mut look_at = Instant::now();
         let mut bridge = match &relay.origin {
             Origin::Events => None,
-            Origin::BullMq(queue) => Some(Bridge::connect(&relay, queue.clone()).await?),
+            Origin::BullMq(queue) => {
+                Some(Bridge::connect(&relay, queue.clone(), self.position).await?)
+            }
         };
+        let mut list_at = Instant::now();
         loop {
             if reader.is_at_rest() && Instant::now() >= look_at {
                 self.look(&mut reader, &mut looking).await?;
@@ -162,6 +190,12 @@ impl Reading {
                 look_at = Instant::now() + LOOK_EVERY.min(relay.renewal());
             }
             let moment = *self.known.borrow();
+            let waiting = match &mut bridge {
+                Some(bridge) if self.may_list_waiting => {
+                    self.waiting(bridge, reader.is_at_rest(), &mut list_at).await?
+                }
+                _ => Waiting::Never,
+            };
             let chunk = match &mut bridge {
                 None => reader.next(&mut self.seen).await?,
                 Some(bridge) => {
@@ -173,7 +207,7 @@ impl Reading {
             *pauses = crate::pauses::pauses();
             self.position = chunk.entries.last().map_or(self.position, |&(last, _)| last);
             self.entries = self.entries.map(|entries| entries + chunk.entries.len() as u64);
-            self.feed(Fed::Read(Read { chunk, moment })).await?;
+            self.feed(Fed::Read(Read { chunk, moment, waiting })).await?;
         }
     }
 
@@ -219,6 +253,49 @@ impl Reading {
                 Ok(())
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lists the jobs that wait in the queue, where that is due.
+    async fn waiting(
+        &mut self,
+        bridge: &mut Bridge,
+        is_at_rest: bool,
+        due: &mut Instant,
+    ) -> Result<Waiting, Pause> {
+        let start = Instant::now();
+        if !is_at_rest || start < *due {
+            return Ok(Waiting::Unknown);
+        }
+        let listed = bridge.waiting().await;
+        let books = listed.iter().flatten().map(WaitingBooks::len).sum::<usize>();
+        let took = start.elapsed() + NOTE_BOOK * u32::try_from(books).unwrap_or(u32::MAX);
+        *due = start + (self.relay.renewal() / 2).max(took * LIST_PART);
+        let stream = self.relay.stream.as_str();
+        match listed {
+            Ok(Some(books)) => {
+                self.too_many_wait = false;
+                Ok(Waiting::Books(books))
+            }
+            Ok(None) => {
+                if !std::mem::replace(&mut self.too_many_wait, true) {
+                    warn!(
+                        stream,
+                        "too many jobs wait in the queue: until fewer do, no silent book becomes FAILED"
+                    );
+                }
+                Ok(Waiting::Unknown)
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) {
+                    self.may_list_waiting = false;
+                    warn!(
+                        stream, error = %error,
+                        "the login may not list the queue's waiting jobs, so they count as silence: grant it +lrange +zrange +multi +exec"
+                    );
+                }
+                Err(error.into())
+            }
         }
     }
 

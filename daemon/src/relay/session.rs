@@ -11,12 +11,12 @@ use tokio::time::{Instant as Deadline, MissedTickBehavior, interval, sleep_until
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::caught_up::CaughtUp;
-use super::feed::{Fed, Feed, Memory, Read};
+use super::caught_up::{CaughtUp, Proof};
+use super::feed::{Fed, Feed, Memory, Read, Waiting};
 use super::health::{Finding, Loss};
 use super::limit::Limit;
 use super::voice::Voice;
-use super::{Relay, look};
+use super::{Origin, Relay, look};
 use crate::database::{self, Applied, DatabaseError, Lease};
 use crate::metrics::{self, Times};
 use crate::source::Entry;
@@ -90,7 +90,9 @@ pub async fn run(
     let mut since: Option<Deadline> = None;
     let mut behind = false;
     let mut applying: Option<Applying<'_>> = None;
-    let mut caught_up = CaughtUp::default();
+    let mut caught_up = CaughtUp::<Proof>::default();
+    // When the jobs that wait in the queue were last listed.
+    let mut listed: Option<SystemTime> = None;
     // The latest moment that is known of, in whichever session.
     let mut caught_up_at = lease.caught_up_at;
     let mut renewal_due = false;
@@ -110,9 +112,10 @@ pub async fn run(
             // Also where one batch follows the other: only so does Postgres hear how far this has caught up.
             if std::mem::take(&mut renewal_due) {
                 let proven = caught_up.take();
-                let moment = lease.renew(&client, proven).await?;
+                let silence = proven.and_then(|proof| proof.silence);
+                let moment = lease.renew(&client, silence).await?;
                 feed.tell(moment);
-                caught_up_at = proven.or(caught_up_at);
+                caught_up_at = proven.map(|proof| proof.read).or(caught_up_at);
                 tell_lag(relay, moment, caught_up_at);
                 voice.say_rejected();
             }
@@ -166,8 +169,18 @@ pub async fn run(
                 }
             }
             fed = feed.next(), if !full && !stopping && found.is_none() => match fed.ok_or(SessionError::Feed)? {
-                Fed::Read(Read { chunk, moment }) => {
-                    caught_up.read(moment, chunk.more);
+                Fed::Read(Read { chunk, moment, waiting }) => {
+                    match waiting {
+                        Waiting::Never => listed = Some(moment),
+                        Waiting::Unknown => (),
+                        Waiting::Books(books) => {
+                            if let Origin::BullMq(queue) = &relay.origin {
+                                lease.note_waiting(&client, &queue.stage, &books).await?;
+                            }
+                            listed = Some(moment);
+                        }
+                    }
+                    caught_up.read(Proof { read: moment, silence: listed }, chunk.more);
                     let idle = chunk.entries.is_empty()
                         && !chunk.more
                         && batch.is_empty()

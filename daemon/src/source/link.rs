@@ -84,11 +84,19 @@ impl Link {
 
     /// Asks a question.
     pub async fn ask(&mut self, words: &[&[u8]]) -> Result<(), RedisError> {
-        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-            bytes.extend_from_slice(word);
-            bytes.extend_from_slice(b"\r\n");
+        self.ask_all(&[words]).await
+    }
+
+    /// Asks questions at once; the answers come in their order.
+    pub async fn ask_all(&mut self, questions: &[&[&[u8]]]) -> Result<(), RedisError> {
+        let mut bytes = Vec::new();
+        for words in questions {
+            bytes.extend(format!("*{}\r\n", words.len()).into_bytes());
+            for word in *words {
+                bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+                bytes.extend_from_slice(word);
+                bytes.extend_from_slice(b"\r\n");
+            }
         }
         timeout(self.patience, self.wire.write_all(&bytes)).await.map_err(|_| late())??;
         Ok(())
@@ -213,15 +221,38 @@ impl Link {
     async fn bulk(&mut self, piece: &mut Piece, keep: usize) -> Result<(), RedisError> {
         piece.length = expect(self.line(Duration::ZERO).await?, b'$')?;
         piece.content.length(piece.length);
-        let mut left = piece.length;
+        self.rest_of_bulk(piece.length, |bytes| {
+            piece.content.write(bytes);
+            let room = keep - piece.kept.len();
+            piece.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        })
+        .await
+    }
+
+    /// The text that comes next, a piece at a time; its length, or `None` where there is none.
+    pub async fn pieces(&mut self, take: impl FnMut(&[u8])) -> Result<Option<usize>, RedisError> {
+        let line = self.line(Duration::ZERO).await?;
+        if line.kind == b'$' && line.number < 0 {
+            return Ok(None);
+        }
+        let length = expect(line, b'$')?;
+        self.rest_of_bulk(length, take).await?;
+        Ok(Some(length))
+    }
+
+    /// A bulk string after its length.
+    async fn rest_of_bulk(
+        &mut self,
+        length: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), RedisError> {
+        let mut left = length;
         while left > 0 {
             if self.buffer.is_empty() {
                 self.fill(Duration::ZERO).await?;
             }
             let here = left.min(self.buffer.len());
-            piece.content.write(&self.buffer[..here]);
-            let room = keep - piece.kept.len();
-            piece.kept.extend_from_slice(&self.buffer[..here.min(room)]);
+            take(&self.buffer[..here]);
             self.buffer.advance(here);
             left -= here;
         }

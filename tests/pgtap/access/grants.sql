@@ -17,6 +17,7 @@ select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bind
   'bindery_internal.machine', 'bindery_internal.book_machine',
   'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
   'bindery_internal.health', 'bindery_internal.state_of',
+  'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
   'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
   'bindery_internal.resume_point',
   'bindery_internal.book_json', 'bindery_internal.status_json', 'bindery_internal.cut_json',
@@ -43,7 +44,8 @@ union all
 -- Relaying: the service and the relay.
 select unnest(array['bindery.acquire_stream', 'bindery_internal.acquire_stream',
   'bindery.renew_stream', 'bindery_internal.renew_stream', 'bindery.note_stream',
-  'bindery_internal.note_stream', 'bindery.release_stream', 'bindery_internal.release_stream',
+  'bindery_internal.note_stream', 'bindery.note_waiting', 'bindery_internal.note_waiting',
+  'bindery.release_stream', 'bindery_internal.release_stream',
   'bindery.announce_relay', 'bindery_internal.announce_relay', 'bindery.apply_events',
   'bindery_internal.apply_events', 'bindery.early_backlog', 'bindery_internal.early_backlog',
   'bindery.take_outbox', 'bindery_internal.take_outbox', 'bindery.outbox_backlog',

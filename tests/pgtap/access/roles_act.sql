@@ -80,7 +80,7 @@ select unnest(array['define_pipeline', 'register_book', 'begin_stage', 'transiti
   'replay_dead_letters', 'forget_stream']), 'w'
 union all
 select unnest(array['acquire_stream', 'announce_relay', 'renew_stream', 'release_stream',
-  'note_stream', 'apply_events', 'early_backlog', 'take_outbox', 'outbox_backlog',
+  'note_stream', 'note_waiting', 'apply_events', 'early_backlog', 'take_outbox', 'outbox_backlog',
   'dead_letter_reasons', 'sweep', 'send_held_broadcasts', 'make_realtime_policy']), 'l';
 create temp table called as
 select a.actor, v.function, m.letter, tap.act(a.role, a.sub, tap.call(v.call)) as outcome

@@ -36,7 +36,7 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions
   ('drop_dead_letters', 1), ('early_backlog', 0), ('fail_book', 1), ('forget_stream', 1),
   ('get_book_changes', 2), ('get_book_status', 1), ('get_resume_point', 1), ('heartbeat', 1),
   ('list_books', 0), ('list_substeps', 1), ('make_realtime_policy', 0), ('note_stream', 2),
-  ('outbox_backlog', 0),
+  ('note_waiting', 7), ('outbox_backlog', 0),
   ('pipeline_xstate', 1), ('plan_substeps', 3), ('prune_dead_letters', 1), ('prune_events', 1),
   ('prune_outbox', 1), ('register_book', 1), ('release_stream', 2), ('renew_stream', 2),
   ('replay_dead_letters', 0), ('report_progress', 1), ('resume_book', 1), ('rewind_book', 2),

@@ -3,6 +3,9 @@
 //! Between queues and streams there is no order: a job's events may arrive before the book's
 //! registration and before those of the queue that comes first.
 
+mod jobs;
+mod waiting;
+
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_core::stream_id::StreamId;
 use bindery_tests::{Daemon, Database, Servers, eventually};
@@ -122,6 +125,28 @@ impl Queues<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Waits until the progress that the queue's newest job reports is applied.
+    async fn progress_applied(&mut self, queue: &str) -> Result<()> {
+        eventually(SOON, "a job to report its progress", async || {
+            let names = self.event_names(queue).await?;
+            match names.last() {
+                Some(name) if name == "progress" => Ok(()),
+                last => Err(anyhow!("{last:?}")),
+            }
+        })
+        .await?;
+        self.applied(queue).await
+    }
+
+    /// Waits until a job is removed.
+    async fn until_removed(&mut self, queue: &str, job: &str) -> Result<()> {
+        let key = format!("bull:{}:{job}", self.queue(queue));
+        eventually(SOON, "the job to be removed", async || {
+            if self.redis.exists(&key).await? { Err(anyhow!("{key} exists")) } else { Ok(()) }
+        })
+        .await
     }
 
     async fn dead_letters(&self) -> Result<Value> {
@@ -272,7 +297,7 @@ async fn a_job_without_attempts_left_fails_its_book_and_a_retry_by_hand_resumes_
         "jobs.js",
         on.servers.redis_url(),
         &on.queue("draw"),
-        &json!({"retry": job}).to_string(),
+        &json!({"job": job, "does": "retry"}).to_string(),
     ])
     .await?;
     let resumed = on.book(book, "the book to go on", |book| book["stage_progress"] == 100).await?;

@@ -43,10 +43,17 @@ pub async fn look(
     for queue in options.sources.queues() {
         let stream = queue.stream();
         let Some(mut redis) = reach(options, &stream, findings).await else { return };
-        // The relay also reads the active jobs, and each job's data.
-        let (active, job) = (queue.active(), queue.job("0"));
-        right(&mut redis, &active, cmd("LRANGE").arg(&active).arg(0).arg(0), findings).await;
+        // The relay also reads each job's data, and lists the active jobs and those that wait.
+        let job = queue.key("0");
         right(&mut redis, &job, cmd("HGET").arg(&job).arg("data"), findings).await;
+        right(&mut redis, &stream, cmd("XRANGE").arg(&stream).arg("0-1").arg("0-1"), findings)
+            .await;
+        for (command, list) in [("LRANGE", "active"), ("ZRANGE", "delayed")] {
+            let list = queue.key(list);
+            right(&mut redis, &list, cmd(command).arg(&list).arg(0).arg(0), findings).await;
+        }
+        let probe = redis::pipe().atomic().cmd("HGET").arg(&job).arg("data").to_owned();
+        transaction(&mut redis, &probe, &job, findings).await;
         // BullMQ trims this stream, the daemon does not.
         source(&mut redis, &stream, false, positions.get(&stream).copied(), findings).await;
     }
@@ -64,6 +71,24 @@ pub async fn look(
         && let Some(mut redis) = reach(options, &options.outbox, findings).await
     {
         right(&mut redis, &options.outbox, &no_entry(&options.outbox), findings).await;
+    }
+}
+
+/// Whether the user may run a transaction.
+async fn transaction(
+    redis: &mut MultiplexedConnection,
+    probe: &redis::Pipeline,
+    key: &str,
+    findings: &mut Findings,
+) {
+    match probe.query_async::<Value>(redis).await {
+        Ok(_) => findings.ok("redis_rights", format!("MULTI and EXEC on {key} are allowed")),
+        Err(error) => findings.fail(
+            "redis_rights",
+            format!("MULTI and EXEC on {key} are refused: {error}"),
+            "grant the daemon's user the rights for --bullmq that docs/operations.md lists \
+             (ACL SETUSER)",
+        ),
     }
 }
 
