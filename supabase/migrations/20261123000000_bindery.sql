@@ -1744,6 +1744,33 @@ as $$
     jsonb_build_object('argument', argument));
 $$;
 
+create or replace function bindery_internal.missing_pipeline(
+  book_id uuid, pipeline text, version integer
+) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.error('PT409', 'missing_pipeline',
+    format('The book %s follows version %s of the pipeline %s, which is missing.', book_id, version,
+      pipeline),
+    'Restore the row of bindery.pipelines from the dump that the book came from.',
+    jsonb_build_object('book_id', book_id, 'pipeline', pipeline, 'version', version));
+$$;
+
+-- What an exception that is not transient makes of an event: a reason and a message for the dead
+-- letter.
+create or replace function bindery_internal.raised(sqlstate text, message text, detail text)
+returns jsonb
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when sqlstate = 'PT409' and starts_with(detail, '{"code": "missing_pipeline"')
+      then jsonb_build_object('code', 'missing_pipeline', 'message', message)
+    else jsonb_build_object('code', 'refused_by_database',
+      'message', format('%s (SQLSTATE %s)', message, sqlstate)) end;
+$$;
+
 create or replace function bindery_internal.stale_revision(book_id uuid, revision bigint,
   expected_revision bigint) returns jsonb
 language sql immutable parallel safe
@@ -1808,6 +1835,10 @@ $$;
 comment on function bindery_internal.refused_report(text, uuid, text, text, integer) is
   'The error for a verdict of bindery_core.report_verdict; null for accept, {"stale": true} for '
   'stale.';
+comment on function bindery_internal.missing_pipeline(uuid, text, integer) is
+  'The error PT409 missing_pipeline.';
+comment on function bindery_internal.raised(text, text, text) is
+  'The code and message of a dead letter whose event raised this error.';
 comment on function bindery_internal.unknown_book(uuid) is 'The error PT404 unknown_book.';
 comment on function bindery_internal.bad_input(text, text, text) is
   'The error PT422 bad_input: an argument, what is wrong with it, and what to give.';
@@ -1992,9 +2023,10 @@ create table bindery.book_status (
 create index book_status_owner on bindery.book_status (owner_id, created_at desc);
 create index book_status_pipeline on bindery.book_status (pipeline, pipeline_version);
 create index book_status_created on bindery.book_status (created_at desc);
--- For sweep. No index holds a column that a report changes.
+-- For sweep. No index, its condition included, has a column that a report or a transition from one
+-- stage to the next changes: such an update needs no new index entry.
 create index book_status_at_work on bindery.book_status (book_id)
-  where completed_at is null and status not in ('FAILED', 'CANCELLED');
+  where completed_at is null and error is null;
 -- For lists with failed books first: on error, which only a failure and its resume change.
 create index book_status_failed on bindery.book_status (created_at desc) where error is not null;
 create index book_status_to_resume on bindery.book_status (resume_at) where resume_at is not null;
@@ -2197,6 +2229,7 @@ comment on column bindery.stage_visits.seconds is
 -- Locks: appended to last.
 create table bindery.outbox (
   id bigint generated always as identity,
+  message_id uuid not null default gen_random_uuid(),
   book_id uuid not null,
   revision bigint not null,
   kind text not null,
@@ -2210,12 +2243,14 @@ alter table bindery.outbox enable row level security;
 
 comment on table bindery.outbox is
   'Messages on their way to the stream bindery:changes: transitions, and resume commands (after a '
-  'resume or a rewind) with the resume point.';
+  'resume or a rewind) with the resume point, without its lists where it is large.';
 comment on column bindery.outbox.id is 'The order of publication.';
+comment on column bindery.outbox.message_id is
+  'By this readers know what they have seen. Random, so that a failover to a server that lacks the '
+  'latest commits cannot give it again; it may give id and revision again.';
 comment on column bindery.outbox.book_id is
   'The book; no foreign key, a message outlives its book.';
-comment on column bindery.outbox.revision is
-  'The book''s revision; readers drop what they have seen.';
+comment on column bindery.outbox.revision is 'The book''s revision after the change.';
 comment on column bindery.outbox.kind is 'transition or resume.';
 comment on column bindery.outbox.payload is 'The message.';
 comment on column bindery.outbox.created_at is 'When it was written.';
@@ -2329,6 +2364,29 @@ comment on column bindery_internal.relays.handing_over is
   'The stream that it was last told to give up; null: none.';
 comment on column bindery_internal.relays.expires_at is
   'When it counts no more, by this database''s clock.';
+
+-- waiting_books: which books have a job that waits in a BullMQ queue. Such a book is not silent.
+-- Invariants: written by note_waiting only, for the holder of the stream's newest epoch; a row goes
+-- when the queue no longer has such a job, and the book's heartbeat is renewed then.
+-- Locks: the stream's row in relay_cursors first, then the book's row.
+create table bindery_internal.waiting_books (
+  book_id uuid not null,
+  stream text not null,
+  since timestamptz not null,
+  constraint waiting_books_pkey primary key (book_id, stream),
+  constraint waiting_book_is_a_book
+    foreign key (book_id) references bindery.book_status (book_id) on delete cascade
+);
+
+create index waiting_books_stream on bindery_internal.waiting_books (stream, book_id);
+
+alter table bindery_internal.waiting_books enable row level security;
+
+comment on table bindery_internal.waiting_books is
+  'Books with a job that waits in a BullMQ queue, as bindery.note_waiting recorded them.';
+comment on column bindery_internal.waiting_books.book_id is 'The book.';
+comment on column bindery_internal.waiting_books.stream is 'The queue''s stream of events.';
+comment on column bindery_internal.waiting_books.since is 'When its job was first found to wait.';
 
 -- dead_letters: events that could not take effect, each with its reason.
 -- Invariants: written in the transaction that moves the position past the event, so none is lost or
@@ -2517,11 +2575,15 @@ comment on column bindery_internal.pace_refresh.refreshed_at is 'When it ran; nu
 create table bindery.settings (
   only_row boolean not null default true,
   broadcast boolean not null default true,
+  broadcast_every interval not null default '1 second',
+  broadcasts_per_second integer not null default 60,
   patience interval not null default '15 minutes',
   early_events_per_book integer not null default 10000,
   early_events_total integer not null default 1000000,
   constraint settings_pkey primary key (only_row),
   constraint there_is_one_row check (only_row),
+  constraint broadcast_every_is_in_range check (broadcast_every between '0' and '1 minute'),
+  constraint broadcasts_are_bounded check (broadcasts_per_second between 1 and 1000000),
   constraint patience_is_in_range check (patience between '0' and '30 days'),
   constraint early_events_are_bounded check (
     early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000)
@@ -2538,12 +2600,53 @@ comment on column bindery.settings.only_row is 'Always true: there is one row.';
 comment on column bindery.settings.broadcast is
   'Whether changed books are broadcast by Supabase Realtime; the session setting '
   'bindery.broadcast, on or off, overrides it.';
+comment on column bindery.settings.broadcast_every is
+  'Changes of a book other than those of status and owner are broadcast at most once in this time, '
+  '0 to 1 minute; the newest state of what was held back follows.';
+comment on column bindery.settings.broadcasts_per_second is
+  'About how many messages of held-back changes are sent a second in all, 1 to 1,000,000: where '
+  'more books change at once, each is broadcast less often than broadcast_every.';
 comment on column bindery.settings.patience is
   'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
 comment on column bindery.settings.early_events_per_book is
   'How many early events a book may have, 0 to 100,000; one more becomes a dead letter.';
 comment on column bindery.settings.early_events_total is
   'How many early events there may be in all, 0 to 100,000,000; one more becomes a dead letter.';
+
+-- broadcast_windows: the books that were broadcast to Supabase Realtime a moment ago; until due_at,
+-- their further progress is held back.
+-- Invariant: a held-back change writes nothing here: it shows in the book's revision, which is then
+-- above the one sent. A row is written only by a session that has locked the book.
+-- Locks: after the book's row.
+create table bindery_internal.broadcast_windows (
+  book_id uuid not null,
+  opened_at timestamptz not null,
+  due_at timestamptz not null,
+  revision bigint not null,
+  status text not null,
+  attempt integer not null,
+  owner_id uuid,
+  held_back bigint not null default 0,
+  constraint broadcast_windows_pkey primary key (book_id)
+-- Updated once a window; no index holds what an update changes.
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+alter table bindery_internal.broadcast_windows enable row level security;
+
+comment on table bindery_internal.broadcast_windows is
+  'One row a book that was broadcast a moment ago: what was sent, and until when more is held '
+  'back.';
+comment on column bindery_internal.broadcast_windows.book_id is 'The book.';
+comment on column bindery_internal.broadcast_windows.opened_at is 'When it was broadcast.';
+comment on column bindery_internal.broadcast_windows.due_at is
+  'Until when changes other than those of status and owner are held back.';
+comment on column bindery_internal.broadcast_windows.revision is 'The revision that was sent last.';
+comment on column bindery_internal.broadcast_windows.status is 'The status that was sent last.';
+comment on column bindery_internal.broadcast_windows.attempt is 'The attempt that was sent last.';
+comment on column bindery_internal.broadcast_windows.owner_id is
+  'The owner to whom it was sent; null: none.';
+comment on column bindery_internal.broadcast_windows.held_back is
+  'How many changes were held back and are not counted yet by send_held_broadcasts.';
 
 -- mutexes: rows that are locked so that only one session at a time does a task; registration_slots:
 -- rows that a registration and an event about an unknown book both lock.
@@ -2590,6 +2693,25 @@ begin
 end
 $$;
 
+-- The same for a book, which a restore of data can bring without its pipeline.
+create or replace function bindery_internal.book_machine(book bindery.book_status) returns jsonb
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  machine constant jsonb := (select p.machine from bindery.pipelines p
+    where p.name = book.pipeline and p.version = book.pipeline_version);
+begin
+  if machine is null and book.book_id is not null then
+    perform bindery_internal.raise_error(bindery_internal.missing_pipeline(
+      book.book_id, book.pipeline, book.pipeline_version));
+  end if;
+  return machine;
+end
+$$;
+
+comment on function bindery_internal.book_machine(bindery.book_status) is
+  'The compiled machine of a book''s pipeline; raises PT409 missing_pipeline where there is none.';
 comment on function bindery_internal.machine(text, integer) is
   'The compiled machine of this version of the pipeline; null where there is none.';
 
@@ -2673,8 +2795,8 @@ comment on function bindery_internal.refuse_pipeline_change() is
 -- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked
 -- as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks;
--- one that is missing, raises, or answers null does not hold; what it did is undone. Locks: none of
--- ours.
+-- one that is missing, raises, or answers null does not hold; what it did in the transaction is
+-- undone. Locks: none of ours.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -2708,8 +2830,9 @@ begin
   end if;
   begin
     execute format('select %s($1)', guard) into answer using book;
-    -- A guard is a question. Whatever it did is undone: settings it left, and what it put off to a
-    -- moment when others' rights count.
+    -- A guard is a question. What it did in the transaction is undone: settings it left, and what
+    -- it put off to a moment when others' rights count. What no rollback undoes stays: locks of the
+    -- session, prepared statements, sequences' values.
     raise exception using errcode = 'BD000';
   exception
     when sqlstate 'BD000' then
@@ -3191,12 +3314,164 @@ comment on function bindery_internal.estimate(timestamptz, timestamptz, double p
 (1 - p) * ((1 - p^2) * median_seconds + p * elapsed) + later_seconds from now, where p = '
   'stage_progress / 100; null where a pace is null.';
 
+-- note_waiting: which books have a job that waits in a BullMQ queue, as the queue's relay found it.
+-- Invariants: only the newest epoch notes anything; of a range of book ids the rows of the stream
+-- become those that are given, so that a job that was removed ends its book's waiting; silence
+-- counts from the end of the waiting.
+-- Locks: the stream's row in relay_cursors, then the books' rows in order of book_id. A book's row
+-- that another session holds is left for the next call.
+create or replace function bindery_internal.brief_silence(stall_after double precision)
+returns interval
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(least(stall_after / 4, 5), 5) * interval '1 second';
+$$;
+
+create or replace function bindery_internal.is_waiting(book_id uuid) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from bindery_internal.waiting_books w where w.book_id = is_waiting.book_id);
+$$;
+
+create or replace function bindery_internal.note_waiting(
+  stream text, epoch bigint, stage text, first_id uuid, last_id uuid, book_ids uuid[],
+  attempts integer[]
+) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  moment timestamptz;
+  ended uuid[];
+  began uuid[];
+  noted integer;
+begin
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_text('stream', note_waiting.stream, 512),
+    bindery_internal.refused_text('stage', note_waiting.stage, 63)));
+  if note_waiting.stage is null or note_waiting.first_id is null or note_waiting.last_id is null
+  then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('stage, first_id or last_id',
+      'is null', 'Give the queue''s stage, and the range of book ids that this call is about.'));
+  elsif note_waiting.book_ids is null or array_ndims(note_waiting.book_ids) > 1
+    or cardinality(note_waiting.book_ids) > 10000
+    or cardinality(note_waiting.attempts) is distinct from cardinality(note_waiting.book_ids)
+  then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('book_ids',
+      'is not a list of up to 10,000 ids with as many attempts',
+      'Give the books in ranges; null for a job that names no attempt.'));
+  elsif exists (
+    select from unnest(note_waiting.book_ids) as u(book_id)
+    where (u.book_id between note_waiting.first_id and note_waiting.last_id) is not true)
+  then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('book_ids',
+      'has an id outside of first_id to last_id', 'Give the ids of the range only.'));
+  end if;
+  perform from bindery.relay_cursors c
+  where c.stream = note_waiting.stream and c.epoch = note_waiting.epoch and c.holder is not null
+  for no key update;
+  if not found then
+    perform bindery_internal.raise_error(
+      bindery_internal.fenced(note_waiting.stream, note_waiting.epoch));
+  end if;
+  moment := bindery_internal.now();
+
+  with given as (
+    select u.book_id, u.attempt
+    from unnest(note_waiting.book_ids, note_waiting.attempts) as u(book_id, attempt)
+  ), noted as (
+    select w.book_id from bindery_internal.waiting_books w
+    where w.stream = note_waiting.stream
+      and w.book_id between note_waiting.first_id and note_waiting.last_id
+  ), known as materialized (
+    select b.book_id, b.pipeline, b.pipeline_version, b.current_stage,
+      b.completed_at is not null or b.status <> b.current_stage as is_over,
+      b.attempt as book_attempt, moment - b.heartbeat_at as silence,
+      g.attempt, g.book_id is not null as is_given, n.book_id is not null as is_noted
+    from given g full join noted n on n.book_id = g.book_id
+    join bindery.book_status b on b.book_id = coalesce(g.book_id, n.book_id)
+  ), places as materialized (
+    -- Few: the machine is looked at once for each, not once a book.
+    select p.pipeline, p.pipeline_version, p.current_stage,
+      bindery_internal.brief_silence((s.here ->> 'stall_after')::double precision) as brief,
+      p.current_stage = note_waiting.stage as is_here,
+      coalesce((s.there ->> 'start')::double precision >= (s.here ->> 'start')::double precision,
+        false) as is_ahead
+    from (select distinct k.pipeline, k.pipeline_version, k.current_stage from known k) p
+    cross join lateral (
+      select bindery_internal.machine(p.pipeline, p.pipeline_version) as machine) m
+    cross join lateral (
+      select bindery_internal.state_of(m.machine, p.current_stage) as here,
+        bindery_internal.state_of(m.machine, note_waiting.stage) as there) s
+  ), judged as (
+    select k.book_id, k.is_noted, k.silence > p.brief as is_silent,
+      k.is_given and not k.is_over and case when p.is_here
+        then coalesce(k.attempt >= k.book_attempt, true) else p.is_ahead end as is_waiting
+    from known k
+    join places p using (pipeline, pipeline_version, current_stage)
+  )
+  select coalesce(array_agg(j.book_id) filter (where j.is_noted and not j.is_waiting), '{}'),
+    coalesce(array_agg(j.book_id) filter (
+      where not j.is_noted and j.is_waiting and j.is_silent), '{}')
+  into ended, began
+  from judged j;
+
+  with free as materialized (
+    select b.book_id from bindery.book_status b
+    where b.book_id = any (ended) order by b.book_id for no key update skip locked
+  ), gone as (
+    delete from bindery_internal.waiting_books w using free f
+    where w.stream = note_waiting.stream and w.book_id = f.book_id
+    returning w.book_id
+  )
+  update bindery.book_status b set heartbeat_at = moment
+  from gone g
+  where b.book_id = g.book_id and b.status = b.current_stage and b.completed_at is null;
+
+  insert into bindery_internal.waiting_books (book_id, stream, since)
+  select b.book_id, note_waiting.stream, moment
+  from bindery.book_status b
+  where b.book_id = any (began) order by b.book_id for key share skip locked
+  on conflict on constraint waiting_books_pkey do nothing;
+  get diagnostics noted = row_count;
+  return noted;
+end
+$$;
+
+create or replace function bindery.note_waiting(
+  stream text, epoch bigint, stage text, first_id uuid, last_id uuid, book_ids uuid[],
+  attempts integer[]
+) returns integer
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.note_waiting(stream, epoch, stage, first_id, last_id, book_ids, attempts);
+$$;
+
+comment on function bindery_internal.brief_silence(double precision) is
+  'How long a book may be silent before it counts as waiting: a quarter of stall_after (in '
+  'seconds), at most 5 s.';
+comment on function bindery_internal.is_waiting(uuid) is
+  'Whether a job of the book waits in a BullMQ queue.';
+comment on function bindery_internal.note_waiting(text, bigint, text, uuid, uuid, uuid[], integer[])
+is 'See bindery.note_waiting.';
+comment on function bindery.note_waiting(text, bigint, text, uuid, uuid, uuid[], integer[]) is
+  'Records which books have a job that waits in a BullMQ queue; sweep fails none of them.
+book_ids: of the books from first_id to last_id all that have such a job, with the attempt that '
+  'the job names (null: none); stage: the queue''s. A book that is no longer among them no longer '
+  'waits, and its heartbeat is renewed. Jobs of earlier stages and attempts do not count. Gives '
+  'how many books began to wait. PT409 fenced where the epoch is not the newest, PT422 bad_input.';
+
 -- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the
 -- caller sees.
 -- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
 -- whatever the book: substeps 96, stages 64, error 24, metadata 32, the rest below 40.
 create or replace function bindery_internal.health(
-  book bindery.book_status, machine jsonb, moment timestamptz
+  book bindery.book_status, machine jsonb, moment timestamptz, is_waiting boolean
 ) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -3204,14 +3479,15 @@ as $$
   select case
     when book.status = 'FAILED' and book.error ->> 'code' = 'stalled' then 'stalled'
     when book.status <> book.current_stage then null
+    when is_waiting and silence > bindery_internal.brief_silence(s.stall_after) then 'waiting'
     when s.stall_after is null then 'live'
-    when moment - book.heartbeat_at > s.stall_after then 'stalled'
-    when moment - book.heartbeat_at > s.stall_after / 2 then 'quiet'
+    when silence > s.stall_after * interval '1 second' then 'stalled'
+    when silence > s.stall_after / 2 * interval '1 second' then 'quiet'
     else 'live' end
   from (
-    select (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')
-      ::double precision * interval '1 second'
-  ) as s(stall_after);
+    select moment - book.heartbeat_at,
+      (bindery_internal.state_of(machine, book.current_stage) ->> 'stall_after')::double precision
+  ) as s(silence, stall_after);
 $$;
 
 -- JSON of a caller, as far as it fits: the small members of an object, those first that are small.
@@ -3257,7 +3533,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   declared constant jsonb := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
+    bindery_internal.book_machine(book), book.current_stage)
     -> 'substeps';
 begin
   return (
@@ -3289,13 +3565,35 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine constant jsonb := bindery_internal.book_machine(book);
 begin
   return bindery_internal.book_json(book) || jsonb_build_object(
     'substeps', substeps,
     'stages', bindery_core.stage_list(
       machine, book.status, book.current_stage, book.stage_progress),
-    'health', bindery_internal.health(book, machine, bindery_internal.now()));
+    'health', bindery_internal.health(
+      book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
+end
+$$;
+
+-- A book of a list. One whose pipeline is missing does not fail the list: it has no stages, and the
+-- error under missing_pipeline.
+create or replace function bindery_internal.listed_status(
+  book bindery.book_status, since_revision bigint default null
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if bindery_internal.machine(book.pipeline, book.pipeline_version) is null then
+    return bindery_internal.book_json(book) || jsonb_build_object('substeps', jsonb_build_array(),
+        'stages', jsonb_build_array(), 'health', null,
+        'missing_pipeline', bindery_internal.missing_pipeline(
+          book.book_id, book.pipeline, book.pipeline_version) - array['sqlstate', 'detail'])
+      || case when since_revision is null then '{}' else '{"substeps_partial": false}' end::jsonb;
+  end if;
+  return case when since_revision is null then bindery.get_book_status(book.book_id)
+    else bindery.get_book_changes(book.book_id, since_revision) end;
 end
 $$;
 
@@ -3385,7 +3683,7 @@ begin
     bindery_internal.refused_text('after', list_substeps.after, 63)));
   at_stage := coalesce(list_substeps.stage, book.current_stage);
   declared := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), at_stage) -> 'substeps';
+    bindery_internal.book_machine(book), at_stage) -> 'substeps';
   if declared is null then
     perform bindery_internal.raise_error(bindery_internal.refused_report(
       'unknown_stage', book.book_id, at_stage, null, null));
@@ -3402,37 +3700,77 @@ begin
 end
 $$;
 
-create or replace function bindery.get_resume_point(book_id uuid) returns jsonb
+-- Where to go on with a book. after: the substep that the page before ended with. Of the substeps
+-- that are left as many as fit into max_bytes, at least one where at_least_one says so; the loop
+-- reads no further, since checkpoints may be large.
+create or replace function bindery_internal.resume_point(
+  book bindery.book_status, after text, max_bytes integer, at_least_one boolean
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  declared constant jsonb := bindery_internal.state_of(
+    bindery_internal.book_machine(book), book.current_stage)
+    -> 'substeps';
+  order_of constant text[] := array(
+    select e.value ->> 'substep' from jsonb_array_elements(declared) as e(value));
+  point jsonb := jsonb_build_object('book_id', book.book_id, 'status', book.status,
+    'stage', book.current_stage, 'attempt', book.attempt, 'revision', book.revision);
+  done jsonb;
+  rest jsonb[] := '{}';
+  part bindery.book_progress;
+  item jsonb;
+  bytes bigint;
+begin
+  select coalesce(jsonb_agg(g.substep
+    order by array_position(order_of, g.substep), g.substep), '[]')
+  into done
+  from bindery.book_progress g
+  where g.book_id = book.book_id and g.stage = book.current_stage and g.progress >= 100;
+  bytes := octet_length(done::text);
+  if bytes > max_bytes and not at_least_one then
+    return point || '{"done": [], "left": [], "cut": true}';
+  end if;
+  for part in
+    select g.* from bindery.book_progress g
+    where g.book_id = book.book_id and g.stage = book.current_stage and g.progress < 100
+      and (after is null
+        or (coalesce(array_position(order_of, g.substep), 2147483647), g.substep)
+          > (coalesce(array_position(order_of, after), 2147483647), after collate "C"))
+    order by array_position(order_of, g.substep), g.substep
+  loop
+    item := bindery_internal.substep_json(part, declared) - array['state', 'label']
+      || jsonb_build_object('checkpoint', part.checkpoint);
+    bytes := bytes + octet_length(item::text);
+    if bytes > max_bytes and not (at_least_one and rest = '{}') then
+      -- Without any of them, so that nobody takes a part for the whole.
+      return point || case when at_least_one
+        then jsonb_build_object('done', done, 'left', to_jsonb(rest), 'cut', true)
+        else '{"done": [], "left": [], "cut": true}' end;
+    end if;
+    rest := rest || item;
+  end loop;
+  return point || jsonb_build_object('done', done, 'left', to_jsonb(rest));
+end
+$$;
+
+create or replace function bindery.get_resume_point(book_id uuid, after text default null)
+returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
   book bindery.book_status;
-  declared jsonb;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_resume_point.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_resume_point.book_id));
   end if;
-  declared := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage)
-    -> 'substeps';
-  return (
-    select jsonb_build_object('book_id', book.book_id, 'status', book.status,
-      'stage', book.current_stage, 'attempt', book.attempt, 'revision', book.revision,
-      'done', coalesce(jsonb_agg(g.substep order by d.place, g.substep)
-        filter (where g.progress >= 100), '[]'),
-      'left', coalesce(jsonb_agg(
-        bindery_internal.substep_json(g, declared) - array['state', 'label']
-          || jsonb_build_object('checkpoint', g.checkpoint)
-        order by d.place, g.substep) filter (where g.progress < 100), '[]'))
-    from bindery.book_progress g
-    left join (
-      select e.value ->> 'substep' as substep, e.place
-      from jsonb_array_elements(declared) with ordinality as e(value, place)) d
-      on d.substep = g.substep
-    where g.book_id = book.book_id and g.stage = book.current_stage);
+  perform bindery_internal.raise_error(
+    bindery_internal.refused_text('after', get_resume_point.after, 63));
+  return bindery_internal.resume_point(book, get_resume_point.after, 1048576, true);
 end
 $$;
 
@@ -3450,10 +3788,9 @@ comment on function bindery.get_book_status(uuid) is
 The columns of book_status; substeps: at most 200 of the current stage, unfinished first '
   '([{substep, label, weight, state: active|pending|done, progress, done?, total?, unit?, '
   'message?}], messages cut to 500 characters; bindery.list_substeps gives all); stages '
-  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, quiet '
-  'or '
-  'stalled; null once halted or completed). An error or metadata that is too large is cut and has '
-  '"cut": true. PT404 unknown_book.';
+  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, '
+  'waiting, quiet or stalled; null once halted or completed). An error or metadata that is too '
+  'large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
 comment on function bindery.get_book_changes(uuid, bigint) is
   'As get_book_status, with only the substeps that changed after a revision.
 substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '
@@ -3463,16 +3800,22 @@ comment on function bindery.list_substeps(uuid, text, text, integer) is
   'The substeps of a stage (the current one unless named), a page at a time, in order of substep.
 after: the last substep of the page before; max_substeps: 1 to 1,000. PT404 unknown_book or '
   'unknown_stage, PT422 bad_input.';
-comment on function bindery.get_resume_point(uuid) is
-  'What a worker needs to go on with a book, as one JSON object.
+comment on function bindery_internal.resume_point(
+  bindery.book_status, text, integer, boolean) is
+  'What bindery.get_resume_point gives, of at most so many bytes. at_least_one: also a first '
+  'substep that is larger, and the part that fits; else no list at all where one is cut.';
+comment on function bindery.get_resume_point(uuid, text) is
+  'What a worker needs to go on with a book, as one JSON object of about a megabyte at most.
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
-  'done?, total?, unit?, message?, checkpoint}]}. PT404 unknown_book.';
+  'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of '
+  'them: ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';
 comment on function bindery.list_books(integer) is
   'The newest books the caller may read, up to 1,000 (100 by default).
 For filters and paging read the table book_status.';
-comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz) is
-  'live, quiet (no heartbeat for half of stall_after), stalled (none for all of it, or FAILED '
-  'because of it); null once halted or complete.';
+comment on function bindery_internal.health(bindery.book_status, jsonb, timestamptz, boolean) is
+  'live, waiting (its job waits in a BullMQ queue, and it was silent briefly), quiet (no heartbeat '
+  'for half of stall_after), stalled (none for all of it, or FAILED because of it); null once '
+  'halted or complete.';
 comment on function bindery_internal.cut_json(jsonb, integer) is
   'JSON of at most so many bytes: as it is, or the small members of an object with "cut": true.';
 comment on function bindery_internal.book_json(bindery.book_status) is
@@ -3480,6 +3823,9 @@ comment on function bindery_internal.book_json(bindery.book_status) is
 comment on function bindery_internal.shown_substeps(bindery.book_status, bigint, integer) is
   'The substeps of the current stage as statuses show them, at most 200 and so many bytes; since: '
   'only those that changed after this revision.';
+comment on function bindery_internal.listed_status(bindery.book_status, bigint) is
+  'A book of a list, as get_book_status or get_book_changes gives it; one whose pipeline is '
+  'missing has no stages, and missing_pipeline: {code, message, hint}.';
 comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
   'A book with these substeps, its stages and its health, as get_book_status gives it.';
 
@@ -3521,10 +3867,19 @@ comment on function bindery.status_at(uuid, timestamptz) is
 {book_id, status, stage, attempt, revision, since, actor, message, data}. PT404 unknown_book, '
   'PT422 bad_input.';
 
--- broadcast: books as messages of Supabase Realtime, to the private topics book:<book_id> and
--- owner:<owner_id>.
+-- broadcast: books as messages of Supabase Realtime, to the private topics
+-- book:<book_id>:<owner_id>, or book:<book_id> for a book without an owner, and owner:<owner_id>.
 -- Invariants: nothing here can fail the change that is announced; a payload stays below 32 KiB and
--- names what was left out. Locks: none of ours; waits at most 100 ms for somebody else's.
+-- names what was left out. The owner is part of the topic, so that a former owner's channel
+-- receives nothing more, although Realtime checks rights only when a channel is joined.
+-- Locks: none of ours; waits at most 100 ms for another session's.
+create or replace function bindery_internal.book_topic(book_id uuid, owner_id uuid) returns text
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select concat_ws(':', 'book', book_id, owner_id);
+$$;
+
 create or replace function bindery_internal.broadcast_payload(
   book bindery.book_status, substeps jsonb
 ) returns jsonb
@@ -3535,8 +3890,10 @@ declare
   payload jsonb := bindery_internal.book_json(book) || case
     when substeps is null then jsonb_build_object('substeps_partial', false,
       'substeps', bindery_internal.shown_substeps(book, null, 16000))
+    when substeps = 'null' then '{"substeps_partial": true}'
+    when jsonb_typeof(substeps) = 'object' then '{"substeps_partial": true}' || substeps
     else jsonb_build_object('substeps_partial', true, 'substeps', substeps) end;
-  left_out text[] := '{}';
+  left_out text[] := case when substeps = 'null' then '{substeps}' else '{}' end;
   part text;
 begin
   -- The largest first, and of those what a screen needs least.
@@ -3552,8 +3909,56 @@ begin
 end
 $$;
 
+-- Broadcasts the books that are not held back.
 create or replace function bindery_internal.broadcast(book_ids uuid[], substeps jsonb[])
 returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due record;
+  problem text;
+begin
+  -- A subtransaction, so that a window is opened only for what was sent: one, however many books
+  -- (more than 64 of them slow down every other session), and none where all is held back.
+  begin
+    due := bindery_internal.open_windows(book_ids, substeps);
+    if due.book_ids is null then
+      return;
+    end if;
+    problem := bindery_internal.send_messages(due.book_ids, due.substeps, null);
+    if problem is null then
+      return;
+    end if;
+    raise exception sqlstate 'BD000';
+  exception
+    when sqlstate 'BD000' then
+      null;
+    when others then
+      problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
+  end;
+  perform bindery_internal.warn_not_broadcast(cardinality(book_ids), problem);
+end
+$$;
+
+-- One warning a transaction.
+create or replace function bindery_internal.warn_not_broadcast(books integer, problem text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if coalesce(current_setting('bindery.not_broadcast', true), '') <> 'warned' then
+    perform set_config('bindery.not_broadcast', 'warned', true);
+    raise warning '% changed books were not broadcast: %.', books, problem;
+  end if;
+end
+$$;
+
+-- What went wrong, or null.
+create or replace function bindery_internal.send_messages(
+  book_ids uuid[], substeps jsonb[], departures jsonb
+) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
@@ -3561,61 +3966,85 @@ as $$
 declare
   -- By name: neither need exist.
   messages text;
-  send text;
+  send regprocedure;
   message record;
+  problem text;
 begin
-  -- One block, one subtransaction, however many books: more than 64 of them slow down every other
-  -- session.
   begin
     -- The table that realtime.send writes to, in one statement for the whole batch.
     messages := to_regclass('realtime.messages');
-    execute format('insert into %s (payload, event, topic, private, extension)
-      select t.payload, ''book_status'', t.topic, true, ''broadcast''
-      from bindery_internal.broadcast_messages($1, $2) t', messages)
-    using book_ids, substeps;
-    return;
+    if messages is not null then
+      execute format('insert into %s (payload, event, topic, private, extension)
+        select t.payload, t.event, t.topic, true, ''broadcast''
+        from bindery_internal.broadcast_messages($1, $2, $3) t', messages)
+      using book_ids, substeps, departures;
+      return null;
+    end if;
+    problem := 'there is no table realtime.messages (SQLSTATE 42P01)';
   exception
-    when lock_not_available then
-      -- realtime.send would wait for the same lock, once a message.
-      raise warning '% changed books were not broadcast: % (SQLSTATE %).',
-        cardinality(book_ids), sqlerrm, sqlstate;
-      return;
+    -- The columns of another version of Realtime.
+    when undefined_column or undefined_table or not_null_violation or datatype_mismatch then
+      problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
+    -- realtime.send would fail the same way, with a warning a message: no partition for today, no
+    -- right to write, a lock.
     when others then
-      null;
+      return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
-  -- Another version of Realtime may keep its messages elsewhere; it keeps this function.
+  -- Another version of Realtime may keep its messages elsewhere; it keeps this function. One that
+  -- writes to a table that is missing turns every error into a warning.
   begin
-    send := to_regproc('realtime.send');
+    send := to_regprocedure('realtime.send(jsonb,text,text,boolean)');
+    if messages is null and (
+      select strpos(p.prosrc, 'realtime.messages') > 0 from pg_catalog.pg_proc p
+      where p.oid = send)
+    then
+      return problem;
+    end if;
     for message in
-      select t.topic, t.payload from bindery_internal.broadcast_messages(book_ids, substeps) t
+      select t.topic, t.event, t.payload
+      from bindery_internal.broadcast_messages(book_ids, substeps, departures) t
     loop
-      execute format('select %s($1, $2, $3, $4)', send)
-      using message.payload, 'book_status', message.topic, true;
+      execute format('select %s($1, $2, $3, $4)', send::regproc)
+      using message.payload, message.event, message.topic, true;
     end loop;
+    return null;
   exception when others then
-    raise warning '% changed books were not broadcast: % (SQLSTATE %).',
-      cardinality(book_ids), sqlerrm, sqlstate;
+    return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
 end
 $$;
 
-create or replace function bindery_internal.broadcast_messages(book_ids uuid[], substeps jsonb[])
-returns table (topic text, payload jsonb)
+create or replace function bindery_internal.broadcast_messages(
+  book_ids uuid[], substeps jsonb[], departures jsonb
+) returns table (topic text, event text, payload jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_indexscan = off
 set plan_cache_mode = force_generic_plan
+-- The functions it calls have no other way than a disabled one to some rows; such a plan is costed
+-- so high that it would be compiled, which takes longer than everything else.
+set jit = off
 as $$
 begin
   return query
-  select t.topic, p.payload
+  select t.topic, 'book_status', p.payload
   from unnest(book_ids, substeps) as c(book_id, substeps)
   join bindery.book_status b on b.book_id = c.book_id
   cross join lateral (select bindery_internal.broadcast_payload(b, c.substeps) as payload) p
-  cross join lateral (values ('book:' || b.book_id), ('owner:' || b.owner_id)) t(topic)
+  cross join lateral (values
+    (bindery_internal.book_topic(b.book_id, b.owner_id)), ('owner:' || b.owner_id)) t(topic)
   where t.topic is not null
   order by b.book_id, t.topic;
+  if departures is not null then
+    return query
+    select t.topic, 'gone',
+      jsonb_build_object('book_id', d.book_id, 'revision', d.revision, 'gone', true)
+    from jsonb_to_recordset(departures) as d(book_id uuid, owner_id uuid, revision bigint)
+    cross join lateral (values
+      (bindery_internal.book_topic(d.book_id, d.owner_id)), ('owner:' || d.owner_id)) t(topic)
+    where t.topic is not null;
+  end if;
 end
 $$;
 
@@ -3632,15 +4061,168 @@ $$;
 comment on function bindery_internal.broadcasts() is
   'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as '
   'bindery.settings does.';
+comment on function bindery_internal.book_topic(uuid, uuid) is
+  'The topic of a book that has this owner: book:<book_id>:<owner_id>, or book:<book_id>.';
 comment on function bindery_internal.broadcast_payload(bindery.book_status, jsonb) is
   'A book as a broadcast''s payload, below 32 KiB: its row, and the changed substeps '
-  '(substeps_partial true) or, for null, its list of substeps. What is too large is left out and '
-  'named in left_out, with partial true.';
+  '(substeps_partial true; with since_revision where it covers more than one revision) or, for '
+  'null, its list of substeps. What is too large, and substeps '
+  'that are JSON''s null, are left out and named in left_out, with partial true.';
 comment on function bindery_internal.broadcast(uuid[], jsonb[]) is
-  'Sends these books to Realtime''s topics. A failure is a warning, never an error.';
-comment on function bindery_internal.broadcast_messages(uuid[], jsonb[]) is
-  'The messages of these books: one to book:<book_id>, and one to owner:<owner_id> where it has an '
-  'owner.';
+  'Sends these books to Realtime''s topics, except those that are held back. A failure is a '
+  'warning, one a transaction, never an error.';
+comment on function bindery_internal.warn_not_broadcast(integer, text) is
+  'Warns that so many books were not broadcast, once a transaction.';
+comment on function bindery_internal.send_messages(uuid[], jsonb[], jsonb) is
+  'Sends the messages of broadcast_messages. Null: sent; else what went wrong, and nothing was '
+  'sent.';
+comment on function bindery_internal.broadcast_messages(uuid[], jsonb[], jsonb) is
+  'The messages of these books: one to the book''s topic, and one to owner:<owner_id> where it has '
+  'an owner; and of these departures ([{book_id, owner_id, revision}]), to the topics they had.';
+
+-- open_windows: decides which changed books are broadcast at once, and which are held back.
+-- Invariants: a change of status, attempt or owner is never held back. Any other change is held
+-- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
+-- has sent the newest state. A window is as long as broadcast_every, and longer where so many
+-- books change that there would be more messages than broadcasts_per_second. What is sent after
+-- something was held back has every substep that changed since what was sent before.
+-- A change is held back only before due_at, by a session that has locked the book, and a row is
+-- removed only after due_at, by a session that has locked the book: no change falls in between,
+-- whatever the isolation level.
+-- Locks: the caller has locked the books.
+create or replace function bindery_internal.window_length() returns interval
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select case when s.broadcast_every = interval '0' then interval '0'
+      else greatest(s.broadcast_every, least(interval '1 minute', (
+        -- Two topics a book.
+        select count(*) * 2.0 / s.broadcasts_per_second * interval '1 second'
+        from (select from bindery_internal.broadcast_windows limit 10000) w))) end
+    from bindery.settings s where s.only_row);
+end
+$$;
+
+create or replace function bindery_internal.open_windows(
+  inout book_ids uuid[], inout substeps jsonb[]
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+-- Book by book through the primary keys, whatever the tables' statistics say; planned once.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+-- A plan that has no other way than a disabled one is costed so high that it would be compiled.
+set jit = off
+as $$
+declare
+  every constant interval := bindery_internal.window_length();
+  moment constant timestamptz := bindery_internal.now();
+  -- Of the books of which something was held back, the revision that was sent last.
+  since bigint[];
+begin
+  with due as materialized (
+    select c.book_id, c.substeps, b.revision, b.status, b.attempt, b.owner_id,
+      case when c.substeps is not null and b.revision > w.revision + 1 then w.revision end as since,
+      w.book_id is not null as known,
+      -- A window is for progress. A change of status opens none, so that the report after it is
+      -- broadcast at once.
+      case when w.book_id is null
+        then c.substeps is null and exists (
+          select from bindery.book_events e
+          where e.book_id = b.book_id and e.revision = b.revision)
+        else (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
+      end as moved
+    from unnest(open_windows.book_ids, open_windows.substeps) as c(book_id, substeps)
+    join bindery.book_status b on b.book_id = c.book_id
+    left join lateral (
+      select v.* from bindery_internal.broadcast_windows v
+      where v.book_id = c.book_id limit 1) w on true
+    where w.book_id is null
+      or (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
+      -- A clock that was set back must not hold back for longer than a window.
+      or moment >= w.due_at or moment < w.due_at - interval '1 minute'
+  ), opened as (
+    insert into bindery_internal.broadcast_windows as w
+      (book_id, opened_at, due_at, revision, status, attempt, owner_id)
+    select d.book_id, moment, moment + every, d.revision, d.status, d.attempt, d.owner_id
+    from due d
+    where d.known or (every > interval '0' and not d.moved)
+    on conflict on constraint broadcast_windows_pkey do update
+    set opened_at = case when (w.status, w.attempt, w.owner_id)
+            is distinct from (excluded.status, excluded.attempt, excluded.owner_id)
+          then w.opened_at else excluded.opened_at end,
+        due_at = case when (w.status, w.attempt, w.owner_id)
+            is distinct from (excluded.status, excluded.attempt, excluded.owner_id)
+          then w.due_at else excluded.due_at end,
+        revision = excluded.revision, status = excluded.status, attempt = excluded.attempt,
+        owner_id = excluded.owner_id,
+        held_back = w.held_back + greatest(excluded.revision - w.revision - 1, 0)
+  )
+  -- After a change of status, the whole list.
+  select array_agg(d.book_id),
+    array_agg(case when d.moved and d.since is not null then null else d.substeps end),
+    array_agg(case when not d.moved then d.since end)
+  into book_ids, substeps, since from due d;
+  substeps := bindery_internal.substeps_since(book_ids, substeps, since);
+end
+$$;
+
+-- The lists of what was held back, too. In a stage of many substeps, and in a batch that has very
+-- many such books, they are left out: looking for what changed would cost more than the reports.
+create or replace function bindery_internal.substeps_since(
+  book_ids uuid[], substeps jsonb[], since bigint[]
+) returns jsonb[]
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+declare
+  held constant integer := cardinality(array_remove(since, null));
+begin
+  if coalesce(held, 0) = 0 then
+    return substeps;
+  end if;
+  return (
+    select array_agg(case when c.since is null then c.substeps
+      when b.substeps_total > 200 or held > 500 then 'null'
+      when l.changed is not null then jsonb_build_object(
+        'since_revision', c.since, 'substeps', l.changed) end order by c.place)
+    from unnest(book_ids, substeps_since.substeps, since) with ordinality
+      as c(book_id, substeps, since, place)
+    join bindery.book_status b on b.book_id = c.book_id
+    cross join lateral (
+      select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps' as declared
+      from bindery.pipelines m
+      where m.name = b.pipeline and m.version = b.pipeline_version offset 0) d
+    cross join lateral (
+      -- The whole list where no substep is as it was: one may be gone (follow_progress).
+      select case when count(*) > count(*) filter (where g.revision > c.since) then coalesce(
+        jsonb_agg(bindery_internal.substep_json(g, d.declared)
+          order by g.substep) filter (where g.revision > c.since), '[]') end as changed
+      from bindery.book_progress g
+      where g.book_id = b.book_id and g.stage = b.current_stage
+        and c.since is not null and b.substeps_total <= 200 and held <= 500) l);
+end
+$$;
+
+comment on function bindery_internal.window_length() is
+  'How long a window is that is opened now: broadcast_every, or as much longer as '
+  'broadcasts_per_second needs, up to 1 minute; 0: none is opened.';
+comment on function bindery_internal.open_windows(uuid[], jsonb[]) is
+  'Of these changed books and their changed substeps (null: the whole list) those that are to be '
+  'broadcast now; notes in broadcast_windows what is sent. Null: all are held back.';
+comment on function bindery_internal.substeps_since(uuid[], jsonb[], bigint[]) is
+  'The changed substeps of these books: as given, or, where since is given, {since_revision, '
+  'substeps}: those that changed after this revision; null: the whole list; JSON''s null: more '
+  'than can be looked for.';
 
 -- announce: says which books changed: by Supabase Realtime's broadcast where that is installed,
 -- else by NOTIFY.
@@ -3654,6 +4236,8 @@ create or replace function bindery_internal.announce_books(
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  nothing text;
 begin
   if book_ids is null or book_ids = '{}' then
     return;
@@ -3667,9 +4251,10 @@ begin
   else
     -- Not both: NOTIFY serializes the commits of the whole cluster.
     -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
-    perform pg_notify('bindery',
-      '{"book_id": "' || n.book_id || '", "revision": ' || n.revision || '}')
-    from unnest(book_ids, revisions) as n(book_id, revision);
+    for i in 1 .. cardinality(book_ids) loop
+      nothing := pg_notify('bindery',
+        '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
+    end loop;
   end if;
 end
 $$;
@@ -3768,6 +4353,108 @@ comment on function bindery_internal.announce_those(text) is
   'Announces the collected books as they stand now.';
 comment on function bindery_internal.announce_collected() is
   'Announces the books that a plain statement changed.';
+
+-- announce_departures: a book that changes its owner or is deleted is announced to the topics that
+-- it had, with the event gone.
+-- Invariants: one statement, one set of messages; where Realtime is not installed, nothing is done.
+-- The owners of an UPDATE are collected row by row in the setting bindery.departed: a transition
+-- table would copy the rows of every report.
+-- Locks: none of ours; waits at most 100 ms for another session's.
+create or replace function bindery_internal.send_departures(departures jsonb) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text;
+begin
+  if bindery_internal.has_realtime() and bindery_internal.broadcasts() then
+    problem := bindery_internal.send_messages(null, null, departures);
+    if problem is not null then
+      perform bindery_internal.warn_not_broadcast(jsonb_array_length(departures), problem);
+    end if;
+  end if;
+end
+$$;
+
+create or replace function bindery_internal.announce_deletion() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- A client drops what is not newer than what it has.
+  departures jsonb;
+begin
+  if not bindery_internal.has_realtime() then
+    return null;
+  end if;
+  select jsonb_agg(jsonb_build_object(
+    'book_id', d.book_id, 'owner_id', d.owner_id, 'revision', d.revision + 1))
+  into departures from deleted d;
+  if departures is not null then
+    delete from bindery_internal.broadcast_windows w
+    using jsonb_to_recordset(departures) as d(book_id uuid) where w.book_id = d.book_id;
+    perform bindery_internal.send_departures(departures);
+  end if;
+  return null;
+end
+$$;
+
+create or replace trigger announce_deletion after delete on bindery.book_status
+referencing old table as deleted
+for each statement execute function bindery_internal.announce_deletion();
+
+create or replace function bindery_internal.collect_departure() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  collected text := coalesce(current_setting('bindery.departed', true), '');
+begin
+  if not bindery_internal.has_realtime() then
+    return null;
+  end if;
+  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  if length(collected) >= 100000 then
+    perform bindery_internal.send_departures(('[' || rtrim(collected, ',') || ']')::jsonb);
+    collected := '';
+  end if;
+  perform set_config('bindery.departed', collected || jsonb_build_object('book_id', old.book_id,
+    'owner_id', old.owner_id, 'revision', new.revision) || ',', true);
+  return null;
+end
+$$;
+
+create or replace trigger collect_departure after update of owner_id on bindery.book_status
+for each row when (old.owner_id is distinct from new.owner_id)
+execute function bindery_internal.collect_departure();
+
+create or replace function bindery_internal.announce_departed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  collected constant text := coalesce(current_setting('bindery.departed', true), '');
+begin
+  if collected <> '' then
+    perform set_config('bindery.departed', '', true);
+    perform bindery_internal.send_departures(('[' || rtrim(collected, ',') || ']')::jsonb);
+  end if;
+  return null;
+end
+$$;
+
+create or replace trigger zz_announce_departed after update of owner_id on bindery.book_status
+for each statement execute function bindery_internal.announce_departed();
+
+comment on function bindery_internal.send_departures(jsonb) is
+  'Sends the event gone to the topics that these books had ([{book_id, owner_id, revision}]). A '
+  'failure is a warning, never an error.';
+comment on function bindery_internal.announce_deletion() is
+  'Announces the books that a statement deleted to the topics that they had.';
+comment on function bindery_internal.collect_departure() is
+  'Collects a book whose owner changes, with the former owner, for the end of the statement.';
+comment on function bindery_internal.announce_departed() is
+  'Announces the books whose owner a statement changed to the topics that they had.';
 
 -- start_book: BEFORE INSERT on book_status, whoever inserts.
 -- Invariants: a book begins in its pipeline's first state, at revision 1 and 0 percent, on a
@@ -4096,7 +4783,7 @@ begin
   where p.name = old.pipeline and p.version = old.pipeline_version;
   if machine is null then
     perform bindery_internal.raise_error(
-      bindery_internal.unknown_pipeline(old.pipeline, old.pipeline_version));
+      bindery_internal.missing_pipeline(old.book_id, old.pipeline, old.pipeline_version));
   end if;
 
   if rewinding or bindery_core.transition_error(
@@ -4238,8 +4925,8 @@ begin
     'from_status', from_status, 'to_status', new.status, 'stage', new.current_stage,
     'attempt', new.attempt);
   if resuming or rewinding then
-    payload := payload
-      || jsonb_build_object('resume_point', bindery.get_resume_point(new.book_id));
+    payload := payload || jsonb_build_object('resume_point',
+      bindery_internal.resume_point(new, null, 32768, false));
   end if;
   with event as (
     insert into bindery.book_events
@@ -4507,7 +5194,8 @@ begin
         select bindery_internal.state_of(m.machine, b.current_stage) -> 'substeps'
         from bindery.pipelines m where m.name = b.pipeline and m.version = b.pipeline_version)
       end as declared,
-      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress, p.points as old_points,
+      p.ctid as substep_row, p.substep is not null as there, p.progress as old_progress,
+      p.points as old_points,
       -- As bindery_internal.points.
       round(coalesce(p.weight, 1) * 1e9)::bigint::numeric
         * case when greatest(p.progress, g.progress) >= 100 then 100000000
@@ -4711,7 +5399,7 @@ begin
   end if;
   at_stage := coalesce(report_verdict.stage, book.current_stage);
   return bindery_core.report_verdict(
-    bindery_internal.machine(book.pipeline, book.pipeline_version),
+    bindery_internal.book_machine(book),
     book.status, book.current_stage, book.attempt, report_verdict.stage,
     coalesce(report_verdict.substep, 'all'), report_verdict.attempt,
     exists (select from bindery.book_progress g
@@ -4864,7 +5552,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_begin.book_id);
   end if;
-  machine := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine := bindery_internal.book_machine(book);
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
   if do_begin.attempt is not null and verdict in ('accept', 'early') then
@@ -5006,7 +5694,7 @@ begin
       return null;
     end if;
     refusal := bindery_internal.refused_transition(book, do_transition.to_status,
-      do_transition.rewinding, bindery_internal.machine(book.pipeline, book.pipeline_version));
+      do_transition.rewinding, bindery_internal.book_machine(book));
     if refusal is not null then
       return refusal;
     end if;
@@ -5250,7 +5938,7 @@ begin
   -- A plan is for the stage the book is in or comes to, whatever its substeps; a FAILED book may
   -- go on.
   verdict := case when book.status = 'FAILED' then bindery_core.report_verdict(
-      bindery_internal.machine(book.pipeline, book.pipeline_version), book.current_stage,
+      bindery_internal.book_machine(book), book.current_stage,
       book.current_stage, book.attempt, coalesce(do_plan.stage, ''), null, null, true)
     else bindery_internal.whole_book_verdict(book.book_id, coalesce(do_plan.stage, ''), null) end;
   if verdict not in ('accept', 'advance', 'stage_not_reached') then
@@ -5260,7 +5948,7 @@ begin
       do_plan.book_id, book.revision, do_plan.expected_revision);
   end if;
   state := bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), do_plan.stage);
+    bindery_internal.book_machine(book), do_plan.stage);
   select count(*)::integer into added
   from jsonb_array_elements(do_plan.substeps || case when book.current_stage = do_plan.stage
     then '[]' else state -> 'substeps' end) as s(item)
@@ -5386,7 +6074,7 @@ begin
     return 'unknown_book';
   end if;
   return replace(bindery_core.report_verdict(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), book.status,
+    bindery_internal.book_machine(book), book.status,
     book.current_stage, book.attempt, whole_book_verdict.stage, 'all', whole_book_verdict.attempt,
     true,
     case when whole_book_verdict.stage <> book.current_stage then (
@@ -5523,7 +6211,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_rewind.book_id);
   elsif bindery_internal.state_of(
-    bindery_internal.machine(book.pipeline, book.pipeline_version), do_rewind.to_stage) is null
+    bindery_internal.book_machine(book), do_rewind.to_stage) is null
   then
     return bindery_internal.refused_report(
       'unknown_stage', book.book_id, do_rewind.to_stage, null, null);
@@ -5587,7 +6275,10 @@ A CANCELLED book stays as it is. PT404 unknown_book, PT409 illegal_transition (i
 -- the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
+returns table (
+  epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint,
+  caught_up_at timestamptz
+)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -5646,7 +6337,7 @@ begin
     lease_expires_at = moment + length_of
   where c.stream = acquire_stream.stream
   returning c.epoch, c.position, c.lease_expires_at,
-    c.applied + c.stale + c.early + c.rejected + c.entries_ahead;
+    c.applied + c.stale + c.early + c.rejected + c.entries_ahead, c.caught_up_at;
 end
 $$;
 
@@ -5726,17 +6417,21 @@ begin
   insert into bindery_internal.forgotten_streams (stream, epoch) values (cursor_row.stream,
     cursor_row.epoch)
   on conflict (stream) do update set epoch = greatest(forgotten_streams.epoch, excluded.epoch);
+  delete from bindery_internal.waiting_books w where w.stream = forget_stream.stream;
   delete from bindery.relay_cursors c where c.stream = forget_stream.stream;
 end
 $$;
 
 create or replace function bindery.acquire_stream(stream text, holder text,
   ttl interval default '10 seconds')
-returns table (epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint)
+returns table (
+  epoch bigint, "position" text, lease_expires_at timestamptz, entries bigint,
+  caught_up_at timestamptz
+)
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-  select a.epoch, a.position, a.lease_expires_at, a.entries
+  select a.epoch, a.position, a.lease_expires_at, a.entries, a.caught_up_at
     from bindery_internal.acquire_stream(stream, holder, ttl) a;
 $$;
 
@@ -5770,8 +6465,9 @@ comment on function bindery_internal.release_stream(text, bigint) is 'See binder
 comment on function bindery_internal.forget_stream(text) is 'See bindery.forget_stream.';
 comment on function bindery.acquire_stream(text, text, interval) is
   'Takes the lease on a stream: gives a new epoch, and the position applied so far.
-Also when the lease ends unless renewed, and how many entries Redis had counted at the position '
-  '(null: not known). The present holder may take it again at once. PT409 lease_held while '
+Also when the lease ends unless renewed, how many entries Redis had counted at the position (null: '
+  'not known), and the latest moment at which everything in the stream is known to have been '
+  'applied (null: never). The present holder may take it again at once. PT409 lease_held while '
   'another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end.
@@ -6106,7 +6802,7 @@ begin
   then
     return '{"stale": true}';
   end if;
-  machine := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  machine := bindery_internal.book_machine(book);
   verdict := bindery_core.transition_verdict(machine, book.status, book.current_stage,
     apply_transition.to_status, bindery_internal.facts(book, machine, apply_transition.to_status));
   if verdict = 'none' then
@@ -6433,14 +7129,16 @@ create or replace function bindery_internal.try_item(item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  raised_detail text;
 begin
   return bindery_internal.apply_item(item);
 exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
-  return jsonb_build_object('code', 'refused_by_database',
-    'message', format('%s (SQLSTATE %s)', sqlerrm, sqlstate));
+  get stacked diagnostics raised_detail = pg_exception_detail;
+  return bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
 end
 $$;
 
@@ -6677,6 +7375,8 @@ declare
   queue jsonb[];
   some_early boolean := false;
   here record;
+  raised_detail text;
+  raised jsonb;
   changed uuid[] := '{}';
   revisions bigint[] := '{}';
   shown jsonb[] := '{}';
@@ -6848,6 +7548,8 @@ begin
           slices := array[int4range(a, (a + z) / 2, '[]'),
             int4range((a + z) / 2 + 1, z, '[]')] || slices;
         else
+          get stacked diagnostics raised_detail = pg_exception_detail;
+          raised := bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
           rejected := rejected + bindery_internal.reject(apply_events.stream,
             jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('type', 'progress',
               'id', apply_events.ids[a], 'first_id', apply_events.first_ids[a],
@@ -6858,9 +7560,9 @@ begin
               'unit', apply_events.units[a], 'message', apply_events.messages[a],
               -- PT422 is raised by check_reports.
               'reason', case when sqlstate = 'PT422' then 'bad_input'
-                else 'refused_by_database' end,
+                else raised ->> 'code' end,
               'refusal', case when sqlstate = 'PT422' then sqlerrm
-                else format('%s (SQLSTATE %s)', sqlerrm, sqlstate) end))
+                else raised ->> 'message' end))
             || case when apply_events.checkpoints[a] is null then '{}' else jsonb_build_object(
               'checkpoint', bindery_internal.as_json(apply_events.checkpoints[a])) end));
         end if;
@@ -7119,7 +7821,8 @@ Progress reports are arrays of one element a report, sorted by segment; an array
 
 -- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
 -- Invariants: the caller commits once it has published them, so each is published at least once;
--- one publisher at a time, so a book's messages keep their order. Locks: the mutex outbox until the
+-- one publisher at a time, so a book's messages keep their order. A call takes no more than about
+-- a megabyte, or one message. Locks: the mutex outbox until the
 -- transaction ends; without it nothing is taken.
 create or replace function bindery_internal.take_outbox(max_rows integer)
 returns setof bindery.outbox
@@ -7137,8 +7840,14 @@ begin
   with taken as (
     delete from bindery.outbox o
     where o.id = any (array(
-      select c.id from bindery.outbox c order by c.id
-      limit least(greatest(max_rows, 0), 10000)))
+      select s.id
+      from (
+        select c.id, sum(octet_length(c.payload::text)) over (order by c.id) as bytes,
+          row_number() over (order by c.id) as place
+        from (
+          select w.id, w.payload from bindery.outbox w order by w.id
+          limit least(greatest(max_rows, 0), 10000)) c) s
+      where s.bytes <= 1048576 or s.place = 1))
     returning o.*
   )
   select t.* from taken t order by t.id;
@@ -7154,8 +7863,8 @@ as $$
 $$;
 
 comment on function bindery.take_outbox(integer) is
-  'Takes the oldest messages of the outbox, up to 10,000, in order. Publish them, then commit; a '
-  'rollback puts them back.
+  'Takes the oldest messages of the outbox, up to max_rows (at most 10,000) and about a megabyte, '
+  'in order. Publish them, then commit; a rollback puts them back.
 Gives none while another transaction has some taken.';
 comment on function bindery_internal.take_outbox(integer) is
   'See bindery.take_outbox.';
@@ -7332,6 +8041,8 @@ begin
         row_number() over (partition by b.pipeline, b.pipeline_version, v.stage
           order by v.left_at desc) as place
       from bindery.stage_visits v join bindery.book_status b on b.book_id = v.book_id
+      -- A restore of data can bring books without their pipeline.
+      join bindery.pipelines d on d.name = b.pipeline and d.version = b.pipeline_version
       where v.seconds is not null and v.left_at <= through
         -- Transactions commit out of order; a visit that is read again changes nothing.
         and (reading.read_until is null or v.left_at > reading.read_until - interval '1 minute')
@@ -7395,10 +8106,127 @@ comment on function bindery_internal.refresh_pace() is
 False where that was done within a minute, or is being done by another. Books take the new pace '
   'up at their next change.';
 
+-- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
+-- been quiet in a long one.
+-- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
+-- it, and it is due again after another window. Where nothing is due, nothing is written.
+-- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
+-- their windows.
+create or replace function bindery_internal.send_held_broadcasts(
+  overdue interval default '0', out realtime boolean, out sent bigint, out held_back bigint,
+  out failed bigint, out problem text, out next_seconds double precision
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+declare
+  every constant interval := (select s.broadcast_every from bindery.settings s);
+  length constant interval := bindery_internal.window_length();
+  moment constant timestamptz := bindery_internal.now();
+  sending constant boolean := bindery_internal.has_realtime() and bindery_internal.broadcasts();
+  due_ids uuid[];
+  locked uuid[];
+  due record;
+begin
+  realtime := bindery_internal.has_realtime();
+  sent := 0;
+  held_back := 0;
+  failed := 0;
+  -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
+  -- quiet for twice as long as usual: that was its last change for now.
+  due_ids := array(
+    select w.book_id from bindery_internal.broadcast_windows w
+    where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute'
+      or (w.due_at > w.opened_at + every and moment >= w.opened_at + every + overdue and exists (
+        select from bindery.book_status b
+        where b.book_id = w.book_id and b.revision > w.revision
+          and moment >= b.updated_at + greatest(interval '300 milliseconds',
+            2 * (b.updated_at - w.opened_at) / (b.revision - w.revision))))
+    order by w.due_at limit 500);
+  if due_ids <> '{}' then
+    select array_agg(l.book_id) into locked from (
+      select b.book_id
+      from bindery.book_status b
+      where b.book_id = any (due_ids)
+      order by b.book_id
+      for no key update skip locked) l;
+    -- What is seen from here on is what the locks protect.
+    select array_agg(w.book_id order by w.book_id) as book_ids,
+      -- A status that could not be sent: the whole list.
+      array_agg(case when (w.status, w.attempt) is not distinct from (b.status, b.attempt)
+        then w.revision end order by w.book_id) as since,
+      sum(w.held_back + b.revision - w.revision) as held_back
+    into due
+    from bindery_internal.broadcast_windows w
+    join bindery.book_status b on b.book_id = w.book_id
+    where w.book_id = any (locked) and b.revision > w.revision and sending;
+    if due.book_ids is not null then
+      problem := bindery_internal.send_messages(due.book_ids,
+        bindery_internal.substeps_since(
+          due.book_ids, array_fill(null::jsonb, array[cardinality(due.book_ids)]), due.since),
+        null);
+    end if;
+    with ended as (
+      delete from bindery_internal.broadcast_windows w
+      where w.book_id = any (locked) and (due.book_ids is null or w.book_id <> all (due.book_ids))
+        and (moment >= w.due_at or moment < w.due_at - interval '1 minute')
+      returning w.held_back
+    ), followed as (
+      update bindery_internal.broadcast_windows w
+      set opened_at = moment, due_at = moment + length, revision = b.revision,
+          status = b.status, attempt = b.attempt, owner_id = b.owner_id, held_back = 0
+      from bindery.book_status b
+      where problem is null and w.book_id = any (due.book_ids) and b.book_id = w.book_id
+      returning 1
+    ), waiting as (
+      update bindery_internal.broadcast_windows w
+      set opened_at = moment, due_at = moment + greatest(every, interval '1 second')
+      where problem is not null and w.book_id = any (due.book_ids)
+      returning 1
+    )
+    select (select count(*) from followed), (select count(*) from waiting),
+      coalesce((select sum(e.held_back) from ended e), 0)
+        + case when problem is null then coalesce(due.held_back, 0) else 0 end
+    into sent, failed, held_back;
+    -- Books that are gone without a trigger (TRUNCATE).
+    delete from bindery_internal.broadcast_windows w
+    where w.due_at < moment - interval '1 minute'
+      and not exists (select from bindery.book_status b where b.book_id = w.book_id);
+  end if;
+  next_seconds := least(
+    extract(epoch from greatest(every, interval '250 milliseconds')),
+    (select extract(epoch from min(least(w.due_at, greatest(w.opened_at + every,
+          bindery_internal.now() + interval '250 milliseconds'))) - bindery_internal.now())
+      from bindery_internal.broadcast_windows w));
+end
+$$;
+
+create or replace function bindery.send_held_broadcasts(
+  out realtime boolean, out sent bigint, out held_back bigint, out failed bigint,
+  out problem text, out next_seconds double precision
+)
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  select * from bindery_internal.send_held_broadcasts();
+$$;
+
+comment on function bindery_internal.send_held_broadcasts(interval) is
+  'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
+comment on function bindery.send_held_broadcasts() is
+  'Broadcasts the newest state of the books whose changes were held back.
+binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
+  'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
+  'that were held back since the last call; failed and problem: books that could not be broadcast, '
+  'and why (they are tried again); next_seconds: when to call again.';
+
 -- sweep: a book without a heartbeat for too long is FAILED, a FAILED book that is due is resumed,
 -- an early event that waited too long becomes a dead letter.
 -- Invariants: one sweep at a time; time without a heartbeat counts only up to the moment to which
--- every relay is known to have applied what was sent; each act stands in the history with the actor
+-- every relay is known to have applied what was sent; a book whose job waits in a BullMQ queue is
+-- not silent; each act stands in the history with the actor
 -- sweep and a reason.
 -- Locks: the mutex sweep, waited for at most 2 s; then books one by one, skipping locked ones.
 create or replace function bindery_internal.sweep(given timestamptz) returns jsonb
@@ -7443,9 +8271,11 @@ begin
     cross join lateral (
       select (bindery_internal.state_of(p.machine, b.status) ->> 'stall_after')
         ::double precision as stall_after) s
-    where b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')
+    where b.completed_at is null and b.error is null and b.status <> 'CANCELLED'
       and caught_up_at - b.heartbeat_at > s.stall_after * interval '1 second'
       and waiting_for = '[]'
+      and not exists (
+        select from bindery_internal.waiting_books w where w.book_id = b.book_id)
     order by b.book_id
     for no key update of b skip locked
   loop
@@ -7484,6 +8314,8 @@ begin
     end;
   end loop;
   perform set_config('bindery.actor', '', true);
+  -- For those without a daemon, which sends them as soon as they are due.
+  perform bindery_internal.send_held_broadcasts(interval '2 seconds');
   return jsonb_build_object('ran', true, 'stalled', stalled, 'resumed', resumed,
     'expired', expired, 'waiting_for', waiting_for);
 end
@@ -7508,8 +8340,8 @@ A book has stalled when it has had no heartbeat for its stage''s stall_after, an
 Gives {ran, stalled, resumed, expired, waiting_for}. ran is false where another sweep is running: '
   'then '
   'nothing was done. No book is failed while waiting_for names streams: their relay has no lease, '
-  'or '
-  'has never caught up; and time counts only up to the moment to which every relay has caught up. '
+  'or has never caught up. No book is failed whose job waits in a BullMQ queue. Time counts only '
+  'up to the moment to which every relay has caught up. '
   'Call it every few seconds (binderyd does). now: the moment to judge by, the clock''s by default '
   '(only the schema''s owner may name a later one). PT422 bad_input.';
 
@@ -7522,6 +8354,8 @@ create or replace function bindery_internal.replay_letter(letter bindery.dead_le
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  raised_detail text;
 begin
   -- What was cut, or what the relay could not read in the first place, is no event: nothing can be
   -- made of it here that the relay would not have made of it.
@@ -7533,8 +8367,8 @@ exception when assert_failure or others then
   if bindery_internal.is_transient(sqlstate) then
     raise;
   end if;
-  return jsonb_build_object('code', 'refused_by_database', 'message', format('%s (SQLSTATE %s)',
-    sqlerrm, sqlstate));
+  get stacked diagnostics raised_detail = pg_exception_detail;
+  return bindery_internal.raised(sqlstate, sqlerrm, raised_detail);
 end
 $$;
 
@@ -7821,6 +8655,68 @@ comment on function bindery.prune_outbox(timestamptz, integer) is
   'unpublished, and gives how many; call it until it gives 0.
 For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
 
+-- make_realtime_policy: the policy by which a user joins the private topics
+-- book:<book_id>:<owner_id> and owner:<owner_id>, where Supabase Realtime is installed.
+-- Invariants: only a book's present owner; the user's id is looked up once a statement.
+-- Locks: realtime.messages, for at most 1 s of waiting: broadcasts queue behind it.
+create or replace function bindery_internal.make_realtime_policy(
+  anew boolean default false, out state text, out problem text
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+begin
+  if to_regnamespace('realtime') is null then
+    state := 'none';
+    return;
+  elsif not has_schema_privilege(to_regnamespace('realtime'), 'usage') then
+    state := 'refused';
+    problem := format('%I has no USAGE on the schema realtime', current_user);
+    return;
+  elsif to_regclass('realtime.messages') is null or to_regprocedure('realtime.topic()') is null
+  then
+    state := 'no_table';
+    problem := 'the schema realtime has no table messages or no function topic yet';
+    return;
+  elsif not make_realtime_policy.anew and exists (
+    select from pg_catalog.pg_policy p
+    where p.polrelid = to_regclass('realtime.messages') and p.polname = 'bindery_owner_joins')
+  then
+    state := 'there';
+    return;
+  end if;
+  drop policy if exists bindery_owner_joins on realtime.messages;
+  create policy bindery_owner_joins on realtime.messages for select to authenticated
+    using (extension = 'broadcast' and (
+      (select realtime.topic()) = 'owner:' || (select bindery_internal.user_id())
+      or exists (
+        select from bindery.book_status b
+        where b.owner_id = (select bindery_internal.user_id())
+          and 'book:' || b.book_id || ':' || b.owner_id = (select realtime.topic()))));
+  state := 'made';
+exception when insufficient_privilege or lock_not_available then
+  state := 'refused';
+  problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
+end
+$$;
+
+create or replace function bindery.make_realtime_policy(out state text, out problem text)
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  select * from bindery_internal.make_realtime_policy();
+$$;
+
+comment on function bindery_internal.make_realtime_policy(boolean) is
+  'See bindery.make_realtime_policy. anew: also where there is such a policy.';
+comment on function bindery.make_realtime_policy() is
+  'Makes the policy bindery_owner_joins on realtime.messages where it is missing, as the schema''s '
+  'owner.
+state: none (Supabase Realtime is not installed), no_table (Realtime has not made its table yet), '
+  'made, there, or refused; problem: why there is no policy. binderyd calls it every few seconds: '
+  'Realtime makes its table when it first starts.';
+
 -- Row-level security: a user reads the books it owns; the service reads all; the relay and anon no
 -- table.
 -- Invariants: one permissive policy a role and action; the user's id is looked up once a statement.
@@ -7869,6 +8765,8 @@ create policy service_updates_settings on bindery.settings
 -- What only definer functions read: no row for anybody else, said aloud.
 drop policy if exists nobody on bindery_internal.relays;
 create policy nobody on bindery_internal.relays using (false);
+drop policy if exists nobody on bindery_internal.waiting_books;
+create policy nobody on bindery_internal.waiting_books using (false);
 drop policy if exists nobody on bindery_internal.forgotten_streams;
 create policy nobody on bindery_internal.forgotten_streams using (false);
 drop policy if exists nobody on bindery_internal.stage_samples;
@@ -7877,6 +8775,8 @@ drop policy if exists nobody on bindery_internal.stage_pace;
 create policy nobody on bindery_internal.stage_pace using (false);
 drop policy if exists nobody on bindery_internal.pace_refresh;
 create policy nobody on bindery_internal.pace_refresh using (false);
+drop policy if exists nobody on bindery_internal.broadcast_windows;
+create policy nobody on bindery_internal.broadcast_windows using (false);
 drop policy if exists nobody on bindery_internal.mutexes;
 create policy nobody on bindery_internal.mutexes using (false);
 drop policy if exists nobody on bindery_internal.registration_slots;
@@ -7935,7 +8835,8 @@ grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, meta
 on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata)
 on bindery.book_status to service_role;
-grant update (broadcast, patience, early_events_per_book, early_events_total)
+grant update (broadcast, broadcast_every, broadcasts_per_second, patience, early_events_per_book,
+  early_events_total)
 on bindery.settings to service_role;
 
 do $$
@@ -7951,8 +8852,12 @@ begin
         'bindery.get_resume_point', 'bindery.list_books', 'bindery.status_at',
         'bindery.pipeline_xstate',
         'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
-        'bindery_internal.machine', 'bindery_internal.health', 'bindery_internal.state_of',
+        'bindery_internal.machine', 'bindery_internal.book_machine',
+        'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
+        'bindery_internal.health', 'bindery_internal.state_of',
+        'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
         'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
+        'bindery_internal.resume_point',
         'bindery_internal.book_json', 'bindery_internal.status_json', 'bindery_internal.cut_json',
         'bindery_internal.latest_version', 'bindery_internal.xstate_node',
         'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline',
@@ -7977,6 +8882,7 @@ begin
         'bindery.acquire_stream', 'bindery_internal.acquire_stream',
         'bindery.renew_stream', 'bindery_internal.renew_stream',
         'bindery.note_stream', 'bindery_internal.note_stream',
+        'bindery.note_waiting', 'bindery_internal.note_waiting',
         'bindery.release_stream', 'bindery_internal.release_stream',
         'bindery.announce_relay', 'bindery_internal.announce_relay',
         'bindery.apply_events', 'bindery_internal.apply_events',
@@ -7984,7 +8890,9 @@ begin
         'bindery.take_outbox', 'bindery_internal.take_outbox',
         'bindery.outbox_backlog', 'bindery_internal.outbox_backlog',
         'bindery.dead_letter_reasons', 'bindery_internal.dead_letter_reasons',
-        'bindery.sweep', 'bindery_internal.sweep']),
+        'bindery.sweep', 'bindery_internal.sweep',
+        'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
+        'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
       -- Operating: a stream that is no longer read, dead letters, retention.
       ('service_role', array[
         'bindery.forget_stream', 'bindery_internal.forget_stream',
@@ -8054,26 +8962,17 @@ exception when insufficient_privilege then
 end
 $$;
 
--- Who may join the private topics book:<book_id> and owner:<owner_id>, where Supabase Realtime is
--- there.
--- Invariants: only a book's owner; the user's id is looked up once a statement. Locks: none of
--- ours.
+-- Makes the policy on realtime.messages anew at every `binderyd migrate`.
 do $$
+declare
+  made record;
 begin
-  if to_regclass('realtime.messages') is null or to_regprocedure('realtime.topic()') is null then
-    return;
+  made := bindery_internal.make_realtime_policy(anew => true);
+  if made.problem is not null then
+    raise warning 'There is no policy bindery_owner_joins on realtime.messages: %. Without it '
+      'nobody can join the private topics. binderyd makes it as soon as it can; docs/supabase.md '
+      'has the SQL.', made.problem;
   end if;
-  drop policy if exists bindery_owner_joins on realtime.messages;
-  create policy bindery_owner_joins on realtime.messages for select to authenticated
-    using (extension = 'broadcast' and (
-      (select realtime.topic()) = 'owner:' || (select bindery_internal.user_id())
-      or exists (
-        select from bindery.book_status b
-        where b.owner_id = (select bindery_internal.user_id())
-          and 'book:' || b.book_id = (select realtime.topic()))));
-exception when insufficient_privilege then
-  raise warning 'No policy could be made on realtime.messages: %. Until its owner makes it '
-    '(docs/supabase.md), nobody can join the private topics.', sqlerrm;
 end
 $$;
 
@@ -8148,5 +9047,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '13121669861412749649')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4435891140187203453')
 on conflict (version) do nothing;

@@ -312,6 +312,7 @@ export type Database = {
           created_at: string;
           id: number;
           kind: string;
+          message_id: string;
           payload: NonNullable<Json>;
           revision: number;
         };
@@ -321,6 +322,7 @@ export type Database = {
           created_at: string;
           id?: never;
           kind: string;
+          message_id?: string;
           payload: NonNullable<Json>;
           revision: number;
         };
@@ -329,6 +331,7 @@ export type Database = {
           created_at?: string;
           id?: never;
           kind?: string;
+          message_id?: string;
           payload?: NonNullable<Json>;
           revision?: number;
         };
@@ -426,6 +429,8 @@ export type Database = {
       settings: {
         Row: {
           broadcast: boolean;
+          broadcast_every: string;
+          broadcasts_per_second: number;
           early_events_per_book: number;
           early_events_total: number;
           only_row: boolean;
@@ -434,6 +439,8 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           broadcast?: boolean;
+          broadcast_every?: string;
+          broadcasts_per_second?: number;
           early_events_per_book?: number;
           early_events_total?: number;
           only_row?: boolean;
@@ -441,6 +448,8 @@ export type Database = {
         };
         Update: {
           broadcast?: boolean;
+          broadcast_every?: string;
+          broadcasts_per_second?: number;
           early_events_per_book?: number;
           early_events_total?: number;
           only_row?: boolean;
@@ -492,6 +501,7 @@ export type Database = {
       acquire_stream: {
         Args: { holder: string; stream: string; ttl?: string };
         Returns: {
+          caught_up_at: string;
           entries: number;
           epoch: number;
           lease_expires_at: string;
@@ -620,7 +630,7 @@ export type Database = {
       forget_stream: { Args: { stream: string }; Returns: undefined };
       get_book_changes: { Args: { book_id: string; since_revision: number }; Returns: Json };
       get_book_status: { Args: { book_id: string }; Returns: Json };
-      get_resume_point: { Args: { book_id: string }; Returns: Json };
+      get_resume_point: { Args: { after?: string; book_id: string }; Returns: Json };
       heartbeat: { Args: { attempt?: number; book_id: string }; Returns: undefined };
       list_books: {
         Args: { max_books?: number };
@@ -680,9 +690,14 @@ export type Database = {
           weight: number;
         }[];
       };
+      make_realtime_policy: { Args: Record<PropertyKey, never>; Returns: Record<string, unknown> };
       note_stream: {
         Args: { entries?: number; epoch: number; loss?: string; lost?: number; position?: string; stream: string };
         Returns: undefined;
+      };
+      note_waiting: {
+        Args: { attempts: number[]; book_ids: string[]; epoch: number; first_id: string; last_id: string; stage: string; stream: string };
+        Returns: number;
       };
       outbox_backlog: { Args: { max_messages?: number }; Returns: Record<string, unknown> };
       pipeline_xstate: { Args: { name: string; version?: number }; Returns: Json };
@@ -905,6 +920,7 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      send_held_broadcasts: { Args: Record<PropertyKey, never>; Returns: Record<string, unknown> };
       status_at: { Args: { at: string; book_id: string }; Returns: Json };
       sweep: { Args: { now?: string }; Returns: Json };
       take_outbox: {
@@ -914,6 +930,7 @@ export type Database = {
           created_at: string;
           id: number;
           kind: string;
+          message_id: string;
           payload: NonNullable<Json>;
           revision: number;
         }[];
