@@ -67,10 +67,11 @@ impl Worker {
             read.arg("NOACK").arg("STREAMS").arg(CHANGES).arg(">");
             let reply: Option<StreamReadReply> = read.query_async(&mut self.waiting).await?;
             for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
+                let id: String = entry.get("id").context("a message without id")?;
                 let payload: String = entry.get("payload").context("a message without payload")?;
                 let message: Value = serde_json::from_str(&payload)?;
                 if let Some(stage) = message["to_status"].as_str().and_then(stage)
-                    && self.is_first(&message).await?
+                    && self.is_first(&id).await?
                 {
                     self.work_through(&message, stage).await?;
                 }
@@ -78,10 +79,9 @@ impl Worker {
         }
     }
 
-    /// Whether no worker has had this message before.
-    async fn is_first(&mut self, message: &Value) -> Result<bool> {
-        let book = message["book_id"].as_str().context("no book_id")?;
-        let claim = format!("worked:{book}:{}", message["revision"]);
+    /// Whether no worker has had the message of this id before.
+    async fn is_first(&mut self, id: &str) -> Result<bool> {
+        let claim = format!("worked:{id}");
         let mut set = redis::cmd("SET");
         set.arg(claim).arg(1).arg("EX").arg(86_400).arg("NX");
         Ok(set.query_async::<Option<String>>(&mut self.redis).await?.is_some())
