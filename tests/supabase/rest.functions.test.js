@@ -168,6 +168,15 @@ const calls = {
     const row = await ok(service.from('relay_cursors').select('entries_ahead, losses').eq('stream', stream).single());
     assert.deepEqual([row.entries_ahead, row.losses], [12, 0]);
   },
+  async note_waiting() {
+    const waiting = await book({ path: ['ANALYZING'] });
+    // Only a book that has been silent for a while counts as waiting.
+    await sql`update bindery.book_status set heartbeat_at = now() - interval '1 hour' where book_id = ${waiting}`;
+    const of = { stream, epoch: 1, stage: 'ANALYZING', first_id: waiting, last_id: waiting };
+    const first = { ...of, book_ids: [waiting], attempts: [null] };
+    assert.equal(await ok(service.rpc('note_waiting', /** @type {any} */ (first))), 1);
+    assert.equal(await ok(service.rpc('note_waiting', { ...of, book_ids: [], attempts: [] })), 0);
+  },
   async apply_events() {
     const begun = await book({ path: ['ANALYZING'] });
     const events = [
@@ -280,6 +289,9 @@ test('of functions users call those that read, and anon none', async () => {
     streams: ['s'],
     book_ids: [book_id],
     entries: 1,
+    first_id: book_id,
+    last_id: book_id,
+    attempts: [1],
     ids: [1],
   };
   const functions =
