@@ -375,7 +375,7 @@ proptest! {
         }
     }
 
-    /// Entries are told apart by stage and attempt, so a late report of an earlier attempt
+    /// Entries differ by stage and attempt, so a late report of an earlier attempt
     /// is never taken for the current one's.
     #[test]
     fn no_attempt_at_a_stage_is_given_twice(

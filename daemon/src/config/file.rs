@@ -102,7 +102,7 @@ fn unknown(key: &str, known: &BTreeMap<String, bool>) -> String {
     match nearest {
         Some(name) => format!("there is no setting {key:?}; did you mean {name:?}?"),
         None => format!(
-            "there is no setting {key:?}; the names are those of the flags in binderyd run --help"
+            "there is no setting {key:?}; binderyd run --help lists the flags, whose names the settings have"
         ),
     }
 }

@@ -53,7 +53,7 @@ impl Certificate {
         names.iter().filter_map(text).collect()
     }
 
-    /// The common name, which libpq takes for the host's where there is no other.
+    /// The common name, which libpq compares with the host where the certificate has no other name.
     fn common_name(&self) -> Option<String> {
         let parts = self.0.tbs_certificate.subject.0.iter().flat_map(|part| part.0.iter());
         parts.map(ToString::to_string).find_map(|part| part.strip_prefix("CN=").map(str::to_owned))

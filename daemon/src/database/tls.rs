@@ -255,7 +255,7 @@ impl Tls {
         const PLAIN: Attempt = attempt(SslMode::Disable, FallsBack::Never);
         const TLS: Attempt = attempt(SslMode::Require, FallsBack::Never);
         match self.mode {
-            // There is no TLS on a Unix-domain socket, whatever is asked for.
+            // There is no TLS on a Unix-domain socket, whatever sslmode is.
             _ if is_socket => &[PLAIN],
             Mode::Disable => &[PLAIN],
             Mode::Allow => const { &[attempt(SslMode::Disable, FallsBack::IfRefused), TLS] },

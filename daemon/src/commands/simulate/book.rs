@@ -92,7 +92,7 @@ impl Book {
     /// Reports of the substeps, all or as far as the middle of one.
     #[allow(
         clippy::too_many_arguments,
-        reason = "what a worker is told, and what the load is made of"
+        reason = "a worker's orders, and what the load consists of"
     )]
     fn work(
         &mut self,
