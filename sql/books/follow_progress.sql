@@ -37,14 +37,9 @@ begin
   end loop;
   if tg_op = 'DELETE' then
     return old;
-  elsif new.substep !~ '^[a-z][a-z0-9_]{0,62}$' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('substep',
-      'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.'));
   end if;
-  perform bindery_internal.raise_error(coalesce(
-    bindery_internal.refused_text('unit', new.unit, 63),
-    bindery_internal.refused_text('message', new.message, 8192),
-    bindery_internal.refused_json('checkpoint', new.checkpoint)));
+  perform bindery_internal.raise_error(bindery_internal.bad_report(new.substep, new.progress,
+    new.done, new.total, new.unit, new.message, new.checkpoint, new.attempt));
   new.points := bindery_internal.points(new.weight, new.progress);
   new.revision := coalesce(book.revision, 0) + 1;
   return new;

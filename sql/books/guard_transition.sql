@@ -100,16 +100,24 @@ begin
   if new.status is null then
     perform bindery_internal.raise_error(
       bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
-  elsif not by_call or (old.title, old.message, old.error, old.metadata)
-    is distinct from (new.title, new.message, new.error, new.metadata)
+  elsif not by_call or (old.title, old.error, old.metadata)
+    is distinct from (new.title, new.error, new.metadata)
   then
     perform bindery_internal.refuse_texts(new);
+  elsif new.message is not null then
+    refusal := bindery_internal.refused_text('message', new.message, 8192);
+    if refusal is not null then
+      perform bindery_internal.raise_error(refusal);
+    end if;
   end if;
   -- One statement for all look-ups. FAILED and CANCELLED match no state, so the joins give null.
-  select p.machine, p.machine #>> '{states,-1,name}', t.median_seconds, t.later_seconds, v.attempt,
+  select p.machine, p.machine #>> '{states,-1,name}', (
+      select s.state from jsonb_array_elements(p.machine -> 'states') as s(state)
+      where s.state ->> 'name' = new.status),
+    t.median_seconds, t.later_seconds, v.attempt,
     exists (select from bindery.book_progress g
       where g.book_id = old.book_id and g.stage = new.status)
-  into machine, final, median_seconds, later_seconds, visited, has_rows
+  into machine, final, state, median_seconds, later_seconds, visited, has_rows
   from bindery.pipelines p
   left join bindery_internal.stage_pace t
     on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
@@ -172,7 +180,6 @@ begin
     return new;
   end if;
 
-  state := bindery_internal.state_of(machine, new.status);
   -- Attempts go on counting when a book comes back to a stage, so that events of an earlier visit
   -- are stale.
   new.attempt := case when new.status = old.current_stage then old.attempt
@@ -184,13 +191,21 @@ begin
     / (machine ->> 'total_weight')::double precision;
   new.stage_share := 100 * (state ->> 'weight')::double precision
     / (machine ->> 'total_weight')::double precision;
-  sums := bindery_internal.stage_sums(new.book_id, state, resuming, has_rows);
-  new.substeps_total := sums.substeps;
-  new.substeps_done := sums.done;
-  new.substeps_weight := sums.weight;
-  new.substeps_points := sums.points;
-  percentages := bindery_core.progress_percentages(sums.substeps, sums.done,
-    sums.points::double precision, sums.weight::double precision, new.stage_base, new.stage_share);
+  if has_rows or state -> 'substeps' <> '[]' then
+    sums := bindery_internal.stage_sums(new.book_id, state, resuming, has_rows);
+    new.substeps_total := sums.substeps;
+    new.substeps_done := sums.done;
+    new.substeps_weight := sums.weight;
+    new.substeps_points := sums.points;
+  else
+    new.substeps_total := 0;
+    new.substeps_done := 0;
+    new.substeps_weight := 0;
+    new.substeps_points := 0;
+  end if;
+  percentages := bindery_core.progress_percentages(new.substeps_total, new.substeps_done,
+    new.substeps_points::double precision, new.substeps_weight::double precision, new.stage_base,
+    new.stage_share);
   new.stage_progress := percentages[1];
   new.overall_progress := percentages[2];
   if median_seconds is not null then

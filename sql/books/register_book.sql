@@ -44,8 +44,7 @@ begin
   nothing := set_config('bindery.writer', outer_writer, true);
   nothing := set_config('bindery.changing', outer_change, true);
   if done then
-    nothing := bindery_internal.settle_early(do_register.book_id);
-    nothing := bindery_internal.announce_book(do_register.book_id, null);
+    nothing := bindery_internal.settle_and_announce(do_register.book_id, 1);
     return null;
   end if;
 

@@ -28,19 +28,21 @@ begin
       'Give an object such as {"code": "out_of_memory"}.');
   elsif do_transition.attempt < 1 then
     return bindery_internal.refused_attempt();
-  end if;
-  refusal := coalesce(
-    case when do_transition.to_status !~ '^[A-Z_]{1,63}$'
-      then bindery_internal.refused_text('to_status', do_transition.to_status, 63) end,
-    case when do_transition.message is not null
-      then bindery_internal.refused_text('message', do_transition.message, 8192) end,
-    case when do_transition.error is not null
-      then bindery_internal.refused_json('error', do_transition.error) end);
-  if refusal is not null then
-    return refusal;
+  elsif do_transition.to_status !~ '^[A-Z_]{1,63}$' then
+    refusal := bindery_internal.refused_text('to_status', do_transition.to_status, 63);
+    if refusal is not null then
+      return refusal;
+    end if;
   end if;
 
   if do_transition.asking_first then
+    -- Else guard_transition raises them.
+    refusal := coalesce(
+      bindery_internal.refused_text('message', do_transition.message, 8192),
+      bindery_internal.refused_json('error', do_transition.error));
+    if refusal is not null then
+      return refusal;
+    end if;
     select b.* into book from bindery.book_status b
     where b.book_id = do_transition.book_id for no key update;
     if not found then
@@ -84,16 +86,29 @@ begin
       do_transition.message, do_transition.expected_revision, do_transition.attempt,
       do_transition.error, do_transition.rewinding);
   end if;
-  if exists (select from bindery.early_events e where e.book_id = do_transition.book_id) then
-    nothing := bindery_internal.settle_early(do_transition.book_id);
-    nothing := bindery_internal.announce_book(do_transition.book_id, null);
-  elsif coalesce(current_setting('bindery.batching', true), '') = 'yes' then
-    nothing := bindery_internal.collect_change(do_transition.book_id);
-  else
-    nothing := bindery_internal.announce_books(
-      array[do_transition.book_id], array[revision], array[null::jsonb]);
-  end if;
+  nothing := bindery_internal.settle_and_announce(do_transition.book_id, revision);
   return null;
+end
+$$;
+
+-- At the end of a function that changed a book's status: its early events may apply now, and it is
+-- announced. revision: what the change made.
+create or replace function bindery_internal.settle_and_announce(book_id uuid, revision bigint)
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nothing text;
+begin
+  if exists (select from bindery.early_events e where e.book_id = settle_and_announce.book_id) then
+    nothing := bindery_internal.settle_early(book_id);
+    nothing := bindery_internal.announce_book(book_id, null);
+  elsif coalesce(current_setting('bindery.batching', true), '') = 'yes' then
+    nothing := bindery_internal.collect_change(book_id);
+  else
+    nothing := bindery_internal.announce_books(array[book_id], array[revision], array[null::jsonb]);
+  end if;
 end
 $$;
 
@@ -122,6 +137,9 @@ comment on function bindery_internal.do_transition(
   'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: '
   'from '
   'an earlier attempt; else the error (with asking_first false, an illegal transition is raised).';
+comment on function bindery_internal.settle_and_announce(uuid, bigint) is
+  'Applies the early events of a book whose status has just changed, and announces it. revision: '
+  'the one that the change made.';
 comment on function bindery.transition_book(uuid, text, text, bigint, integer) is
   'Changes a book''s status where its pipeline allows it, and gives its row.
 To the status that the book has already it has no effect. To the stage that a FAILED book failed '

@@ -16,9 +16,7 @@ create table bindery.book_events (
   at timestamptz not null,
   constraint book_events_pkey primary key (book_id, revision),
   constraint event_belongs_to_a_book
-    foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
-  constraint kind_is_known check (
-    kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete', 'rewind'))
+    foreign key (book_id) references bindery.book_status (book_id) on delete cascade
 );
 
 -- For prune_events, which keeps how books ended.

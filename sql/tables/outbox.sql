@@ -10,8 +10,7 @@ create table bindery.outbox (
   kind text not null,
   payload jsonb not null,
   created_at timestamptz not null,
-  constraint outbox_pkey primary key (id),
-  constraint kind_is_known check (kind in ('transition', 'resume'))
+  constraint outbox_pkey primary key (id)
 );
 
 alter table bindery.outbox enable row level security;

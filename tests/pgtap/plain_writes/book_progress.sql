@@ -2,7 +2,7 @@
 -- revision follow row by row.
 begin;
 \ir ../helpers.psql
-select plan(49);
+select plan(50);
 select tap.clock('2030-01-01 12:00+00');
 select tap.book(n, '{ANALYZING}') from generate_series(1, 3) n;
 select tap.clock('2030-01-01 12:01+00');
@@ -101,10 +101,11 @@ select is(
   tap.outcome(format('update bindery.book_progress set %s where book_id = %L and substep = %L',
     change, tap.id(2), 'extract_text')),
   outcome, format('A plain UPDATE to %s is refused.', change))
-from (values ('progress = 101', '23514'), ('progress = -1', '23514'),
-  ('progress = ''NaN''', '23514'), ('weight = -1', '23514'), ('weight = 1000000001', '23514'),
-  ('weight = ''Infinity''', '22003'), ('weight = ''NaN''', '22003'),
-  ('done = 2, total = 1', '23514'), ('done = 0, total = 0', '23514'),
+from (values ('progress = 101', 'PT422 bad_input'), ('progress = -1', 'PT422 bad_input'),
+  ('progress = ''NaN''', 'PT422 bad_input'), ('weight = -1', '23514'),
+  ('weight = 1000000001', '23514'), ('weight = ''Infinity''', '22003'),
+  ('weight = ''NaN''', '22003'), ('done = 2, total = 1', 'PT422 bad_input'),
+  ('done = 0, total = 0', 'PT422 bad_input'), ('done = 1', 'PT422 bad_input'),
   ('substep = ''Bad''', 'PT422 bad_input'),
   ('message = repeat(''x'', 8193)', 'PT422 bad_input'),
   ('unit = E''\x07''', 'PT422 bad_input'),
