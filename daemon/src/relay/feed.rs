@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::bridge::{Bridge, WaitingBooks};
-use super::health::{self, Finding};
+use super::health::{self, Finding, Loss};
 use super::trim::Trim;
 use super::{Origin, Relay};
 use crate::cut::cut;
@@ -26,6 +26,10 @@ const CHUNKS_AHEAD: usize = 1;
 
 /// The stream is looked at this often, or as often as the lease is renewed where that is more; and after every reconnect.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A stream is deleted once it has not been there for so long: one that is renamed away and back is
+/// the same, and would be applied once more from its beginning.
+const ABSENT_FOR: Duration = Duration::from_secs(2);
 
 /// Listing the jobs that wait in a queue, and noting their books, takes about one part in so many
 /// of the time, at most.
@@ -86,6 +90,7 @@ impl Feed {
             // Entries that say nothing are not counted, so what was counted in another lease is not known.
             entries: lease.entries.filter(|_| matches!(relay.origin, Origin::Events)),
             seen,
+            absent: None,
             trim: Trim::default(),
             blind: false,
             may_list_waiting: true,
@@ -117,6 +122,8 @@ struct Reading {
     /// How many entries Redis counted up to there.
     entries: Option<u64>,
     seen: OwnedMutexGuard<Seen>,
+    /// Since when there has been no such stream, where there is none.
+    absent: Option<Instant>,
     trim: Trim,
     /// Whether it was said that the login may not look.
     blind: bool,
@@ -217,7 +224,7 @@ impl Reading {
         reader: &mut Reader,
         redis: &mut MultiplexedConnection,
     ) -> Result<(), Pause> {
-        match health::look(
+        let found = health::look(
             reader,
             redis,
             &self.relay.stream,
@@ -225,8 +232,11 @@ impl Reading {
             self.entries,
             &self.seen,
         )
-        .await
-        {
+        .await;
+        let is_absent = matches!(found, Ok(Some(Finding { loss: Some(Loss::Deleted), .. })));
+        self.absent = is_absent.then(|| self.absent.unwrap_or_else(Instant::now));
+        match found {
+            Ok(_) if self.absent.is_some_and(|since| since.elapsed() < ABSENT_FOR) => Ok(()),
             Ok(None) => {
                 self.trim.turn(&self.relay, redis).await;
                 Ok(())

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_tests::{Daemon, Database, Fault, Proxy, Servers, eventually};
@@ -187,6 +188,37 @@ async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_i
     // Far below every id that was read before.
     ground.report("1-1", 50).await?;
     ground.ends_at("1-1", 50.0, 4).await
+}
+
+/// As somebody does who copies a stream aside. It was trimmed before, so what Redis counts in it is
+/// more than what is there.
+#[tokio::test]
+async fn a_stream_renamed_away_and_back_is_still_the_same() -> Result<()> {
+    let mut ground = Ground::new(Servers::shared().await?).await?;
+    let daemon = ground.database.daemon(&ARGS).await?;
+    ground.reported(5).await?;
+    let stream = ground.database.stream().to_owned();
+    let trim: i64 = redis::cmd("XTRIM")
+        .arg(&stream)
+        .arg("MAXLEN")
+        .arg(3)
+        .query_async(&mut ground.redis)
+        .await?;
+    ensure!(trim == 2);
+    let away = format!("{stream}:away");
+    // The daemon looks eight times a second.
+    for _ in 0..3 {
+        for (from, to) in [(&stream, &away), (&away, &stream)] {
+            let _: () =
+                redis::cmd("RENAME").arg(from).arg(to).query_async(&mut ground.redis).await?;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+    }
+    let last = ground.report("*", 50).await?;
+    ground.ends_at(&last, 50.0, 6).await?;
+    let losses = losses(&ground.client, &stream).await?;
+    ensure!(losses.losses == 0, "{losses:?}\n{}", daemon.log());
+    Ok(())
 }
 
 #[tokio::test]
