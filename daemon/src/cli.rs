@@ -86,6 +86,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Relay events from Redis streams into Postgres, until stopped by SIGTERM or SIGINT.
     Run(Box<RunOptions>),
+    /// Serve the HTTP port alone, as from a hot standby; nothing is relayed, published or swept.
+    Serve(Box<ServeOptions>),
     /// Install or upgrade the schema.
     Migrate(MigrateOptions),
     /// Print the schema, or an upgrade of it, as one SQL file, for supabase/migrations/.
@@ -190,6 +192,18 @@ pub struct RunOptions {
     /// How often silent books are failed and due ones resumed: seconds, or a duration such as 500ms; 0: never.
     #[arg(long, env = "BINDERY_SWEEP", value_name = "SECONDS", default_value = "5", value_parser = sweep)]
     pub sweep: Duration,
+    /// Print the configuration in effect and where each part of it comes from, without secrets, and end.
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    #[command(flatten)]
+    pub http: HttpOptions,
     /// Print the configuration in effect and where each part of it comes from, without secrets, and end.
     #[arg(long)]
     pub print_config: bool,

@@ -166,20 +166,21 @@ fn say(access: &Access, address: SocketAddr) {
 }
 
 /// 200 while every stream is held here or by another daemon, each channel is heard here or there, both ends answer, and the outbox is
-/// published; else 503. The body says which and why.
+/// published; under `serve`: while Postgres answers; else 503. The body says which and why.
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Value>) {
     let streams = state.snapshot();
-    let (outbox, sweep) = (state.outbox(), state.sweep());
+    let (outbox, sweep, database) = (state.outbox(), state.sweep(), state.database());
     let channels = state.channels();
     let ready = outbox.problem.is_none()
         && sweep.problem.is_none()
+        && database.problem.is_none()
         && streams.values().all(crate::state::StreamState::is_ready)
         && channels.values().all(|channel| channel.problem.is_none());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (
         status,
         Json(
-            json!({ "ready": ready, "streams": streams, "outbox": outbox, "sweep": sweep, "channels": channels }),
+            json!({ "ready": ready, "streams": streams, "outbox": outbox, "sweep": sweep, "database": database, "channels": channels }),
         ),
     )
 }

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `cli` | commands, flags and their environment variables |
 //! | `config` | flags, environment and file as one; every fault at once |
-//! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port, a clean stop |
+//! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port |
+//! | `serve` | the HTTP port alone, for a hot standby |
+//! | `process` | what both have: the port, metrics, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
 //! | `broadcasts` | Supabase Realtime: sends what was held back, makes the policy |
 //! | `sweep` | calls `bindery.sweep` now and then |
@@ -34,10 +36,12 @@ mod metrics;
 mod migrate;
 mod outbox;
 mod pauses;
+mod process;
 mod relay;
 mod repeats;
 mod run;
 mod schema;
+mod serve;
 mod service;
 mod source;
 mod state;
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
+            Command::Serve(options) => serve::serve(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
             Command::Migration(options) => migrate::print(&options),
             Command::Watch(options) => commands::watch(&options).await,

@@ -103,6 +103,14 @@ pub struct OutboxState {
     pub problem: Option<String>,
 }
 
+/// Postgres, as `serve` finds it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DatabaseState {
+    /// Why nothing can be read: set by each failure, unset by an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// The sweeper.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SweepState {
@@ -130,6 +138,7 @@ struct Known {
     streams: BTreeMap<String, StreamState>,
     outbox: OutboxState,
     sweep: SweepState,
+    database: DatabaseState,
     channels: BTreeMap<String, ChannelState>,
 }
 
@@ -182,6 +191,16 @@ impl State {
     /// Whether sweeps run.
     pub fn sweep(&self) -> SweepState {
         self.lock().sweep.clone()
+    }
+
+    /// Sets why nothing can be read; `None`: Postgres answers.
+    pub fn set_database(&self, problem: Option<String>) {
+        self.lock().database.problem = problem;
+    }
+
+    /// Whether Postgres answers; only `serve` asks.
+    pub fn database(&self) -> DatabaseState {
+        self.lock().database.clone()
     }
 
     /// Says how a channel's subscriber fares.

@@ -3,9 +3,11 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult, Timeouts};
 use postgres_types::Type;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 use tracing::warn;
 
@@ -74,12 +76,19 @@ pub async fn begin<'a>(
     intent: Intent,
 ) -> Result<Transaction<'a>, ApiError> {
     let failed = |error| ApiError::from_postgres(&error, caller.has_token());
-    let transaction = client
-        .build_transaction()
-        .read_only(intent == Intent::Read)
-        .start()
-        .await
-        .map_err(failed)?;
+    let transaction =
+        client.build_transaction().read_only(intent == Intent::Read).start().await.map_err(
+            |error| match error.code() {
+                // Of a BEGIN, only a standby says so.
+                Some(&SqlState::FEATURE_NOT_SUPPORTED) => ApiError::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    SqlState::READ_ONLY_SQL_TRANSACTION.code(),
+                    "this server is a standby, which takes no writes",
+                    "Send it to a daemon at the primary.",
+                ),
+                _ => failed(error),
+            },
+        )?;
     let became = transaction
         .query_typed(
             "select pg_catalog.set_config('role', $1, true), pg_catalog.set_config('request.jwt.claims', $2, true), \
@@ -108,7 +117,7 @@ pub async fn begin<'a>(
                 );
             }
             Err(ApiError::new(
-                axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::SERVICE_UNAVAILABLE,
                 "0P000",
                 format!("the daemon may not act as {role}"),
                 "Its operator finds the remedy in the log.",

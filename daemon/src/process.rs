@@ -1,0 +1,153 @@
+//! What every command that runs until it is stopped has: the HTTP port, metrics, the word to systemd,
+//! and a clean stop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::database::DatabaseUrl;
+use crate::files;
+use crate::http::{self, Http, HttpOptions};
+use crate::memory;
+use crate::metrics::Exporter;
+use crate::service;
+use crate::state::State;
+
+/// How long a stop may take: what is in flight is finished and the leases released, or given up with
+/// a word.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long readers of streams may take to hear that these end.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
+
+/// A process that is being set up.
+#[derive(Debug)]
+pub struct Process {
+    /// Cancelled when it is to stop.
+    pub stop: CancellationToken,
+    /// What it knows about itself.
+    pub state: State,
+    /// What it does besides serving HTTP; each ends by itself after `stop`, and not before.
+    pub tasks: JoinSet<()>,
+    files: u64,
+    metrics: Exporter,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Takes the HTTP port.
+    pub async fn begin(options: &HttpOptions) -> anyhow::Result<Self> {
+        let files = files::raise_limit();
+        let state = State::default();
+        let metrics = Exporter::install(state.clone())?;
+        let listener = TcpListener::bind(options.http).await.with_context(|| {
+            format!("{} cannot be listened on; choose another with --http", options.http)
+        })?;
+        let address = listener.local_addr()?;
+        let (stop, tasks) = (CancellationToken::new(), JoinSet::new());
+        Ok(Self { stop, state, tasks, files, metrics, listener, address })
+    }
+
+    /// Serves HTTP until SIGTERM or SIGINT, or until a part has failed. `sources`: how many
+    /// connections to Redis to leave files for.
+    pub async fn until_stopped(
+        self,
+        options: &HttpOptions,
+        database: &DatabaseUrl,
+        sources: usize,
+    ) -> anyhow::Result<()> {
+        let Self { stop, state, mut tasks, files, metrics, listener, address } = self;
+        let others = usize::try_from(options.http_pool)? + http::BEYOND;
+        let connections = files::connections(files, options.http_connections, sources, others);
+        let http = Http::new(
+            options,
+            listener,
+            connections,
+            database,
+            state.clone(),
+            metrics.clone(),
+            &stop,
+        )?;
+        // Apart from the others: who keeps a connection open must not hold up the stop. They end
+        // with this.
+        let mut aside = JoinSet::new();
+        aside.spawn(http.serve(stop.clone()));
+        aside.spawn(metrics.upkeep());
+        aside.spawn(memory::give_back());
+        service::ready();
+        aside.spawn(service::live(state));
+        info!(http = %address, version = env!("CARGO_PKG_VERSION"), "binderyd runs");
+
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let asked = async {
+            tokio::select! {
+                _ = terminate.recv() => (),
+                _ = interrupt.recv() => (),
+            }
+        };
+        let outcome = until_stop(asked, &mut tasks, &mut aside).await;
+        service::stopping();
+        info!("stopping: finishing what is in flight");
+        stop.cancel();
+        let stopped =
+            tokio::time::timeout(STOP_WITHIN, async { while tasks.join_next().await.is_some() {} })
+                .await;
+        if stopped.is_err() {
+            warn!(
+                unfinished = tasks.len(),
+                "stopped without an answer from Postgres or Redis; what was not applied is still \
+                 in its stream"
+            );
+        }
+        // Readers of streams are told that these end. Of what runs aside, only serving comes to an
+        // end.
+        let _ = tokio::time::timeout(TOLD_WITHIN, aside.join_next()).await;
+        outcome
+    }
+}
+
+/// Until a stop is asked for, or a part of the process has ended, which only a panic can bring about:
+/// then whoever supervises this starts it anew, rather than have a stream held that nobody reads.
+async fn until_stop(
+    asked: impl Future<Output = ()>,
+    tasks: &mut JoinSet<()>,
+    aside: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let ended = tokio::select! {
+        () = asked => return Ok(()),
+        Some(ended) = tasks.join_next() => ended,
+        Some(ended) = aside.join_next() => ended,
+    };
+    match ended {
+        Ok(()) => anyhow::bail!("a part of the daemon has ended by itself; start it again"),
+        Err(error) => {
+            Err(error).context("a part of the daemon has failed; start it again, nothing is lost")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn a_part_that_panics_ends_the_daemon_and_a_stop_that_is_asked_for_is_no_failure() {
+        let (mut tasks, mut aside) = (JoinSet::new(), JoinSet::new());
+        tasks.spawn(pending());
+        aside.spawn(pending());
+        assert!(until_stop(async {}, &mut tasks, &mut aside).await.is_ok());
+        aside.spawn(async { panic!("by the test") });
+        let error = until_stop(pending(), &mut tasks, &mut aside).await.unwrap_err();
+        assert!(error.to_string().contains("start it again"), "{error}");
+        tasks.spawn(async { panic!("by the test") });
+        assert!(until_stop(pending(), &mut tasks, &mut aside).await.is_err());
+    }
+}
