@@ -31,6 +31,7 @@
 \ir tables/settings.sql
 \ir tables/broadcast_windows.sql
 \ir tables/mutexes.sql
+\ir tables/unannounced.sql
 
 -- Pipelines
 \ir pipelines/machine.sql

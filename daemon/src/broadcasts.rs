@@ -1,5 +1,6 @@
 //! Supabase Realtime, where it is installed: sends the progress that was held back, and makes the
-//! policy by which users join private topics once Realtime has made its table.
+//! policy by which users join private topics once Realtime has made its table. Elsewhere: announces
+//! by `NOTIFY` the changes whose sessions left that to others.
 //!
 //! The database decides what is due. Every daemon may do this: a book that another session has
 //! locked is skipped.
@@ -18,7 +19,7 @@ use crate::repeats::Repeats;
 /// How often to look whether Realtime is installed, and whether its policy is there.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The time between two calls is at least so long, that each sends more than one book.
-const SHORTEST: Duration = Duration::from_millis(100);
+const SHORTEST: Duration = Duration::from_millis(30);
 
 /// Sends what was held back.
 #[derive(Debug, Clone)]
@@ -93,12 +94,11 @@ impl Broadcaster {
 
 /// Sends what is due; how long to wait for the next.
 async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, DatabaseError> {
-    let query = "select realtime, held_back, failed, problem, next_seconds \
+    let query = "select held_back, failed, problem, next_seconds \
         from bindery.send_held_broadcasts()";
     let row = client.query_typed_one(query, &[]).await?;
-    let (realtime, held_back, failed): (bool, i64, i64) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let (problem, next): (Option<String>, f64) = (row.try_get(3)?, row.try_get(4)?);
+    let (held_back, failed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let (problem, next): (Option<String>, f64) = (row.try_get(2)?, row.try_get(3)?);
     ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(held_back.unsigned_abs());
     if let Some(problem) = problem {
         ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
@@ -114,16 +114,12 @@ async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, Datab
     } else if troubles.over() {
         info!("broadcasts that were held back are sent again");
     }
-    Ok(pause(realtime, next))
+    Ok(pause(next))
 }
 
 /// How long to wait, by what the call gave.
-fn pause(realtime: bool, next_seconds: f64) -> Duration {
-    if realtime {
-        Duration::try_from_secs_f64(next_seconds).unwrap_or_default().clamp(SHORTEST, LOOK_EVERY)
-    } else {
-        LOOK_EVERY
-    }
+fn pause(next_seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(next_seconds).unwrap_or_default().clamp(SHORTEST, LOOK_EVERY)
 }
 
 /// Makes the policy where it is missing.
@@ -157,11 +153,10 @@ mod tests {
 
     #[test]
     fn the_pause_is_until_the_next_broadcast_is_due_within_bounds() {
-        assert_eq!(pause(true, 0.4), Duration::from_millis(400));
-        assert_eq!(pause(true, -3.0), SHORTEST);
-        assert_eq!(pause(true, 0.0), SHORTEST);
-        assert_eq!(pause(true, f64::INFINITY), SHORTEST);
-        assert_eq!(pause(true, 60.0), LOOK_EVERY);
-        assert_eq!(pause(false, 0.1), LOOK_EVERY);
+        assert_eq!(pause(0.4), Duration::from_millis(400));
+        assert_eq!(pause(-3.0), SHORTEST);
+        assert_eq!(pause(0.0), SHORTEST);
+        assert_eq!(pause(f64::INFINITY), SHORTEST);
+        assert_eq!(pause(60.0), LOOK_EVERY);
     }
 }

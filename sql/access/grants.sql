@@ -46,8 +46,8 @@ grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, meta
 on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata)
 on bindery.book_status to service_role;
-grant update (broadcast, broadcast_every, broadcasts_per_second, patience, early_events_per_book,
-  early_events_total)
+grant update (broadcast, broadcast_every, broadcasts_per_second, notify, patience,
+  early_events_per_book, early_events_total)
 on bindery.settings to service_role;
 
 do $$
@@ -101,7 +101,7 @@ begin
         'bindery.take_outbox', 'bindery_internal.take_outbox',
         'bindery.outbox_backlog', 'bindery_internal.outbox_backlog',
         'bindery.dead_letter_reasons', 'bindery_internal.dead_letter_reasons',
-        'bindery.sweep', 'bindery_internal.sweep',
+        'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
       -- Operating: a stream that is no longer read, dead letters, retention.

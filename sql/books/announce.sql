@@ -3,7 +3,10 @@
 -- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the
 -- change. A function announces a book once, at its end; a plain statement's books are collected row
 -- by row in the setting bindery.changed and announced after the statement.
--- Locks: none of ours; waits at most 100 ms for somebody else's.
+-- NOTIFY holds a lock of the whole cluster until its commit is on disk, so only one session at a
+-- time does it: another leaves its books in unannounced.
+-- Locks: the mutex notify, where nobody has it; never waits for it. Waits at most 100 ms for
+-- somebody else's lock.
 create or replace function bindery_internal.announce_books(
   book_ids uuid[], revisions bigint[], substeps jsonb[]
 ) returns void
@@ -22,14 +25,71 @@ begin
     if bindery_internal.broadcasts() then
       perform bindery_internal.broadcast(book_ids, substeps);
     end if;
-  else
-    -- Not both: NOTIFY serializes the commits of the whole cluster.
-    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
-    for i in 1 .. cardinality(book_ids) loop
-      nothing := pg_notify('bindery',
-        '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
-    end loop;
+    return;
   end if;
+  perform from bindery.settings s, bindery_internal.mutexes m
+  where s.notify and m.task = 'notify' for no key update of m skip locked;
+  if found then
+    nothing := bindery_internal.notify_books(book_ids, revisions);
+  elsif bindery_internal.notifies() then
+    -- Where nobody announces what is left there, it does not grow for ever.
+    if pg_relation_size('bindery_internal.unannounced') < 16777216 then
+      insert into bindery_internal.unannounced (book_id, revision)
+      select u.book_id, u.revision from unnest(book_ids, revisions) as u(book_id, revision);
+    end if;
+  end if;
+end
+$$;
+
+create or replace function bindery_internal.notify_books(book_ids uuid[], revisions bigint[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nothing text;
+begin
+  for i in 1 .. cardinality(book_ids) loop
+    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
+    nothing := pg_notify('bindery',
+      '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
+  end loop;
+end
+$$;
+
+create or replace function bindery_internal.notifies() returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return not bindery_internal.has_realtime() and (select s.notify from bindery.settings s);
+end
+$$;
+
+-- Announces what sessions left; what a session is just leaving, or another is announcing, is for
+-- the next call.
+create or replace function bindery_internal.announce_left() returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  book_ids uuid[];
+  revisions bigint[];
+begin
+  with taken as (
+    delete from bindery_internal.unannounced u
+    where u.ctid = any (array(
+      select l.ctid from bindery_internal.unannounced l limit 10000 for update skip locked))
+    returning u.book_id, u.revision
+  )
+  select array_agg(t.book_id), array_agg(t.revision) into book_ids, revisions
+  from (select n.book_id, max(n.revision) as revision from taken n group by n.book_id) t;
+  if book_ids is null then
+    return 0;
+  elsif bindery_internal.notifies() then
+    perform bindery_internal.notify_books(book_ids, revisions);
+  end if;
+  return cardinality(book_ids);
 end
 $$;
 
@@ -117,6 +177,12 @@ comment on function bindery_internal.announce_books(uuid[], bigint[], jsonb[]) i
   'Announces that these books have these revisions: broadcasts where realtime.send exists and is '
   'not switched off, else NOTIFY bindery. substeps: for each book its changed substeps, null for '
   'the whole list.';
+comment on function bindery_internal.notify_books(uuid[], bigint[]) is
+  'NOTIFY bindery, once a book, that these books have these revisions.';
+comment on function bindery_internal.notifies() is
+  'Whether changed books are announced by NOTIFY.';
+comment on function bindery_internal.announce_left() is
+  'Announces by NOTIFY up to 10,000 changes that were left in unannounced; gives how many books.';
 comment on function bindery_internal.has_realtime() is
   'Whether Supabase Realtime''s function send exists here.';
 comment on function bindery_internal.announce_book(uuid, jsonb) is

@@ -1,5 +1,6 @@
 -- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
 -- been quiet in a long one.
+-- Where Realtime is not installed: announces what was left to be announced by NOTIFY.
 -- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
 -- it, and it is due again after another window. Where nothing is due, nothing is written.
 -- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
@@ -26,6 +27,10 @@ begin
   sent := 0;
   held_back := 0;
   failed := 0;
+  if not realtime then
+    next_seconds := case when bindery_internal.announce_left() > 0 then 0.03 else 0.1 end;
+    return;
+  end if;
   -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
   -- quiet for twice as long as usual: that was its last change for now.
   due_ids := array(
@@ -108,7 +113,8 @@ $$;
 comment on function bindery_internal.send_held_broadcasts(interval) is
   'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
 comment on function bindery.send_held_broadcasts() is
-  'Broadcasts the newest state of the books whose changes were held back.
+  'Broadcasts the newest state of the books whose changes were held back; where Realtime is not '
+  'installed, announces by NOTIFY the changes that another session''s NOTIFY held back.
 binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
   'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
   'that were held back since the last call; failed and problem: books that could not be broadcast, '

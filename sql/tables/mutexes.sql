@@ -13,7 +13,7 @@ create table bindery_internal.registration_slots (
 );
 
 insert into bindery_internal.mutexes (task)
-values ('sweep'), ('pace'), ('outbox'), ('dead_letters'), ('pipelines')
+values ('sweep'), ('pace'), ('outbox'), ('dead_letters'), ('pipelines'), ('notify')
 on conflict do nothing;
 insert into bindery_internal.registration_slots (slot)
 select s from generate_series(0, 255) s on conflict do nothing;

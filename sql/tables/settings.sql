@@ -6,6 +6,7 @@ create table bindery.settings (
   broadcast boolean not null default true,
   broadcast_every interval not null default '1 second',
   broadcasts_per_second integer not null default 60,
+  notify boolean not null default true,
   patience interval not null default '15 minutes',
   early_events_per_book integer not null default 10000,
   early_events_total integer not null default 1000000,
@@ -35,6 +36,9 @@ comment on column bindery.settings.broadcast_every is
 comment on column bindery.settings.broadcasts_per_second is
   'About how many messages of held-back changes are sent a second in all, 1 to 1,000,000: where '
   'more books change at once, each is broadcast less often than broadcast_every.';
+comment on column bindery.settings.notify is
+  'Whether changed books are announced by NOTIFY bindery where Realtime is not installed. Without '
+  'it event streams look for changes every second.';
 comment on column bindery.settings.patience is
   'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
 comment on column bindery.settings.early_events_per_book is

@@ -23,10 +23,9 @@ use crate::repeats::Repeats;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A notification that takes longer does not come.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// Nearly the question of `bindery_internal.announce_books`, from the catalog, which asks for no rights in Realtime's schema. Where
-/// it takes Realtime to be there and the schema notifies all the same, streams look for themselves besides, and no harm is done.
-const NOTIFIES: &str = "select not exists (select from pg_catalog.pg_proc p \
-     join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'realtime' and p.proname = 'send')";
+/// Whether this server is a standby, which cannot be listened on; whether the schema notifies. The
+/// schema of a server that cannot answer the second yet (no schema, no right) is asked again later.
+const NOTIFIES: &str = "select pg_catalog.pg_is_in_recovery(), bindery_internal.notifies()";
 
 #[derive(Deserialize)]
 struct Announced {
@@ -73,29 +72,62 @@ async fn listen_on(
         }
     })
     .await?;
-    client.batch_execute("listen bindery; listen bindery_probe").await?;
-    let (mut hears, mut comes_through) = (None, false);
+    let mut said = None;
+    let (mut listens, mut comes_through) = (false, false);
     loop {
-        let notifies: bool = client.query_typed_one(NOTIFIES, &[]).await?.try_get(0)?;
+        let row = client.query_typed_one(NOTIFIES, &[]).await?;
+        let (standby, notifies): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
         *listened = true;
-        comes_through = comes_through || self::comes_through(url, &probe, &mut heard).await?;
-        if hears != Some(notifies && comes_through) {
-            hears = Some(notifies && comes_through);
-            hub.set_hears(notifies && comes_through);
-            if notifies && !comes_through {
-                warn!(
-                    remedy = "point --database-url at Postgres itself or a pooler in session mode, if a second's delay is too long",
-                    "notifications do not come through, as behind a pooler in transaction mode: streams of events look for changes by themselves"
-                );
-            } else if !notifies {
-                info!(
-                    "Realtime is installed, so Postgres does not notify: streams of events look for changes by themselves"
-                );
-            }
+        if !standby && !listens {
+            client.batch_execute("listen bindery; listen bindery_probe").await?;
+            listens = true;
+        }
+        comes_through =
+            comes_through || (listens && self::comes_through(url, &probe, &mut heard).await?);
+        let hears = match (standby, notifies, comes_through) {
+            (true, ..) => Hears::Standby,
+            (_, false, _) => Hears::Silent,
+            (.., false) => Hears::Pooled,
+            (false, true, true) => Hears::All,
+        };
+        if said != Some(hears) {
+            said = Some(hears);
+            hub.set_hears(hears == Hears::All);
+            hears.say();
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => (),
             () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// What is heard of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hears {
+    All,
+    /// A standby takes no `LISTEN`.
+    Standby,
+    /// The schema does not notify.
+    Silent,
+    /// What is notified does not come here.
+    Pooled,
+}
+
+impl Hears {
+    fn say(self) {
+        match self {
+            Self::All => (),
+            Self::Standby => info!(
+                "Postgres is a standby, which cannot be listened on: streams of events look for changes by themselves"
+            ),
+            Self::Silent => info!(
+                "Postgres does not notify, since Realtime is installed or bindery.settings.notify is false: streams of events look for changes by themselves"
+            ),
+            Self::Pooled => warn!(
+                remedy = "point --database-url at Postgres itself or a pooler in session mode, if a second's delay is too long",
+                "notifications do not come through, as behind a pooler in transaction mode: streams of events look for changes by themselves"
+            ),
         }
     }
 }

@@ -6,8 +6,9 @@ use super::*;
 use lexer::{Statement, statements, without_where};
 
 /// How a file in `sql/tables/` may begin a statement, besides with a comment.
-const TABLE: [&str; 7] = [
+const TABLE: [&str; 8] = [
     "create table",
+    "create unlogged table",
     "create index",
     "create unique index",
     "create sequence",

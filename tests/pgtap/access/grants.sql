@@ -51,6 +51,7 @@ select unnest(array['bindery.acquire_stream', 'bindery_internal.acquire_stream',
   'bindery.take_outbox', 'bindery_internal.take_outbox', 'bindery.outbox_backlog',
   'bindery_internal.outbox_backlog', 'bindery.dead_letter_reasons',
   'bindery_internal.dead_letter_reasons', 'bindery.sweep', 'bindery_internal.sweep',
+  'bindery_internal.notifies',
   'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
   'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']), 'sr'
 union all
@@ -118,7 +119,7 @@ select set_eq($$select r.role, t.relname::text, a.attname::text, p.privilege
       'status', 'message', 'error', 'metadata']) c
     union all
     select 'service_role', 'settings', c, 'UPDATE' from unnest(array['broadcast',
-      'broadcast_every', 'broadcasts_per_second', 'patience',
+      'broadcast_every', 'broadcasts_per_second', 'notify', 'patience',
       'early_events_per_book', 'early_events_total']) c$$,
   'The service may insert and update these columns, and no role any other.');
 select is_empty($$select t.relname, a.grantee from tables t, aclexplode(t.relacl) a

@@ -1,7 +1,7 @@
 -- Row-level security: who sees which rows, and who may write.
 begin;
 \ir ../helpers.psql
-select plan(126);
+select plan(128);
 -- Books of two owners, and one without an owner.
 select bindery.register_book(tap.id(1), tap.id(900)), bindery.register_book(tap.id(2), tap.id(901)),
   bindery.register_book(tap.id(3));
@@ -50,7 +50,8 @@ select is(tap.as_role(role, 'select count(*) from bindery_internal.' || c.relnam
   format('%s may not read %s.', role, c.relname))
 from unnest(array['service_role', 'authenticated']) role, pg_class c
 where c.relnamespace = 'bindery_internal'::regnamespace and c.relkind = 'r'
-  and c.relname in ('relays', 'mutexes', 'registration_slots', 'stage_pace', 'waiting_books')
+  and c.relname in ('relays', 'mutexes', 'registration_slots', 'stage_pace', 'waiting_books',
+    'unannounced')
 order by c.relname, role;
 
 -- Functions that read.

@@ -17,6 +17,7 @@
 //! | `pooler` | the daemon through pgbouncer |
 //! | `sources` | TLS and ACL users, sentinels, a cluster |
 //! | `tls` | TLS to Postgres, as libpq means it, with each kind of certificate |
+//! | `announce` | `NOTIFY`, of many sessions at once |
 //! | `bullmq` | queues of BullMQ, whose workers know nothing of Bindery |
 //! | `outbox` | workers that follow `bindery:changes`, killed and replaced |
 //! | `channels` | Redis Pub/Sub: heard by one daemon, each message once |
@@ -44,6 +45,7 @@
 //! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds them, `node` and `python` run programs of tests/bridges and of the documentation, `live` has books in every
 //! kind of status, and `oracle` knows what must have become of them.
 
+mod announce;
 mod bullmq;
 mod channels;
 mod commands;
