@@ -47,7 +47,7 @@ on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata)
 on bindery.book_status to service_role;
 grant update (broadcast, broadcast_every, broadcasts_per_second, notify, patience,
-  early_events_per_book, early_events_total)
+  early_events_per_book, early_events_total, dead_letters_total)
 on bindery.settings to service_role;
 
 do $$

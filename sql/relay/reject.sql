@@ -1,6 +1,8 @@
 -- reject: writes events to dead_letters; is_transient: which errors are not the event's fault.
--- Invariant: an event is rejected in the transaction that moves the position past it, or in which
--- it stops waiting. Locks: appends only.
+-- Invariants: an event is rejected in the transaction that moves the position past it, or in which
+-- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
+-- are only counted: one letter a stream and reason, without a payload.
+-- Locks: appends; where events are only counted, that letter.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -17,8 +19,18 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  most constant integer := (select s.dead_letters_total from bindery.settings s);
+  letters bigint;
   events bigint;
 begin
+  -- Ids have gaps, so there are at most as many letters as the ids span.
+  select coalesce(max(d.id) - min(d.id) + 1, 0) into letters from bindery.dead_letters d;
+  if letters + jsonb_array_length(items) > most then
+    select count(*) into letters from bindery.dead_letters d;
+    if letters + jsonb_array_length(items) > most then
+      return bindery_internal.count_rejected(stream, items);
+    end if;
+  end if;
   with rejected as (
     insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason,
       message, payload, truncated, at)
@@ -37,6 +49,45 @@ begin
     returning count
   )
   select coalesce(sum(r.count), 0)::bigint into events from rejected r;
+  return events;
+end
+$$;
+
+create or replace function bindery_internal.count_rejected(stream text, items jsonb)
+returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rejected record;
+  events bigint := 0;
+begin
+  for rejected in
+    select coalesce(i.item ->> 'reason', 'unknown') as reason,
+      sum(bindery_internal.event_count(i.item)) as count,
+      (array_agg(coalesce(i.item ->> 'first_id', i.item ->> 'id') order by i.ord))[1] as first_id,
+      (array_agg(i.item ->> 'id' order by i.ord desc))[1] as id
+    from jsonb_array_elements(items) with ordinality as i(item, ord)
+    group by 1 order by 1
+  loop
+    events := events + rejected.count;
+    update bindery.dead_letters d
+    set count = d.count + rejected.count, event_id = coalesce(rejected.id, d.event_id)
+    where d.id = (
+      select n.id from (
+        -- The newest: since they are only counted, there are no more than reasons.
+        select l.id, l.reason, l.payload from bindery.dead_letters l
+        where l.stream = count_rejected.stream order by l.id desc limit 100) n
+      where n.reason = rejected.reason and n.payload = '{}' limit 1);
+    if not found then
+      insert into bindery.dead_letters
+        (stream, event_id, first_event_id, count, reason, message, payload, truncated, at)
+      values (count_rejected.stream, rejected.id, rejected.first_id, rejected.count,
+        rejected.reason, 'Only counted: there are as many dead letters as the setting '
+          || 'dead_letters_total allows. Replay, drop or prune some.',
+        '{}', true, bindery_internal.now());
+    end if;
+  end loop;
   return events;
 end
 $$;
@@ -70,6 +121,9 @@ comment on function bindery_internal.event_count(jsonb) is
 comment on function bindery_internal.reject(text, jsonb) is
   'Writes items to dead_letters, [{id, first_id?, count?, book_id?, reason, refusal or message, '
   'payload?, …}]; gives how many events they stand for.';
+comment on function bindery_internal.count_rejected(text, jsonb) is
+  'Counts items in one dead letter a stream and reason, which has no payload; gives how many '
+  'events they stand for.';
 comment on function bindery_internal.as_uuid(text) is
   'A uuid in any form that Postgres reads (dashed or not, in braces or not); null for other texts.';
 comment on function bindery_internal.is_transient(text) is

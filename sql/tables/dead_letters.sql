@@ -42,7 +42,8 @@ comment on column bindery.dead_letters.payload is
   'The event as the relay read it, with its count; or, where it could not read it, the entry as '
   'it came.';
 comment on column bindery.dead_letters.truncated is
-  'Whether payload was cut because the event was too large to keep.';
+  'Whether payload was cut because the event was too large to keep, or left out because there were '
+  'too many (the setting dead_letters_total).';
 comment on column bindery.dead_letters.at is 'When it was refused first.';
 comment on column bindery.dead_letters.replayed_at is
   'When it was last replayed, and refused again; null: never.';

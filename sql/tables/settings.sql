@@ -10,13 +10,15 @@ create table bindery.settings (
   patience interval not null default '15 minutes',
   early_events_per_book integer not null default 10000,
   early_events_total integer not null default 1000000,
+  dead_letters_total integer not null default 1000000,
   constraint settings_pkey primary key (only_row),
   constraint there_is_one_row check (only_row),
   constraint broadcast_every_is_in_range check (broadcast_every between '0' and '1 minute'),
   constraint broadcasts_are_bounded check (broadcasts_per_second between 1 and 1000000),
   constraint patience_is_in_range check (patience between '0' and '30 days'),
   constraint early_events_are_bounded check (
-    early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000)
+    early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000),
+  constraint dead_letters_are_bounded check (dead_letters_total between 0 and 100000000)
 );
 
 insert into bindery.settings default values on conflict do nothing;
@@ -45,3 +47,6 @@ comment on column bindery.settings.early_events_per_book is
   'How many early events a book may have, 0 to 100,000; one more becomes a dead letter.';
 comment on column bindery.settings.early_events_total is
   'How many early events there may be in all, 0 to 100,000,000; one more becomes a dead letter.';
+comment on column bindery.settings.dead_letters_total is
+  'How many dead letters there may be, 0 to 100,000,000. Events beyond it are only counted: one '
+  'letter a stream and reason, without a payload, which cannot be replayed.';

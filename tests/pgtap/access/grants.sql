@@ -120,7 +120,7 @@ select set_eq($$select r.role, t.relname::text, a.attname::text, p.privilege
     union all
     select 'service_role', 'settings', c, 'UPDATE' from unnest(array['broadcast',
       'broadcast_every', 'broadcasts_per_second', 'notify', 'patience',
-      'early_events_per_book', 'early_events_total']) c$$,
+      'early_events_per_book', 'early_events_total', 'dead_letters_total']) c$$,
   'The service may insert and update these columns, and no role any other.');
 select is_empty($$select t.relname, a.grantee from tables t, aclexplode(t.relacl) a
     where a.grantee <> t.relowner and a.grantee not in (select role::regrole from roles)$$,
