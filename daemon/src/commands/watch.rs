@@ -48,6 +48,9 @@ pub struct WatchOptions {
     /// Show what was completed or cancelled before, too.
     #[arg(long)]
     all: bool,
+    /// The address of the page, to be shown in the terminal's first line.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    page: String,
     /// End once every book shown is completed or cancelled.
     #[arg(long)]
     until_done: bool,
@@ -69,7 +72,7 @@ pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     let client = database::connect(&options.database.database_url).await?;
     let filter = Filter { search: options.search.clone(), statuses: options.status.clone() };
     if std::io::stdout().is_terminal() {
-        let mut screen = Screen::open(filter)?;
+        let mut screen = Screen::open(filter, &options.page)?;
         let shown = follow(client, options, &mut screen).await;
         let (last, interrupted) = screen.close();
         // The screen is gone with all that was on it.

@@ -66,23 +66,27 @@ async fn watch_prints_each_change_and_ends_when_every_book_is_done() -> Result<(
     let (tide, fog) =
         (register(&client, "The Tide").await?, register(&client, "Fog\n\tBank").await?);
     let mut watch = Watch::start(&database, &["--until-done"])?;
-    watch.until(&["The Tide", "0.00 %", "UPLOADED"]).await?;
+    watch.until(&["The Tide", "0.00 %", "Uploaded"]).await?;
     transition(&client, tide, "ANALYZING").await?;
     let report =
         "select from bindery.report_progress($1, 'analyze_characters', done => 3, total => 4)";
     client.query(report, &[&tide]).await?;
-    let line = watch.until(&["The Tide", "7.50 %", "ANALYZING"]).await?;
+    let line = watch.until(&["The Tide", "7.50 %", "Reading the book"]).await?;
     assert!(line.contains("3/4"), "{line}");
     transition(&client, fog, "CANCELLED").await?;
-    let line = watch.until(&["Fog", "CANCELLED"]).await?;
+    let line = watch.until(&["Fog", "CANCELLED at Uploaded"]).await?;
     assert!(!line.chars().any(char::is_control), "{line:?}");
-    for to in ["GENERATING_SCENES", "CREATING_ARTWORK"] {
+    for (to, label) in [("GENERATING_SCENES", "Cutting scenes"), ("CREATING_ARTWORK", "Drawing")] {
         transition(&client, tide, to).await?;
-        watch.until(&["The Tide", to]).await?;
+        watch.until(&["The Tide", label]).await?;
     }
+    client.query("select from bindery.fail_book($1, message => 'out of ink')", &[&tide]).await?;
+    watch.until(&["The Tide", "FAILED at Drawing: out of ink"]).await?;
+    client.query("select from bindery.resume_book($1)", &[&tide]).await?;
+    watch.until(&["The Tide", "Drawing, attempt 2"]).await?;
     assert!(watch.child.try_wait()?.is_none(), "a book is still being made");
     transition(&client, tide, "COMPLETED").await?;
-    watch.until(&["The Tide", "100.00 %", "COMPLETED"]).await?;
+    watch.until(&["The Tide", "100.00 %", "Completed"]).await?;
     while let Some(line) = timeout(SOON, watch.lines.next_line()).await?? {
         ensure!(!line.contains("Long Over"), "what was over before is no news: {line}");
     }
@@ -97,11 +101,11 @@ async fn watch_without_until_done_does_not_end() -> Result<()> {
     let client = database.connect().await?;
     let first = register(&client, "First").await?;
     let mut watch = Watch::start(&database, &[])?;
-    watch.until(&["First", "UPLOADED"]).await?;
+    watch.until(&["First", "Uploaded"]).await?;
     transition(&client, first, "CANCELLED").await?;
     watch.until(&["First", "CANCELLED"]).await?;
     register(&client, "Second").await?;
-    watch.until(&["Second", "UPLOADED"]).await?;
+    watch.until(&["Second", "Uploaded"]).await?;
     assert!(watch.child.try_wait()?.is_none());
     Ok(())
 }
@@ -172,12 +176,12 @@ async fn in_a_terminal_watch_follows_size_filter_and_changes_and_restores_it() -
     terminal
         .shows(
             "both books, with room",
-            has(&["2 at work", "The Tide", "Fog", "UPLOADED", "q quit"]),
+            has(&["2 at work", "The Tide", "Fog", "Uploaded", "q quit"]),
         )
         .await?;
     assert!(locked(&terminal.screen).screen().alternate_screen());
     transition(&client, tide, "ANALYZING").await?;
-    terminal.shows("the change", has(&["The Tide", "ANALYZING"])).await?;
+    terminal.shows("the change", has(&["The Tide", "Reading the book"])).await?;
     terminal.resize(size(5, 50))?;
     let foot = |screen: &vt100::Screen| {
         screen.rows(0, 50).nth(4).is_some_and(|row| row.starts_with("/ filter"))

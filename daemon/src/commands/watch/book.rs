@@ -1,7 +1,7 @@
 //! A book as it is shown, and how events flow.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use postgres_types::{ToSql, Type};
 use serde_json::Value;
@@ -12,6 +12,8 @@ use crate::database::DatabaseError;
 
 /// How much of a title is shown.
 const NAME: usize = 28;
+/// Counting takes longer the more books there are.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
 /// With more substeps than this, their counts are shown, too.
 const MANY: i32 = 5;
 
@@ -21,6 +23,10 @@ pub struct Book {
     pub id: Uuid,
     pub title: Option<String>,
     pub status: String,
+    /// For people: the stage's label; of a halted book with the word.
+    pub label: String,
+    /// Why it FAILED, in the words of the change.
+    pub message: Option<String>,
     pub overall: f64,
     pub attempt: i32,
     /// The substep at work, as `bindery.get_book_status` gives it; null: none.
@@ -47,8 +53,14 @@ impl Book {
                case when a.revision is null and b.substeps_total > 0 \
                    and b.status = b.current_stage \
                  then jsonb_path_query_first(bindery_internal.listed_status(b.*), \
-                   '$.substeps[*] ? (@.state == \"active\")') end \
+                   '$.substeps[*] ? (@.state == \"active\")') end, \
+               coalesce(s.state ->> 'label', b.current_stage), b.message \
              from bindery.list_books($1) b \
+             left join bindery.pipelines p \
+               on (p.name, p.version) = (b.pipeline, b.pipeline_version) \
+             cross join lateral (select bindery_internal.state_of(p.machine, \
+               case when b.status in ('FAILED', 'CANCELLED') then b.current_stage \
+                 else b.status end) as state) s \
              left join unnest($2::uuid[], $3::bigint[]) a(book_id, revision) \
                using (book_id, revision) \
              order by b.created_at desc, b.book_id";
@@ -67,7 +79,9 @@ impl Book {
             Ok(Self {
                 id,
                 title: row.try_get(1)?,
+                label: label(row.try_get(11)?, row.try_get(2)?),
                 status: row.try_get(2)?,
+                message: row.try_get(12)?,
                 overall: row.try_get(3)?,
                 attempt: row.try_get(4)?,
                 substeps: (row.try_get(5)?, row.try_get(6)?),
@@ -93,7 +107,7 @@ impl Book {
             String::new()
         } else {
             let label = self.substep["label"].as_str().unwrap_or_default();
-            let label: String = label.chars().filter(|c| !c.is_control()).collect();
+            let label = plain(label);
             match (self.substep["done"].as_f64(), self.substep["total"].as_f64()) {
                 (Some(done), Some(total)) => format!(": {label} {done}/{total}"),
                 _ => format!(": {label}"),
@@ -105,7 +119,11 @@ impl Book {
             }
             _ => String::new(),
         };
-        format!("{}{attempt}{substep}{counts}", self.status)
+        let message = match &self.message {
+            Some(message) if self.failed() => format!(": {}", plain(message)),
+            _ => String::new(),
+        };
+        format!("{}{attempt}{substep}{counts}{message}", plain(&self.label))
     }
 
     /// All of it on a line.
@@ -116,6 +134,20 @@ impl Book {
     pub fn failed(&self) -> bool {
         self.status == "FAILED"
     }
+}
+
+/// What people call a status. `stage`: the label of the book's stage.
+fn label(stage: String, status: &str) -> String {
+    match status {
+        "FAILED" => format!("FAILED at {stage}"),
+        "CANCELLED" => format!("CANCELLED at {stage}"),
+        _ => stage,
+    }
+}
+
+/// Only what can be seen, on one line.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// Which books are shown.
@@ -143,8 +175,22 @@ pub struct Flow {
     events: i64,
     /// Events a second since the last look.
     pub rate: f64,
-    /// Seconds since the relay that is furthest behind had caught up; none: it never had.
-    pub lag: Option<f64>,
+    pub lag: Lag,
+    /// Books that are neither completed nor cancelled, FAILED ones included.
+    pub books: i64,
+    /// When they were counted.
+    counted: Instant,
+}
+
+/// How far the relay that is furthest behind is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Lag {
+    /// It has never caught up.
+    Unknown,
+    /// It caught up at its last renewal, or the one before.
+    None,
+    /// It last had caught up so many seconds ago.
+    Seconds(f64),
 }
 
 impl Flow {
@@ -158,7 +204,9 @@ impl Flow {
             return Ok(None);
         }
         let query = "select count(*), coalesce(sum(c.applied + c.stale + c.early + c.rejected), 0)::bigint, \
-            extract(epoch from clock_timestamp() - min(c.caught_up_at))::float8 \
+            bool_and(c.caught_up_at is not null), \
+            extract(epoch from max(clock_timestamp() - c.caught_up_at) \
+              filter (where clock_timestamp() - c.caught_up_at > c.lease_ttl / 2))::float8 \
             from bindery.relay_cursors c where c.holder is not null";
         let row = client.query_typed_one(query, &[]).await?;
         if row.try_get::<_, i64>(0)? == 0 {
@@ -166,7 +214,22 @@ impl Flow {
         }
         let (at, events) = (Instant::now(), row.try_get(1)?);
         let rate = before.map_or(0.0, |before| before.rate_until(at, events));
-        Ok(Some(Self { at, events, rate, lag: row.try_get(2)? }))
+        let lag = match (row.try_get(2)?, row.try_get(3)?) {
+            (false, _) => Lag::Unknown,
+            (true, None) => Lag::None,
+            (true, Some(seconds)) => Lag::Seconds(seconds),
+        };
+        let (books, counted) = match before {
+            Some(before) if before.counted.elapsed() < COUNT_EVERY => {
+                (before.books, before.counted)
+            }
+            _ => {
+                let query = "select count(*) from bindery.book_status b \
+                    where b.completed_at is null and b.status <> 'CANCELLED'";
+                (client.query_typed_one(query, &[]).await?.try_get(0)?, at)
+            }
+        };
+        Ok(Some(Self { at, events, rate, lag, books, counted }))
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a rate for the eye")]
@@ -191,6 +254,8 @@ pub mod tests {
             id: Uuid::nil(),
             title: Some("The \u{1b}[31mTide".to_owned()),
             status: "ANALYZING".to_owned(),
+            label: "Reading the book".to_owned(),
+            message: None,
             overall: 12.5,
             attempt: 2,
             substep: json!({
@@ -204,16 +269,29 @@ pub mod tests {
     }
 
     pub fn flow() -> Flow {
-        Flow { at: Instant::now(), events: 0, rate: 1234.4, lag: Some(0.25) }
+        let at = Instant::now();
+        let lag = Lag::Seconds(7.25);
+        Flow { at, events: 0, rate: 1234.4, lag, books: 200, counted: at }
     }
 
     #[test]
     fn a_book_says_what_it_is_at() {
-        assert_eq!(book().standing(), "ANALYZING, attempt 2: Find names 3/7");
+        assert_eq!(book().standing(), "Reading the book, attempt 2: Find names 3/7");
         let many = Book { substeps: (1000, 812), ..book() };
         assert_eq!(
             many.standing(),
-            "ANALYZING, attempt 2: Find names 3/7 (812 of 1000 substeps done)"
+            "Reading the book, attempt 2: Find names 3/7 (812 of 1000 substeps done)"
+        );
+        let failed = Book {
+            status: "FAILED".to_owned(),
+            label: label("Reading the book".to_owned(), "FAILED"),
+            message: Some("worker killed at \npage 7".to_owned()),
+            substep: Value::Null,
+            ..book()
+        };
+        assert_eq!(
+            failed.standing(),
+            "FAILED at Reading the book, attempt 2: worker killed at page 7"
         );
     }
 

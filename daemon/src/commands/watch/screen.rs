@@ -9,8 +9,11 @@ use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::View;
-use super::book::{Book, Filter, Flow};
+use super::book::{Book, Filter, Flow, Lag};
 
+/// The bar of what is done, and of what is not: told apart without colours, too.
+const DONE: &str = "━";
+const OPEN: &str = "·";
 /// A bar is left out where there is less room than this.
 const NARROW: u16 = 60;
 
@@ -24,6 +27,8 @@ pub struct Screen {
 /// All that is drawn.
 #[derive(Default)]
 struct Shown {
+    /// The address of the page that shows the books, too; empty: none is known.
+    page: String,
     filter: Filter,
     books: Vec<Book>,
     flow: Option<Flow>,
@@ -39,7 +44,7 @@ struct Shown {
 
 impl Screen {
     /// Takes the terminal over; a panic gives it back.
-    pub fn open(filter: Filter) -> anyhow::Result<Self> {
+    pub fn open(filter: Filter, page: &str) -> anyhow::Result<Self> {
         let terminal = ratatui::try_init()?;
         let (sender, keys) = unbounded_channel();
         // Reading blocks, and cannot be called off; the thread ends with the program.
@@ -56,7 +61,8 @@ impl Screen {
                 }
             }
         });
-        Ok(Self { terminal, keys, shown: Shown { filter, ..Shown::default() } })
+        let shown = Shown { filter, page: page.to_owned(), ..Shown::default() };
+        Ok(Self { terminal, keys, shown })
     }
 
     /// Gives the terminal back; what was shown last, and whether Ctrl-C was pressed.
@@ -164,11 +170,19 @@ impl Shown {
             format!("  {working} at work, {failed} failed, {over} over").into(),
         ];
         if let Some(flow) = &self.flow {
+            let shown = working + failed;
+            if usize::try_from(flow.books).is_ok_and(|books| books > shown) {
+                parts.push(format!(" ({shown} of {} shown)", flow.books).into());
+            }
             parts.push(format!("   {:.0} events/s", flow.rate).into());
             parts.push(match flow.lag {
-                Some(lag) => format!("   {:.1} s behind", lag.max(0.0)).into(),
-                None => "   not caught up yet".into(),
+                Lag::None => "   live".into(),
+                Lag::Seconds(lag) => format!("   {lag:.1} s behind").into(),
+                Lag::Unknown => "   not caught up yet".into(),
             });
+        }
+        if !self.page.is_empty() {
+            parts.push(format!("   {}", self.page).underlined());
         }
         if !self.trouble.is_empty() {
             parts.push(Span::from(format!("   {}", self.trouble)).red().bold());
@@ -208,6 +222,8 @@ fn draw_book(frame: &mut Frame<'_>, area: Rect, book: &Book) {
         let line = LineGauge::default()
             .ratio((book.overall / 100.0).clamp(0.0, 1.0))
             .label("")
+            .filled_symbol(DONE)
+            .unfilled_symbol(OPEN)
             .filled_style(style.cyan().add_modifier(Modifier::BOLD))
             .unfilled_style(Style::new().dim());
         frame.render_widget(line, gauge);
@@ -248,11 +264,11 @@ mod tests {
         let wide = drawn(&books(), 120, 5);
         assert!(
             wide[0].contains("1 at work, 1 failed")
-                && wide[0].contains("1234 events/s   0.2 s behind"),
+                && wide[0].contains("(2 of 200 shown)   1234 events/s   7.2 s behind"),
             "{wide:#?}"
         );
-        assert!(wide[1].contains('━') || wide[1].contains('─'), "{wide:#?}");
-        assert!(wide[1].contains("12.50 %") && wide[1].contains("Find names 3/7"), "{wide:#?}");
+        assert!(wide[1].contains("━━·"), "{wide:#?}");
+        assert!(wide[1].contains("12.50 %") && wide[1].contains("Find names 3"), "{wide:#?}");
         let narrow = drawn(&books(), 50, 5);
         assert!(narrow[1].contains("12.50 %") && !narrow[1].contains('━'), "{narrow:#?}");
         drawn(&books(), 3, 1);
