@@ -25,11 +25,23 @@ is_ready() {
   read -r -t 5 line <&3 && [[ $line == *" 200 "* ]]
 } 2>/dev/null
 
+# The address it had before, so that pages and environments stay right, unless somebody has that port.
+address_of() {
+  local before
+  before=$(sed -n 's|^http://||p' "$dir/binderyd.http" 2>/dev/null) || true
+  if [[ -n $before ]] && ! (exec 3<>"/dev/tcp/${before/://}") 2>/dev/null; then
+    echo "$before"
+  else
+    echo "127.0.0.1:$(free_port)"
+  fi
+}
+
 # Starts it and waits until it is ready.
 run() {
   local address try pid
-  address=127.0.0.1:$(free_port)
+  address=$(address_of)
   setsid "$binderyd" run --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --stream bindery:events --http "$address" \
+    --cors-origin 'http://localhost:*,http://127.0.0.1:*' \
     </dev/null >"$dir/binderyd.log" 2>&1 &
   pid=$!
   disown
@@ -61,6 +73,7 @@ start() {
     run && return
     # Somebody else took the port in the meantime.
     grep -qi 'address.*in use' "$dir/binderyd.log" || break
+    rm -f "$dir/binderyd.http"
   done
   tail -n 20 "$dir/binderyd.log" >&2
   die "binderyd did not get ready; its log: $dir/binderyd.log"

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use axum::http::HeaderValue;
 use clap::Args;
 
 use super::jwks::JwksUrl;
+use super::router::is_local;
 
 /// What HS256 asks for: a key as long as the hash.
 const SECRET_BYTES: usize = 32;
@@ -43,7 +43,8 @@ pub struct HttpOptions {
         value_parser = claim
     )]
     pub jwt_audiences: Vec<String>,
-    /// An origin whose pages may ask /api, such as https://app.example.com; may be given again.
+    /// An origin whose pages may ask /api, such as https://app.example.com; http://localhost:* is any
+    /// port of this machine; may be given again.
     #[arg(
         long = "cors-origin",
         env = "BINDERY_CORS_ORIGINS",
@@ -98,9 +99,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A page's origin as browsers send it: scheme, host, and the port where it is not the scheme's own.
+/// A page's origin as browsers send it: scheme, host, and the port where it is not the scheme's own;
+/// of this machine also with `*` for any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(pub HeaderValue);
+pub struct Origin(String);
+
+impl Origin {
+    /// Whether a page of this origin is meant.
+    pub fn allows(&self, origin: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(up_to_port) => origin.strip_prefix(up_to_port).is_some_and(|port| {
+                !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+            }),
+            None => self.0 == origin,
+        }
+    }
+}
 
 impl FromStr for Origin {
     type Err = String;
@@ -112,13 +126,18 @@ impl FromStr for Origin {
             .or_else(|| text.strip_prefix("http://"))
             .unwrap_or_default();
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".:-[]".contains(c);
-        if host.is_empty() || !host.chars().all(plain) {
+        let named = match host.strip_suffix(":*") {
+            Some(name) if is_local(name) => name,
+            _ => host,
+        };
+        if named.is_empty() || !named.chars().all(plain) {
             return Err(
-                "must be scheme://host[:port] in lower case, without a path; every origin by name"
+                "must be scheme://host[:port] in lower case, without a path; every origin \
+                        by name, but http://localhost:* is any port of this machine"
                     .to_owned(),
             );
         }
-        HeaderValue::from_str(text).map(Self).map_err(|error| error.to_string())
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -136,7 +155,21 @@ mod tests {
     #[test]
     fn an_origin_is_named_in_full() {
         for right in ["https://app.example.com", "http://localhost:5173", "http://[::1]:3000"] {
-            assert!(right.parse::<Origin>().is_ok(), "{right}");
+            let origin = right.parse::<Origin>().unwrap();
+            assert!(origin.allows(right) && !origin.allows("http://localhost:1"), "{right}");
+        }
+        let any_port = "http://localhost:*".parse::<Origin>().unwrap();
+        assert!(any_port.allows("http://localhost:5173"));
+        for other in [
+            "http://localhost",
+            "http://localhost:",
+            "http://localhost:*",
+            "https://localhost:5173",
+            "http://localhost:80.evil.example",
+            "http://localhost.evil.example:80",
+            "http://127.0.0.1:5173",
+        ] {
+            assert!(!any_port.allows(other), "{other}");
         }
         for wrong in [
             "*",
@@ -146,6 +179,8 @@ mod tests {
             "https://a.example/",
             "https://A.example",
             "https://*.a.example",
+            "https://a.example:*",
+            "http://localhost:5*",
         ] {
             assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
         }

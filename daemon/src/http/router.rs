@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::auth::Access;
 use super::board::Boards;
@@ -76,8 +76,11 @@ impl Deref for Api {
 
 /// The routes below `/api`.
 pub fn router(api: Api) -> Router {
+    let allowed = api.origins.clone();
     let cors = CorsLayer::new()
-        .allow_origin(api.origins.iter().map(|origin| origin.0.clone()).collect::<Vec<_>>())
+        .allow_origin(AllowOrigin::predicate(move |origin, _| {
+            origin.to_str().is_ok_and(|origin| allowed.iter().any(|allowed| allowed.allows(origin)))
+        }))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
         .max_age(PREFLIGHT_HOLDS);
@@ -214,13 +217,13 @@ fn comes_from_here(request: &Request, allowed: &[Origin]) -> bool {
     let host = header(HOST).unwrap_or_default();
     let own = |origin: &str| {
         origin.strip_prefix("http://") == Some(host)
-            || allowed.iter().any(|allowed| allowed.0 == origin)
+            || allowed.iter().any(|allowed| allowed.allows(origin))
     };
     is_local(host) && header(ORIGIN).is_none_or(own)
 }
 
 /// Whether a `Host` header, with or without a port, names this machine.
-fn is_local(host: &str) -> bool {
+pub fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

@@ -207,7 +207,7 @@ async fn without_a_secret_other_machines_are_refused() -> Result<()> {
 #[tokio::test]
 async fn without_a_secret_only_this_machines_own_pages_are_allowed() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
-    let daemon = database.daemon(&["--cors-origin", "http://localhost:5173"]).await?;
+    let daemon = database.daemon(&["--cors-origin", "http://localhost:*"]).await?;
     assert!(daemon.log().contains("this machine only"), "{}", daemon.log());
     let own = format!("http://{}", daemon.http());
     for (header, value, status) in [
@@ -217,9 +217,12 @@ async fn without_a_secret_only_this_machines_own_pages_are_allowed() -> Result<(
         ("Origin", "null", 403),
         ("Origin", &own, 200),
         ("Origin", "http://localhost:5173", 200),
+        ("Origin", "http://localhost.evil.example:5173", 403),
     ] {
         let answer = daemon.ask("GET", "/api/books").header(header, value).answer().await?;
         assert_eq!(answer.status, status, "{header}: {value}");
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed.is_some(), value == "http://localhost:5173", "{value}: {allowed:?}");
     }
     Ok(())
 }
