@@ -49,7 +49,7 @@ pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     Ok(output.with_context(|| format!("binderyd {args:?} did not end within {SOON:?}"))??)
 }
 
-/// A running `binderyd run`. Killed when dropped; its log is then printed, which Rust shows for a test that failed.
+/// A running `binderyd run`, or `serve`. Killed when dropped; its log is then printed, which Rust shows for a test that failed.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -81,7 +81,14 @@ impl Daemon {
         environment: &[(&str, &str)],
     ) -> Result<Daemon> {
         let command = Command::new(binderyd()?);
-        Self::start(command, servers, database_url, redis_url, args, environment)
+        let run = ["run", "--database-url", database_url, "--redis-url", redis_url];
+        Self::start(command, servers, &run, args, environment)
+    }
+
+    /// Starts `binderyd serve` on a database; its log is in the servers' folder.
+    pub fn serve(servers: &Servers, database_url: &str) -> Result<Daemon> {
+        let command = Command::new(binderyd()?);
+        Self::start(command, servers, &["serve", "--database-url", database_url], &[], &[])
     }
 
     /// The same after these commands of a shell, such as `ulimit -n 100` or `exec 2>/dev/full`.
@@ -93,14 +100,15 @@ impl Daemon {
     ) -> Result<Daemon> {
         let mut command = Command::new("bash");
         command.args(["-c", &format!("set -e\n{shell}\nexec \"$0\" \"$@\"")]).arg(binderyd()?);
-        Self::start(command, servers, database_url, servers.redis_url(), args, &[])
+        let redis_url = servers.redis_url();
+        let run = ["run", "--database-url", database_url, "--redis-url", redis_url];
+        Self::start(command, servers, &run, args, &[])
     }
 
     fn start(
         mut command: Command,
         servers: &Servers,
-        database_url: &str,
-        redis_url: &str,
+        what: &[&str],
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Daemon> {
@@ -117,8 +125,7 @@ impl Daemon {
         let log = servers.new_file("binderyd.log");
         let output = File::create(&log)?;
         let child = command
-            .arg("run")
-            .args(["--database-url", database_url, "--redis-url", redis_url])
+            .args(what)
             .envs(environment.iter().copied())
             .args(listen)
             .args(args)
