@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use crate::cut::cut;
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
+use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 use crate::source::RedisUrl;
 use crate::state::State;
@@ -25,7 +26,6 @@ const BATCH: i32 = 500;
 const KEPT: usize = 100_000;
 /// How often it is counted what waits.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Publishes the outbox.
 #[derive(Debug, Clone)]
@@ -78,8 +78,15 @@ impl Publisher {
         }
         ::metrics::counter!(metrics::PUBLISHED).increment(0);
         let mut troubles = Repeats::default();
+        let mut waits = pauses();
         while !stop.is_cancelled() {
-            let Err(error) = self.publish_on(&stop, &mut troubles).await else { break };
+            let mut published = false;
+            let Err(error) = self.publish_on(&stop, &mut published, &mut troubles).await else {
+                break;
+            };
+            if published {
+                waits = pauses();
+            }
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
             self.state
                 .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
@@ -87,22 +94,26 @@ impl Publisher {
                 warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
             }
             tokio::select! {
-                () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => (),
+                () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
                 () = stop.cancelled() => (),
             }
         }
     }
 
+    /// Publishes until `stop` (then `Ok`) or until something fails. `published` is set once the
+    /// outbox was read and what it had is published.
     async fn publish_on(
         &self,
         stop: &CancellationToken,
+        published: &mut bool,
         troubles: &mut Repeats,
     ) -> Result<(), PublishError> {
         let mut client = database::connect(&self.database).await?;
         let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
         let mut looked: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let published = self.publish(&mut client, &mut redis).await?;
+            let messages = self.publish(&mut client, &mut redis).await?;
+            *published = true;
             self.state.set_outbox(None);
             if troubles.over() {
                 info!(stream = self.stream, "publishing the outbox goes on");
@@ -111,7 +122,7 @@ impl Publisher {
                 look(&client).await?;
                 looked = Some(Instant::now());
             }
-            if published == 0 {
+            if messages == 0 {
                 tokio::select! {
                     () = tokio::time::sleep(EVERY) => (),
                     () = stop.cancelled() => (),
