@@ -59,8 +59,8 @@ test-web: build ## what takes Chromium, nginx and Supabase's own programs: supab
 	scripts/page.sh
 
 chaos: export BINDERY_CHAOS = yes
-chaos: build ## the faults at length: the daemon killed 100 times, 1,000,000 events of backlog (half an hour)
-	cargo test --workspace --exclude bindery --test e2e -- --nocapture crash:: faults:: daemons:: pooler:: outage::
+chaos: build ## the faults at length: the daemon killed 100 times, 20 failovers, 1,000,000 events of backlog (half an hour)
+	cargo test --workspace --exclude bindery --test e2e -- --nocapture crash:: faults:: failover:: daemons:: pooler:: outage::
 
 test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
 	@scripts/test-pg.sh $(PG)

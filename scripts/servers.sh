@@ -4,6 +4,7 @@
 #
 #   servers.sh start|stop|status|env DIR
 #   servers.sh leash DIR                   start; when standard input closes, stop and remove DIR (for test programs)
+#   servers.sh leash DIR PRIMARY           the same with Postgres alone: a streaming replica of the one at this URL
 #   servers.sh restart-postgres DIR [fast|immediate]    stop-postgres, start-postgres, kill9-postgres DIR
 #   servers.sh restart-redis DIR                        stop-redis, start-redis, kill9-redis DIR
 #
@@ -13,7 +14,7 @@
 source "$(dirname "$0")/lib.sh"
 
 usage() {
-  sed -n '5,8s/^# *//p' "$0" >&2
+  sed -n '5,9s/^# *//p' "$0" >&2
   exit 2
 }
 
@@ -67,6 +68,12 @@ create_cluster() {
   chmod 700 "$dir/postgres"
   : >"$dir/postgres.log"
   if is_root; then chown postgres: "$dir/postgres" "$dir/postgres.log"; fi
+  if [[ $primary ]]; then
+    # The configuration comes with the data.
+    as_postgres "$bin/pg_basebackup" --dbname="$primary" --pgdata="$dir/postgres" --write-recovery-conf \
+      --checkpoint=fast --no-sync >"$dir/basebackup.log" 2>&1 || { cat "$dir/basebackup.log" >&2; die "pg_basebackup failed"; }
+    return
+  fi
   as_postgres "$bin/initdb" -D "$dir/postgres" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
     { cat "$dir/initdb.log" >&2; die "initdb failed"; }
   as_postgres tee -a "$dir/postgres/postgresql.conf" >/dev/null <<'CONF'
@@ -157,13 +164,13 @@ end_redis() { # SIGNAL
 # ---- both
 
 write_env() {
-  cat >"$dir/env" <<ENV
-export DATABASE_URL=postgresql://postgres@127.0.0.1:$(<"$dir/postgres.port")/postgres
-export REDIS_URL=redis://127.0.0.1:$(<"$dir/redis.port")/
-ENV
+  {
+    echo "export DATABASE_URL=postgresql://postgres@127.0.0.1:$(<"$dir/postgres.port")/postgres"
+    [[ $primary ]] || echo "export REDIS_URL=redis://127.0.0.1:$(<"$dir/redis.port")/"
+  } >"$dir/env"
 }
 
-is_up() { postgres_pid >/dev/null && redis_pid >/dev/null; }
+is_up() { postgres_pid >/dev/null && { [[ $primary ]] || redis_pid >/dev/null; }; }
 
 # The ports of a copied folder are the original's: where another process has one, a free one is taken.
 forget_taken_ports() {
@@ -181,7 +188,7 @@ start() {
   fi
   forget_taken_ports
   start_postgres
-  start_redis
+  [[ $primary ]] || start_redis
   write_env
 }
 
@@ -222,6 +229,8 @@ leash() {
 [[ $# -ge 2 ]] || usage
 command=$1
 dir=$2
+primary=
+if [[ $command == leash ]]; then primary=${3:-}; fi
 # Who holds a leash reads the reason of a failure where it waits for `ready`.
 if [[ $command == leash ]]; then exec 2>&1; fi
 bin=$("$PG_CONFIG" --bindir 2>/dev/null) || die "no PostgreSQL $PG_MAJOR ($PG_CONFIG); run: make setup"

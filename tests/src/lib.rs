@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: everything a test needs to stand on, and nothing about what Bindery does.
 //!
 //! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the test is, however it ends
+//! - [`Replica`]: a Postgres that replicates another one, and can be promoted
 //! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
 //! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
 //! - [`Proxy`]: between a daemon and a server, to make answers slow, cut them short, or let none through
@@ -25,10 +26,12 @@ mod database;
 mod dump;
 mod eventually;
 mod http;
+mod leash;
 mod listen;
 mod node;
 mod pooler;
 mod proxy;
+mod replica;
 mod servers;
 
 pub use daemon::{Daemon, Response, binderyd, free_address, run_binderyd};
@@ -40,4 +43,5 @@ pub use listen::Listener;
 pub use node::{Certificates, Node, openssl};
 pub use pooler::Pooler;
 pub use proxy::{Fault, Proxy};
+pub use replica::Replica;
 pub use servers::Servers;

@@ -1,15 +1,10 @@
 //! A private Postgres and Redis, by `scripts/servers.sh`.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::OnceCell;
@@ -18,18 +13,15 @@ use uuid::Uuid;
 
 use crate::daemon::{binderyd, run};
 use crate::database::{Database, connect};
+use crate::leash::Leash;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers.sh");
-/// Not the system's temporary folder: user postgres must be able to reach it.
-const PLACE: &str = "/tmp";
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// A private Postgres and Redis. Both end, and their folder goes, when this is dropped or the test program ends in any
-/// way: a script on a leash watches the pipe that we hold.
+/// A private Postgres and Redis. Both end, and their folder goes, when this is dropped or the test
+/// program ends in any way.
 #[derive(Debug)]
 pub struct Servers {
-    dir: PathBuf,
-    leash: Child,
+    leash: Leash,
     database_url: String,
     redis_url: String,
     template: OnceCell<()>,
@@ -39,7 +31,14 @@ pub struct Servers {
 impl Servers {
     /// A pair of its own, for a test that kills or restarts a server.
     pub async fn start() -> Result<Servers> {
-        tokio::task::spawn_blocking(start_blocking).await?
+        let leash = Leash::start().await?;
+        Ok(Servers {
+            database_url: leash.variable("DATABASE_URL")?,
+            redis_url: leash.variable("REDIS_URL")?,
+            leash,
+            template: OnceCell::new(),
+            files: AtomicUsize::new(1),
+        })
     }
 
     /// The pair that the tests of one test program share.
@@ -60,7 +59,7 @@ impl Servers {
 
     /// The folder with the servers' data and logs.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.leash.dir()
     }
 
     /// A session in the maintenance database.
@@ -102,47 +101,47 @@ impl Servers {
 
     /// Stops Postgres in mode `fast` (sessions are ended) or `immediate` (as in a crash), and starts it again.
     pub async fn restart_postgres(&self, mode: &str) -> Result<()> {
-        self.script(&["restart-postgres"], &[mode]).await
+        self.leash.run("restart-postgres", &[mode]).await
     }
 
     /// Ends Postgres and all its sessions by SIGKILL.
     pub async fn kill9_postgres(&self) -> Result<()> {
-        self.script(&["kill9-postgres"], &[]).await
+        self.leash.run("kill9-postgres", &[]).await
     }
 
     /// Stops Postgres in mode `fast`.
     pub async fn stop_postgres(&self) -> Result<()> {
-        self.script(&["stop-postgres"], &[]).await
+        self.leash.run("stop-postgres", &[]).await
     }
 
     /// Starts Postgres after it was stopped or killed; on the same port, with the same data.
     pub async fn start_postgres(&self) -> Result<()> {
-        self.script(&["start-postgres"], &[]).await
+        self.leash.run("start-postgres", &[]).await
     }
 
     /// Stops Redis by SIGTERM and starts it again.
     pub async fn restart_redis(&self) -> Result<()> {
-        self.script(&["restart-redis"], &[]).await
+        self.leash.run("restart-redis", &[]).await
     }
 
     /// Ends Redis by SIGKILL.
     pub async fn kill9_redis(&self) -> Result<()> {
-        self.script(&["kill9-redis"], &[]).await
+        self.leash.run("kill9-redis", &[]).await
     }
 
     /// Stops Redis by SIGTERM.
     pub async fn stop_redis(&self) -> Result<()> {
-        self.script(&["stop-redis"], &[]).await
+        self.leash.run("stop-redis", &[]).await
     }
 
     /// Starts Redis after it was stopped or killed; on the same port, with what its append-only file has.
     pub async fn start_redis(&self) -> Result<()> {
-        self.script(&["start-redis"], &[]).await
+        self.leash.run("start-redis", &[]).await
     }
 
     /// A new file's path in the servers' folder.
     pub fn new_file(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.{}", self.files.fetch_add(1, Ordering::Relaxed)))
+        self.dir().join(format!("{name}.{}", self.files.fetch_add(1, Ordering::Relaxed)))
     }
 
     async fn create_template(&self) -> Result<()> {
@@ -157,72 +156,12 @@ impl Servers {
     }
 
     pub(crate) fn url_of(&self, database: &str) -> String {
-        let server = self.database_url.rsplit_once('/').map_or("", |(server, _)| server);
-        format!("{server}/{database}")
-    }
-
-    async fn script(&self, before: &[&str], after: &[&str]) -> Result<()> {
-        let mut command = tokio::process::Command::new(SCRIPT);
-        run(command.args(before).arg(&self.dir).args(after)).await
+        url_of(&self.database_url, database)
     }
 }
 
-impl Drop for Servers {
-    fn drop(&mut self) {
-        drop(self.leash.stdin.take());
-        // Nothing could be done about a failure here, and a panic in a drop would hide the test's own.
-        let _ = self.leash.wait();
-    }
-}
-
-fn start_blocking() -> Result<Servers> {
-    let dir = tempfile::Builder::new()
-        .prefix("bindery-test.")
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir_in(PLACE)?
-        .keep();
-    let mut leash = Command::new(SCRIPT)
-        .arg("leash")
-        .arg(&dir)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        // Ctrl-C is for the test program; the script then sees the pipe close, and cleans up.
-        .process_group(0)
-        .spawn()
-        .context(SCRIPT)?;
-    if let Err(error) = await_ready(&mut leash) {
-        // The script has ended, perhaps before it came to clean up.
-        let _ = fs::remove_dir_all(&dir);
-        return Err(error);
-    }
-    let env = fs::read_to_string(dir.join("env"))?;
-    Ok(Servers {
-        database_url: variable(&env, "DATABASE_URL")?,
-        redis_url: variable(&env, "REDIS_URL")?,
-        dir,
-        leash,
-        template: OnceCell::new(),
-        files: AtomicUsize::new(1),
-    })
-}
-
-fn await_ready(leash: &mut Child) -> Result<()> {
-    let output = leash.stdout.take().context("the script's output is piped")?;
-    let mut said = String::new();
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        if line == "ready" {
-            return Ok(());
-        }
-        said.push_str(&line);
-        said.push('\n');
-    }
-    bail!("private servers did not start:\n{said}")
-}
-
-fn variable(env: &str, name: &str) -> Result<String> {
-    let prefix = format!("export {name}=");
-    let value = env.lines().find_map(|line| line.strip_prefix(&prefix));
-    ensure!(value.is_some(), "servers.sh wrote no {name}");
-    Ok(value.unwrap_or_default().to_owned())
+/// Where another database of the same server is reached.
+pub(crate) fn url_of(url: &str, database: &str) -> String {
+    let server = url.rsplit_once('/').map_or("", |(server, _)| server);
+    format!("{server}/{database}")
 }

@@ -12,6 +12,7 @@
 //! | `sums` | percentages from many writers at once, exact to the last digit |
 //! | `daemons` | several daemons on the same streams |
 //! | `outage` | Postgres and Redis restarted and killed under load |
+//! | `failover` | Postgres killed, and a replica of it promoted, with all commits and without the last |
 //! | `faults` | answers cut, slow or missing, a full disk, timeouts, poison, pauses, a clock that jumps |
 //! | `losses` | a stream trimmed too far, deleted, made anew, put back to an older state |
 //! | `pooler` | the daemon through pgbouncer |
@@ -59,6 +60,7 @@ mod doctor;
 mod dump;
 mod early;
 mod errors;
+mod failover;
 mod faults;
 mod fencing;
 mod forms;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::docs_events::{example, own_redis};
 use crate::node::{bridges, folder};
 use crate::support::{
-    SOON, add, book_row, entries, entry, json, pid, until_gone, until_somebody_is_blocked,
+    Entry, SOON, add, book_row, entries, entry, json, pid, until_gone, until_somebody_is_blocked,
 };
 use crate::sweep::clock;
 
@@ -41,6 +41,9 @@ const FIRST: [(Language, &str, &str, u64); 4] = [
 
 /// A unit of work: its book, stage, substep and number.
 type Unit = (Uuid, String, String, u64);
+
+/// A message of the outbox: book, revision, kind, payload and id.
+pub type Message = (Uuid, i64, String, Value, Uuid);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Language {
@@ -157,29 +160,6 @@ impl Shop<'_> {
         json(&self.client, query, &[&book]).await
     }
 
-    /// The messages in the stream: book, revision, kind, payload and id.
-    async fn messages(&mut self) -> Result<Vec<(Uuid, i64, String, Value, Uuid)>> {
-        let mut messages = Vec::new();
-        for (_, entry) in entries(&mut self.redis, CHANGES).await? {
-            let field = |wanted: &str| -> Result<String> {
-                let (_, value) = entry
-                    .iter()
-                    .find(|(name, _)| name == wanted.as_bytes())
-                    .context("a field is missing")?;
-                Ok(String::from_utf8(value.clone())?)
-            };
-            let payload = serde_json::from_str(&field("payload")?)?;
-            messages.push((
-                field("book_id")?.parse()?,
-                field("revision")?.parse()?,
-                field("kind")?,
-                payload,
-                field("id")?.parse()?,
-            ));
-        }
-        Ok(messages)
-    }
-
     /// Waits until all is published.
     async fn published(&self) -> Result<()> {
         eventually(SOON, "the outbox to be empty", async || {
@@ -211,6 +191,27 @@ impl Shop<'_> {
         })
         .await
     }
+}
+
+/// The messages in a stream of the outbox.
+pub async fn messages(redis: &mut MultiplexedConnection, stream: &str) -> Result<Vec<Message>> {
+    entries(redis, stream).await?.iter().map(|(_, entry)| message(entry)).collect()
+}
+
+/// The message of an entry.
+pub fn message(entry: &Entry) -> Result<Message> {
+    let field = |wanted: &str| -> Result<&str> {
+        let field = entry.iter().find(|(name, _)| name == wanted.as_bytes());
+        let (_, value) = field.with_context(|| format!("no {wanted}"))?;
+        Ok(std::str::from_utf8(value)?)
+    };
+    Ok((
+        field("book_id")?.parse()?,
+        field("revision")?.parse()?,
+        field("kind")?.to_owned(),
+        serde_json::from_str(field("payload")?)?,
+        field("id")?.parse()?,
+    ))
 }
 
 /// Keeps a record of every value that progress ever had, and lets the lock 1 hold up whoever
@@ -380,7 +381,7 @@ async fn the_history_and_the_messages_say_the_same(
     shop: &mut Shop<'_>,
     books: [Uuid; 4],
 ) -> Result<()> {
-    let messages = shop.messages().await?;
+    let messages = messages(&mut shop.redis, CHANGES).await?;
     let mut twice = Vec::new();
     for ((_, stage, ..), book) in FIRST.into_iter().zip(books) {
         let (mut seen, mut new) = (BTreeSet::new(), Vec::new());
