@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `url` | the URL or connection string, by libpq's rules |
 //! | `connect` | hosts in turn, TLS and its fallbacks, time limits |
+//! | `unanswered` | hosts that did not answer lately, which are tried last |
 //! | `session` | `target_session_attrs` |
 //! | `tls`, `certificate` | what is verified, and why a certificate is refused |
 //! | `relay` | the daemon's calls |
@@ -15,6 +16,7 @@ mod error;
 mod relay;
 mod session;
 mod tls;
+mod unanswered;
 mod url;
 
 use std::future::poll_fn;

@@ -39,18 +39,23 @@ pub enum Transport {
     Tls(Negotiated),
 }
 
-/// Connects to the first host that will do.
+/// Connects to the first host that will do. Hosts that did not answer lately come last.
 pub async fn open(url: &DatabaseUrl) -> Result<Connected, DatabaseError> {
     url.warn_of_ignored();
-    let mut servers: Vec<&Config> = url.servers.iter().collect();
+    let mut hosts: Vec<usize> = (0..url.servers.len()).collect();
     if url.random {
-        fastrand::shuffle(&mut servers);
+        fastrand::shuffle(&mut hosts);
     }
+    url.unanswered.sort(&mut hosts);
     let mut failure = None;
     for session in url.session.rounds() {
-        for server in &servers {
-            match open_server(url, server, *session).await {
-                Ok(connected) => return Ok(connected),
+        for &host in &hosts {
+            let attempt = url.unanswered.attempt(host);
+            match open_server(url, &url.servers[host], *session).await {
+                Ok(connected) => {
+                    attempt.answered();
+                    return Ok(connected);
+                }
                 // As libpq has it: a login that one host refuses is not tried at the others.
                 Err(error) if is_login_refused(&error) => return Err(error),
                 Err(error) => failure = Some(error),

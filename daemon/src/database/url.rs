@@ -11,6 +11,7 @@ use tokio_postgres::config::{ChannelBinding, Host, SslNegotiation};
 
 use super::session::Session;
 use super::tls::{Tls, TlsParameters};
+use super::unanswered::Unanswered;
 
 /// The limit of one attempt at a connection where `connect_timeout` gives none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ pub struct DatabaseUrl {
     pub(super) session: Session,
     /// The limit of one attempt; `None` if `connect_timeout` is 0.
     pub(super) within: Option<Duration>,
+    /// The hosts that did not answer lately.
+    pub(super) unanswered: Unanswered,
     /// The names of parameters that have no effect here.
     ignored: Vec<String>,
 }
@@ -229,7 +232,8 @@ impl Reading {
         }
         let servers = (0..count).map(|index| self.server(index)).collect();
         let Self { random, session, ignored, .. } = self;
-        Ok(DatabaseUrl { servers, random, tls, session, within, ignored })
+        let unanswered = Unanswered::default();
+        Ok(DatabaseUrl { servers, random, tls, session, within, unanswered, ignored })
     }
 
     /// What every connection has besides.

@@ -404,3 +404,40 @@ async fn entries_trimmed_that_the_promoted_server_lacks_are_counted_as_lost() ->
     assert_eq!(book_row(&pair.client, book).await?["status"], "UPLOADED");
     Ok(())
 }
+
+/// As after a failover from a host that is gone without a trace.
+#[tokio::test]
+async fn a_first_host_that_does_not_answer_delays_neither_relay_nor_api_again() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let database = servers.database().await?;
+    let address = server(database.url())?;
+    let gone = Proxy::before(address).await?;
+    gone.set(Fault::BlackHole);
+    let hosts = format!("{},{address}", gone.address());
+    // Longer than a request waits for a connection.
+    let url = database.url().replacen(&address.to_string(), &hosts, 1) + "?connect_timeout=6";
+    let args = ["--stream", database.stream(), "--outbox", "", "--sweep", "0"];
+    let daemon = Daemon::spawn(servers, &url, &args)?;
+    daemon.ready().await?;
+    for _ in 0..3 {
+        let books = daemon.get("/api/books?limit=1").await?;
+        assert_eq!(books.status, 200, "{books:?}");
+    }
+    // Its sessions end; the next ones are not made there either.
+    let client = database.connect().await?;
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'binderyd'";
+    let ended = client.query(end, &[]).await?.len();
+    assert!(ended > 0, "it had no session");
+    let start = Instant::now();
+    daemon.ready().await?;
+    let mut redis = servers.redis().await?;
+    let book = Uuid::new_v4().to_string();
+    let register = entry([("type", "register"), ("book_id", book.as_str())]);
+    let last = add(&mut redis, database.stream(), &register).await?;
+    applied_up_to(&client, database.stream(), &last).await?;
+    let books = daemon.get("/api/books?limit=1").await?;
+    assert_eq!(books.status, 200, "{books:?}");
+    println!("relayed and answered after {:?}", start.elapsed());
+    Ok(())
+}
