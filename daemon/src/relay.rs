@@ -78,7 +78,6 @@ impl Relay {
 
     /// Relays until `stop`; then what is in memory is applied and the lease released.
     pub async fn run(self, stop: CancellationToken) {
-        self.state.update(&self.stream, |_| ());
         metrics::begin(&self.stream);
         let seen = feed::Memory::default();
         let mut voice = Voice::new(&self.stream);

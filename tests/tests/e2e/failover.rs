@@ -310,8 +310,9 @@ async fn replicate(url: &str, at: Option<std::net::SocketAddr>) -> Result<(Proxy
     Ok((link, replica))
 }
 
-fn rounds() -> i32 {
-    if long() { 10 } else { 2 }
+/// Failovers of a test, one after the other.
+fn rounds(short: i32) -> i32 {
+    if long() { 10 } else { short }
 }
 
 #[tokio::test]
@@ -321,7 +322,7 @@ async fn a_failover_to_a_synchronous_replica_loses_nothing() -> Result<()> {
     let servers = Servers::start().await?;
     let mut pair = Pair::start(&servers, Commits::Synchronous).await?;
     let producer = pair.produce(seed)?;
-    for round in 1..=rounds() {
+    for round in 1..=rounds(2) {
         if round > 1 {
             pair.replace_the_killed().await?;
         }
@@ -348,7 +349,7 @@ async fn after_a_failover_that_lost_commits_their_events_are_applied_again() -> 
     let servers = Servers::start().await?;
     let mut pair = Pair::start(&servers, Commits::Asynchronous).await?;
     let producer = pair.produce(seed)?;
-    for round in 1..=rounds() {
+    for round in 1..=rounds(1) {
         if round > 1 {
             pair.replace_the_killed().await?;
         }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use bindery_tests::{Daemon, Servers, eventually, run_binderyd};
+use bindery_tests::{Daemon, Fault, Proxy, Servers, eventually, run_binderyd};
 use serde_json::Value;
 
+use crate::faults::server;
 use crate::support::{SOON, applied_up_to, batches_wait, book_in, text};
 
 /// `/metrics`: each series with its labels as they are printed, without the stream's.
@@ -518,5 +519,20 @@ async fn the_error_that_ends_the_daemon_is_an_object_where_the_log_is_json() -> 
             && last["error"].as_str().is_some_and(|error| error.contains(&http)),
         "{last}"
     );
+    Ok(())
+}
+
+/// The first answer of all comes as soon as the port is open.
+#[tokio::test]
+async fn a_daemon_is_not_ready_before_it_holds_its_streams() -> Result<()> {
+    let servers = Servers::shared().await?;
+    let silent = Proxy::before(server(servers.database_url())?).await?;
+    silent.set(Fault::BlackHole);
+    let url = format!("postgresql://postgres@{}/postgres", silent.address());
+    for _ in 0..10 {
+        let daemon = Daemon::spawn(servers, &url, &["--outbox", "", "--sweep", "0"])?;
+        let first = eventually(SOON, "an answer", async || daemon.get("/readyz").await).await?;
+        assert_eq!(first.status, 503, "{first:?}");
+    }
     Ok(())
 }
