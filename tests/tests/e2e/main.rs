@@ -14,6 +14,7 @@
 //! | `outage` | Postgres and Redis restarted and killed under load |
 //! | `failover` | Postgres killed, and a replica of it promoted, with all commits and without the last |
 //! | `faults` | answers cut, slow or missing, a full disk, timeouts, poison, pauses, a clock that jumps |
+//! | `standby` | `binderyd serve` at a hot standby |
 //! | `losses` | a stream trimmed too far, deleted, made anew, put back to an older state |
 //! | `pooler` | the daemon through pgbouncer |
 //! | `sources` | TLS and ACL users, sentinels, a cluster |
@@ -93,6 +94,7 @@ mod realtime;
 mod retention;
 mod roles;
 mod sources;
+mod standby;
 mod sums;
 mod support;
 mod sweep;

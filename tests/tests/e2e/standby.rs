@@ -1,0 +1,71 @@
+//! `binderyd serve` at a hot standby: everything is read, nothing written, and it goes on when the
+//! standby is promoted.
+
+use anyhow::{Result, anyhow, ensure};
+use bindery_tests::{Daemon, Replica, Servers, eventually};
+use serde_json::{Value, json};
+
+use crate::support::{SOON, book_in, transition};
+
+#[tokio::test]
+async fn serve_reads_from_a_hot_standby_and_goes_on_when_it_is_promoted() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    let book = book_in(&client, &["ANALYZING"]).await?;
+    let replica = Replica::start(servers.database_url(), None).await?;
+    let name = database.url().rsplit('/').next().unwrap_or_default().to_owned();
+    let daemon = Daemon::serve(&servers, &replica.url_of(&name))?;
+    daemon.ready().await?;
+
+    let status = format!("/api/books/{book}/status");
+    let mut events = daemon.ask("GET", &format!("/api/books/{book}/events")).stream().await?;
+    eventually(SOON, "the book to be read", async || {
+        let answer = daemon.ask("GET", &status).answer().await?;
+        if answer.status == 200 && answer.json()?["current_stage"] == "ANALYZING" {
+            Ok(())
+        } else {
+            Err(anyhow!("{} {}", answer.status, answer.body))
+        }
+    })
+    .await?;
+    let about = daemon.ask("GET", "/api").answer().await?.json()?;
+    ensure!(about["hears"] == json!(false), "{about}");
+
+    // What is written at the primary comes here.
+    transition(&client, book, "GENERATING_SCENES").await?;
+    events.until(|event| event.id == Some(3)).await?;
+
+    let cancel = format!("/api/books/{book}/cancel");
+    let refused = daemon.ask("POST", &cancel).json(&json!({})).answer().await?;
+    ensure!(refused.refusal()? == (405, "25006".to_owned()), "{}", refused.body);
+    ensure!(refused.json()?["hint"] == "Send it to a daemon at the primary.", "{}", refused.body);
+
+    servers.kill9_postgres().await?;
+    replica.promote().await?;
+    let cancelled = eventually(SOON, "the book to be cancelled", async || {
+        let answer = daemon.ask("POST", &cancel).json(&json!({})).answer().await?;
+        if answer.status == 200 { Ok(answer) } else { Err(anyhow!("{}", answer.body)) }
+    })
+    .await?;
+    ensure!(cancelled.json()?["status"] == "CANCELLED", "{}", cancelled.body);
+    events.until(|event| event.id == Some(4)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn serve_is_not_ready_while_postgres_is_away() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let daemon = Daemon::serve(&servers, database.url())?;
+    daemon.ready().await?;
+    servers.stop_postgres().await?;
+    eventually(SOON, "it to say so", async || {
+        let answer = daemon.get("/readyz").await?;
+        let problem = serde_json::from_str::<Value>(&answer.body)?["database"]["problem"].clone();
+        if answer.status == 503 && problem.is_string() { Ok(()) } else { Err(anyhow!("{problem}")) }
+    })
+    .await?;
+    servers.start_postgres().await?;
+    daemon.ready().await
+}
