@@ -2012,10 +2012,10 @@ create table bindery.book_status (
   constraint book_status_pkey primary key (book_id),
   constraint book_follows_a_pipeline
     foreign key (pipeline, pipeline_version) references bindery.pipelines (name, version),
-  -- One constraint: each is read anew by every statement. Texts: refuse_texts.
+  -- Short, since every statement reads it anew. Texts: refuse_texts; columns: guard_columns.
   constraint numbers_are_in_range check (
     overall_progress between 0 and 100 and stage_progress between 0 and 100
-    and substeps_done between 0 and substeps_total and substeps_total <= 10000 and attempt >= 1),
+    and substeps_total <= 10000),
   constraint error_while_failed_only check ((error is not null) = (status = 'FAILED'))
 -- Room on each page, so that a report's new row version stays on the page and needs no index entry.
 ) with (fillfactor = 50);
@@ -2111,11 +2111,9 @@ create table bindery.book_progress (
   constraint book_progress_pkey primary key (book_id, stage, substep),
   constraint progress_belongs_to_a_book
     foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
-  -- One constraint: each is read anew by every statement. Texts: follow_progress.
+  -- Short, since every statement reads it anew. The rest: prepare_progress.
   constraint numbers_are_in_range check (
-    weight between 0 and 1e9 and progress between 0 and 100
-    and (total is null and done is null
-      or (done between 0 and total and total > 0 and total <= 1e15) is true))
+    weight between 0 and 1e9 and progress between 0 and 100)
 -- As for book_status: a batch that updates every row of a page finds room on it.
 ) with (fillfactor = 50);
 
@@ -2164,9 +2162,7 @@ create table bindery.book_events (
   at timestamptz not null,
   constraint book_events_pkey primary key (book_id, revision),
   constraint event_belongs_to_a_book
-    foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
-  constraint kind_is_known check (
-    kind in ('register', 'transition', 'fail', 'resume', 'cancel', 'complete', 'rewind'))
+    foreign key (book_id) references bindery.book_status (book_id) on delete cascade
 );
 
 -- For prune_events, which keeps how books ended.
@@ -2235,8 +2231,7 @@ create table bindery.outbox (
   kind text not null,
   payload jsonb not null,
   created_at timestamptz not null,
-  constraint outbox_pkey primary key (id),
-  constraint kind_is_known check (kind in ('transition', 'resume'))
+  constraint outbox_pkey primary key (id)
 );
 
 alter table bindery.outbox enable row level security;
@@ -2432,7 +2427,8 @@ comment on column bindery.dead_letters.payload is
   'The event as the relay read it, with its count; or, where it could not read it, the entry as '
   'it came.';
 comment on column bindery.dead_letters.truncated is
-  'Whether payload was cut because the event was too large to keep.';
+  'Whether payload was cut because the event was too large to keep, or left out because there were '
+  'too many (the setting dead_letters_total).';
 comment on column bindery.dead_letters.at is 'When it was refused first.';
 comment on column bindery.dead_letters.replayed_at is
   'When it was last replayed, and refused again; null: never.';
@@ -2577,16 +2573,19 @@ create table bindery.settings (
   broadcast boolean not null default true,
   broadcast_every interval not null default '1 second',
   broadcasts_per_second integer not null default 60,
+  notify boolean not null default true,
   patience interval not null default '15 minutes',
   early_events_per_book integer not null default 10000,
   early_events_total integer not null default 1000000,
+  dead_letters_total integer not null default 1000000,
   constraint settings_pkey primary key (only_row),
   constraint there_is_one_row check (only_row),
   constraint broadcast_every_is_in_range check (broadcast_every between '0' and '1 minute'),
   constraint broadcasts_are_bounded check (broadcasts_per_second between 1 and 1000000),
   constraint patience_is_in_range check (patience between '0' and '30 days'),
   constraint early_events_are_bounded check (
-    early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000)
+    early_events_per_book between 0 and 100000 and early_events_total between 0 and 100000000),
+  constraint dead_letters_are_bounded check (dead_letters_total between 0 and 100000000)
 );
 
 insert into bindery.settings default values on conflict do nothing;
@@ -2606,12 +2605,18 @@ comment on column bindery.settings.broadcast_every is
 comment on column bindery.settings.broadcasts_per_second is
   'About how many messages of held-back changes are sent a second in all, 1 to 1,000,000: where '
   'more books change at once, each is broadcast less often than broadcast_every.';
+comment on column bindery.settings.notify is
+  'Whether changed books are announced by NOTIFY bindery where Realtime is not installed. Without '
+  'it event streams look for changes every second.';
 comment on column bindery.settings.patience is
   'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
 comment on column bindery.settings.early_events_per_book is
   'How many early events a book may have, 0 to 100,000; one more becomes a dead letter.';
 comment on column bindery.settings.early_events_total is
   'How many early events there may be in all, 0 to 100,000,000; one more becomes a dead letter.';
+comment on column bindery.settings.dead_letters_total is
+  'How many dead letters there may be, 0 to 100,000,000. Events beyond it are only counted: one '
+  'letter a stream and reason, without a payload, which cannot be replayed.';
 
 -- broadcast_windows: the books that were broadcast to Supabase Realtime a moment ago; until due_at,
 -- their further progress is held back.
@@ -2663,7 +2668,7 @@ create table bindery_internal.registration_slots (
 );
 
 insert into bindery_internal.mutexes (task)
-values ('sweep'), ('pace'), ('outbox'), ('dead_letters'), ('pipelines')
+values ('sweep'), ('pace'), ('outbox'), ('dead_letters'), ('pipelines'), ('notify')
 on conflict do nothing;
 insert into bindery_internal.registration_slots (slot)
 select s from generate_series(0, 255) s on conflict do nothing;
@@ -2677,6 +2682,21 @@ comment on column bindery_internal.mutexes.task is 'The task.';
 comment on table bindery_internal.registration_slots is
   'Rows that order a registration and the arrival of an early event about the same book.';
 comment on column bindery_internal.registration_slots.slot is 'The hash of a book_id, 0 to 255.';
+
+-- unannounced: books whose change was not announced by NOTIFY, since another session was at it.
+-- Invariant: hints only; a crash of the server empties the table. Rows are deleted as they are
+-- announced (announce_left). Locks: appended to last.
+create unlogged table bindery_internal.unannounced (
+  book_id uuid not null,
+  revision bigint not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+
+alter table bindery_internal.unannounced enable row level security;
+
+comment on table bindery_internal.unannounced is
+  'Changes that are still to be announced by NOTIFY, by the next send_held_broadcasts or sweep.';
+comment on column bindery_internal.unannounced.book_id is 'The book.';
+comment on column bindery_internal.unannounced.revision is 'Its revision after the change.';
 
 -- The compiled machine of a pipeline's version: what every rule asks.
 -- Invariant: readers get it without a right to read the table; a version never changes, so the
@@ -4229,7 +4249,10 @@ comment on function bindery_internal.substeps_since(uuid[], jsonb[], bigint[]) i
 -- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the
 -- change. A function announces a book once, at its end; a plain statement's books are collected row
 -- by row in the setting bindery.changed and announced after the statement.
--- Locks: none of ours; waits at most 100 ms for somebody else's.
+-- NOTIFY holds a lock of the whole cluster until its commit is on disk, so only one session at a
+-- time does it: another leaves its books in unannounced.
+-- Locks: the mutex notify, where nobody has it; never waits for it. Waits at most 100 ms for
+-- somebody else's lock.
 create or replace function bindery_internal.announce_books(
   book_ids uuid[], revisions bigint[], substeps jsonb[]
 ) returns void
@@ -4248,14 +4271,71 @@ begin
     if bindery_internal.broadcasts() then
       perform bindery_internal.broadcast(book_ids, substeps);
     end if;
-  else
-    -- Not both: NOTIFY serializes the commits of the whole cluster.
-    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
-    for i in 1 .. cardinality(book_ids) loop
-      nothing := pg_notify('bindery',
-        '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
-    end loop;
+    return;
   end if;
+  perform from bindery.settings s, bindery_internal.mutexes m
+  where s.notify and m.task = 'notify' for no key update of m skip locked;
+  if found then
+    nothing := bindery_internal.notify_books(book_ids, revisions);
+  elsif bindery_internal.notifies() then
+    -- Where nobody announces what is left there, it does not grow for ever.
+    if pg_relation_size('bindery_internal.unannounced') < 16777216 then
+      insert into bindery_internal.unannounced (book_id, revision)
+      select u.book_id, u.revision from unnest(book_ids, revisions) as u(book_id, revision);
+    end if;
+  end if;
+end
+$$;
+
+create or replace function bindery_internal.notify_books(book_ids uuid[], revisions bigint[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nothing text;
+begin
+  for i in 1 .. cardinality(book_ids) loop
+    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
+    nothing := pg_notify('bindery',
+      '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
+  end loop;
+end
+$$;
+
+create or replace function bindery_internal.notifies() returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return not bindery_internal.has_realtime() and (select s.notify from bindery.settings s);
+end
+$$;
+
+-- Announces what sessions left; what a session is just leaving, or another is announcing, is for
+-- the next call.
+create or replace function bindery_internal.announce_left() returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  book_ids uuid[];
+  revisions bigint[];
+begin
+  with taken as (
+    delete from bindery_internal.unannounced u
+    where u.ctid = any (array(
+      select l.ctid from bindery_internal.unannounced l limit 10000 for update skip locked))
+    returning u.book_id, u.revision
+  )
+  select array_agg(t.book_id), array_agg(t.revision) into book_ids, revisions
+  from (select n.book_id, max(n.revision) as revision from taken n group by n.book_id) t;
+  if book_ids is null then
+    return 0;
+  elsif bindery_internal.notifies() then
+    perform bindery_internal.notify_books(book_ids, revisions);
+  end if;
+  return cardinality(book_ids);
 end
 $$;
 
@@ -4343,6 +4423,12 @@ comment on function bindery_internal.announce_books(uuid[], bigint[], jsonb[]) i
   'Announces that these books have these revisions: broadcasts where realtime.send exists and is '
   'not switched off, else NOTIFY bindery. substeps: for each book its changed substeps, null for '
   'the whole list.';
+comment on function bindery_internal.notify_books(uuid[], bigint[]) is
+  'NOTIFY bindery, once a book, that these books have these revisions.';
+comment on function bindery_internal.notifies() is
+  'Whether changed books are announced by NOTIFY.';
+comment on function bindery_internal.announce_left() is
+  'Announces by NOTIFY up to 10,000 changes that were left in unannounced; gives how many books.';
 comment on function bindery_internal.has_realtime() is
   'Whether Supabase Realtime''s function send exists here.';
 comment on function bindery_internal.announce_book(uuid, jsonb) is
@@ -4766,16 +4852,24 @@ begin
   if new.status is null then
     perform bindery_internal.raise_error(
       bindery_internal.bad_input('status', 'is null', 'Name the state to go to.'));
-  elsif not by_call or (old.title, old.message, old.error, old.metadata)
-    is distinct from (new.title, new.message, new.error, new.metadata)
+  elsif not by_call or (old.title, old.error, old.metadata)
+    is distinct from (new.title, new.error, new.metadata)
   then
     perform bindery_internal.refuse_texts(new);
+  elsif new.message is not null then
+    refusal := bindery_internal.refused_text('message', new.message, 8192);
+    if refusal is not null then
+      perform bindery_internal.raise_error(refusal);
+    end if;
   end if;
   -- One statement for all look-ups. FAILED and CANCELLED match no state, so the joins give null.
-  select p.machine, p.machine #>> '{states,-1,name}', t.median_seconds, t.later_seconds, v.attempt,
+  select p.machine, p.machine #>> '{states,-1,name}', (
+      select s.state from jsonb_array_elements(p.machine -> 'states') as s(state)
+      where s.state ->> 'name' = new.status),
+    t.median_seconds, t.later_seconds, v.attempt,
     exists (select from bindery.book_progress g
       where g.book_id = old.book_id and g.stage = new.status)
-  into machine, final, median_seconds, later_seconds, visited, has_rows
+  into machine, final, state, median_seconds, later_seconds, visited, has_rows
   from bindery.pipelines p
   left join bindery_internal.stage_pace t
     on t.pipeline = p.name and t.pipeline_version = p.version and t.stage = new.status
@@ -4838,7 +4932,6 @@ begin
     return new;
   end if;
 
-  state := bindery_internal.state_of(machine, new.status);
   -- Attempts go on counting when a book comes back to a stage, so that events of an earlier visit
   -- are stale.
   new.attempt := case when new.status = old.current_stage then old.attempt
@@ -4850,13 +4943,21 @@ begin
     / (machine ->> 'total_weight')::double precision;
   new.stage_share := 100 * (state ->> 'weight')::double precision
     / (machine ->> 'total_weight')::double precision;
-  sums := bindery_internal.stage_sums(new.book_id, state, resuming, has_rows);
-  new.substeps_total := sums.substeps;
-  new.substeps_done := sums.done;
-  new.substeps_weight := sums.weight;
-  new.substeps_points := sums.points;
-  percentages := bindery_core.progress_percentages(sums.substeps, sums.done,
-    sums.points::double precision, sums.weight::double precision, new.stage_base, new.stage_share);
+  if has_rows or state -> 'substeps' <> '[]' then
+    sums := bindery_internal.stage_sums(new.book_id, state, resuming, has_rows);
+    new.substeps_total := sums.substeps;
+    new.substeps_done := sums.done;
+    new.substeps_weight := sums.weight;
+    new.substeps_points := sums.points;
+  else
+    new.substeps_total := 0;
+    new.substeps_done := 0;
+    new.substeps_weight := 0;
+    new.substeps_points := 0;
+  end if;
+  percentages := bindery_core.progress_percentages(new.substeps_total, new.substeps_done,
+    new.substeps_points::double precision, new.substeps_weight::double precision, new.stage_base,
+    new.stage_share);
   new.stage_progress := percentages[1];
   new.overall_progress := percentages[2];
   if median_seconds is not null then
@@ -5023,14 +5124,9 @@ begin
   end loop;
   if tg_op = 'DELETE' then
     return old;
-  elsif new.substep !~ '^[a-z][a-z0-9_]{0,62}$' then
-    perform bindery_internal.raise_error(bindery_internal.bad_input('substep',
-      'is not in lower snake case of up to 63 characters', 'Name it such as extract_text.'));
   end if;
-  perform bindery_internal.raise_error(coalesce(
-    bindery_internal.refused_text('unit', new.unit, 63),
-    bindery_internal.refused_text('message', new.message, 8192),
-    bindery_internal.refused_json('checkpoint', new.checkpoint)));
+  perform bindery_internal.raise_error(bindery_internal.bad_report(new.substep, new.progress,
+    new.done, new.total, new.unit, new.message, new.checkpoint, new.attempt));
   new.points := bindery_internal.points(new.weight, new.progress);
   new.revision := coalesce(book.revision, 0) + 1;
   return new;
@@ -5473,8 +5569,7 @@ begin
   nothing := set_config('bindery.writer', outer_writer, true);
   nothing := set_config('bindery.changing', outer_change, true);
   if done then
-    nothing := bindery_internal.settle_early(do_register.book_id);
-    nothing := bindery_internal.announce_book(do_register.book_id, null);
+    nothing := bindery_internal.settle_and_announce(do_register.book_id, 1);
     return null;
   end if;
 
@@ -5665,19 +5760,21 @@ begin
       'Give an object such as {"code": "out_of_memory"}.');
   elsif do_transition.attempt < 1 then
     return bindery_internal.refused_attempt();
-  end if;
-  refusal := coalesce(
-    case when do_transition.to_status !~ '^[A-Z_]{1,63}$'
-      then bindery_internal.refused_text('to_status', do_transition.to_status, 63) end,
-    case when do_transition.message is not null
-      then bindery_internal.refused_text('message', do_transition.message, 8192) end,
-    case when do_transition.error is not null
-      then bindery_internal.refused_json('error', do_transition.error) end);
-  if refusal is not null then
-    return refusal;
+  elsif do_transition.to_status !~ '^[A-Z_]{1,63}$' then
+    refusal := bindery_internal.refused_text('to_status', do_transition.to_status, 63);
+    if refusal is not null then
+      return refusal;
+    end if;
   end if;
 
   if do_transition.asking_first then
+    -- Else guard_transition raises them.
+    refusal := coalesce(
+      bindery_internal.refused_text('message', do_transition.message, 8192),
+      bindery_internal.refused_json('error', do_transition.error));
+    if refusal is not null then
+      return refusal;
+    end if;
     select b.* into book from bindery.book_status b
     where b.book_id = do_transition.book_id for no key update;
     if not found then
@@ -5721,16 +5818,29 @@ begin
       do_transition.message, do_transition.expected_revision, do_transition.attempt,
       do_transition.error, do_transition.rewinding);
   end if;
-  if exists (select from bindery.early_events e where e.book_id = do_transition.book_id) then
-    nothing := bindery_internal.settle_early(do_transition.book_id);
-    nothing := bindery_internal.announce_book(do_transition.book_id, null);
-  elsif coalesce(current_setting('bindery.batching', true), '') = 'yes' then
-    nothing := bindery_internal.collect_change(do_transition.book_id);
-  else
-    nothing := bindery_internal.announce_books(
-      array[do_transition.book_id], array[revision], array[null::jsonb]);
-  end if;
+  nothing := bindery_internal.settle_and_announce(do_transition.book_id, revision);
   return null;
+end
+$$;
+
+-- At the end of a function that changed a book's status: its early events may apply now, and it is
+-- announced. revision: what the change made.
+create or replace function bindery_internal.settle_and_announce(book_id uuid, revision bigint)
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nothing text;
+begin
+  if exists (select from bindery.early_events e where e.book_id = settle_and_announce.book_id) then
+    nothing := bindery_internal.settle_early(book_id);
+    nothing := bindery_internal.announce_book(book_id, null);
+  elsif coalesce(current_setting('bindery.batching', true), '') = 'yes' then
+    nothing := bindery_internal.collect_change(book_id);
+  else
+    nothing := bindery_internal.announce_books(array[book_id], array[revision], array[null::jsonb]);
+  end if;
 end
 $$;
 
@@ -5759,6 +5869,9 @@ comment on function bindery_internal.do_transition(
   'One change of status, or (rewinding) an operator''s step back. Null: done; {"stale": true}: '
   'from '
   'an earlier attempt; else the error (with asking_first false, an illegal transition is raised).';
+comment on function bindery_internal.settle_and_announce(uuid, bigint) is
+  'Applies the early events of a book whose status has just changed, and announces it. revision: '
+  'the one that the change made.';
 comment on function bindery.transition_book(uuid, text, text, bigint, integer) is
   'Changes a book''s status where its pipeline allows it, and gives its row.
 To the status that the book has already it has no effect. To the stage that a FAILED book failed '
@@ -6663,8 +6776,10 @@ Gives how many relays share these streams, one that it holds and should release 
   'PT422 bad_input.';
 
 -- reject: writes events to dead_letters; is_transient: which errors are not the event's fault.
--- Invariant: an event is rejected in the transaction that moves the position past it, or in which
--- it stops waiting. Locks: appends only.
+-- Invariants: an event is rejected in the transaction that moves the position past it, or in which
+-- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
+-- are only counted: one letter a stream and reason, without a payload.
+-- Locks: appends; where events are only counted, that letter.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -6681,8 +6796,18 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  most constant integer := (select s.dead_letters_total from bindery.settings s);
+  letters bigint;
   events bigint;
 begin
+  -- Ids have gaps, so there are at most as many letters as the ids span.
+  select coalesce(max(d.id) - min(d.id) + 1, 0) into letters from bindery.dead_letters d;
+  if letters + jsonb_array_length(items) > most then
+    select count(*) into letters from bindery.dead_letters d;
+    if letters + jsonb_array_length(items) > most then
+      return bindery_internal.count_rejected(stream, items);
+    end if;
+  end if;
   with rejected as (
     insert into bindery.dead_letters (stream, event_id, first_event_id, count, book_id, reason,
       message, payload, truncated, at)
@@ -6701,6 +6826,45 @@ begin
     returning count
   )
   select coalesce(sum(r.count), 0)::bigint into events from rejected r;
+  return events;
+end
+$$;
+
+create or replace function bindery_internal.count_rejected(stream text, items jsonb)
+returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rejected record;
+  events bigint := 0;
+begin
+  for rejected in
+    select coalesce(i.item ->> 'reason', 'unknown') as reason,
+      sum(bindery_internal.event_count(i.item)) as count,
+      (array_agg(coalesce(i.item ->> 'first_id', i.item ->> 'id') order by i.ord))[1] as first_id,
+      (array_agg(i.item ->> 'id' order by i.ord desc))[1] as id
+    from jsonb_array_elements(items) with ordinality as i(item, ord)
+    group by 1 order by 1
+  loop
+    events := events + rejected.count;
+    update bindery.dead_letters d
+    set count = d.count + rejected.count, event_id = coalesce(rejected.id, d.event_id)
+    where d.id = (
+      select n.id from (
+        -- The newest: since they are only counted, there are no more than reasons.
+        select l.id, l.reason, l.payload from bindery.dead_letters l
+        where l.stream = count_rejected.stream order by l.id desc limit 100) n
+      where n.reason = rejected.reason and n.payload = '{}' limit 1);
+    if not found then
+      insert into bindery.dead_letters
+        (stream, event_id, first_event_id, count, reason, message, payload, truncated, at)
+      values (count_rejected.stream, rejected.id, rejected.first_id, rejected.count,
+        rejected.reason, 'Only counted: there are as many dead letters as the setting '
+          || 'dead_letters_total allows. Replay, drop or prune some.',
+        '{}', true, bindery_internal.now());
+    end if;
+  end loop;
   return events;
 end
 $$;
@@ -6734,6 +6898,9 @@ comment on function bindery_internal.event_count(jsonb) is
 comment on function bindery_internal.reject(text, jsonb) is
   'Writes items to dead_letters, [{id, first_id?, count?, book_id?, reason, refusal or message, '
   'payload?, …}]; gives how many events they stand for.';
+comment on function bindery_internal.count_rejected(text, jsonb) is
+  'Counts items in one dead letter a stream and reason, which has no payload; gives how many '
+  'events they stand for.';
 comment on function bindery_internal.as_uuid(text) is
   'A uuid in any form that Postgres reads (dashed or not, in braces or not); null for other texts.';
 comment on function bindery_internal.is_transient(text) is
@@ -8108,6 +8275,7 @@ False where that was done within a minute, or is being done by another. Books ta
 
 -- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
 -- been quiet in a long one.
+-- Where Realtime is not installed: announces what was left to be announced by NOTIFY.
 -- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
 -- it, and it is due again after another window. Where nothing is due, nothing is written.
 -- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
@@ -8134,6 +8302,10 @@ begin
   sent := 0;
   held_back := 0;
   failed := 0;
+  if not realtime then
+    next_seconds := case when bindery_internal.announce_left() > 0 then 0.03 else 0.1 end;
+    return;
+  end if;
   -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
   -- quiet for twice as long as usual: that was its last change for now.
   due_ids := array(
@@ -8216,7 +8388,8 @@ $$;
 comment on function bindery_internal.send_held_broadcasts(interval) is
   'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
 comment on function bindery.send_held_broadcasts() is
-  'Broadcasts the newest state of the books whose changes were held back.
+  'Broadcasts the newest state of the books whose changes were held back; where Realtime is not '
+  'installed, announces by NOTIFY the changes that another session''s NOTIFY held back.
 binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
   'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
   'that were held back since the last call; failed and problem: books that could not be broadcast, '
@@ -8777,6 +8950,8 @@ drop policy if exists nobody on bindery_internal.pace_refresh;
 create policy nobody on bindery_internal.pace_refresh using (false);
 drop policy if exists nobody on bindery_internal.broadcast_windows;
 create policy nobody on bindery_internal.broadcast_windows using (false);
+drop policy if exists nobody on bindery_internal.unannounced;
+create policy nobody on bindery_internal.unannounced using (false);
 drop policy if exists nobody on bindery_internal.mutexes;
 create policy nobody on bindery_internal.mutexes using (false);
 drop policy if exists nobody on bindery_internal.registration_slots;
@@ -8835,8 +9010,8 @@ grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, meta
 on bindery.book_status to service_role;
 grant update (owner_id, title, status, message, error, metadata)
 on bindery.book_status to service_role;
-grant update (broadcast, broadcast_every, broadcasts_per_second, patience, early_events_per_book,
-  early_events_total)
+grant update (broadcast, broadcast_every, broadcasts_per_second, notify, patience,
+  early_events_per_book, early_events_total, dead_letters_total)
 on bindery.settings to service_role;
 
 do $$
@@ -8890,7 +9065,7 @@ begin
         'bindery.take_outbox', 'bindery_internal.take_outbox',
         'bindery.outbox_backlog', 'bindery_internal.outbox_backlog',
         'bindery.dead_letter_reasons', 'bindery_internal.dead_letter_reasons',
-        'bindery.sweep', 'bindery_internal.sweep',
+        'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
       -- Operating: a stream that is no longer read, dead letters, retention.
@@ -9047,5 +9222,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '4435891140187203453')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '15740666822007411755')
 on conflict (version) do nothing;

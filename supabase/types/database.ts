@@ -431,8 +431,10 @@ export type Database = {
           broadcast: boolean;
           broadcast_every: string;
           broadcasts_per_second: number;
+          dead_letters_total: number;
           early_events_per_book: number;
           early_events_total: number;
+          notify: boolean;
           only_row: boolean;
           patience: string;
         };
@@ -441,8 +443,10 @@ export type Database = {
           broadcast?: boolean;
           broadcast_every?: string;
           broadcasts_per_second?: number;
+          dead_letters_total?: number;
           early_events_per_book?: number;
           early_events_total?: number;
+          notify?: boolean;
           only_row?: boolean;
           patience?: string;
         };
@@ -450,8 +454,10 @@ export type Database = {
           broadcast?: boolean;
           broadcast_every?: string;
           broadcasts_per_second?: number;
+          dead_letters_total?: number;
           early_events_per_book?: number;
           early_events_total?: number;
+          notify?: boolean;
           only_row?: boolean;
           patience?: string;
         };
