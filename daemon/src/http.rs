@@ -5,7 +5,7 @@
 //! | `options` | its flags |
 //! | `server` | the port itself: how many may come, and how long they may take to ask |
 //! | `router` | the routes below `/api`, and what holds for all of them |
-//! | `auth`, `jwks` | who is asking: tokens and their keys |
+//! | `auth`, `jwks`, `signature` | who is asking: tokens and their keys |
 //! | `pool` | Postgres as the caller |
 //! | `list`, `books`, `acts` | reading books, many and one, and what an operator does to them |
 //! | `bounded` | the memory that answers may take |
@@ -32,6 +32,7 @@ mod page;
 mod pool;
 mod router;
 mod server;
+mod signature;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

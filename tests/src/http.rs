@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,11 +50,20 @@ pub struct Event {
 
 /// A token signed with HS256.
 pub fn token(secret: &str, claims: &Value) -> Result<String> {
-    Ok(encode(
-        &Header::new(Algorithm::HS256),
-        claims,
-        &EncodingKey::from_secret(secret.as_bytes()),
-    )?)
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    jwt(&json!({"alg": "HS256", "typ": "JWT"}), claims, |message| hmac::sign(&key, message))
+}
+
+/// A token with this header, signed by `sign`.
+pub fn jwt<S: AsRef<[u8]>>(
+    header: &Value,
+    claims: &Value,
+    sign: impl FnOnce(&[u8]) -> S,
+) -> Result<String> {
+    let part = |part: &Value| anyhow::Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(part)?));
+    let message = format!("{}.{}", part(header)?, part(claims)?);
+    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
+    Ok(format!("{message}.{signature}"))
 }
 
 impl Ask {

@@ -38,7 +38,7 @@ pub use daemon::{Daemon, Response, binderyd, free_address, run_binderyd};
 pub use database::{Database, connect};
 pub use dump::{difference, dump, dump_schema, program, restore};
 pub use eventually::{SOON, eventually};
-pub use http::{Answer, Ask, Event, Stream, token};
+pub use http::{Answer, Ask, Event, Stream, jwt, token};
 pub use listen::Listener;
 pub use node::{Certificates, Node, openssl};
 pub use pooler::Pooler;

@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::jwks::Jwks;
 use super::options::HttpOptions;
 use super::router::Api;
+use super::signature;
 
 /// Clocks differ a little.
 const LEEWAY_SECONDS: u64 = 10;
@@ -100,12 +101,15 @@ impl Access {
         match (secret, jwks) {
             (None, None) if is_loopback => Self::Local,
             (None, None) => Self::Closed,
-            (secret, jwks) => Self::Tokens(Tokens {
-                secret,
-                jwks,
-                issuers: options.jwt_issuers.clone(),
-                audiences: options.jwt_audiences.clone(),
-            }),
+            (secret, jwks) => {
+                signature::install();
+                Self::Tokens(Tokens {
+                    secret,
+                    jwks,
+                    issuers: options.jwt_issuers.clone(),
+                    audiences: options.jwt_audiences.clone(),
+                })
+            }
         }
     }
 
@@ -296,13 +300,15 @@ impl FromRequestParts<Api> for Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jsonwebtoken::{EncodingKey, Header, encode};
+    use ring::hmac::{HMAC_SHA256, HMAC_SHA512};
     use serde_json::json;
+
+    use crate::http::signature::tests::signed;
 
     const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
 
     fn token(claims: &Value) -> String {
-        encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET)).unwrap()
+        signed(HMAC_SHA256, SECRET, claims)
     }
 
     async fn caller(token: &str) -> Result<Caller, ApiError> {
@@ -310,6 +316,7 @@ mod tests {
     }
 
     fn tokens(issuers: &[&str], audiences: &[&str]) -> Tokens {
+        signature::install();
         let texts = |of: &[&str]| of.iter().map(|text| (*text).to_owned()).collect();
         Tokens {
             secret: Some(DecodingKey::from_secret(SECRET)),
@@ -391,26 +398,14 @@ mod tests {
     #[tokio::test]
     async fn a_forged_token_is_refused() {
         let good = token(&json!({"role": "anon"}));
-        let another = encode(
-            &Header::new(Algorithm::HS256),
-            &json!({"role": "service_role"}),
-            &EncodingKey::from_secret(b"another secret, 32 bytes or more too"),
-        );
+        let claims = json!({"role": "service_role"});
+        let another = signed(HMAC_SHA256, b"another secret, 32 bytes or more too", &claims);
         // {"alg":"none"}
         let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
-        let wider = encode(
-            &Header::new(Algorithm::HS512),
-            &json!({"role": "anon"}),
-            &EncodingKey::from_secret(SECRET),
-        );
-        for forged in [
-            another.unwrap(),
-            unsigned,
-            wider.unwrap(),
-            String::new(),
-            "a.b.c".to_owned(),
-            format!("{good}x"),
-        ] {
+        let wider = signed(HMAC_SHA512, SECRET, &json!({"role": "anon"}));
+        for forged in
+            [another, unsigned, wider, String::new(), "a.b.c".to_owned(), format!("{good}x")]
+        {
             assert!(caller(&forged).await.is_err(), "{forged}");
         }
         assert!(caller(&good).await.is_ok());

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
-use bindery_tests::{Servers, eventually, free_address, token};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use anyhow::{Result, anyhow};
+use bindery_tests::{Servers, eventually, free_address, jwt, token};
+use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -93,22 +93,20 @@ const KEYS: [(&str, &str); 2] = [
     ),
 ];
 
-fn key(name: &str, index: usize) -> Result<(EncodingKey, Value)> {
+fn key(name: &str, index: usize) -> Result<(Ed25519KeyPair, Value)> {
     let (private, public) = KEYS[index];
-    // PKCS #8 around the 32 bytes.
-    let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    for at in (0..private.len()).step_by(2) {
-        der.push(u8::from_str_radix(&private[at..at + 2], 16)?);
-    }
-    Ok((
-        EncodingKey::from_ed_der(&der),
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public}),
-    ))
+    let seed: Vec<u8> = (0..private.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&private[at..at + 2], 16))
+        .collect::<Result<_, _>>()?;
+    let key = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| anyhow!("{error}"))?;
+    Ok((key, json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": public})))
 }
 
-fn signed(name: &str, key: &EncodingKey) -> Result<String> {
-    let header = Header { kid: Some(name.to_owned()), ..Header::new(Algorithm::EdDSA) };
-    Ok(encode(&header, &json!({"role": "service_role", "exp": seconds() + 3600}), key)?)
+fn signed(name: &str, key: &Ed25519KeyPair) -> Result<String> {
+    let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": name});
+    let claims = json!({"role": "service_role", "exp": seconds() + 3600});
+    jwt(&header, &claims, |message| key.sign(message))
 }
 
 #[tokio::test]
