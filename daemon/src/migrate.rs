@@ -1,7 +1,7 @@
 //! Installs and upgrades the schema, and prints it.
 
 use anyhow::{Context, ensure};
-use refinery::{Migration, Runner, Target};
+use refinery_core::{Migration, Runner, Target};
 use tokio_postgres::Client;
 use tracing::info;
 

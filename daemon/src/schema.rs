@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use include_dir::{Dir, DirEntry, include_dir};
-use refinery::Migration;
+use refinery_core::Migration;
 
 static SQL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
