@@ -2,6 +2,10 @@
 
 # A fresh rustup is not in the PATH of shells that were open before it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
+# The extension's PostgreSQL, where cargo is called here; scripts/lib.sh does the same.
+ifdef PG_CONFIG
+export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
+endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo dev dev-stop env install test test-web chaos test-pg supabase lint load bench screenshots clean
@@ -13,8 +17,7 @@ setup: ## install what is missing (Debian, Ubuntu; as root or with sudo)
 	@scripts/setup.sh
 
 build: setup ## build the daemon and the demo, build and install the extension
-	@cargo build --release -p binderyd -p bindery-demo
-	@scripts/install-extension.sh
+	@scripts/build.sh binderyd bindery-demo
 
 # Only the tests need Node.js; the load over HTTP runs where k6 and Node.js are there.
 demo dev load bench: export WITHOUT_NODE = yes
@@ -86,4 +89,4 @@ screenshots: build ## the page's pictures in docs/images, made anew
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean
 	cargo clean
-	rm -rf .pgrx demo/out
+	rm -rf demo/out

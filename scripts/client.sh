@@ -15,7 +15,7 @@ fi
 
 browser() {
   local dir
-  BINDERYD=${BINDERYD:-$(target_dir)/release/binderyd}
+  BINDERYD=${BINDERYD:-$(built binderyd)}
   CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
   export BINDERYD CHROMIUM
   [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"

@@ -57,7 +57,7 @@ run() {
 
 start() {
   local try
-  binderyd=$(target_dir)/release/binderyd
+  binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if daemon_pid >/dev/null; then
     [[ $binderyd -nt $dir/binderyd.pid ]] || return 0

@@ -7,7 +7,8 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 dir=$(scratch)/demo
-bin=$(target_dir)/release
+binderyd=$(built binderyd)
+workers=$(built bindery-demo)
 children=()
 
 # Every way out comes through here, Ctrl-C included.
@@ -23,7 +24,7 @@ clean_up() {
 }
 
 conduct() {
-  "$bin/bindery-demo" --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --out demo/out --books demo/books --once
+  "$workers" --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --out demo/out --books demo/books --once
 }
 
 if [[ -d $dir ]] && { scripts/servers.sh status "$dir" || scripts/daemon.sh status "$dir"; } >/dev/null 2>&1; then
@@ -49,7 +50,7 @@ if [[ -t 1 && ${ONCE:-0} != 1 ]]; then
   conduct >"$dir/demo.log" 2>&1 &
   conductor=$!
   children+=("$conductor")
-  "$bin/binderyd" watch --database-url "$DATABASE_URL" &
+  "$binderyd" watch --database-url "$DATABASE_URL" &
   watch=$!
   children+=("$watch")
   # Ctrl-C ends the view with 130, and with it the demo; q only the view.

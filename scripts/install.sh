@@ -9,7 +9,7 @@ prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 units=${UNITDIR:-/etc/systemd/system}
 config=${SYSCONFDIR:-/etc}/binderyd
-binary=$(target_dir)/release/binderyd
+binary=$(built binderyd)
 [[ -x $binary ]] || die "no $binary; run: make build, or: cargo build --release -p binderyd"
 
 # put MODE FILE TO

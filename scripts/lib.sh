@@ -13,11 +13,11 @@ export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/$PG_MAJOR/bin/pg_config}
 # A fresh rustup is not in the PATH of shells that were open before it.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
-# cargo-pgrx must be of the very version that the extension pins, and leaves the user's own one alone.
-PGRX_VERSION=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$ROOT/extension/Cargo.toml")
-export CARGO_PGRX_ROOT=${XDG_CACHE_HOME:-$HOME/.cache}/bindery/cargo-pgrx-$PGRX_VERSION
-# .cargo/config.toml says the same to cargo itself; a subcommand run directly does not see that.
-export PGRX_HOME=$ROOT/.pgrx
+# For pgrx, which the extension is made with.
+export PGRX_PG_CONFIG_PATH=$PG_CONFIG
+
+# The Cargo profile of the programs that are built and run.
+PROFILE=${BINDERY_PROFILE:-release}
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -103,6 +103,9 @@ target_dir() {
   cargo metadata --manifest-path "$ROOT/Cargo.toml" --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
+
+# built FILE: its path, once cargo has built it.
+built() { echo "$(target_dir)/$PROFILE/$1"; }
 
 # A port that nobody listens on now; below the range that the system gives to outgoing connections. Somebody may still
 # be faster, so whoever takes one tries again with another.

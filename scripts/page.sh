@@ -6,7 +6,7 @@
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/page"
 
-BINDERYD=${BINDERYD:-$(target_dir)/release/binderyd}
+BINDERYD=${BINDERYD:-$(built binderyd)}
 CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
 export BINDERYD CHROMIUM
 [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"

@@ -13,7 +13,7 @@ if [[ ${1:-} == --kernel ]]; then
 fi
 if [[ $# -gt 0 ]]; then files=("$@"); else mapfile -t files < <(find tests/pgtap -name '*.sql' | sort); fi
 [[ ${#files[@]} -gt 0 ]] || die "no tests in tests/pgtap"
-binderyd=${BINDERYD:-$(target_dir)/release/binderyd}
+binderyd=${BINDERYD:-$(built binderyd)}
 [[ -x $binderyd ]] || die "no $binderyd; run: make build"
 
 dir=$(mktemp -d /tmp/bindery-pgtap.XXXXXX)

@@ -15,8 +15,6 @@ need() {
 }
 
 has_c() { has cc && has make; }
-has_pkg_config() { has pkg-config; }
-has_openssl() { has_pkg_config && pkg-config --exists openssl; }
 # The plain name comes with the -dev package only, which also brings the headers that bindgen needs.
 has_libclang() {
   [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null ||
@@ -34,8 +32,6 @@ pg_file() { [[ -x $PG_CONFIG && -e $("$PG_CONFIG" "$1")/$2 ]]; }
 find_missing() {
   missing=()
   need build-essential has_c
-  need pkg-config has_pkg_config
-  need libssl-dev has_openssl
   need libclang-dev has_libclang
   need "postgresql-$PG_MAJOR" pg_file --bindir postgres
   need "postgresql-server-dev-$PG_MAJOR" pg_file --includedir-server postgres.h
@@ -90,7 +86,7 @@ check_pg_major() {
 say_by_hand() {
   cat >&2 <<TEXT
 error: this system has no apt-get, so set-up cannot install what is missing. Please install by hand:
-    a C compiler and make, pkg-config, OpenSSL's headers, libclang with its headers (else set LIBCLANG_PATH)
+    a C compiler and make, libclang with its headers (else set LIBCLANG_PATH), openssl
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
@@ -144,24 +140,7 @@ install_missing() {
   [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"
 }
 
-install_cargo_pgrx() {
-  # Not into the checkout's target directory: `make clean` should not cost four minutes.
-  env -u CARGO_TARGET_DIR cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --root "$CARGO_PGRX_ROOT"
-}
-
-init_pgrx() {
-  mkdir -p "$PGRX_HOME"
-  # --no-run: no data directory, which only `cargo pgrx run` and `test` would use.
-  "$CARGO_PGRX_ROOT/bin/cargo-pgrx" pgrx init "--pg$PG_MAJOR=$PG_CONFIG" --no-run
-}
-
 check_pg_major
 check_rust
 find_missing
 if [[ ${#missing[@]} -gt 0 ]]; then install_missing; fi
-if [[ ! -x $CARGO_PGRX_ROOT/bin/cargo-pgrx ]]; then
-  STEP_IS_LONG="about 4 minutes on 2 cores" step "installing cargo-pgrx $PGRX_VERSION" install_cargo_pgrx
-fi
-if ! grep -qsF "pg$PG_MAJOR = \"$PG_CONFIG\"" "$PGRX_HOME/config.toml"; then
-  step "telling pgrx about PostgreSQL $PG_MAJOR" init_pgrx
-fi

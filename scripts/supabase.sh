@@ -16,7 +16,7 @@ modules=$node_tests/node_modules
 export PGSSLMODE=disable DO_NOT_TRACK=1 SUPABASE_TELEMETRY_DISABLED=1
 
 prepare() {
-  binderyd=$(target_dir)/release/binderyd
+  binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
   # Every version is pinned, so what is there and fits is what is wanted.

@@ -26,9 +26,10 @@ suite() { # NAME COMMAND...
 
 build() {
   WITHOUT_NODE=yes scripts/setup.sh
-  if [[ -z ${BINDERYD:-} ]]; then cargo build --release -p binderyd; fi
+  local packages=()
+  if [[ -z ${BINDERYD:-} ]]; then packages=(binderyd bindery-demo); fi
+  scripts/build.sh "${packages[@]}"
   cargo test --workspace --exclude bindery --test e2e --no-run
-  scripts/install-extension.sh
 }
 
 end_to_end() { # KERNEL ARGUMENT...

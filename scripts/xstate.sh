@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/xstate"
 
-binderyd=$(target_dir)/release/binderyd
+binderyd=$(built binderyd)
 [[ -x $binderyd ]] || die "no $binderyd; run: make build"
 if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
 # Every version is pinned, so what is there and fits is what is wanted.

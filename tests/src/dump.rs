@@ -78,11 +78,14 @@ pub async fn difference(one: &Path, other: &Path) -> Result<String> {
 
 /// A program of the PostgreSQL under test: that of PG_CONFIG, else Debian's.
 pub async fn program(name: &str) -> Result<Command> {
+    Ok(Command::new(Path::new(&pg_config("--bindir").await?).join(name)))
+}
+
+/// What the `pg_config` of the PostgreSQL under test answers to a flag.
+pub async fn pg_config(flag: &str) -> Result<String> {
     let major = std::env::var("PG_MAJOR").unwrap_or_else(|_| "15".to_owned());
     let config = std::env::var("PG_CONFIG")
         .unwrap_or_else(|_| format!("/usr/lib/postgresql/{major}/bin/pg_config"));
-    let output =
-        Command::new(&config).arg("--bindir").output().await.with_context(|| config.clone())?;
-    let bin = String::from_utf8(output.stdout)?;
-    Ok(Command::new(Path::new(bin.trim()).join(name)))
+    let output = Command::new(&config).arg(flag).output().await.with_context(|| config.clone())?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

@@ -36,7 +36,7 @@ mod servers;
 
 pub use daemon::{Daemon, Response, binderyd, free_address, run_binderyd};
 pub use database::{Database, connect};
-pub use dump::{difference, dump, dump_schema, program, restore};
+pub use dump::{difference, dump, dump_schema, pg_config, program, restore};
 pub use eventually::{SOON, eventually};
 pub use http::{Answer, Ask, Event, Stream, jwt, token};
 pub use listen::Listener;
