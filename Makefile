@@ -19,6 +19,8 @@ setup: ## install what is missing (Debian, Ubuntu; as root or with sudo)
 build: setup ## build the daemon and the demo, build and install the extension
 	@scripts/build.sh binderyd bindery-demo
 
+# Quicker to build, slower to run; tests, benchmarks and what is installed are release builds.
+demo dev: export BINDERY_PROFILE ?= quick
 # Only the tests need Node.js; the load over HTTP runs where k6 and Node.js are there.
 demo dev load bench: export WITHOUT_NODE = yes
 # A reader of the write-ahead log.
