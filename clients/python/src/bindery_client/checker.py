@@ -1,0 +1,110 @@
+"""Asks a second server (the status URL) what a stream cannot answer.
+
+Events in a stream have no reply. This thread learns the attempt and the resume point of a `begin`
+once the relay has applied it, and notices that a book has left the attempt of a worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from . import process
+from .buffer import Buffer
+from .errors import Unavailable
+from .session import Session
+from .transports import StatusReader
+
+log = logging.getLogger("bindery_client")
+
+# Seconds between two looks: for the outcome of a begin, and else.
+BEGIN_EVERY = 0.05
+CHECK_EVERY = 2.0
+
+
+class Checker:
+    """A thread that runs while stages are open."""
+
+    def __init__(self, reader: StatusReader, stream: str) -> None:
+        self._reader = reader
+        self._stream = stream
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._buffer: Buffer | None = None
+        self._sessions: list[Session] = []
+        self._wake = threading.Event()
+        self._pid = 0
+        self._is_away = False
+
+    def follow(self, session: Session, buffer: Buffer) -> None:
+        """Look after a session until it is closed."""
+        if self._pid != process.pid():
+            # In a child of the process that opened the connection.
+            self._reader.abandon()
+            self._lock = threading.Lock()
+            self._sessions, self._thread, self._wake = [], None, threading.Event()
+            self._pid = process.pid()
+        with self._lock:
+            self._buffer = buffer
+            self._sessions.append(session)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="bindery-checker", daemon=True
+                )
+                self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        checked = 0.0
+        while True:
+            with self._lock:
+                self._sessions = [s for s in self._sessions if s.is_open and not s.superseded]
+                sessions = list(self._sessions)
+                if not sessions:
+                    self._thread = None
+                    self._reader.close()
+                    return
+            begins = [s for s in sessions if not s.begun or s.attempt is None]
+            try:
+                for session in begins:
+                    if session.begin_id is not None:
+                        self._learn(session)
+                if time.monotonic() >= checked + CHECK_EVERY:
+                    checked = time.monotonic()
+                    for session in sessions:
+                        if session.attempt is not None:
+                            self._check(session)
+                self._is_away = False
+            except Unavailable as problem:
+                if not self._is_away:
+                    self._is_away = True
+                    log.warning("the status of books cannot be read: %s", problem)
+            del sessions
+            recent = begins and not self._is_away
+            self._wake.wait(BEGIN_EVERY if recent else CHECK_EVERY)
+            self._wake.clear()
+
+    def _learn(self, session: Session) -> None:
+        position = self._reader.position(self._stream)
+        if position is None or _entry(position) < _entry(session.begin_id or ""):
+            return
+        point = self._reader.resume_point(session.book_id)
+        # A begin that has come too early waits in Bindery; it is not in effect yet.
+        if point is None or point.status != session.stage or self._buffer is None:
+            return
+        with self._buffer.lock:
+            session.learn(point)
+            self._buffer.changed.notify_all()
+
+    def _check(self, session: Session) -> None:
+        state = self._reader.state(session.book_id)
+        if state is not None and self._buffer is not None:
+            with self._buffer.lock:
+                session.check(*state)
+
+
+def _entry(entry_id: str) -> tuple[int, int]:
+    """Return the id of a stream's entry as numbers that can be compared."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)

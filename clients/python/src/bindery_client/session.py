@@ -1,0 +1,120 @@
+"""What the work and the sender share: a worker's stay in a stage, and the state of its substeps."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import values
+from .errors import Superseded
+
+if TYPE_CHECKING:
+    from .buffer import Item
+    from .resume import ResumePoint
+    from .track import Track
+
+
+@dataclass(eq=False)
+class Substep:
+    """The newest state of a substep, and which parts of it are still to be sent.
+
+    A report always sends the progress; the message and the checkpoint are sent when they changed.
+    All members are read and written under the buffer's lock.
+    """
+
+    name: str
+    progress: float = 0.0
+    done: float | None = None
+    total: float | None = None
+    unit: str | None = None
+    message: str | None = None
+    checkpoint: str | None = None
+    changed: set[str] = field(default_factory=set)
+    # Where it waits in the buffer; None: nothing to send.
+    item: Item | None = None
+
+    def fields(self) -> dict[str, str]:
+        """Return what a report of this state sends."""
+        fields = {}
+        if self.total is None:
+            fields["progress"] = values.number(self.progress)
+        else:
+            fields["done"] = values.number(self.done or 0)
+            fields["total"] = values.number(self.total)
+        if self.unit is not None:
+            fields["unit"] = self.unit
+        if "message" in self.changed and self.message is not None:
+            fields["message"] = self.message
+        if "checkpoint" in self.changed and self.checkpoint is not None:
+            fields["checkpoint"] = self.checkpoint
+        return fields
+
+    def size(self) -> int:
+        """Return about how many bytes the report takes in memory."""
+        return 512 + 2 * len(self.message or "") + len(self.checkpoint or "")
+
+
+@dataclass(eq=False)
+class Session:
+    """One worker's stay in a stage of a book."""
+
+    book_id: str
+    stage: str
+    worker: str
+    attempt: int | None = None
+    resume_point: ResumePoint | None = None
+    superseded: Superseded | None = None
+    substeps: dict[str, Substep] = field(default_factory=dict)
+    # Loops that run: the sender looks at their counts.
+    tracks: list[weakref.ref[Track[Any]]] = field(default_factory=list)
+    # Set once the outcome of `begin` is known, or will not be.
+    begun: bool = False
+    # The id of the `begin` in the stream, where another server is asked for its outcome.
+    begin_id: str | None = None
+    # Between the begin and the end of the stage; heartbeats are sent then.
+    is_open: bool = True
+    # The process that sends heartbeats; one that was forked from it does not.
+    pid: int = field(default_factory=os.getpid)
+    last_sent: float = 0.0
+
+    def substep(self, name: str) -> Substep:
+        """Return a substep's state, which is made at its first report."""
+        found = self.substeps.get(name)
+        if found is None:
+            found = Substep(values.name(name))
+            point = self.resume_point
+            if point is not None and name in point.left:
+                found.progress = point.left[name].progress
+            elif point is not None and name in point.done:
+                found.progress = 100.0
+            found = self.substeps.setdefault(name, found)
+        return found
+
+    def learn(self, point: ResumePoint) -> None:
+        """Take over the answer to `begin`, unless the book is elsewhere already."""
+        if self.attempt is None:
+            self.attempt = point.attempt
+        self.resume_point = point
+        self.check(point.status, point.stage, point.attempt)
+        self.begun = True
+
+    def check(self, status: str | None, stage: str | None, attempt: int | None) -> None:
+        """Compare where the book is with where this worker is."""
+        if status != stage or stage != self.stage or self.attempt not in (None, attempt):
+            self.supersede(status, attempt)
+
+    def supersede(self, status: str | None, attempt: int | None) -> None:
+        """Let the next report raise `Superseded`."""
+        if self.superseded is None and self.is_open:
+            self.superseded = Superseded(self.book_id, self.stage, self.attempt, status, attempt)
+        self.begun = True
+
+    def raise_if_superseded(self) -> None:
+        """Raise `Superseded` if the book has left this attempt."""
+        known = self.superseded
+        if known is not None:
+            raise Superseded(
+                known.book_id, known.stage, known.attempt, known.status, known.current_attempt
+            )

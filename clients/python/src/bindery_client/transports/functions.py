@@ -1,0 +1,229 @@
+"""Events through the SQL functions of the schema `bindery`; docs/api.md describes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .. import resume
+from ..buffer import Item
+from ..errors import Refused, Unavailable
+from ..resume import ResumePoint
+from . import Caller, Early, Json, Outcome
+
+# A later change of the book can make these applicable, as with early events in a stream.
+_EARLY = {"unknown_book", "stage_not_reached", "attempt_ahead"}
+# As `bindery.settings.patience`.
+PATIENCE = 15 * 60.0
+
+
+class Reader:
+    """Reads where a book is, through `get_resume_point`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def resume_point(self, book_id: str) -> ResumePoint | None:
+        """Return the resume point, all of its pages; None for an unknown book."""
+        try:
+            return read_resume_point(self._caller, book_id)
+        except Refused as refused:
+            if refused.code == "unknown_book":
+                return None
+            raise Unavailable(f"get_resume_point: {refused}") from refused
+
+    def state(self, book_id: str) -> tuple[str, str | None, int | None] | None:
+        """Return the book's status, current stage and attempt."""
+        row = self._read("book_status", "book_id", book_id, "status,current_stage,attempt")
+        if row is None:
+            return None
+        return str(row["status"]), _text(row["current_stage"]), _integer(row["attempt"])
+
+    def position(self, stream: str) -> str | None:
+        """Return the relay's position in a stream."""
+        row = self._read("relay_cursors", "stream", stream, "position")
+        return None if row is None or row["position"] is None else str(row["position"])
+
+    def _read(self, table: str, column: str, value: str, fields: str) -> dict[str, Any] | None:
+        try:
+            return self._caller.read(table, column, value, fields)
+        except Refused as refused:
+            raise Unavailable(f"{table}: {refused}") from refused
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._caller.close()
+
+    def abandon(self) -> None:
+        """Forget the connection."""
+        self._caller.abandon()
+
+
+class Functions:
+    """Calls a function for each event."""
+
+    answers_begin = True
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Call the functions, one after the other."""
+        waiting: set[str] = set()
+        for item in items:
+            if item.book_id in waiting:
+                continue
+            outcome = self._outcome(item)
+            if isinstance(outcome, Early):
+                # What follows in the book's order has to wait, too.
+                waiting.add(item.book_id)
+            yield item, outcome
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._caller.close()
+
+    def abandon(self) -> None:
+        """Forget the connection."""
+        self._caller.abandon()
+
+    def _outcome(self, item: Item) -> Outcome:
+        try:
+            getattr(self, f"_{item.type}")(item, item.event())
+        except Refused as refused:
+            if refused.code == "stage_left" and item.session is not None:
+                row = self._row(item.book_id) or {}
+                item.session.supersede(_text(row.get("status")), _integer(row.get("attempt")))
+                return None
+            now = time.monotonic()
+            if refused.code in _EARLY and now - (item.early_since or now) < PATIENCE:
+                return Early(refused)
+            return refused
+        return None
+
+    def _register(self, item: Item, event: dict[str, str]) -> None:
+        self._caller.call("register_book", _arguments(event, "metadata"))
+
+    def _begin(self, item: Item, event: dict[str, str]) -> None:
+        arguments = _arguments(event)
+        expected = arguments.pop("attempt", None)
+        session = item.session
+        if expected is not None and session is not None:
+            # A message of bindery:changes is about this attempt; do not resume a later one.
+            point = read_resume_point(self._caller, item.book_id)
+            if (point.status, point.attempt) != (session.stage, session.attempt):
+                session.supersede(point.status, point.attempt)
+                return
+        answer = self._caller.call("begin_stage", arguments)
+        if session is not None and isinstance(answer, dict):
+            session.learn(_all_pages(self._caller, answer))
+
+    def _transition(self, item: Item, event: dict[str, str]) -> None:
+        self._caller.call("transition_book", _arguments(event))
+
+    def _progress(self, item: Item, event: dict[str, str]) -> None:
+        row = self._caller.call("report_progress", _arguments(event, "checkpoint"))
+        if item.session is not None and isinstance(row, dict):
+            item.session.check(row["status"], row["current_stage"], row["attempt"])
+
+    def _plan(self, item: Item, event: dict[str, str]) -> None:
+        self._caller.call("plan_substeps", _arguments(event, "substeps"))
+
+    def _heartbeat(self, item: Item, event: dict[str, str]) -> None:
+        if not self._is_current(item):
+            return
+        arguments = _arguments(event)
+        arguments.pop("stage", None)
+        self._caller.call("heartbeat", arguments)
+
+    def _fail(self, item: Item, event: dict[str, str]) -> None:
+        arguments = _arguments(event, "error")
+        arguments.pop("stage", None)
+        for _ in range(5):
+            row = self._row(item.book_id)
+            session = item.session
+            # fail_book takes no stage: the revision sees to it that it is still this one.
+            if session is not None and row is not None and not _is_at(row, item):
+                session.supersede(_text(row["status"]), _integer(row["attempt"]))
+                return
+            if row is not None:
+                arguments["expected_revision"] = row["revision"]
+            try:
+                self._caller.call("fail_book", arguments)
+            except Refused as refused:
+                if refused.code != "stale_revision":
+                    raise
+            else:
+                return
+        raise Unavailable("the book changes all the time")
+
+    def _is_current(self, item: Item) -> bool:
+        row = self._row(item.book_id)
+        if row is None or item.session is None or _is_at(row, item):
+            return True
+        item.session.supersede(_text(row["status"]), _integer(row["attempt"]))
+        return False
+
+    def _row(self, book_id: str) -> dict[str, Any] | None:
+        return self._caller.read(
+            "book_status", "book_id", book_id, "status,current_stage,attempt,revision"
+        )
+
+
+def _is_at(row: dict[str, Any], item: Item) -> bool:
+    session = item.session
+    return session is None or (
+        row["status"] == row["current_stage"] == session.stage
+        and session.attempt in (None, row["attempt"])
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _integer(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+_NUMBERS = {"progress": float, "done": float, "total": float, "attempt": int}
+
+
+def _arguments(event: dict[str, str], json: str = "") -> dict[str, object]:
+    arguments: dict[str, object] = {}
+    for key, value in event.items():
+        if key in _NUMBERS:
+            arguments[key] = _NUMBERS[key](value)
+        elif key == json:
+            arguments[key] = Json(value)
+        elif key != "type":
+            arguments[key] = value
+    return arguments
+
+
+def read_resume_point(caller: Caller, book_id: str) -> ResumePoint:
+    """Read the whole resume point of a book.
+
+    Raises:
+        Refused: unknown_book.
+        Unavailable: the server cannot be reached, or cannot serve now.
+    """
+    answer = caller.call("get_resume_point", {"book_id": book_id})
+    if not isinstance(answer, dict):
+        raise Unavailable(f"get_resume_point has returned {type(answer).__name__}")
+    return _all_pages(caller, answer)
+
+
+def _all_pages(caller: Caller, answer: dict[str, Any]) -> ResumePoint:
+    page = answer
+    left = list(page.get("left") or [])
+    while page.get("cut") and page.get("left"):
+        arguments = {"book_id": answer["book_id"], "after": page["left"][-1]["substep"]}
+        following = caller.call("get_resume_point", arguments)
+        if not isinstance(following, dict) or following["revision"] != answer["revision"]:
+            # The book has changed meanwhile; what is missing starts over.
+            break
+        page = following
+        left += page.get("left") or []
+    return resume.read({**answer, "left": left})

@@ -1,0 +1,88 @@
+"""Calls Bindery's functions over a connection to Postgres (extra `postgres`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+
+from ..errors import Refused, Unavailable
+from . import Json
+
+# Connection and resource problems, conflicts between transactions, shutdown, a read-only standby.
+# Missing rights or a missing schema, too: nothing is lost once they are granted or installed.
+_TRANSIENT = (
+    *("08", "25006", "28", "3D", "3F", "40", "42501", "42883", "42P01", "53", "55P03", "57", "58"),
+)
+
+
+class Postgres:
+    """A connection in autocommit mode: a call is a transaction."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def call(self, function: str, arguments: dict[str, object]) -> object:
+        """Call a function; return its one row or value as JSON has it."""
+        names = [
+            sql.SQL("{} => {}").format(sql.Identifier(key), sql.Placeholder(key))
+            for key in arguments
+        ]
+        query = sql.SQL("select to_jsonb(answer) from bindery.{}({}) as answer").format(
+            sql.Identifier(function), sql.SQL(", ").join(names)
+        )
+        # Texts are sent without a type, so that they fit uuid and jsonb.
+        values = {k: str(v) if isinstance(v, Json) else v for k, v in arguments.items()}
+        return self._value(query, values)
+
+    def read(self, table: str, column: str, value: str, fields: str) -> dict[str, object] | None:
+        """Return the fields of one row."""
+        names = sql.SQL(", ").join(sql.Identifier(field) for field in fields.split(","))
+        query = sql.SQL(
+            "select to_jsonb(found) from (select {} from bindery.{} where {} = %(value)s) found"
+        ).format(names, sql.Identifier(table), sql.Identifier(column))
+        return cast("dict[str, object] | None", self._value(query, {"value": value}))
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def abandon(self) -> None:
+        """Forget the connection; libpq's object does nothing in a process that did not make it."""
+        self._connection = None
+
+    def _value(self, query: sql.Composed, values: dict[str, object]) -> object:
+        try:
+            row = self._connected().execute(query, values).fetchone()
+        except psycopg.Error as error:
+            raise self._explained(error) from error
+        return None if row is None else row[0]
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            # No prepared statements: poolers in transaction mode do not keep them.
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                prepare_threshold=None,
+                connect_timeout=3,
+                tcp_user_timeout=5000,
+                application_name="bindery_client",
+            )
+        return self._connection
+
+    def _explained(self, error: psycopg.Error) -> Exception:
+        state = error.sqlstate
+        if state is None or state.startswith(_TRANSIENT):
+            self.close()
+            return Unavailable(f"{type(error).__name__}: {str(error).strip()}")
+        code = state
+        with contextlib.suppress(ValueError, AttributeError):
+            code = json.loads(error.diag.message_detail or "{}").get("code", state)
+        return Refused(code, f"{code}: {error.diag.message_primary or error}")

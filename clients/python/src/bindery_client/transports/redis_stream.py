@@ -1,0 +1,59 @@
+"""Events through Redis: entries of a stream that `binderyd` relays into Postgres.
+
+A batch is one MULTI/EXEC: all of its entries or none. A batch whose reply was lost is sent again;
+Bindery applies a repeated event without effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ..buffer import Item
+from ..errors import Unavailable
+from . import Outcome
+
+
+class RedisStream:
+    """XADD to one stream."""
+
+    answers_begin = False
+
+    def __init__(self, url: str, stream: str) -> None:
+        self._stream = stream
+        # It connects at its first command, and again after `close`.
+        self._client = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=3,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Append the events in one transaction."""
+        batch = list(items)
+        try:
+            with self._client.pipeline(transaction=True) as pipeline:
+                for item in batch:
+                    pipeline.xadd(self._stream, {**item.event()})
+                ids = pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            # Reconnect: after a timeout a reply may still arrive.
+            self.close()
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        for item, entry in zip(batch, ids, strict=True):
+            if item.type == "begin" and item.session is not None:
+                item.session.begin_id = entry
+            yield item, None
+
+    def close(self) -> None:
+        """Close the connection; the next batch opens another one."""
+        self._client.close()
+        self._client.connection_pool.disconnect()
+
+    def abandon(self) -> None:
+        """Do nothing: redis-py does not use a connection that another process has opened."""

@@ -1,0 +1,79 @@
+"""Calls Bindery's functions over PostgREST, as in Supabase (extra `http`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import httpx
+
+from ..errors import Refused, Unavailable
+from . import Json
+
+_TRANSIENT = ("08", "25006", "40", "53", "55P03", "57", "58", "PGRST")
+
+
+class Rest:
+    """A client of PostgREST. The URL is its root: in Supabase https://PROJECT.supabase.co/rest/v1.
+
+    The key is the service key, or another token whose role may call the functions.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Accept-Profile": "bindery", "Content-Profile": "bindery"}
+        if key:
+            self._headers |= {"apikey": key, "Authorization": f"Bearer {key}"}
+        self._client: httpx.Client | None = None
+
+    def call(self, function: str, arguments: dict[str, object]) -> object:
+        """POST to /rpc/FUNCTION."""
+        body = {k: json.loads(v) if isinstance(v, Json) else v for k, v in arguments.items()}
+        answer = self._request("POST", f"/rpc/{function}", json=body)
+        # Functions that return rows give a list, here of one.
+        return (answer[0] if answer else None) if isinstance(answer, list) else answer
+
+    def read(self, table: str, column: str, value: str, fields: str) -> dict[str, object] | None:
+        """GET the fields of one row."""
+        query = {column: f"eq.{value}", "select": fields, "limit": "1"}
+        rows = self._request("GET", f"/{table}", params=query)
+        return rows[0] if rows else None
+
+    def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def abandon(self) -> None:
+        """Forget the connections."""
+        self._client = None
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        if self._client is None:
+            self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(5, connect=3))
+        try:
+            answer = self._client.request(method, self._url + path, **options)
+        except httpx.HTTPError as error:
+            self.close()
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _explained(answer)
+
+
+def _explained(answer: httpx.Response) -> Exception:
+    try:
+        problem = answer.json()
+        state = str(problem["code"])
+    except (ValueError, KeyError, TypeError):
+        problem, state = {}, ""
+    message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
+    if not state or answer.status_code in (401, 403, 429) or state.startswith(_TRANSIENT):
+        # A wrong key or URL, too: nothing is lost once it is corrected.
+        return Unavailable(message)
+    code = state
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        code = json.loads(problem.get("details") or "{}").get("code", state)
+    return Refused(code, f"{code}: {message}")
