@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 
 def wait_for(look: Callable[[], T | None], what: str, timeout: float = 20.0) -> T:
-    """Ask until there is an answer that is not None or False."""
+    """Ask until the answer is true, and return it."""
     deadline = time.monotonic() + timeout
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"in {timeout} s there was not: {what}")

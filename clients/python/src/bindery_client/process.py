@@ -16,6 +16,7 @@ EXIT_TIMEOUT = 5.0
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 _registered_in: int | None = None
+_ended_in: int | None = None
 
 
 def follow(sender: Sender) -> None:
@@ -50,7 +51,14 @@ def deliver_at_exit() -> None:
         util.Finalize(None, _deliver, exitpriority=10)
 
 
+def is_ending() -> bool:
+    """Say whether this process has delivered for the last time, since it ends."""
+    return _ended_in == os.getpid()
+
+
 def _deliver() -> None:
+    global _ended_in
+    _ended_in = os.getpid()
     for sender in list(_senders):
         sender.close(EXIT_TIMEOUT)
 

@@ -73,8 +73,8 @@ class Sender:
     def add(self, item: Item) -> None:
         """Send an event as soon as possible."""
         self.buffer.add(item)
-        if not self.wake():
-            self._drain(1.0)
+        if not self._is_at_exit():
+            self.wake()
 
     def enter(self, session: Session) -> None:
         """Send heartbeats for a session while it is open, and look at its loops."""
@@ -91,18 +91,18 @@ class Sender:
                 if getattr(substep, key) != value:
                     setattr(substep, key, value)
                     substep.changed.add(key)
-            if substep.changed:
+            if substep.changed or (changes and not substep.is_known):
+                substep.is_known = True
                 self.buffer.report(session, substep)
-        self._ensure_thread()
+        if not self._is_at_exit():
+            self._ensure_thread()
 
-    def wake(self) -> bool:
-        """Let the thread send at once; False if there can be no thread any more."""
-        if not self._ensure_thread():
-            return False
+    def wake(self) -> None:
+        """Let the thread send at once."""
+        self._ensure_thread()
         with self.buffer.lock:
             self._urgent = True
             self.buffer.changed.notify_all()
-        return True
 
     def flush(self, timeout: float, book_id: str | None = None, *, patiently: bool = True) -> bool:
         """Wait until everything reported so far is settled; False if it is not in time.
@@ -125,7 +125,8 @@ class Sender:
         """Deliver what waits, stop the thread, close the connection."""
         delivered = True
         if self.buffer.events:
-            delivered = self.flush(timeout) if self._ensure_thread() else self._drain(timeout)
+            has_thread = self._ensure_thread()
+            delivered = self.flush(timeout) if has_thread else self._drain(timeout)
         with self.buffer.lock:
             self._is_closed = True
             self.buffer.changed.notify_all()
@@ -265,9 +266,9 @@ class Sender:
             answered = self.transport.answers_begin or session.begin_id is None
             if item.type == "begin" and (refusal is not None or answered):
                 session.begun = True
-        self.buffer.settle(item)
         if refusal is not None:
             self._log_refusal(item, refusal)
+        self.buffer.settle(item)
 
     def _log_refusal(self, item: Item, refusal: Exception) -> None:
         # Once a kind: a substep may be reported a thousand times.
@@ -299,9 +300,18 @@ class Sender:
         else:
             log.info("Bindery is reached again")
 
+    def _is_at_exit(self) -> bool:
+        """Say whether the process ends; what was reported since then is delivered here."""
+        if not process.is_ending():
+            return False
+        if not self.is_away:
+            self._drain(1.0)
+        return True
+
     def _drain(self, timeout: float) -> bool:
         """Deliver from this thread."""
         deadline = time.monotonic() + timeout
+        self.sample()
         while self.buffer.events and time.monotonic() < deadline:
             if not self._send_batch():
                 time.sleep(0.05)
@@ -325,9 +335,8 @@ class NoSender:
     def enter(self, session: Session) -> None:
         """Do nothing."""
 
-    def wake(self) -> bool:
+    def wake(self) -> None:
         """Do nothing."""
-        return True
 
     def flush(self, timeout: float, book_id: str | None = None, *, patiently: bool = True) -> bool:
         """Return True: there is nothing to deliver."""

@@ -32,6 +32,8 @@ class Substep:
     message: str | None = None
     checkpoint: str | None = None
     changed: set[str] = field(default_factory=set)
+    # Whether it was reported before; the first report of 0 percent counts, too.
+    is_known: bool = False
     # Where it waits in the buffer; None: nothing to send.
     item: Item | None = None
 
