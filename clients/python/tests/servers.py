@@ -13,17 +13,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import redis
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "servers.sh"
-T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], what: str, timeout: float = 20.0) -> T:
+def wait_for(look: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
     """Ask until the answer is true, and return it."""
     deadline = time.monotonic() + timeout
     while True:
@@ -134,6 +133,16 @@ class Servers:
         )
         return dict(found or {})
 
+    def wait_for_substep(self, book_id: str, name: str, **expected: object) -> dict[str, Any]:
+        """Wait until a row of the book's progress has these values."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.substep(book_id, name)
+            return found if expected.items() <= found.items() else None
+
+        found = wait_for(look, f"{name} of {book_id} with {expected}")
+        return dict(found)
+
     def wait_for_book(self, book_id: str, **expected: object) -> dict[str, Any]:
         """Wait until the book's row has these values."""
         last: dict[str, Any] = {}
@@ -143,7 +152,7 @@ class Servers:
             return last if expected.items() <= last.items() else None
 
         try:
-            return wait_for(look, f"a book with {expected}")
+            return dict(wait_for(look, f"a book with {expected}"))
         except AssertionError as late:
             shown = {key: last.get(key) for key in ("status", "attempt", *expected)}
             letters = self.sql(

@@ -93,7 +93,7 @@ def test_a_worker_that_was_killed_is_resumed_where_it_was(
     second = start("work", "60", "0.01", PIPELINE="brief")
     assert second.wait(30) == 0
     row = servers.wait_for_book(book_id, status="ANALYZING")
-    wait_for(lambda: servers.substep(book_id, "extract_text").get("progress") == 100, "100 %")
+    servers.wait_for_substep(book_id, "extract_text", progress=100)
     items = record()
     repeated = len(items) - 2 - 60
     if answers:
@@ -131,7 +131,7 @@ def test_a_worker_that_goes_on_after_it_was_given_up_is_superseded(
     with client.book(book_id) as book, book.stage("ANALYZING") as stage:
         assert stage.attempt == 2
         stage.progress(50, "detect_chapters")
-    wait_for(lambda: servers.substep(book_id, "detect_chapters")["progress"] == 50, "50 %")
+    servers.wait_for_substep(book_id, "detect_chapters", progress=50)
     assert servers.dead_letters(book_id) == 0
 
 
@@ -199,7 +199,7 @@ def test_what_was_reported_arrives_when_the_interpreter_ends(
 ) -> None:
     assert start("die_at_once", "1000").wait(20) == 0
     servers.wait_for_book(book_id, status="ANALYZING")
-    wait_for(lambda: servers.substep(book_id, "extract_text")["done"] == 1000, "1000 items")
+    servers.wait_for_substep(book_id, "extract_text", done=1000)
     assert errors(tmp_path) == ""
 
 
@@ -208,7 +208,7 @@ def test_a_daemon_thread_in_its_stage_does_not_keep_the_interpreter(
 ) -> None:
     assert start("exit_in_thread").wait(20) == 0
     servers.wait_for_book(book_id, status="ANALYZING")
-    wait_for(lambda: servers.substep(book_id, "extract_text")["progress"] == 42, "42 %")
+    servers.wait_for_substep(book_id, "extract_text", progress=42)
     assert errors(tmp_path) == ""
 
 
@@ -218,7 +218,7 @@ def test_what_is_reported_while_the_interpreter_ends_arrives(
 ) -> None:
     assert start(mode).wait(20) == 0
     servers.wait_for_book(book_id, status="ANALYZING")
-    wait_for(lambda: servers.substep(book_id, "extract_text")["progress"] == 11, "11 %")
+    servers.wait_for_substep(book_id, "extract_text", progress=11)
     assert errors(tmp_path) == ""
 
 
@@ -228,8 +228,8 @@ def test_a_forked_child_reports_and_leaves_the_parents_stage_alone(
     assert start("fork").wait(20) == 0
     assert "child 3" in record()
     servers.wait_for_book(book_id, status="ANALYZING", attempt=1)
-    wait_for(lambda: servers.substep(book_id, "extract_text")["progress"] == 100, "100 %")
-    wait_for(lambda: servers.substep(book_id, "analyze_characters")["progress"] == 20, "20 %")
+    servers.wait_for_substep(book_id, "extract_text", progress=100)
+    servers.wait_for_substep(book_id, "analyze_characters", progress=20)
     assert servers.substep(book_id, "detect_chapters")["progress"] == 70
     changes = servers.sql("select count(*) from bindery.book_events where book_id = %s", book_id)
     assert changes == 2
@@ -241,8 +241,8 @@ def test_children_of_multiprocessing_deliver_before_they_end(
 ) -> None:
     assert start("pool").wait(20) == 0
     assert record() == ["child 0", "child 0"]
-    wait_for(lambda: servers.substep(book_id, "detect_chapters").get("progress") == 100, "100 %")
-    wait_for(lambda: servers.substep(book_id, "analyze_characters")["progress"] == 100, "100 %")
+    servers.wait_for_substep(book_id, "detect_chapters", progress=100)
+    servers.wait_for_substep(book_id, "analyze_characters", progress=100)
     assert errors(tmp_path) == ""
 
 
@@ -251,9 +251,6 @@ def test_a_signal_handler_may_report(
 ) -> None:
     assert start("in_signal_handler").wait(30) == 0
     number, last = record()
-    wait_for(
-        lambda: servers.substep(book_id, "detect_chapters").get("message") == last,
-        "the last message",
-    )
+    servers.wait_for_substep(book_id, "detect_chapters", message=last)
     assert servers.substep(book_id, "extract_text")["done"] == int(number)
     assert errors(tmp_path) == ""

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
 
 import pytest
 from servers import SCRIPT, Servers, wait_for
@@ -60,6 +60,10 @@ def test_a_loop_without_a_server_takes_no_longer_and_raises_nothing(
     client.close(0.01)
 
 
+def is_later(look: Callable[[], float], than: float) -> bool:
+    return look() > than
+
+
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 def test_10000_reports_of_50_books_arrive_exactly_although_the_server_is_away_meanwhile(
     kind: str,
@@ -97,7 +101,7 @@ def test_10000_reports_of_50_books_arrive_exactly_although_the_server_is_away_me
         time.sleep(1)
         servers.start_redis()
     else:
-        command = [SCRIPT, "restart-postgres", servers.folder, "immediate"]
+        command = [str(SCRIPT), "restart-postgres", str(servers.folder), "immediate"]
         subprocess.run(command, check=True, capture_output=True)
     for thread in threads:
         thread.join()
@@ -105,14 +109,7 @@ def test_10000_reports_of_50_books_arrive_exactly_although_the_server_is_away_me
     assert len(ended) == 50
     for book_id, state in ended.items():
         for substep, (done, message) in state.items():
-
-            def row(book_id: str = book_id, substep: str = substep) -> dict[str, Any]:
-                return servers.substep(book_id, substep)
-
-            found = wait_for(
-                lambda done=done, row=row: (found := row()).get("done") == done and found,
-                f"{done} of {substep}",
-            )
+            found = servers.wait_for_substep(book_id, substep, done=done)
             assert (found["total"], found["message"]) == (250, message)
         assert servers.dead_letters(book_id) == 0
     assert slowest[0] < 1
@@ -162,17 +159,14 @@ def test_what_a_server_refuses_is_logged_once_and_harms_nothing(
 def test_an_open_stage_without_reports_keeps_its_book_alive(
     servers: Servers, open_client: Callable[..., Client], book_id: str
 ) -> None:
+    def beaten() -> float:
+        query = "select extract(epoch from heartbeat_at)::float8 from bindery.book_status"
+        return float(servers.sql(f"{query} where book_id = %s", book_id))
+
     for url in (servers.postgres_url, servers.redis_url):
         client = open_client(url, heartbeat=0.1)
         with client.book(book_id) as book, book.stage("ANALYZING"):
             assert book.flush()
             servers.wait_for_book(book_id, status="ANALYZING")
-            query = "select extract(epoch from heartbeat_at)::float8 from bindery.book_status"
-            first = servers.sql(f"{query} where book_id = %s", book_id)
-            later = wait_for(
-                lambda first=first, query=query: (
-                    float(servers.sql(f"{query} where book_id = %s", book_id)) > first + 0.3
-                ),
-                "a later heartbeat",
-            )
-            assert later
+            first = beaten()
+            wait_for(partial(is_later, beaten, first + 0.3), "a later heartbeat")

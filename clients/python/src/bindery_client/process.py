@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,9 @@ def is_ending() -> bool:
 def _deliver() -> None:
     global _ended_in
     _ended_in = os.getpid()
+    deadline = time.monotonic() + EXIT_TIMEOUT
     for sender in list(_senders):
-        sender.close(EXIT_TIMEOUT)
+        sender.close(max(deadline - time.monotonic(), 0.0))
 
 
 def _after_fork() -> None:

@@ -7,6 +7,7 @@ Bindery applies a repeated event without effect.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -39,7 +40,8 @@ class RedisStream:
         try:
             with self._client.pipeline(transaction=True) as pipeline:
                 for item in batch:
-                    pipeline.xadd(self._stream, {**item.event()})
+                    # Its type wants keys and values of every type that Redis takes.
+                    pipeline.xadd(self._stream, cast("dict[Any, Any]", item.event()))
                 ids = pipeline.execute()
         except (redis.RedisError, OSError) as error:
             # Reconnect: after a timeout a reply may still arrive.
