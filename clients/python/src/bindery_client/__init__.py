@@ -19,6 +19,7 @@ from .ids import NAMESPACE, book_uuid
 from .resume import Left, ResumePoint
 from .stage import Stage
 from .track import Track
+from .watch import watch
 
 __all__ = [
     "NAMESPACE",
@@ -35,4 +36,5 @@ __all__ = [
     "book_uuid",
     "configure",
     "default_client",
+    "watch",
 ]

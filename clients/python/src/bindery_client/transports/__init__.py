@@ -96,7 +96,7 @@ def transport_for(url: str, stream: str, key: str | None) -> Transport:
     if scheme in ("postgresql", "https"):
         from .functions import Functions
 
-        return Functions(_caller(url, key))
+        return Functions(caller_for(url, key))
     raise ValueError(
         f"the URL's scheme is {scheme!r}; give redis://, rediss://, postgresql:// or https://"
     )
@@ -114,10 +114,15 @@ def reader_for(url: str, key: str | None) -> StatusReader:
         raise ValueError(f"the status URL's scheme is {scheme!r}; give postgresql:// or https://")
     from .functions import Reader
 
-    return Reader(_caller(url, key))
+    return Reader(caller_for(url, key))
 
 
-def _caller(url: str, key: str | None) -> Caller:
+def caller_for(url: str, key: str | None) -> Caller:
+    """Return what calls Bindery's functions at a postgresql:// or https:// URL.
+
+    Raises:
+        ImportError: the extra that the scheme needs is not installed.
+    """
     if scheme_of(url) == "postgresql":
         from .postgres import Postgres
 
@@ -150,6 +155,20 @@ class Caller(Protocol):
         Raises:
             Refused: the server has refused the call.
             Unavailable: the server cannot be reached, or cannot serve now.
+        """
+
+    def listen(self) -> None:
+        """Receive notifications of changes from now on, if the connection can.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+
+    def wait_for_change(self, book_id: str, seconds: float) -> bool:
+        """Wait for a notification about a book; True if there was one.
+
+        Raises:
+            Unavailable: the connection is lost.
         """
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[Any] | None = None
+        self._listening: psycopg.Connection[Any] | None = None
 
     def call(self, function: str, arguments: dict[str, object]) -> object:
         """Call a function; return its one row or value as JSON has it."""
@@ -47,6 +48,26 @@ class Postgres:
         ).format(names, sql.Identifier(table), sql.Identifier(column))
         return cast("dict[str, object] | None", self._value(query, {"value": value}))
 
+    def listen(self) -> None:
+        """Listen to the channel that Bindery notifies."""
+        connection = self._connected()
+        if connection is not self._listening:
+            try:
+                connection.execute("listen bindery")
+            except psycopg.Error as error:
+                raise self._explained(error) from error
+            self._listening = connection
+
+    def wait_for_change(self, book_id: str, seconds: float) -> bool:
+        """Wait for a notification about a book."""
+        try:
+            for notification in self._connected().notifies(timeout=seconds):
+                if book_id in notification.payload:
+                    return True
+        except psycopg.Error as error:
+            raise self._explained(error) from error
+        return False
+
     def close(self) -> None:
         """Close the connection."""
         connection, self._connection = self._connection, None
@@ -66,15 +87,18 @@ class Postgres:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            # No prepared statements: poolers in transaction mode do not keep them.
-            self._connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                prepare_threshold=None,
-                connect_timeout=3,
-                tcp_user_timeout=5000,
-                application_name="bindery_client",
-            )
+            try:
+                # No prepared statements: poolers in transaction mode do not keep them.
+                self._connection = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    connect_timeout=3,
+                    tcp_user_timeout=5000,
+                    application_name="bindery_client",
+                )
+            except psycopg.Error as error:
+                raise self._explained(error) from error
         return self._connection
 
     def _explained(self, error: psycopg.Error) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import httpx
@@ -39,6 +40,14 @@ class Rest:
         query = {column: f"eq.{value}", "select": fields, "limit": "1"}
         rows = self._request("GET", f"/{table}", params=query)
         return rows[0] if rows else None
+
+    def listen(self) -> None:
+        """Do nothing: PostgREST does not notify."""
+
+    def wait_for_change(self, book_id: str, seconds: float) -> bool:
+        """Wait; there are no notifications."""
+        time.sleep(seconds)
+        return False
 
     def close(self) -> None:
         """Close the connections."""
