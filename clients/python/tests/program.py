@@ -18,7 +18,7 @@ from types import FrameType
 
 import bindery_client as bindery
 
-BOOK = os.environ["BOOK"]
+BOOK = os.environ.get("BOOK", "")
 RECORD = Path(os.environ["RECORD"])
 PIPELINE = os.environ.get("PIPELINE", "comic")
 
@@ -142,6 +142,26 @@ def in_exit_handler() -> None:
     atexit.register(run)
     moby = book()
     moby.__enter__()
+
+
+def follow(pause: str, group: str) -> None:
+    """Work on all stages of the pipeline `short`, in a consumer group."""
+    worker = bindery.Worker(group=group, lease=1, grace=10, concurrency=3)
+
+    def do(stage: bindery.Stage, substep: str) -> None:
+        for item in stage.track(range(20), substep):
+            time.sleep(float(pause))
+            note(f"{os.getpid()} {stage.book.book_id} {stage.name} {stage.attempt} {item}")
+
+    @worker.stage("READING", to_status="DRAWING")
+    def read(stage: bindery.Stage) -> None:
+        do(stage, "read")
+
+    @worker.stage("DRAWING", to_status="COMPLETED")
+    async def draw(stage: bindery.Stage) -> None:
+        do(stage, "draw")
+
+    note(f"ended {worker.run()}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from .resume import Left, ResumePoint
 from .stage import Stage
 from .track import Track
 from .watch import watch
+from .worker import Worker
 
 __all__ = [
     "NAMESPACE",
@@ -32,6 +33,7 @@ __all__ = [
     "Stage",
     "Superseded",
     "Track",
+    "Worker",
     "book",
     "book_uuid",
     "configure",
