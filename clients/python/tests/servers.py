@@ -140,26 +140,33 @@ class Servers:
             found = self.substep(book_id, name)
             return found if expected.items() <= found.items() else None
 
-        found = wait_for(look, f"{name} of {book_id} with {expected}")
-        return dict(found)
+        try:
+            return dict(wait_for(look, f"{name} of {book_id} with {expected}"))
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {self._explained(book_id)}") from None
 
     def wait_for_book(self, book_id: str, **expected: object) -> dict[str, Any]:
         """Wait until the book's row has these values."""
-        last: dict[str, Any] = {}
 
         def look() -> dict[str, Any] | None:
-            last.update(self.book(book_id) or {})
-            return last if expected.items() <= last.items() else None
+            found = self.book(book_id) or {}
+            return found if expected.items() <= found.items() else None
 
         try:
             return dict(wait_for(look, f"a book with {expected}"))
         except AssertionError as late:
-            shown = {key: last.get(key) for key in ("status", "attempt", *expected)}
-            letters = self.sql(
-                "select jsonb_agg(to_jsonb(d)) from bindery.dead_letters d where book_id = %s",
-                book_id,
+            raise AssertionError(f"{late}; {self._explained(book_id)}") from None
+
+    def _explained(self, book_id: str) -> str:
+        """What there is about a book, for a test that has failed."""
+        tables = ("book_status", "book_progress", "early_events", "dead_letters")
+        found = {
+            table: self.sql(
+                f"select jsonb_agg(to_jsonb(t)) from bindery.{table} t where book_id = %s", book_id
             )
-            raise AssertionError(f"{late}; it is {shown}; {json.dumps(letters)}") from None
+            for table in tables
+        }
+        return json.dumps(found)
 
     def dead_letters(self, book_id: str) -> int:
         """How many dead letters a book has."""

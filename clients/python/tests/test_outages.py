@@ -136,6 +136,26 @@ def test_a_stage_that_comes_too_early_begins_once_the_one_before_has_begun(
     assert servers.substep(book_id, "split_scenes")["progress"] == 40
 
 
+def test_what_comes_too_early_keeps_nothing_else_of_its_book(
+    servers: Servers, open_client: Callable[..., Client], book_id: str
+) -> None:
+    client = open_client(servers.postgres_url, begin_timeout=0.2)
+    with client.book(book_id) as book:
+        early = book.stage("GENERATING_SCENES")
+        with early:
+            early.progress(40, "split_scenes")
+            began = time.monotonic()
+        with book.stage("ANALYZING") as stage:
+            assert stage.attempt == 1
+            stage.progress(30, "extract_text")
+    assert time.monotonic() - began < 3
+    # Now that the book is in the stage before it, the first stage has begun after all.
+    assert book.flush(10)
+    servers.wait_for_book(book_id, status="GENERATING_SCENES")
+    assert servers.substep(book_id, "split_scenes")["progress"] == 40
+    assert servers.dead_letters(book_id) == 0
+
+
 def test_what_a_server_refuses_is_logged_once_and_harms_nothing(
     servers: Servers,
     open_client: Callable[..., Client],

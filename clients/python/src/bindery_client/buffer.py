@@ -56,11 +56,17 @@ class Item:
 class _Lane:
     waiting: deque[Item] = field(default_factory=deque)
     in_flight: deque[Item] = field(default_factory=deque)
-    blocked_until: float = 0.0
+    # What has come too early; it is sent again, before all others, when its time has come.
+    early: deque[Item] = field(default_factory=deque)
+    early_at: float = 0.0
+    pause: float = 0.0
 
-    def oldest(self) -> int | None:
-        items = self.in_flight or self.waiting
-        return items[0].number if items else None
+    def oldest(self, *, with_early: bool = True) -> int | None:
+        parts = (self.in_flight, self.waiting, self.early if with_early else None)
+        return min((items[0].number for items in parts if items), default=None)
+
+    def remove(self, item: Item) -> None:
+        (self.waiting if item in self.waiting else self.early).remove(item)
 
 
 class Buffer:
@@ -100,6 +106,8 @@ class Buffer:
                 item.size = substep.size()
                 if self.add(item):
                     substep.item = item
+                    # The sender may sleep until its next heartbeat.
+                    self.changed.notify_all()
             else:
                 self.bytes += substep.size() - item.size
                 item.size = substep.size()
@@ -116,8 +124,11 @@ class Buffer:
         with self.lock:
             for book_id in list(self._lanes):
                 lane = self._lanes[book_id]
-                if lane.in_flight or lane.blocked_until > now:
+                if lane.in_flight:
                     continue
+                if lane.early and lane.early_at <= now:
+                    lane.waiting.extendleft(reversed(lane.early))
+                    lane.early.clear()
                 while lane.waiting and len(taken) < at_most:
                     item = lane.waiting.popleft()
                     self._droppable.pop(item.number, None)
@@ -144,18 +155,19 @@ class Buffer:
             lane = self._lanes[item.book_id]
             lane.in_flight.remove(item)
             self._count(item, -1)
-            if not lane.waiting and not lane.in_flight:
+            if lane.oldest() is None:
                 del self._lanes[item.book_id]
             self.changed.notify_all()
 
-    def put_back(self, items: list[Item], pause: float = 0.0) -> None:
-        """Let events wait again, before all others of their lanes, for at least `pause` seconds."""
+    def put_back(self, items: list[Item], *, early: bool = False) -> None:
+        """Let events wait again, before all others of their lanes.
+
+        early: they have come too early, and wait for a time that doubles from 0.1 to 2 seconds.
+        """
         with self.lock:
-            for item in reversed(items):
+            for item in items if early else reversed(items):
                 lane = self._lanes[item.book_id]
                 lane.in_flight.remove(item)
-                if pause:
-                    lane.blocked_until = time.monotonic() + pause
                 substep = item.substep
                 if substep is not None:
                     substep.changed |= item.sent
@@ -166,7 +178,13 @@ class Buffer:
                         self._droppable.pop(newer.number, None)
                         self._count(newer, -1)
                     substep.item = item
-                lane.waiting.appendleft(item)
+                if not early:
+                    lane.waiting.appendleft(item)
+                else:
+                    if not lane.early:
+                        lane.pause = min(max(2 * lane.pause, 0.1), 2.0)
+                        lane.early_at = time.monotonic() + lane.pause
+                    lane.early.append(item)
                 if item.type in _DROPPABLE:
                     self._droppable[item.number] = item
                     self._droppable.move_to_end(item.number, last=False)
@@ -177,32 +195,32 @@ class Buffer:
             lane = self._lanes.get(session.book_id)
             if lane is None:
                 return
-            for item in [item for item in lane.waiting if item.session is session]:
+            waiting = (*lane.early, *lane.waiting)
+            for item in [item for item in waiting if item.session is session]:
                 self._drop(lane, item)
-            if not lane.waiting and not lane.in_flight:
+            if lane.oldest() is None:
                 del self._lanes[session.book_id]
             self.changed.notify_all()
 
-    def unblock(self) -> None:
-        """Let all lanes send at once."""
-        with self.lock:
-            for lane in self._lanes.values():
-                lane.blocked_until = 0.0
-
-    def next_unblocked(self) -> float | None:
+    def next_due(self) -> float | None:
         """Return when something can be taken (monotonic time); None: nothing waits."""
         with self.lock:
-            times = [lane.blocked_until for lane in self._lanes.values() if lane.waiting]
-            return min(times, default=None)
+            lanes = self._lanes.values()
+            if any(lane.waiting for lane in lanes):
+                return 0.0
+            return min((lane.early_at for lane in lanes if lane.early), default=None)
 
-    def is_delivered(self, number: int, book_id: str | None = None) -> bool:
-        """Say whether everything up to this number (of one book) is settled."""
+    def is_delivered(
+        self, number: int, book_id: str | None = None, *, with_early: bool = True
+    ) -> bool:
+        """Say whether everything up to this number (of one book) is settled.
+
+        with_early: False: but for what has come too early.
+        """
         with self.lock:
-            if book_id is not None:
-                lane = self._lanes.get(book_id)
-                oldest = lane.oldest() if lane else None
-                return oldest is None or oldest > number
-            return all((lane.oldest() or number + 1) > number for lane in self._lanes.values())
+            lanes = self._lanes.values() if book_id is None else [self._lanes.get(book_id)]
+            oldest = [lane.oldest(with_early=with_early) for lane in lanes if lane is not None]
+            return all(found is None or found > number for found in oldest)
 
     def _count(self, item: Item, sign: int) -> None:
         self.events += sign
@@ -225,7 +243,7 @@ class Buffer:
         return not self._is_full(item)
 
     def _drop(self, lane: _Lane, item: Item) -> None:
-        lane.waiting.remove(item)
+        lane.remove(item)
         self._droppable.pop(item.number, None)
         self._count(item, -1)
         if item.substep is not None:

@@ -7,6 +7,8 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .book import Book
@@ -156,6 +158,19 @@ def configure(url: str | None = None, **options: Any) -> Client:
     if former is not None:
         former.close()
     return client
+
+
+@contextmanager
+def replaced_by(client: Client) -> Iterator[None]:
+    """Let another client be the default one for a while; for tests."""
+    global _default
+    with _lock:
+        former, _default = _default, client
+    try:
+        yield
+    finally:
+        with _lock:
+            _default = former
 
 
 def default_client() -> Client:

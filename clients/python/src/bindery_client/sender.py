@@ -19,7 +19,6 @@ log = logging.getLogger("bindery_client")
 
 BATCH = 500
 LONGEST_PAUSE = 5.0
-EARLY_PAUSE = 0.1
 
 
 class Sender:
@@ -107,13 +106,14 @@ class Sender:
     def flush(self, timeout: float, book_id: str | None = None, *, patiently: bool = True) -> bool:
         """Wait until everything reported so far is settled; False if it is not in time.
 
-        patiently: False: do not wait for a server that does not answer.
+        patiently: False: do not wait for a server that does not answer, nor for what has come too
+            early.
         """
         deadline = time.monotonic() + timeout
         self.sample(book_id)
         with self.buffer.lock:
             number = self.buffer.last_number
-            while not self.buffer.is_delivered(number, book_id):
+            while not self.buffer.is_delivered(number, book_id, with_early=patiently):
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.is_away and not patiently):
                     return False
@@ -193,17 +193,17 @@ class Sender:
         if self.is_away:
             return self._next_try - now
         if self._urgent:
-            unblocked = self.buffer.next_unblocked()
-            return 0.0 if unblocked is None else unblocked - now
+            ready = self.buffer.next_due()
+            return 0.0 if ready is None else ready - now
         due = now + self._heartbeat
         for session in self.sessions:
             if process.is_own(session) and session.is_open:
                 due = min(due, session.last_sent + self._heartbeat)
                 if session.tracks:
                     due = min(due, self._next_report)
-        unblocked = self.buffer.next_unblocked()
-        if unblocked is not None:
-            due = min(due, max(self._next_report, unblocked))
+        ready = self.buffer.next_due()
+        if ready is not None:
+            due = min(due, max(self._next_report, ready))
         return due - now
 
     def _step(self) -> None:
@@ -247,14 +247,13 @@ class Sender:
                     del unsettled[item]
                     self._settle(item, outcome)
             except Exception as problem:
-                if not isinstance(problem, Unavailable):
+                if not isinstance(problem, Unavailable) and not self.is_away:
                     log.error("the transport to Bindery has met an error", exc_info=problem)
                 self.buffer.put_back(list(unsettled))
                 self._went_away(problem)
                 return False
             self._came_back()
-            # What has come too early, and what follows it in its books.
-            self.buffer.put_back(list(unsettled), pause=EARLY_PAUSE)
+            self.buffer.put_back(list(unsettled), early=True)
             return True
 
     def _settle(self, item: Item, refusal: Exception | None) -> None:

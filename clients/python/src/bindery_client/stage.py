@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,8 +84,14 @@ class Stage:
         checker = self._client.checker
         if checker is not None:
             checker.follow(session, self._sender.buffer)
-        self._await_begin()
-        session.raise_if_superseded()
+        try:
+            self._await_begin()
+            session.raise_if_superseded()
+        except BaseException as error:
+            # Superseded, or interrupted while it waited: `with` does not leave what it has not
+            # entered.
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -99,6 +105,7 @@ class Stage:
             track = reference()
             if track is not None:
                 track.report()
+        session.tracks.clear()
         if not process.is_own(session):
             # A child process leaves the parent's stage.
             return
@@ -113,7 +120,7 @@ class Stage:
 
     def track(
         self,
-        items: Iterable[T],
+        items: Iterable[T] | AsyncIterable[T],
         substep: str = "all",
         *,
         total: int | None = None,
@@ -126,7 +133,7 @@ class Stage:
         same order in each attempt. An item is finished when the next one is asked for.
 
         Args:
-            items: what to iterate over, once.
+            items: what to iterate over, once; by `async for` if they are asynchronous.
             substep: the substep that these items are; `all` in a stage that declares none.
             total: how many items there are; by default `len(items)`. If it is not known, the
                 substep stays at 0 percent until it is finished.

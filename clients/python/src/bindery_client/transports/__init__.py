@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# What resolving a host's name imports is imported here, not in the sender's thread: a process that
+# is forked meanwhile would inherit half of a module.
+import encodings.idna  # noqa: F401
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit

@@ -10,6 +10,7 @@ from .. import resume
 from ..buffer import Item
 from ..errors import Refused, Unavailable
 from ..resume import ResumePoint
+from ..session import Session
 from . import Caller, Early, Json, Outcome
 
 # A later change of the book can make these applicable, as with early events in a stream.
@@ -70,14 +71,15 @@ class Functions:
 
     def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """Call the functions, one after the other."""
-        waiting: set[str] = set()
+        early: dict[tuple[str, Session | None], Early] = {}
         for item in items:
-            if item.book_id in waiting:
-                continue
-            outcome = self._outcome(item)
-            if isinstance(outcome, Early):
-                # What follows in the book's order has to wait, too.
-                waiting.add(item.book_id)
+            # What follows in the same stage has to wait, too; other stages' events need not.
+            place = (item.book_id, item.session)
+            outcome: Outcome = early.get(place)
+            if outcome is None:
+                outcome = self._outcome(item)
+                if isinstance(outcome, Early):
+                    early[place] = outcome
             yield item, outcome
 
     def close(self) -> None:

@@ -33,6 +33,10 @@ class RedisStream:
             socket_timeout=5,
             retry=Retry(NoBackoff(), 0),
         )
+        # What a connection imports is imported here, not in the sender's thread: a process that is
+        # forked meanwhile would inherit half of a module.
+        pool = self._client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
 
     def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """Append the events in one transaction."""

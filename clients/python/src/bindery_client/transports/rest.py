@@ -26,7 +26,8 @@ class Rest:
         self._headers = {"Accept-Profile": "bindery", "Content-Profile": "bindery"}
         if key:
             self._headers |= {"apikey": key, "Authorization": f"Bearer {key}"}
-        self._client: httpx.Client | None = None
+        # Made here, with what it imports, rather than in the sender's thread.
+        self._client: httpx.Client | None = self._made()
 
     def call(self, function: str, arguments: dict[str, object]) -> object:
         """POST to /rpc/FUNCTION."""
@@ -59,9 +60,12 @@ class Rest:
         """Forget the connections."""
         self._client = None
 
+    def _made(self) -> httpx.Client:
+        return httpx.Client(headers=self._headers, timeout=httpx.Timeout(5, connect=3))
+
     def _request(self, method: str, path: str, **options: Any) -> Any:
         if self._client is None:
-            self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(5, connect=3))
+            self._client = self._made()
         try:
             answer = self._client.request(method, self._url + path, **options)
         except httpx.HTTPError as error:
