@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from bindery_client.buffer import Buffer, Item
 from bindery_client.session import Session
 
@@ -89,6 +91,37 @@ def test_the_bound_counts_bytes_of_reports_that_grow() -> None:
     # A substep that was dropped is taken in again by its next report.
     report(buffer, session, "s0", 3)
     assert buffer.take(1000)[-1].event()["substep"] == "s0"
+
+
+def test_a_batch_has_at_most_about_a_megabyte() -> None:
+    buffer = Buffer(1000, 64 * MIB)
+    for number in range(40):
+        buffer.add(Item("plan", f"b{number % 3}", {"substeps": "x" * 60_000}))
+    sizes = []
+    while batch := buffer.take(500):
+        sizes.append(sum(item.size for item in batch))
+        for item in batch:
+            buffer.settle(item)
+    assert len(sizes) == 3
+    assert max(sizes) < MIB + 61_000
+
+
+def test_what_has_come_too_early_waits_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = Buffer(100, MIB)
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    buffer.add(Item("transition", "b"))
+    buffer.put_back(buffer.take(10), early=True)
+    buffer.add(Item("plan", "b"))
+    number = buffer.last_number
+    later = buffer.take(10)
+    assert types(later) == ["plan"]
+    buffer.settle(later[0])
+    assert buffer.next_due() == pytest.approx(100.1)
+    assert not buffer.is_delivered(number, "b")
+    assert buffer.is_delivered(number, "b", with_early=False)
+    now[0] = 100.2
+    assert types(buffer.take(10)) == ["transition"]
 
 
 def test_a_number_is_delivered_when_nothing_before_it_is_left() -> None:

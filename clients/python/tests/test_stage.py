@@ -77,6 +77,45 @@ def test_a_slow_loop_is_reported_while_an_item_takes_long(
     assert recorder.of("progress")[-1]["done"] == "1"
 
 
+def test_a_large_plan_is_sent_in_parts(client: Client, recorder: Recorder) -> None:
+    with client.book("b") as book, book.stage("S") as stage:
+        stage.plan(f"page_{number}" for number in range(1200))
+        with pytest.raises(ValueError, match="10,000"):
+            stage.plan(f"page_{number}" for number in range(10_001))
+    parts = [json.loads(event["substeps"]) for event in recorder.of("plan")]
+    assert [len(part) for part in parts] == [500, 500, 200]
+    assert parts[2][-1] == {"substep": "page_1199"}
+
+
+def test_a_stage_is_entered_once(client: Client) -> None:
+    with client.book("b") as book:
+        stage = book.stage("S")
+        with stage:
+            pass
+        with pytest.raises(RuntimeError, match="once"), stage:
+            pass
+
+
+def test_a_handler_of_the_log_may_report(client: Client, recorder: Recorder) -> None:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            stage.message(record.getMessage(), "a")
+
+    log, handler = logging.getLogger("bindery_client"), Handler()
+    with client.book("b") as book, book.stage("S") as stage:
+        log.addHandler(handler)
+        try:
+            recorder.is_away = True
+            for number in range(2000):
+                stage.progress(number / 20, "b")
+                log.warning("warning %s", number)
+            recorder.is_away = False
+            assert book.flush(10)
+        finally:
+            log.removeHandler(handler)
+    assert recorder.of("progress")
+
+
 def test_a_loop_that_is_left_early_does_not_count_the_item_in_hand(
     client: Client, recorder: Recorder
 ) -> None:

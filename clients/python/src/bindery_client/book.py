@@ -98,9 +98,10 @@ class Book:
                 never progress.
 
         Raises:
-            ValueError: a key or a weight is not valid.
+            ValueError: a key or a weight is not valid, or there are too many.
         """
-        self._send(Item("plan", self.book_id, {"stage": stage, "substeps": planned(substeps)}))
+        for part in planned(substeps):
+            self._send(Item("plan", self.book_id, {"stage": stage, "substeps": part}))
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything reported so far about this book is delivered.

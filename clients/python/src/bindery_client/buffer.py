@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from .session import Session, Substep
 
+BATCH_BYTES = 1024 * 1024
+
 # Reports may be dropped: the next one of the substep makes up for them.
 _DROPPABLE = ("progress", "heartbeat")
 
@@ -30,11 +32,15 @@ class Item:
     session: Session | None = None
     substep: Substep | None = None
     number: int = 0
-    size: int = 512
+    size: int = 0
     # Since when an answer is awaited that a later change can make another one (early events).
     early_since: float | None = None
     # The parts of the substep that this sending carries.
     sent: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        # About what it takes in memory.
+        self.size = 512 + sum(map(len, self.fields.values()))
 
     def event(self) -> dict[str, str]:
         """Return the event as docs/events.md has it, all values as text."""
@@ -121,6 +127,7 @@ class Buffer:
         """
         now = time.monotonic()
         taken: list[Item] = []
+        size = 0
         with self.lock:
             for book_id in list(self._lanes):
                 lane = self._lanes[book_id]
@@ -129,7 +136,7 @@ class Buffer:
                 if lane.early and lane.early_at <= now:
                     lane.waiting.extendleft(reversed(lane.early))
                     lane.early.clear()
-                while lane.waiting and len(taken) < at_most:
+                while lane.waiting and len(taken) < at_most and size < BATCH_BYTES:
                     item = lane.waiting.popleft()
                     self._droppable.pop(item.number, None)
                     substep = item.substep
@@ -140,12 +147,13 @@ class Buffer:
                         substep.changed.clear()
                     lane.in_flight.append(item)
                     taken.append(item)
+                    size += item.size
                     if item.type == "begin":
                         break
                 if lane.in_flight and len(self._lanes) > 1:
                     # The next call begins with another book.
                     self._lanes[book_id] = self._lanes.pop(book_id)
-                if len(taken) >= at_most:
+                if len(taken) >= at_most or size >= BATCH_BYTES:
                     break
         return taken
 

@@ -280,10 +280,11 @@ class Sender:
         self._pause = min(max(0.1, 2 * self._pause), LONGEST_PAUSE)
         self._next_try = time.monotonic() + self._pause * random.uniform(0.5, 1.0)
         with self.buffer.lock:
-            if not self.is_away:
-                self.is_away = True
-                log.warning("Bindery cannot be reached, reports wait: %s", problem)
+            was_away, self.is_away = self.is_away, True
             self.buffer.changed.notify_all()
+        # Not under the lock: a handler of the log may report, too.
+        if not was_away:
+            log.warning("Bindery cannot be reached, reports wait: %s", problem)
 
     def _came_back(self) -> None:
         if not self.is_away:

@@ -26,6 +26,7 @@ log = logging.getLogger("bindery_client")
 T = TypeVar("T")
 
 BEGIN_TIMEOUT = 5.0
+MAX_SUBSTEPS = 10_000
 
 
 class Stage:
@@ -48,6 +49,7 @@ class Stage:
         self._client = book._client
         self._sender = book._client.sender
         self._is_known = attempt is not None
+        self._is_entered = False
         worker = values.text(self._client.worker, values.WORKER)
         self._session = Session(book.book_id, name, worker, attempt, resume_point)
         self._substep: str | None = None
@@ -68,6 +70,9 @@ class Stage:
         return self._session.superseded is not None
 
     def __enter__(self) -> Stage:
+        if self._is_entered:
+            raise RuntimeError("a stage is entered once; ask the book for another one")
+        self._is_entered = True
         session = self._session
         book = self.book
         book._register()
@@ -290,13 +295,15 @@ class Stage:
             while not self._session.begun:
                 left = deadline - time.monotonic()
                 if left <= 0 or (given is None and self._sender.is_away):
-                    log.warning("the attempt of %s is not known: it begins anew", self.name)
-                    return
+                    break
                 buffer.changed.wait(left)
+        # Not under the lock: a handler of the log may report, too.
+        if not self._session.begun:
+            log.warning("the attempt of %s is not known: it begins anew", self.name)
 
 
-def planned(substeps: Mapping[str, float] | Iterable[str]) -> str:
-    """Return substeps as the JSON of a plan."""
+def planned(substeps: Mapping[str, float] | Iterable[str]) -> list[str]:
+    """Return substeps as JSON, in parts that fit an event; a plan adds to those before it."""
     weights = substeps if isinstance(substeps, Mapping) else dict.fromkeys(substeps)
     plan = []
     for key, weight in weights.items():
@@ -306,7 +313,9 @@ def planned(substeps: Mapping[str, float] | Iterable[str]) -> str:
                 raise ValueError(f"the weight of {key}, {weight}, is not from 1e-9 to 1e9")
             entry["weight"] = weight
         plan.append(entry)
-    return json.dumps(plan)
+    if len(plan) > MAX_SUBSTEPS:
+        raise ValueError(f"{len(plan)} substeps are planned; a stage has at most {MAX_SUBSTEPS:,}")
+    return [json.dumps(plan[at : at + 500]) for at in range(0, len(plan), 500)]
 
 
 def _changes(progress: float | None, done: float | None, total: float | None) -> dict[str, Any]:
