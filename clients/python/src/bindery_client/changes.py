@@ -14,6 +14,7 @@ from typing import Any, cast
 import redis
 
 from .resume import ResumePoint, read
+from .transports.redis_url import AnyRedis, Connection
 
 _DONE = "done"
 # How long a message that was worked on is known, in case it is published again: a day.
@@ -64,13 +65,17 @@ class Changes:
     """One consumer of the group. Methods raise `redis.RedisError` while Redis is away."""
 
     def __init__(
-        self, client: redis.Redis, stream: str, group: str, consumer: str, lease: float
+        self, connection: Connection, stream: str, group: str, consumer: str, lease: float
     ) -> None:
-        self._client = client
+        self._connection = connection
         self._stream = stream
         self._group = group
         self._consumer = consumer
         self._lease = int(lease * 1000)
+
+    @property
+    def _client(self) -> AnyRedis:
+        return self._connection.client()
 
     def join(self) -> None:
         """Make the group where it is missing; it begins with the oldest message."""

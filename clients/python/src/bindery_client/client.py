@@ -24,8 +24,9 @@ class Client:
     """Reports to one server. Most programs need only the default client, see `configure`.
 
     Args:
-        url: where to report: `redis://`, `rediss://`, `postgresql://` or `https://` (PostgREST).
-            By default the environment's BINDERY_URL; without one, nothing is reported.
+        url: where to report: `redis://`, `rediss://` (also with `+sentinel` or `+cluster`, as
+            binderyd's `--redis-url`), `postgresql://` or `https://` (PostgREST). By default the
+            environment's BINDERY_URL; without one, nothing is reported.
         status_url: with a Redis URL, where to read attempts and resume points: `postgresql://` or
             `https://` (PostgREST). By default BINDERY_STATUS_URL.
         stream: the stream in Redis. By default BINDERY_STREAM, or `bindery:events`.

@@ -15,14 +15,13 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from .changes import Change, Changes
 from .client import Client, default_client
 from .errors import Superseded
 from .stage import Stage
 from .transports import scheme_of
+from .transports.redis_url import Connection
 
 log = logging.getLogger("bindery_client")
 
@@ -97,7 +96,7 @@ class Worker:
         environment = os.environ
         url = changes_url or environment.get("BINDERY_CHANGES_URL")
         url = url or environment.get("BINDERY_URL") or ""
-        if scheme_of(url) not in ("redis", "rediss"):
+        if not scheme_of(url).startswith("redis"):
             raise ValueError(
                 "a worker follows a stream in Redis; set BINDERY_CHANGES_URL to its redis:// URL"
             )
@@ -110,13 +109,7 @@ class Worker:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[Change, _Run] = {}
-        connection = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_connect_timeout=3,
-            socket_timeout=10,
-            retry=Retry(NoBackoff(), 0),
-        )
+        connection = Connection(url, socket_timeout=10)
         consumer = f"{self._client.worker}-{os.urandom(4).hex()}"
         self._changes = Changes(connection, stream, group, consumer, lease)
 

@@ -92,7 +92,7 @@ def transport_for(url: str, stream: str, key: str | None) -> Transport:
         ImportError: the extra that the scheme needs is not installed.
     """
     scheme = scheme_of(url)
-    if scheme in ("redis", "rediss"):
+    if scheme.startswith("redis"):
         from .redis_stream import RedisStream
 
         return RedisStream(url, stream)

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from ..buffer import Item
 from ..errors import Unavailable
 from . import Outcome
+from .redis_url import Connection
 
 
 class RedisStream:
@@ -25,24 +24,13 @@ class RedisStream:
 
     def __init__(self, url: str, stream: str) -> None:
         self._stream = stream
-        # It connects at its first command, and again after `close`.
-        self._client = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_connect_timeout=3,
-            socket_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-        )
-        # What a connection imports is imported here, not in the sender's thread: a process that is
-        # forked meanwhile would inherit half of a module.
-        pool = self._client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)
+        self._connection = Connection(url, socket_timeout=5)
 
     def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """Append the events in one transaction."""
         batch = list(items)
         try:
-            with self._client.pipeline(transaction=True) as pipeline:
+            with self._connection.client().pipeline(transaction=True) as pipeline:
                 for item in batch:
                     # Its type wants keys and values of every type that Redis takes.
                     pipeline.xadd(self._stream, cast("dict[Any, Any]", item.event()))
@@ -58,8 +46,7 @@ class RedisStream:
 
     def close(self) -> None:
         """Close the connection; the next batch opens another one."""
-        self._client.close()
-        self._client.connection_pool.disconnect()
+        self._connection.close()
 
     def abandon(self) -> None:
         """Do nothing: redis-py does not use a connection that another process has opened."""

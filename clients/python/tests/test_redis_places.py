@@ -1,0 +1,146 @@
+"""Redis behind Sentinel, and Redis Cluster: servers of their own, without a daemon."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from servers import wait_for
+
+from bindery_client import Client
+from bindery_client.transports.redis_url import RedisUrl
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+Run = Callable[..., redis.Redis]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start a redis-server, and return a client of it once it answers."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(port: int, *options: str) -> redis.Redis:
+        folder = tmp_path / str(port)
+        folder.mkdir(exist_ok=True)
+        (folder / "redis.conf").write_text("")
+        command = ["redis-server", str(folder / "redis.conf"), *options, "--port", str(port)]
+        command += ["--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        children.append(
+            subprocess.Popen(command, stdout=(folder / "log").open("ab"), stderr=subprocess.STDOUT)
+        )
+        client = redis.Redis(port=port, decode_responses=True)
+
+        def answers() -> bool:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+        wait_for(answers, f"a Redis; see {folder}/log")
+        return client
+
+    yield start
+    for child in children:
+        child.terminate()
+        child.wait(10)
+
+
+def entries(client: redis.Redis) -> list[Any]:
+    found: Any = client.xrange("bindery:events")
+    return [fields for _, fields in found]
+
+
+def report(client: Client) -> None:
+    with client.book("moby-dick") as book, book.stage("ANALYZING") as stage:
+        for _ in stage.track(range(5), "extract_text"):
+            pass
+    assert book.flush(10)
+
+
+def test_events_reach_the_master_that_the_sentinels_name_and_the_next_one(
+    run: Run, open_client: Callable[..., Client]
+) -> None:
+    ports = [free_port() for _ in range(4)]
+    first = run(ports[0])
+    second = run(ports[1], "--replicaof", "127.0.0.1", str(ports[0]))
+    sentinels: list[Any] = [run(port, "--sentinel").execute_command for port in ports[2:]]
+    for sentinel in sentinels:
+        sentinel("SENTINEL", "MONITOR", "books", "127.0.0.1", ports[0], 1)
+        sentinel("SENTINEL", "SET", "books", "down-after-milliseconds", 500)
+    wait_for(
+        lambda: all(len(s("SENTINEL", "REPLICAS", "books")) == 1 for s in sentinels),
+        "sentinels that have found the replica",
+    )
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports[2:])
+    client = open_client(f"redis+sentinel://{hosts}/books/0")
+    report(client)
+    assert [event["type"] for event in entries(first)] == ["register", "begin", "progress"]
+
+    wait_for(lambda: len(entries(second)) == 3, "what a failover would lose")
+    first.shutdown(nosave=True)
+    with client.book("moby-dick") as book, book.stage("ANALYZING") as stage:
+        stage.progress(100, "detect_chapters")
+    assert book.flush(40)
+    assert [event["type"] for event in entries(second)][3:] == [*("register", "begin", "progress")]
+
+
+def test_events_reach_the_node_of_a_cluster_that_has_the_stream(
+    run: Run, open_client: Callable[..., Client]
+) -> None:
+    port = free_port()
+    bus = free_port()
+    node = run(port, "--cluster-enabled", "yes", "--cluster-port", str(bus))
+    ask: Any = node.execute_command
+    ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    wait_for(lambda: ask("CLUSTER INFO")["cluster_state"] == "ok", "a whole cluster")
+    client = open_client(f"redis+cluster://127.0.0.1:{port}")
+    report(client)
+    assert [event["type"] for event in entries(node)] == ["register", "begin", "progress"]
+
+
+def test_a_cluster_that_is_away_breaks_nothing(open_client: Callable[..., Client]) -> None:
+    client = open_client(f"redis+cluster://127.0.0.1:{free_port()}")
+    with client.book("b") as book, book.stage("S") as stage:
+        stage.progress(5)
+        assert not book.flush(0.3)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://host:26379",
+        "redis+sentinel://host:26379/books/x",
+        "redis+cluster://host:6379/1",
+        "redis+cluster://host:x",
+        "redis+cluster://,host",
+        "redis+cluster://host?tls_ca=/ca.pem",
+        "redis+other://host",
+        "redis://",
+    ],
+)
+def test_a_url_that_has_none_of_the_forms_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"redis|Redis"):
+        RedisUrl(url, 5)
+
+
+def test_logins_and_certificates_are_taken_from_the_url() -> None:
+    url = "rediss+sentinel://u%40x:p%3A@a:1,[::1]/books/2?sentinel_password=s&tls_ca=/ca.pem"
+    made = RedisUrl(url, 5)
+    assert made._hosts == [("a", 1), ("::1", 26379)]
+    client: Any = made.connect()
+    options = client.connection_pool.connection_kwargs
+    assert (options["username"], options["password"], options["db"]) == ("u@x", "p:", 2)
+    assert options["ssl_ca_certs"] == "/ca.pem"
+    one: Any = RedisUrl("rediss://h:1/3?tls_ca=/ca.pem", 5).connect()
+    assert one.connection_pool.connection_kwargs["ssl_ca_certs"] == "/ca.pem"
