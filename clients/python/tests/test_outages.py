@@ -168,7 +168,7 @@ def test_what_a_server_refuses_is_logged_once_and_harms_nothing(
             stage.progress(number, "no_such_substep")
             assert book.flush(5)
         stage.progress(10, "extract_text")
-        book.transition("NOWHERE")
+        book.transition("NO\0WHERE\ud800")
     refusals = [r.message for r in caplog.records]
     assert len(refusals) == 2, caplog.text
     assert "unknown_substep" in refusals[0]

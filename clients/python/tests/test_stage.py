@@ -367,6 +367,30 @@ def test_while_the_server_is_away_the_newest_state_waits_and_one_warning_is_logg
     assert "reached again" in caplog.text
 
 
+def test_while_the_server_is_away_one_heartbeat_waits_and_nothing_spins(
+    recorder: Recorder,
+) -> None:
+    client = Client(transport=recorder, interval=0.01, heartbeat=0.02)
+    with client.book("b") as book, book.stage("S", attempt=1) as stage:
+        assert book.flush()
+        recorder.is_away = True
+        calls = recorder.calls
+        began = time.process_time()
+        time.sleep(1)
+        assert recorder.calls - calls <= 8
+        assert client.sender.buffer.events == 1
+        # What waits is of no use any more, so that nothing waits while the server is away.
+        stage._session.supersede("FAILED", 1)
+        wait_for(lambda: client.sender.buffer.events == 0, "an empty buffer")
+        time.sleep(0.5)
+        assert time.process_time() - began < 0.5
+        stage._session.superseded = None
+        recorder.is_away = False
+        stage.progress(5)
+        assert book.flush(10)
+    client.close()
+
+
 def test_many_threads_may_report_about_one_stage(client: Client, recorder: Recorder) -> None:
     with client.book("b") as book, book.stage("S") as stage:
 

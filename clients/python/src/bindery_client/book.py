@@ -40,7 +40,7 @@ class Book:
         self._session: Session | None = None
         fields = {
             "title": None if title is None else values.text(title, values.TITLE),
-            "pipeline": pipeline,
+            "pipeline": None if pipeline is None else values.text(pipeline, values.NAME),
             "owner_id": owner_id,
             "metadata": None if metadata is None else values.encoded(metadata),
         }
@@ -79,14 +79,14 @@ class Book:
             to_status: a state that the pipeline allows from the book's.
             message: for people, up to 8,192 characters.
         """
-        fields = {"to_status": to_status}
+        fields = {"to_status": values.text(to_status, values.NAME)}
         if message is not None:
             fields["message"] = values.text(message, values.MESSAGE)
         session = self._session
-        self._send(Item("transition", self.book_id, fields, session))
         if session is not None:
             # The book leaves the stage by this worker's own will.
             session.is_open = False
+        self._send(Item("transition", self.book_id, fields, session))
 
     def plan(self, stage: str, substeps: Mapping[str, float] | Iterable[str]) -> None:
         """Declare this book's own substeps of a stage that it is in or will come to.
@@ -100,6 +100,7 @@ class Book:
         Raises:
             ValueError: a key or a weight is not valid, or there are too many.
         """
+        stage = values.text(stage, values.NAME)
         for part in planned(substeps):
             self._send(Item("plan", self.book_id, {"stage": stage, "substeps": part}))
 

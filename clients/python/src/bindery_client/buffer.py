@@ -210,6 +210,12 @@ class Buffer:
                 del self._lanes[session.book_id]
             self.changed.notify_all()
 
+    def waits(self, book_id: str) -> bool:
+        """Say whether an event of a book waits to be sent."""
+        with self.lock:
+            lane = self._lanes.get(book_id)
+            return lane is not None and bool(lane.waiting)
+
     def next_due(self) -> float | None:
         """Return when something can be taken (monotonic time); None: nothing waits."""
         with self.lock:

@@ -21,6 +21,8 @@ log = logging.getLogger("bindery_client")
 # Seconds between two looks: for the outcome of a begin, and else.
 BEGIN_EVERY = 0.05
 CHECK_EVERY = 2.0
+# Seconds that the connection is kept for the next stage.
+LINGER = 10.0
 
 
 class Checker:
@@ -57,11 +59,14 @@ class Checker:
 
     def _run(self) -> None:
         checked = 0.0
+        needed = time.monotonic()
         while True:
             with self._lock:
                 self._sessions = [s for s in self._sessions if s.is_open and not s.superseded]
                 sessions = list(self._sessions)
-                if not sessions:
+                if sessions:
+                    needed = time.monotonic()
+                elif time.monotonic() > needed + LINGER:
                     self._thread = None
                     self._reader.close()
                     return

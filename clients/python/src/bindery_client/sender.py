@@ -45,7 +45,7 @@ class Sender:
     def _reset(self) -> None:
         self.buffer = Buffer(self._max_events, self._max_bytes)
         # Only one thread uses the transport: the sender's, or at exit the main one.
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
         self._thread: threading.Thread | None = None
         self._urgent = False
         self._is_closed = False
@@ -62,6 +62,8 @@ class Sender:
         self.transport.abandon()
         self.transport = self._make_transport()
         self._reset()
+        # The former set may have been in use by a thread that does not exist here.
+        self.sessions = weakref.WeakSet(self._sessions())
         for session in self._sessions():
             session.tracks.clear()
             for substep in session.substeps.values():
@@ -190,20 +192,20 @@ class Sender:
                 time.sleep(1.0)
 
     def _due_in(self, now: float) -> float:
-        if self.is_away:
-            return self._next_try - now
+        """Return after how many seconds the thread has something to do."""
+        ready = self.buffer.next_due()
+        if ready is not None and self.is_away:
+            return max(ready, self._next_try) - now
         if self._urgent:
-            ready = self.buffer.next_due()
             return 0.0 if ready is None else ready - now
         due = now + self._heartbeat
+        if ready is not None:
+            due = max(self._next_report, ready)
         for session in self.sessions:
             if process.is_own(session) and session.is_open:
                 due = min(due, session.last_sent + self._heartbeat)
                 if session.tracks:
                     due = min(due, self._next_report)
-        ready = self.buffer.next_due()
-        if ready is not None:
-            due = min(due, max(self._next_report, ready))
         return due - now
 
     def _step(self) -> None:
@@ -211,6 +213,8 @@ class Sender:
         self._next_report = now + self._interval
         self.sample()
         self._beat(now)
+        if self.is_away and now < self._next_try:
+            return
         while self._send_batch():
             pass
 
@@ -219,7 +223,8 @@ class Sender:
             is_due = session.last_sent + self._heartbeat <= now
             if is_due and session.is_open and process.is_own(session):
                 session.last_sent = now
-                if session.superseded is None:
+                # Whatever waits for its book will be a heartbeat, too.
+                if session.superseded is None and not self.buffer.waits(session.book_id):
                     beat = Item("heartbeat", session.book_id, session=session)
                     self.buffer.add(beat)
 
@@ -239,6 +244,8 @@ class Sender:
                         self.buffer.settle(item)
                     else:
                         live.append(item)
+                if not live:
+                    return True
                 for item, outcome in self.transport.send(live):
                     if isinstance(outcome, Early):
                         if item.early_since is None:

@@ -45,7 +45,7 @@ class Stage:
         self, book: Book, name: str, attempt: int | None, resume_point: ResumePoint | None
     ) -> None:
         self.book = book
-        self.name = name
+        self.name = name = values.text(name, values.NAME)
         self._client = book._client
         self._sender = book._client.sender
         self._is_known = attempt is not None
@@ -120,8 +120,8 @@ class Stage:
                 session.raise_if_superseded()
             return
         fields = {"error": _error(error), "message": _message(error)}
-        self._sender.add(Item("fail", self.book.book_id, fields, session))
         session.is_open = False
+        self._sender.add(Item("fail", self.book.book_id, fields, session))
 
     def track(
         self,

@@ -14,6 +14,7 @@ MESSAGE = 8192
 TITLE = 1024
 WORKER = 255
 UNIT = 63
+NAME = 63
 # 64 KiB less what a tracked checkpoint adds.
 JSON_BYTES = 64 * 1024 - 64
 

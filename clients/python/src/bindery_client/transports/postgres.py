@@ -103,6 +103,11 @@ class Postgres:
 
     def _explained(self, error: psycopg.Error) -> Exception:
         state = error.sqlstate
+        if state is None and not isinstance(
+            error, psycopg.OperationalError | psycopg.InterfaceError
+        ):
+            # The driver itself cannot send it: it never will.
+            return Refused("not_sent", str(error))
         if state is None or state.startswith(_TRANSIENT):
             self.close()
             return Unavailable(f"{type(error).__name__}: {str(error).strip()}")
