@@ -51,6 +51,8 @@ def start(
 
     def run(*arguments: str, **more: str) -> subprocess.Popen[bytes]:
         setting = {"BOOK": book_id, "RECORD": str(tmp_path / "record"), **way, **more}
+        # Python 3.12 and later warn of a fork beside a thread; that is what is tested.
+        setting["PYTHONWARNINGS"] = "ignore:This process:DeprecationWarning"
         child = subprocess.Popen(
             [sys.executable, PROGRAM, *arguments],
             env={**os.environ, **setting},

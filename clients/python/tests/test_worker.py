@@ -100,6 +100,7 @@ def test_workers_share_the_books_and_stop_gracefully(
     assert set(done.values()) == {1}
     pending = servers.redis.xpending("bindery:changes", group)
     assert pending["pending"] == 0
+    assert servers.redis.xinfo_consumers("bindery:changes", group) == []
 
 
 def test_the_message_of_a_killed_worker_is_claimed_and_its_work_goes_on(

@@ -136,6 +136,14 @@ class Changes:
         self._client.set(self._key(change), _DONE, ex=_KNOWN_SECONDS)
         self._acknowledge(change)
 
+    def leave(self) -> None:
+        """Leave the group, unless messages are left that others have to claim."""
+        pending: Any = self._client.xpending_range(
+            self._stream, self._group, "-", "+", 1, self._consumer
+        )
+        if not pending:
+            self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
+
     def latest(self, change: Change, after: str) -> tuple[Change, str]:
         """Return the latest message about the same book, and the id of the last entry.
 

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -152,6 +152,8 @@ class Worker:
                 if not self._free.acquire(timeout=max(deadline - time.monotonic(), 0.001)):
                     break
         self._client.flush(max(deadline - time.monotonic(), 1.0))
+        with suppress(redis.RedisError, OSError):
+            self._changes.leave()
         return not self._running
 
     def _follow(self) -> None:

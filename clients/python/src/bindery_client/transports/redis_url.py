@@ -31,6 +31,7 @@ class RedisUrl:
 
     Raises:
         ValueError: the URL has none of the forms.
+        ImportError: the URL is of a cluster, and redis-py is older than version 6.
     """
 
     def __init__(self, url: str, socket_timeout: float) -> None:
@@ -75,6 +76,8 @@ class RedisUrl:
             self._options["db"] = int(database or 0)
         elif path not in ("", "0"):
             raise ValueError("a Redis Cluster has no database but 0")
+        elif int(redis.__version__.split(".")[0]) < 6:
+            raise ImportError(f"redis+cluster:// needs redis-py 6; this is {redis.__version__}")
 
     def connect(self) -> AnyRedis:
         """Return a client. One of a cluster asks it for its nodes at once.
