@@ -5,10 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from bindery_client.buffer import Item
 from bindery_client.errors import Unavailable
 from bindery_client.transports import Outcome
+
+
+def steps(events: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Of reports of a substep that follow each other, the last: how many there are is chance."""
+    groups = groupby(events, key=lambda event: (event["type"], event.get("substep")))
+    return [list(group)[-1] for _, group in groups]
 
 
 class Recorder:

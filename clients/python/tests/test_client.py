@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import Recorder
+from fakes import Recorder, steps
 
 import bindery_client as bindery
 from bindery_client import testing
@@ -13,7 +13,7 @@ def test_a_test_of_a_worker_records_what_it_reports() -> None:
         with bindery.book("moby-dick") as book, book.stage("ANALYZING") as stage:
             for _ in stage.track(range(3), "extract_text"):
                 pass
-        assert [event["type"] for event in events] == ["register", "begin", "progress"]
+        assert [event["type"] for event in steps(events)] == ["register", "begin", "progress"]
     assert bindery.default_client() is former
 
 

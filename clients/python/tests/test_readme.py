@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import steps
 
 import bindery_client as bindery
 from bindery_client import testing
@@ -32,7 +33,7 @@ def test_the_first_example_reports_a_book_from_registration_to_completion() -> N
     with testing.record() as events:
         exec(example("import bindery_client"), {"pages": ["a", "b"], "read": read.append})
     assert read == ["a", "b"]
-    sent = [(event["type"], event.get("to_status") or event.get("substep")) for event in events]
+    sent = [(e["type"], e.get("to_status") or e.get("substep")) for e in steps(events)]
     assert sent == [
         ("register", None),
         ("begin", "ANALYZING"),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fakes import Recorder
+from fakes import Recorder, steps
 from servers import wait_for
 
 from bindery_client import Client, Failed, Left, ResumePoint, Superseded
@@ -32,10 +32,11 @@ def test_the_events_of_a_book_are_sent_in_their_order(client: Client, recorder: 
             for _ in stage.track(range(7), "page_1", unit="page"):
                 pass
         book.transition("COMPLETED", "Done.")
-    assert [event["type"] for event in recorder.events] == [
+    events = steps(recorder.events)
+    assert [event["type"] for event in events] == [
         *("register", "begin", "plan", "progress", "transition")
     ]
-    register, begin, plan, progress, transition = recorder.events
+    register, begin, plan, progress, transition = events
     assert register["title"] == "Moby Dick"
     assert register["pipeline"] == "comic"
     assert begin["to_status"] == "ANALYZING"

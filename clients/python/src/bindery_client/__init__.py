@@ -8,8 +8,8 @@
                 read(page)
 
 Reporting never breaks the work: calls return at once, a background thread delivers, and problems
-of the server are logged (logger `bindery_client`). `Superseded` is the one exception that tells the
-work to stop.
+of the server are logged (logger `bindery_client`). `Superseded` is the one exception that stops the
+work.
 """
 
 from .book import Book

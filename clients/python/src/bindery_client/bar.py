@@ -51,5 +51,5 @@ class Bar:
             sys.stderr.write(f"\r{self._name} {shown}{end}")
             sys.stderr.flush()
         except (AttributeError, OSError, ValueError):
-            # Standard error is closed; the work goes on.
+            # Standard error is closed: draw no more.
             self._next = float("inf")

@@ -104,7 +104,7 @@ class Buffer:
             return True
 
     def report(self, session: Session, substep: Substep) -> None:
-        """See that the state of a substep will be sent."""
+        """Queue a report of a substep's newest state, unless one waits."""
         with self.lock:
             item = substep.item
             if item is None:
@@ -211,7 +211,7 @@ class Buffer:
             self.changed.notify_all()
 
     def waits(self, book_id: str) -> bool:
-        """Say whether an event of a book waits to be sent."""
+        """Return whether an event of a book waits to be sent."""
         with self.lock:
             lane = self._lanes.get(book_id)
             return lane is not None and bool(lane.waiting)
@@ -227,7 +227,7 @@ class Buffer:
     def is_delivered(
         self, number: int, book_id: str | None = None, *, with_early: bool = True
     ) -> bool:
-        """Say whether everything up to this number (of one book) is settled.
+        """Return whether everything up to this number (of one book) is settled.
 
         with_early: False: but for what has come too early.
         """

@@ -45,7 +45,7 @@ def parse(entry: str, fields: dict[str, str]) -> Change | None:
     try:
         payload = json.loads(fields["payload"])
         point = payload.get("resume_point")
-        # A cut one has no lists: it does not say what is done.
+        # A cut one lacks the lists of what is done and left.
         known = read(point) if point and not point.get("cut") else None
         return Change(
             entry=entry,

@@ -18,7 +18,7 @@ from .transports import StatusReader
 
 log = logging.getLogger("bindery_client")
 
-# Seconds between two looks: for the outcome of a begin, and else.
+# Seconds between two checks: for the outcome of a begin, and otherwise.
 BEGIN_EVERY = 0.05
 CHECK_EVERY = 2.0
 # Seconds that the connection is kept for the next stage.
@@ -40,7 +40,7 @@ class Checker:
         self._is_away = False
 
     def follow(self, session: Session, buffer: Buffer) -> None:
-        """Look after a session until it is closed."""
+        """Check a session until it is closed."""
         if self._pid != process.pid():
             # In a child of the process that opened the connection.
             self._reader.abandon()
@@ -94,9 +94,11 @@ class Checker:
         position = self._reader.position(self._stream)
         if position is None or _entry(position) < _entry(session.begin_id or ""):
             return
+        # A begin that has come too early waits in Bindery. Asked first: once it does not wait, the
+        # book's state is its outcome.
+        waits = self._reader.has_early_events(session.book_id)
         point = self._reader.resume_point(session.book_id)
-        # A begin that has come too early waits in Bindery; it is not in effect yet.
-        if point is None or point.status != session.stage or self._buffer is None:
+        if point is None or self._buffer is None or (waits and point.status != session.stage):
             return
         with self._buffer.lock:
             session.learn(point)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# SQLSTATEs (and PostgREST's codes) after which a call is sent again: connection and resource
+# problems, conflicts between transactions, shutdown, a read-only standby. Missing rights or a
+# missing schema, too: nothing is lost once they are granted or installed.
+TRANSIENT = re.compile("08|25006|28|3D|3F|40|42501|42883|42P01|53|55P03|57|58|PGRST")
 
 
 class BinderyError(Exception):

@@ -31,12 +31,12 @@ def pid() -> int:
 
 
 def is_own(session: Session) -> bool:
-    """Say whether this process has begun the session, rather than inherited it in a fork."""
+    """Return whether this process has begun the session, rather than inherited it in a fork."""
     return session.pid == os.getpid()
 
 
 def deliver_at_exit() -> None:
-    """See to it, once a process, that what waits is delivered when the process ends."""
+    """Register, once a process, the delivery of what waits when the process ends."""
     global _registered_in
     if _registered_in == os.getpid():
         return
@@ -53,7 +53,7 @@ def deliver_at_exit() -> None:
 
 
 def is_ending() -> bool:
-    """Say whether this process has delivered for the last time, since it ends."""
+    """Return whether this process is ending and has made its last delivery."""
     return _ended_in == os.getpid()
 
 

@@ -1,4 +1,4 @@
-"""Where a worker goes on: what an earlier attempt has finished, and its checkpoints."""
+"""Where a worker continues: what earlier attempts have finished, and their checkpoints."""
 
 from __future__ import annotations
 

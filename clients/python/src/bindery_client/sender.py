@@ -58,7 +58,7 @@ class Sender:
         self.is_away = False
 
     def after_fork(self) -> None:
-        """Begin anew in a child process: what waits is sent by the parent."""
+        """Start empty in a child process: the parent sends what waits."""
         self.transport.abandon()
         self.transport = self._make_transport()
         self._reset()
@@ -78,7 +78,7 @@ class Sender:
             self.wake()
 
     def enter(self, session: Session) -> None:
-        """Send heartbeats for a session while it is open, and look at its loops."""
+        """Send heartbeats for a session while it is open, and read its loops' counts."""
         with self.buffer.lock:
             self.sessions.add(session)
 
@@ -308,7 +308,7 @@ class Sender:
             log.info("Bindery is reached again")
 
     def _is_at_exit(self) -> bool:
-        """Say whether the process ends; what was reported since then is delivered here."""
+        """Return whether the process is ending; if so, deliver what was reported since."""
         if not process.is_ending():
             return False
         if not self.is_away:

@@ -69,7 +69,7 @@ class Session:
     resume_point: ResumePoint | None = None
     superseded: Superseded | None = None
     substeps: dict[str, Substep] = field(default_factory=dict)
-    # Loops that run: the sender looks at their counts.
+    # Running loops; the sender reads their counts.
     tracks: list[weakref.ref[Track[Any]]] = field(default_factory=list)
     # Set once the outcome of `begin` is known, or will not be.
     begun: bool = False
@@ -95,10 +95,11 @@ class Session:
         return found
 
     def learn(self, point: ResumePoint) -> None:
-        """Take over the answer to `begin`, unless the book is elsewhere already."""
-        if self.attempt is None:
-            self.attempt = point.attempt
-        self.resume_point = point
+        """Take over the answer to `begin`."""
+        if point.status == self.stage:
+            if self.attempt is None:
+                self.attempt = point.attempt
+            self.resume_point = point
         self.check(point.status, point.stage, point.attempt)
         self.begun = True
 

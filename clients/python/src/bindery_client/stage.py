@@ -34,7 +34,7 @@ class Stage:
 
     The beginning enters the stage, or resumes it, or finds the book in it. While it is open, a
     heartbeat is sent in the background. An exception that leaves it makes the book FAILED, with
-    the exception's name as the error's `code`, and goes on.
+    the exception's name as the error's `code`, and is not suppressed.
 
     Attributes:
         book: the book.
@@ -206,8 +206,8 @@ class Stage:
     def checkpoint(self, value: Any, substep: str | None = None) -> None:
         """Save a value of your own, which the next attempt finds in `resume_point`.
 
-        In a loop of `track` it says that the current item is finished, too: call it at the end of
-        the loop's body. From the first call on, the next attempt goes on after the item of the
+        In a loop of `track` it marks the current item as finished, too: call it at the end of the
+        loop's body. After the first call, the next attempt continues after the item of the
         last checkpoint, so that value and items belong together.
 
         Args:
@@ -243,7 +243,7 @@ class Stage:
         self.book.plan(self.name, substeps)
 
     def is_done(self, substep: str) -> bool:
-        """Say whether an earlier attempt has finished a substep."""
+        """Return whether an earlier attempt has finished a substep."""
         point = self._session.resume_point
         return point is not None and substep in point.done
 
@@ -299,7 +299,7 @@ class Stage:
                 buffer.changed.wait(left)
         # Not under the lock: a handler of the log may report, too.
         if not self._session.begun:
-            log.warning("the attempt of %s is not known: it begins anew", self.name)
+            log.warning("the attempt of %s is not known; the stage starts over", self.name)
 
 
 def planned(substeps: Mapping[str, float] | Iterable[str]) -> list[str]:

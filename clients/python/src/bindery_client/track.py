@@ -1,4 +1,4 @@
-"""Iteration whose progress is reported: the loop counts, the sender looks at the count."""
+"""Iteration whose progress is reported: the loop counts, the sender reads the count."""
 
 from __future__ import annotations
 

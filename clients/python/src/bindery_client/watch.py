@@ -109,7 +109,7 @@ def _changes(
                     if caller.wait_for_change(book_id, min(poll, 0.25)):
                         break
             except Unavailable:
-                # The next look says what the problem is.
+                # The next call logs the problem.
                 continue
     finally:
         caller.close()

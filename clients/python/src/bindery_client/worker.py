@@ -64,8 +64,8 @@ class Worker:
 
     Start as many processes as you like: each message goes to one of them. The message of a worker
     that died goes to another one after its lease. A function that raises an exception makes its
-    book FAILED, and the worker goes on; where the stage has `retry_after`, the resume is a message
-    of its own. A function whose book was taken from it gets `Superseded`.
+    book FAILED, and the worker continues; where the stage has `retry_after`, the resume is a
+    message of its own. A function whose book has left the attempt gets `Superseded`.
 
     Args:
         client: what to report with; by default the default client.
@@ -201,7 +201,7 @@ class Worker:
         if is_claimed:
             latest, seen = self._changes.latest(change, seen)
             if (latest.to_status, latest.attempt) != (change.to_status, change.attempt):
-                # The book went on meanwhile, which is a message of its own.
+                # The later change is a message of its own.
                 self._changes.finish(change)
                 return
         with self._lock:

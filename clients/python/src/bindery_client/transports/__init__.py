@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# What resolving a host's name imports is imported here, not in the sender's thread: a process that
-# is forked meanwhile would inherit half of a module.
+# Resolving a host's name imports this module. It is imported here rather than in the sender's
+# thread: a process that is forked during an import would inherit half of a module.
 import encodings.idna  # noqa: F401
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -59,6 +59,13 @@ class StatusReader(Protocol):
 
     def state(self, book_id: str) -> tuple[str, str | None, int | None] | None:
         """Return the book's status, current stage and attempt; None for an unknown book.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+
+    def has_early_events(self, book_id: str) -> bool:
+        """Return whether events of a book wait that have come too early.
 
         Raises:
             Unavailable: the server cannot be reached.

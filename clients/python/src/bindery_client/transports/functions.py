@@ -41,6 +41,10 @@ class Reader:
             return None
         return str(row["status"]), _text(row["current_stage"]), _integer(row["attempt"])
 
+    def has_early_events(self, book_id: str) -> bool:
+        """Return whether early events of the book wait."""
+        return self._read("early_events", "book_id", book_id, "book_id") is not None
+
     def position(self, stream: str) -> str | None:
         """Return the relay's position in a stream."""
         row = self._read("relay_cursors", "stream", stream, "position")
@@ -145,7 +149,7 @@ class Functions:
         for _ in range(5):
             row = self._row(item.book_id)
             session = item.session
-            # fail_book takes no stage: the revision sees to it that it is still this one.
+            # fail_book takes no stage: with the revision it fails this one or none.
             if session is not None and row is not None and not _is_at(row, item):
                 session.supersede(_text(row["status"]), _integer(row["attempt"]))
                 return

@@ -9,14 +9,8 @@ from typing import Any, cast
 import psycopg
 from psycopg import sql
 
-from ..errors import Refused, Unavailable
+from ..errors import TRANSIENT, Refused, Unavailable
 from . import Json
-
-# Connection and resource problems, conflicts between transactions, shutdown, a read-only standby.
-# Missing rights or a missing schema, too: nothing is lost once they are granted or installed.
-_TRANSIENT = (
-    *("08", "25006", "28", "3D", "3F", "40", "42501", "42883", "42P01", "53", "55P03", "57", "58"),
-)
 
 
 class Postgres:
@@ -108,7 +102,7 @@ class Postgres:
         ):
             # The driver itself cannot send it: it never will.
             return Refused("not_sent", str(error))
-        if state is None or state.startswith(_TRANSIENT):
+        if state is None or TRANSIENT.match(state):
             self.close()
             return Unavailable(f"{type(error).__name__}: {str(error).strip()}")
         code = state

@@ -48,8 +48,8 @@ class RedisUrl:
         parameters = {_TLS.get(key, key): value for key, value in parse_qsl(query)}
         if not self._kind:
             self._url = f"{base}://{rest}" + (f"?{urlencode(parameters)}" if parameters else "")
-            # Not used to connect: it tells now what is wrong with the URL. A connection imports
-            # its modules here, not in the sender's thread: a process that is forked meanwhile
+            # Checks the URL, without connecting. It also imports what a connection needs here
+            # rather than in the sender's thread: a process that is forked during an import
             # would inherit half of a module.
             self._connect_one().close()
             return

@@ -9,10 +9,8 @@ from typing import Any
 
 import httpx
 
-from ..errors import Refused, Unavailable
+from ..errors import TRANSIENT, Refused, Unavailable
 from . import Json
-
-_TRANSIENT = ("08", "25006", "40", "53", "55P03", "57", "58", "PGRST")
 
 
 class Rest:
@@ -83,7 +81,7 @@ def _explained(answer: httpx.Response) -> Exception:
     except (ValueError, KeyError, TypeError):
         problem, state = {}, ""
     message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
-    if not state or answer.status_code in (401, 403, 429) or state.startswith(_TRANSIENT):
+    if not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state):
         # A wrong key or URL, too: nothing is lost once it is corrected.
         return Unavailable(message)
     code = state
