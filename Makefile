@@ -16,8 +16,8 @@ help: ## this list
 setup: ## install what is missing (Debian, Ubuntu; as root or with sudo)
 	@scripts/setup.sh
 
-build: setup ## build the daemon and the demo, build and install the extension
-	@scripts/build.sh binderyd bindery-demo
+build: setup ## build the daemon, build and install the extension
+	@scripts/build.sh binderyd
 
 # Quicker to build, slower to run; tests, benchmarks and what is installed are release builds.
 demo dev: export BINDERY_PROFILE ?= quick
@@ -28,7 +28,7 @@ bench: export WITH_BENCH = yes
 # Node.js for the relay that Bindery is measured beside; the other benchmarks do without.
 bench: export WITH_PEER = $(if $(filter-out peer,$(ONLY)),,yes)
 
-demo: build ## make comics of three stories, and watch (ONCE=1: no live view, final states only)
+demo: build ## make comics of three stories, and watch until q (ONCE=1: no live view; SPEED=2)
 	@scripts/demo.sh
 
 dev: build ## a private Postgres, Redis and daemon in the background; prints their addresses
@@ -43,7 +43,7 @@ env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 install: ## the program, its unit for systemd and an example of its configuration (PREFIX, DESTDIR); after make build
 	@scripts/install.sh
 
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState
+test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, the demo
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
 	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
@@ -53,6 +53,8 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+	@echo "==> the demo, from the first event to its own proof"
+	ONCE=1 SPEED=4 scripts/demo.sh
 
 test-web: export WITH_WEB = yes
 test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page
@@ -91,4 +93,4 @@ screenshots: build ## the page's pictures in docs/images, made anew
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean
 	cargo clean
-	rm -rf demo/out
+	rm -rf examples/comic/out

@@ -100,6 +100,10 @@ postgres_reaches() { ! id postgres >/dev/null 2>&1 || as_postgres test -x "$1"; 
 
 # Cargo knows best where it puts what it builds (CARGO_TARGET_DIR, the user's own configuration).
 target_dir() {
+  if [[ ${CARGO_TARGET_DIR:-} == /* ]]; then
+    echo "$CARGO_TARGET_DIR"
+    return
+  fi
   cargo metadata --manifest-path "$ROOT/Cargo.toml" --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
@@ -115,6 +119,25 @@ free_port() {
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
   done
   echo "$port"
+}
+
+# make_venv FOLDER LOCKFILE: a Python environment with what the lock file pins, and with the client
+# package of this checkout. One that is there is kept, without a network: the stamp, which is written
+# last, says what it was made of.
+make_venv() {
+  local stamp
+  stamp=$(python3 -V && echo "$ROOT" && cat "$2")
+  if [[ -x $1/bin/python && $(cat "$1/stamp" 2>/dev/null) == "$stamp" ]]; then return; fi
+  step "installing Python packages" fill_venv "$1" "$2"
+  echo "$stamp" >"$1/stamp"
+}
+
+fill_venv() {
+  python3 -m venv --clear "$1"
+  again "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$2"
+  # What builds it comes from the lock file, too.
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    --editable "$ROOT/clients/python"
 }
 
 # Puts a newer Node.js first in the PATH where this one is older than MAJOR, as Debian 12's is for what Vite and Vitest want.

@@ -39,12 +39,13 @@ find_missing() {
   need libtap-parser-sourcehandler-pgtap-perl has pg_prove
   need redis-server has redis-server
   need openssl has openssl
+  # The demo's workers are Python programs.
+  need python3-venv has_venv
   # For the tests alone.
   if [[ -z ${WITHOUT_NODE:-} ]]; then
     need systemd has systemd-analyze
     need pgbouncer has_pgbouncer
     need faketime has_faketime
-    need python3-venv has_venv
   fi
   # For the tests and `make bench ONLY=peer`. Debian's npm comes in 400 packages, so nothing else
   # installs it.
@@ -90,7 +91,8 @@ error: this system has no apt-get, so set-up cannot install what is missing. Ple
     PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
     pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
     Redis 6.2 or newer (redis-server and redis-cli in the PATH)
-    pgbouncer, libfaketime, and Python 3.10 or newer with venv (for the tests)
+    Python 3.10 or newer with its module venv
+    pgbouncer and libfaketime (for the tests)
     Node.js 18 or newer with npm, wal2json for that PostgreSQL, nginx and Chromium (for the tests)
   Missing here, by their Debian names: ${missing[*]}
 TEXT

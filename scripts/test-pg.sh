@@ -27,7 +27,7 @@ suite() { # NAME COMMAND...
 build() {
   WITHOUT_NODE=yes scripts/setup.sh
   local packages=()
-  if [[ -z ${BINDERYD:-} ]]; then packages=(binderyd bindery-demo); fi
+  if [[ -z ${BINDERYD:-} ]]; then packages=(binderyd); fi
   scripts/build.sh "${packages[@]}"
   cargo test --workspace --exclude bindery --test e2e --no-run
 }

@@ -95,7 +95,7 @@ pub async fn install(
         return Ok(());
     }
     if kernel == Kernel::Native {
-        let how = "install it into the server (scripts/install-extension.sh does), or take the \
+        let how = "install it into the server (scripts/build.sh does), or take the \
             portable kernel (--kernel portable)";
         let offered =
             offered.with_context(|| format!("this server has no extension bindery: {how}"))?;
