@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The Python package's own checks: style, types, and its tests against a real Postgres, Redis and binderyd.
+# Style, types and tests of the example comic, too.
 #
 #   python.sh [check|test [ARGUMENT...]|bench]    only one of them; arguments go to pytest
 #
@@ -32,6 +33,7 @@ check() {
   "$bin/ruff" format --check .
   "$bin/ruff" check .
   "$bin/mypy"
+  (cd "$ROOT/examples/comic" && "$bin/ruff" format --check . && "$bin/ruff" check . && "$bin/mypy")
 }
 
 run_tests() {
@@ -50,6 +52,7 @@ case ${1:-all} in
   all)
     check
     run_tests
+    (cd "$ROOT/examples/comic" && "$bin/python" -m pytest)
     ;;
   *) die "usage: python.sh [check|test [ARGUMENT...]|bench]" ;;
 esac
