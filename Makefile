@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env install test test-web chaos test-pg supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev dev-stop env install test test-python test-web chaos test-pg supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +55,9 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/xstate.sh
 	@echo "==> the demo, from the first event to its own proof"
 	ONCE=1 SPEED=4 scripts/demo.sh
+
+test-python: build ## the Python package and the example comic: style, types, tests against real servers
+	scripts/python.sh
 
 test-web: export WITH_WEB = yes
 test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page
