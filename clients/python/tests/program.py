@@ -98,15 +98,18 @@ def pool() -> None:
 def in_signal_handler() -> None:
     """Report from a signal handler while the main thread reports, too."""
     with book() as moby, moby.stage("ANALYZING") as stage:
-        count, last = 0, ""
+        count, last, is_busy = 0, "", False
 
         def tick(_: int, __: FrameType | None) -> None:
-            nonlocal count, last
+            nonlocal count, last, is_busy
+            # A handler may interrupt itself: which of the two texts is the last one is chance.
+            if is_busy:
+                return
+            is_busy = True
             count += 1
-            text = f"tick {count}"
-            stage.message(text, "detect_chapters")
-            # A handler may interrupt itself: the call that ends last wins.
-            last = text
+            last = f"tick {count}"
+            stage.message(last, "detect_chapters")
+            is_busy = False
 
         signal.signal(signal.SIGALRM, tick)
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
