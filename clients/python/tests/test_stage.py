@@ -434,3 +434,24 @@ def test_without_a_url_nothing_is_reported_and_nothing_runs(
 def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match=r"scheme|[Pp]ort"):
         Client(url)
+
+
+def test_a_full_buffer_keeps_the_lifecycle_and_counts_what_it_drops(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(transport=recorder, max_events=20)
+    recorder.is_away = True
+    with client.book("b") as book:
+        with book.stage("S") as stage:
+            for number in range(100):
+                stage.progress(50, f"page_{number}")
+        book.transition("T")
+    assert client.dropped >= 80
+    recorder.is_away = False
+    assert book.flush(10)
+    assert recorder.events[0]["type"] == "register"
+    assert recorder.events[1]["type"] == "begin"
+    assert recorder.events[-1]["type"] == "transition"
+    assert recorder.events[-2]["substep"] == "page_99"
+    assert f"{client.dropped} events were dropped" in caplog.text
+    client.close()
