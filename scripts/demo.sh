@@ -49,10 +49,14 @@ python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/
 if [[ -d $dir ]] && { scripts/servers.sh status "$dir" || scripts/daemon.sh status "$dir"; } >/dev/null 2>&1; then
   die "a demo is already running in $dir; end it, or what is left of it: scripts/daemon.sh stop $dir; scripts/servers.sh stop $dir"
 fi
-if [[ -d $dir ]]; then scripts/servers.sh stop "$dir"; fi
+if [[ -d $dir ]]; then
+  scripts/servers.sh stop "$dir"
+  # Removing a cluster can take seconds: in the background.
+  mv "$dir" "$dir.old.$$"
+  rm -rf "$dir".old.* &
+fi
 page=http://127.0.0.1:$(free_port)
 echo "    the books, live: $page/    metrics: $page/metrics    logs: $dir"
-rm -rf "$dir"
 mkdir -p "$dir"
 echo "$page" >"$dir/binderyd.http"
 trap clean_up EXIT
