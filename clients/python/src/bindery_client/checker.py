@@ -51,10 +51,14 @@ class Checker:
             self._buffer = buffer
             self._sessions.append(session)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="bindery-checker", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="bindery-checker", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # The interpreter ends, and starts no thread any more: no answer will come.
+                    session.begun = True
+                    return
+                self._thread = thread
         self._wake.set()
 
     def _run(self) -> None:

@@ -95,8 +95,8 @@ class Sender:
             if substep.changed or (changes and not substep.is_known):
                 substep.is_known = True
                 self.buffer.report(session, substep)
-        if not self._is_at_exit():
-            self._ensure_thread()
+        # Starts the thread, or delivers here.
+        self._is_at_exit()
 
     def wake(self) -> None:
         """Let the thread send at once."""
@@ -309,7 +309,10 @@ class Sender:
 
     def _is_at_exit(self) -> bool:
         """Return whether the process is ending; if so, deliver what was reported since."""
-        if not process.is_ending():
+        if not process.is_ending() and (
+            # Python 3.12 starts no thread any more once the main one has ended.
+            self._ensure_thread() or threading.main_thread().is_alive()
+        ):
             return False
         if not self.is_away:
             self._drain(1.0)
