@@ -147,9 +147,9 @@ def in_exit_handler() -> None:
     moby.__enter__()
 
 
-def follow(pause: str, group: str) -> None:
+def follow(pause: str, group: str, lease: str) -> None:
     """Work on all stages of the pipeline `short`, in a consumer group."""
-    worker = bindery.Worker(group=group, lease=1, grace=10, concurrency=3)
+    worker = bindery.Worker(group=group, lease=float(lease), grace=10, concurrency=3)
 
     def do(stage: bindery.Stage, substep: str) -> None:
         for item in stage.track(range(20), substep):
