@@ -79,11 +79,18 @@ def begin(servers: Servers, books: list[str]) -> None:
         servers.sql("select 1 from bindery.transition_book(%s, 'READING')", book)
 
 
+def readers(servers: Servers) -> int:
+    """How many clients of Redis read in a consumer group."""
+    clients = servers.redis.client_list()
+    return sum(client["cmd"].startswith("xreadgroup") for client in clients)
+
+
 def test_workers_share_the_books_and_stop_gracefully(
     start: Start, servers: Servers, tmp_path: Path, group: str
 ) -> None:
     # Longer than a busy machine lets a process wait: a lease that ends is work done twice.
     workers = [start("follow", "0.01", group, "30") for _ in range(2)]
+    wait_for(lambda: readers(servers) == 2, "two workers that read")
     books = [str(uuid.uuid4()) for _ in range(6)]
     begin(servers, books)
     for book in books:
