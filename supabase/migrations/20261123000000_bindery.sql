@@ -2687,14 +2687,17 @@ comment on column bindery_internal.registration_slots.slot is 'The hash of a boo
 -- Invariant: hints only; a crash of the server empties the table. Rows are deleted as they are
 -- announced (announce_left). Locks: appended to last.
 create unlogged table bindery_internal.unannounced (
+  id bigint generated always as identity,
   book_id uuid not null,
-  revision bigint not null
+  revision bigint not null,
+  constraint unannounced_pkey primary key (id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 
 alter table bindery_internal.unannounced enable row level security;
 
 comment on table bindery_internal.unannounced is
   'Changes that are still to be announced by NOTIFY, by the next send_held_broadcasts or sweep.';
+comment on column bindery_internal.unannounced.id is 'For tools that want a key.';
 comment on column bindery_internal.unannounced.book_id is 'The book.';
 comment on column bindery_internal.unannounced.revision is 'Its revision after the change.';
 
@@ -9222,5 +9225,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '15740666822007411755')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '667804145594396238')
 on conflict (version) do nothing;

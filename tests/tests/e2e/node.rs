@@ -56,9 +56,11 @@ pub async fn run(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A program that runs on; killed when dropped.
+/// A program that runs on; killed when dropped, with the processes it has started, such as those of
+/// BullMQ's sandboxed processors.
 pub struct Running {
     child: Child,
+    group: Group,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -68,10 +70,15 @@ impl Running {
         installed().await?;
         let mut command = Command::new(program);
         command.args(args).envs(environment.iter().copied()).current_dir(bridges());
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .process_group(0)
+            .spawn()?;
+        let group = Group(child.id().context("it has ended")?);
         let lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
-        let mut running = Self { child, lines };
+        let mut running = Self { child, group, lines };
         running.until("ready").await?;
         Ok(running)
     }
@@ -92,6 +99,24 @@ impl Running {
 
     /// Ends it by SIGKILL, and waits until it is gone.
     pub async fn sigkill(&mut self) -> Result<()> {
+        self.group.kill();
         Ok(self.child.kill().await?)
+    }
+}
+
+/// A process group, which ends with this.
+struct Group(u32);
+
+impl Group {
+    fn kill(&self) {
+        let group = format!("-{}", self.0);
+        // One that is gone is what is wanted.
+        let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).output();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
