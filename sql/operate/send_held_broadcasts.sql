@@ -113,9 +113,10 @@ $$;
 comment on function bindery_internal.send_held_broadcasts(interval) is
   'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
 comment on function bindery.send_held_broadcasts() is
-  'Broadcasts the newest state of the books whose changes were held back; where Realtime is not '
-  'installed, announces by NOTIFY the changes that another session''s NOTIFY held back.
-binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
-  'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
-  'that were held back since the last call; failed and problem: books that could not be broadcast, '
+  'Broadcasts the newest state of the books whose changes were held back.
+Where Realtime is not installed it announces by NOTIFY the changes that another session''s NOTIFY '
+  'held back. binderyd calls it as soon as something is due, sweep for what is 2 s overdue. '
+  'realtime: whether Supabase Realtime is installed; sent: books broadcast, up to 500 a call; '
+  'held_back: changes that were held back since the last call; failed and problem: books that '
+  'could not be broadcast, '
   'and why (they are tried again); next_seconds: when to call again.';
