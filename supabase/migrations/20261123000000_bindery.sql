@@ -8391,11 +8391,12 @@ $$;
 comment on function bindery_internal.send_held_broadcasts(interval) is
   'See bindery.send_held_broadcasts. overdue: only windows that ended so long ago.';
 comment on function bindery.send_held_broadcasts() is
-  'Broadcasts the newest state of the books whose changes were held back; where Realtime is not '
-  'installed, announces by NOTIFY the changes that another session''s NOTIFY held back.
-binderyd calls it as soon as something is due, sweep for what is 2 s overdue. realtime: whether '
-  'Supabase Realtime is installed; sent: books broadcast, up to 500 a call; held_back: changes '
-  'that were held back since the last call; failed and problem: books that could not be broadcast, '
+  'Broadcasts the newest state of the books whose changes were held back.
+Where Realtime is not installed it announces by NOTIFY the changes that another session''s NOTIFY '
+  'held back. binderyd calls it as soon as something is due, sweep for what is 2 s overdue. '
+  'realtime: whether Supabase Realtime is installed; sent: books broadcast, up to 500 a call; '
+  'held_back: changes that were held back since the last call; failed and problem: books that '
+  'could not be broadcast, '
   'and why (they are tried again); next_seconds: when to call again.';
 
 -- sweep: a book without a heartbeat for too long is FAILED, a FAILED book that is due is resumed,
@@ -9225,5 +9226,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '667804145594396238')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '8623950558584512047')
 on conflict (version) do nothing;
