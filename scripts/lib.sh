@@ -126,14 +126,14 @@ free_port() {
 # last, says what it was made of.
 make_venv() {
   local stamp
-  stamp=$(python3 -V && echo "$ROOT" && cat "$2")
+  stamp=$("${PYTHON:-python3}" -V && echo "$ROOT" && cat "$2")
   if [[ -x $1/bin/python && $(cat "$1/stamp" 2>/dev/null) == "$stamp" ]]; then return; fi
   step "installing Python packages" fill_venv "$1" "$2"
   echo "$stamp" >"$1/stamp"
 }
 
 fill_venv() {
-  python3 -m venv --clear "$1"
+  "${PYTHON:-python3}" -m venv --clear "$1"
   again "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$2"
   # What builds it comes from the lock file, too.
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \

@@ -17,17 +17,7 @@ version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 venv=$ROOT/target/python/venv-$version
 bin=$venv/bin
 
-# The lock file is copied into the environment last: there, and the same, all of it is installed.
-install() {
-  "$PYTHON" -m venv --clear "$venv"
-  again "$bin/python" -m pip install --quiet --require-hashes -r requirements-dev.txt
-  # From the lock file, and from nowhere else.
-  "$bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
-  cp requirements-dev.txt "$venv/installed.txt"
-}
-if ! cmp -s requirements-dev.txt "$venv/installed.txt"; then
-  step "installing the Python package's tools" install
-fi
+make_venv "$venv" requirements-dev.txt
 
 check() {
   "$bin/ruff" format --check .

@@ -72,13 +72,15 @@ def test_a_cancelled_task_fails_its_book() -> None:
     recorder = Recorder()
     client = Client(transport=recorder)
 
-    async def work() -> None:
+    async def work(is_in_stage: asyncio.Event) -> None:
         async with aio.book("b", client=client) as book, book.stage("S"):
-            await asyncio.sleep(60)
+            is_in_stage.set()
+            await asyncio.Event().wait()
 
     async def cancel() -> None:
-        task = asyncio.create_task(work())
-        await asyncio.sleep(0.1)
+        is_in_stage = asyncio.Event()
+        task = asyncio.create_task(work(is_in_stage))
+        await is_in_stage.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -37,6 +37,10 @@ def way(request: pytest.FixtureRequest, servers: Servers) -> Setting:
     return setting
 
 
+# Over Redis alone a worker cannot know that it was superseded.
+ANSWERING = pytest.mark.parametrize("way", ["postgres", "redis_and_status"], indirect=True)
+
+
 @pytest.fixture
 def answers(way: Setting) -> bool:
     return len(way) == 2 or way["BINDERY_URL"].startswith("postgresql")
@@ -110,11 +114,10 @@ def test_a_worker_that_was_killed_is_resumed_where_it_was(
     assert servers.dead_letters(book_id) == 0
 
 
+@ANSWERING
 def test_a_worker_that_goes_on_after_it_was_given_up_is_superseded(
-    servers: Servers, book_id: str, way: Setting, answers: bool, open_client: Callable[..., Client]
+    servers: Servers, book_id: str, way: Setting, open_client: Callable[..., Client]
 ) -> None:
-    if not answers:
-        pytest.skip("over Redis alone a worker cannot know; README.md says so")
     client = open_client(way["BINDERY_URL"], status_url=way.get("BINDERY_STATUS_URL"))
     done = 0
     with client.book(book_id, pipeline="comic") as book:
@@ -137,11 +140,10 @@ def test_a_worker_that_goes_on_after_it_was_given_up_is_superseded(
     assert servers.dead_letters(book_id) == 0
 
 
+@ANSWERING
 def test_a_worker_that_begins_a_stage_which_the_book_has_left_is_superseded(
-    servers: Servers, book_id: str, way: Setting, answers: bool, open_client: Callable[..., Client]
+    servers: Servers, book_id: str, way: Setting, open_client: Callable[..., Client]
 ) -> None:
-    if not answers:
-        pytest.skip("over Redis alone a worker cannot know; README.md says so")
     servers.sql("select 1 from bindery.register_book(%s)", book_id)
     for stage in ("ANALYZING", "GENERATING_SCENES"):
         servers.sql("select 1 from bindery.transition_book(%s, %s)", book_id, stage)
