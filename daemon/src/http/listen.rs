@@ -23,9 +23,18 @@ use crate::repeats::Repeats;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A notification that takes longer does not come.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// Whether this server is a standby, which cannot be listened on; whether the schema notifies. The
-/// schema of a server that cannot answer the second yet (no schema, no right) is asked again later.
-const NOTIFIES: &str = "select pg_catalog.pg_is_in_recovery(), bindery_internal.notifies()";
+/// Whether the server is a standby, which cannot be listened on; whether Realtime is absent; and
+/// whether this login may call `bindery_internal.notifies()`. From the catalog, which asks for no
+/// rights: the login of `binderyd serve` may have none of its own.
+const STANDS: &str = "select pg_catalog.pg_is_in_recovery(), \
+     not exists (select from pg_catalog.pg_proc p \
+       join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+       where n.nspname = 'realtime' and p.proname = 'send'), \
+     exists (select from pg_catalog.pg_proc p \
+       join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+       where n.nspname = 'bindery_internal' and p.proname = 'notifies' \
+         and pg_catalog.has_schema_privilege(n.oid, 'usage') \
+         and pg_catalog.has_function_privilege(p.oid, 'execute'))";
 
 #[derive(Deserialize)]
 struct Announced {
@@ -75,8 +84,14 @@ async fn listen_on(
     let mut said = None;
     let (mut listens, mut comes_through) = (false, false);
     loop {
-        let row = client.query_typed_one(NOTIFIES, &[]).await?;
-        let (standby, notifies): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+        let row = client.query_typed_one(STANDS, &[]).await?;
+        let (standby, without_realtime): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+        let notifies = if row.try_get(2)? {
+            let query = "select bindery_internal.notifies()";
+            client.query_typed_one(query, &[]).await?.try_get(0)?
+        } else {
+            without_realtime
+        };
         *listened = true;
         if !standby && !listens {
             client.batch_execute("listen bindery; listen bindery_probe").await?;

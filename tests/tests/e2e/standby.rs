@@ -1,5 +1,5 @@
-//! `binderyd serve` at a hot standby: everything is read, nothing written, and it goes on when the
-//! standby is promoted.
+//! `binderyd serve`: at a hot standby everything is read and nothing written, and it goes on when the
+//! standby is promoted; few rights are enough.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Replica, Servers, eventually};
@@ -50,6 +50,31 @@ async fn serve_reads_from_a_hot_standby_and_goes_on_when_it_is_promoted() -> Res
     .await?;
     ensure!(cancelled.json()?["status"] == "CANCELLED", "{}", cancelled.body);
     events.until(|event| event.id == Some(4)).await?;
+    Ok(())
+}
+
+/// As Supabase's `authenticator` is: what it may do it may only as another role.
+#[tokio::test]
+async fn serve_needs_no_rights_but_to_become_its_callers_roles() -> Result<()> {
+    let servers = Servers::start().await?;
+    let database = servers.database().await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute(
+            "create role reader login noinherit in role anon, authenticated, service_role",
+        )
+        .await?;
+    let url = database.url().replacen("postgres@", "reader@", 1);
+    let daemon = Daemon::serve(&servers, &url)?;
+    daemon.ready().await?;
+    eventually(SOON, "notifications to be received", async || {
+        let about = daemon.ask("GET", "/api").answer().await?.json()?;
+        if about["hears"] == json!(true) { Ok(()) } else { Err(anyhow!("{about}")) }
+    })
+    .await?;
+    let book = book_in(&client, &["ANALYZING"]).await?;
+    let answer = daemon.ask("GET", &format!("/api/books/{book}/status")).answer().await?;
+    ensure!(answer.status == 200, "{}", answer.body);
     Ok(())
 }
 

@@ -23,8 +23,12 @@ struct Watch {
 
 impl Watch {
     fn start(database: &Database<'_>, args: &[&str]) -> Result<Watch> {
+        Self::start_at(database.url(), args)
+    }
+
+    fn start_at(database_url: &str, args: &[&str]) -> Result<Watch> {
         let mut child = Command::new(binderyd()?)
-            .args(["watch", "--database-url", database.url()])
+            .args(["watch", "--database-url", database_url])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,6 +96,26 @@ async fn watch_prints_each_change_and_ends_when_every_book_is_done() -> Result<(
     }
     let status = timeout(SOON, watch.child.wait()).await??;
     assert_eq!(status.code(), Some(0));
+    Ok(())
+}
+
+/// It has the rights of a signed-in user, and none on the tables behind them.
+#[tokio::test]
+async fn watch_shows_a_user_its_own_books() -> Result<()> {
+    let database = Servers::shared().await?.database().await?;
+    let client = database.connect().await?;
+    let (owner, login) = (Uuid::new_v4(), format!("user_{}", Uuid::new_v4().simple()));
+    client
+        .batch_execute(&format!(
+            "create role {login} login in role authenticated;
+             alter role {login} set request.jwt.claims = '{{\"sub\": \"{owner}\"}}';
+             select bindery.register_book(gen_random_uuid(), '{owner}', title => 'The Tide')"
+        ))
+        .await?;
+    let url = database.url().replacen("postgres@", &format!("{login}@"), 1);
+    ensure!(url != database.url(), "{url}");
+    let mut watch = Watch::start_at(&url, &[])?;
+    watch.until(&["The Tide", "0.00 %", "Uploaded"]).await?;
     Ok(())
 }
 

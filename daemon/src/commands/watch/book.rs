@@ -56,9 +56,8 @@ impl Book {
                    '$.substeps[*] ? (@.state == \"active\")') end, \
                coalesce(s.state ->> 'label', b.current_stage), b.message \
              from bindery.list_books($1) b \
-             left join bindery.pipelines p \
-               on (p.name, p.version) = (b.pipeline, b.pipeline_version) \
-             cross join lateral (select bindery_internal.state_of(p.machine, \
+             cross join lateral (select bindery_internal.state_of( \
+               bindery_internal.machine(b.pipeline, b.pipeline_version), \
                case when b.status in ('FAILED', 'CANCELLED') then b.current_stage \
                  else b.status end) as state) s \
              left join unnest($2::uuid[], $3::bigint[]) a(book_id, revision) \
