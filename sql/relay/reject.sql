@@ -2,7 +2,8 @@
 -- Invariants: an event is rejected in the transaction that moves the position past it, or in which
 -- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
 -- are only counted: one letter a stream and reason, without a payload.
--- Locks: appends; where events are only counted, that letter.
+-- Locks: appends; where events are only counted, that letter, unless another session has it: then
+-- one more is appended.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -74,11 +75,13 @@ begin
     update bindery.dead_letters d
     set count = d.count + rejected.count, event_id = coalesce(rejected.id, d.event_id)
     where d.id = (
-      select n.id from (
-        -- The newest: since they are only counted, there are no more than reasons.
-        select l.id, l.reason, l.payload from bindery.dead_letters l
-        where l.stream = count_rejected.stream order by l.id desc limit 100) n
-      where n.reason = rejected.reason and n.payload = '{}' limit 1);
+      select c.id from bindery.dead_letters c
+      where c.reason = rejected.reason and c.payload = '{}' and c.id = any (array(
+        -- The newest: since events are only counted, few letters have been added.
+        select n.id from bindery.dead_letters n
+        where n.stream = count_rejected.stream order by n.id desc limit 100))
+      order by c.id desc limit 1
+      for update skip locked);
     if not found then
       insert into bindery.dead_letters
         (stream, event_id, first_event_id, count, reason, message, payload, truncated, at)

@@ -40,7 +40,7 @@ comment on column bindery.settings.broadcasts_per_second is
   'more books change at once, each is broadcast less often than broadcast_every.';
 comment on column bindery.settings.notify is
   'Whether changed books are announced by NOTIFY bindery where Realtime is not installed. Without '
-  'it event streams look for changes every second.';
+  'it event streams look for changes every 2 seconds; a daemon notices the change within 30.';
 comment on column bindery.settings.patience is
   'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
 comment on column bindery.settings.early_events_per_book is

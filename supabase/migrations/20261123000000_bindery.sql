@@ -2607,7 +2607,7 @@ comment on column bindery.settings.broadcasts_per_second is
   'more books change at once, each is broadcast less often than broadcast_every.';
 comment on column bindery.settings.notify is
   'Whether changed books are announced by NOTIFY bindery where Realtime is not installed. Without '
-  'it event streams look for changes every second.';
+  'it event streams look for changes every 2 seconds; a daemon notices the change within 30.';
 comment on column bindery.settings.patience is
   'How long an early event waits, 0 to 30 days; then it becomes a dead letter.';
 comment on column bindery.settings.early_events_per_book is
@@ -6782,7 +6782,8 @@ Gives how many relays share these streams, one that it holds and should release 
 -- Invariants: an event is rejected in the transaction that moves the position past it, or in which
 -- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
 -- are only counted: one letter a stream and reason, without a payload.
--- Locks: appends; where events are only counted, that letter.
+-- Locks: appends; where events are only counted, that letter, unless another session has it: then
+-- one more is appended.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -6854,11 +6855,13 @@ begin
     update bindery.dead_letters d
     set count = d.count + rejected.count, event_id = coalesce(rejected.id, d.event_id)
     where d.id = (
-      select n.id from (
-        -- The newest: since they are only counted, there are no more than reasons.
-        select l.id, l.reason, l.payload from bindery.dead_letters l
-        where l.stream = count_rejected.stream order by l.id desc limit 100) n
-      where n.reason = rejected.reason and n.payload = '{}' limit 1);
+      select c.id from bindery.dead_letters c
+      where c.reason = rejected.reason and c.payload = '{}' and c.id = any (array(
+        -- The newest: since events are only counted, few letters have been added.
+        select n.id from bindery.dead_letters n
+        where n.stream = count_rejected.stream order by n.id desc limit 100))
+      order by c.id desc limit 1
+      for update skip locked);
     if not found then
       insert into bindery.dead_letters
         (stream, event_id, first_event_id, count, reason, message, payload, truncated, at)
@@ -9226,5 +9229,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '8623950558584512047')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '10892091762123203994')
 on conflict (version) do nothing;
