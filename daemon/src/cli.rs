@@ -167,9 +167,9 @@ pub struct RunOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
     /// Redis, such as redis://host:6379/, rediss://user:password@host:6380/ for TLS, redis+sentinel://host,host/master or
-    /// redis+cluster://host,host.
+    /// redis+cluster://host,host. Without it nothing is relayed or published: services report over HTTP or SQL.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: RedisUrl,
+    pub redis_url: Option<RedisUrl>,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]

@@ -66,6 +66,7 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     for setting in &settings {
         faults.check(setting, &file);
     }
+    faults.check_redis(&settings, &file);
     faults.check_channels(&settings, &file);
     faults.check_tokens(&settings, &file);
     if !faults.is_empty() {

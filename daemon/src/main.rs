@@ -6,6 +6,7 @@
 //! | `config` | flags, environment and file as one; every fault at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port |
 //! | `serve` | the HTTP port alone, for a hot standby |
+//! | `answers` | asks Postgres whether it answers, where no relay does |
 //! | `process` | what both have: the port, metrics, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
 //! | `broadcasts` | Supabase Realtime: sends what was held back, makes the policy |
@@ -20,6 +21,7 @@
 //! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
 //! | `commands` | what operators do by hand: doctor, watch, publish, dead letters, simulate, the manual |
 
+mod answers;
 mod broadcasts;
 mod channel;
 mod cli;

@@ -1,19 +1,24 @@
 //! `run`: one relay a stream, a subscriber a channel, the outbox's publisher, the sweeper, the HTTP
-//! port.
+//! port. Without Redis: the last two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::TryFromIntError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
 use uuid::Uuid;
 
+use crate::answers;
 use crate::broadcasts::Broadcaster;
 use crate::channel::Subscriber;
 use crate::cli::RunOptions;
+use crate::database::DatabaseUrl;
+use crate::http::HttpOptions;
 use crate::outbox::Publisher;
 use crate::process::Process;
 use crate::relay::{Announcer, Origin, Relay};
+use crate::source::RedisUrl;
 use crate::source::channel::Channel;
 use crate::sweep::Sweeper;
 
@@ -23,17 +28,51 @@ const CHANNEL_RETAIN: Duration = Duration::from_secs(3600);
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut process = Process::begin(&options.http).await?;
+    let database = &options.database.database_url;
+    let sources = if let Some(redis) = &options.redis_url {
+        relay(&options, redis, &mut process)?
+    } else {
+        answers::watch(database, &mut process);
+        0
+    };
+    beside_relays(process, &options.http, database, options.sweep, sources).await
+}
+
+/// The rest, which needs no Redis, until SIGTERM or SIGINT. `sources`: how many are relayed.
+async fn beside_relays(
+    mut process: Process,
+    http: &HttpOptions,
+    database: &DatabaseUrl,
+    sweep: Duration,
+    sources: usize,
+) -> anyhow::Result<()> {
     let (stop, state) = (process.stop.clone(), process.state.clone());
-    let tasks = &mut process.tasks;
+    if !sweep.is_zero() {
+        let sweeper = Sweeper { every: sweep, database: database.clone(), state };
+        process.tasks.spawn(sweeper.run(stop.clone()));
+    }
+    let broadcaster = Broadcaster { database: database.clone() };
+    process.tasks.spawn(broadcaster.run(stop));
+    process.until_stopped(http, database, sources).await
+}
+
+/// Begins what is between Redis and Postgres. Gives how many sources there are.
+fn relay(
+    options: &RunOptions,
+    redis: &RedisUrl,
+    process: &mut Process,
+) -> Result<usize, TryFromIntError> {
+    let (stop, state) = (process.stop.clone(), process.state.clone());
+    let (tasks, database) = (&mut process.tasks, &options.database.database_url);
     let holder = format!("binderyd {} {}", std::process::id(), Uuid::new_v4());
-    let streams = streams(&options);
+    let streams = streams(options);
     let relayed = streams.len();
     let of_channels: BTreeSet<String> =
         options.sources.channels.iter().map(Channel::stream).collect();
     let announcer = Announcer::new(
         holder.clone(),
         streams.keys().cloned().collect(),
-        options.database.database_url.clone(),
+        database.clone(),
         options.lease,
     );
     for (stream, origin) in streams {
@@ -51,8 +90,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             stream,
             origin,
             holder: holder.clone(),
-            database: options.database.database_url.clone(),
-            redis: options.redis_url.clone(),
+            database: database.clone(),
+            redis: redis.clone(),
             linger: options.linger,
             max_batch: usize::try_from(options.max_batch)?,
             lease: options.lease,
@@ -66,7 +105,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     for channel in &options.sources.channels {
         let subscriber = Subscriber {
             channel: channel.clone(),
-            redis: options.redis_url.clone(),
+            redis: redis.clone(),
             lease: options.lease,
             state: state.clone(),
         };
@@ -75,25 +114,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     if !options.outbox.is_empty() {
         let publisher = Publisher {
             stream: options.outbox.clone(),
-            database: options.database.database_url.clone(),
-            redis: options.redis_url.clone(),
-            state: state.clone(),
+            database: database.clone(),
+            redis: redis.clone(),
+            state,
         };
-        tasks.spawn(publisher.run(stop.clone()));
+        tasks.spawn(publisher.run(stop));
     }
-    if !options.sweep.is_zero() {
-        let sweeper = Sweeper {
-            every: options.sweep,
-            database: options.database.database_url.clone(),
-            state: state.clone(),
-        };
-        tasks.spawn(sweeper.run(stop.clone()));
-    }
-    let broadcaster = Broadcaster { database: options.database.database_url.clone() };
-    tasks.spawn(broadcaster.run(stop.clone()));
-    let sources = relayed + options.sources.channels.len();
     info!(streams = options.sources.streams.join(","), "relaying");
-    process.until_stopped(&options.http, &options.database.database_url, sources).await
+    Ok(relayed + options.sources.channels.len())
 }
 
 /// The streams, each once, and what is in them.

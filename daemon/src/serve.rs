@@ -1,77 +1,14 @@
 //! `serve`: the HTTP port alone. Nothing is relayed, published or swept, so that a hot standby, or any
 //! other server that takes no writes, can answer readers.
 
-use std::pin::pin;
-use std::time::{Duration, Instant};
-
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
-
+use crate::answers;
 use crate::cli::ServeOptions;
-use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::pauses::{MAX_PAUSE, pauses};
 use crate::process::Process;
-use crate::repeats::Repeats;
-use crate::state::State;
-
-/// How often Postgres is asked whether it answers.
-const ASK_EVERY: Duration = Duration::from_secs(2);
-/// An answer that takes longer is none.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let database = options.database.database_url;
     let mut process = Process::begin(&options.http).await?;
-    let (stop, state) = (process.stop.clone(), process.state.clone());
-    state.set_database(Some("Postgres has not answered yet".to_owned()));
-    process.tasks.spawn(ask(database.clone(), state, stop));
+    answers::watch(&database, &mut process);
     process.until_stopped(&options.http, &database, 0).await
-}
-
-/// Asks Postgres now and then, for `/readyz`, until `stop`.
-async fn ask(database: DatabaseUrl, state: State, stop: CancellationToken) {
-    let mut waits = pauses();
-    let mut troubles = Repeats::default();
-    loop {
-        let mut answered = false;
-        let asking = ask_on(&database, &state, &mut answered, &mut troubles);
-        let Some(Err(error)) = stop.run_until_cancelled(asking).await else { return };
-        state.set_database(Some(error.to_string()));
-        if answered {
-            waits = pauses();
-        }
-        if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
-            warn!(error = %error, remedy = error.remedy(), unsaid, "Postgres does not answer");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// Until an answer does not come. `answered` is set once one came.
-async fn ask_on(
-    database: &DatabaseUrl,
-    state: &State,
-    answered: &mut bool,
-    troubles: &mut Repeats,
-) -> Result<(), DatabaseError> {
-    let client = database::connect(database).await?;
-    loop {
-        let mut asked = pin!(client.query_typed_one("select 1", &[]));
-        if let Ok(answer) = tokio::time::timeout(ANSWER_WITHIN, &mut asked).await {
-            answer?;
-        } else {
-            state.set_database(Some(format!("Postgres has not answered for {ANSWER_WITHIN:?}")));
-            asked.await?;
-        }
-        state.set_database(None);
-        *answered = true;
-        if troubles.over() {
-            info!("Postgres answers again");
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
 }

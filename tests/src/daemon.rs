@@ -91,7 +91,19 @@ impl Daemon {
         Self::start(command, servers, &["serve", "--database-url", database_url], &[], &[])
     }
 
-    /// The same after these commands of a shell, such as `ulimit -n 100` or `exec 2>/dev/full`.
+    /// Starts a daemon without Redis.
+    pub fn without_redis(servers: &Servers, database_url: &str, args: &[&str]) -> Result<Daemon> {
+        let command = Command::new(binderyd()?);
+        Self::start(command, servers, &["run", "--database-url", database_url], args, &[])
+    }
+
+    /// Starts `binderyd dev` on a folder.
+    pub fn dev(servers: &Servers, folder: &str) -> Result<Daemon> {
+        let command = Command::new(binderyd()?);
+        Self::start(command, servers, &["dev", "--data", folder], &[], &[])
+    }
+
+    /// The same as [`Self::spawn`] after these commands of a shell, such as `ulimit -n 100` or `exec 2>/dev/full`.
     pub fn spawn_after(
         servers: &Servers,
         database_url: &str,

@@ -32,9 +32,9 @@ const SKEW_WARNS: f64 = 1.0;
 pub struct DoctorOptions {
     #[command(flatten)]
     database: DatabaseOptions,
-    /// Redis, such as redis://host:6379/.
+    /// Redis, such as redis://host:6379/; left out where the daemon runs without it.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    redis_url: RedisUrl,
+    redis_url: Option<RedisUrl>,
     #[command(flatten)]
     sources: SourceOptions,
     #[command(flatten)]
@@ -133,9 +133,15 @@ pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
         .queues()
         .map(|queue| queue.stream())
         .chain(channels.iter().map(Channel::stream));
-    let streams: Vec<String> = streams.iter().cloned().chain(made).collect();
+    let mut streams: Vec<String> = streams.iter().cloned().chain(made).collect();
+    if options.redis_url.is_none() {
+        streams.clear();
+    }
     let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
-    redis::look(options, &positions, &mut findings).await;
+    match &options.redis_url {
+        Some(url) => redis::look(options, url, &positions, &mut findings).await,
+        None => findings.ok("redis_reach", "no --redis-url: nothing is relayed or published"),
+    }
     access::look(&options.http, &mut findings).await;
     for finding in &findings.0 {
         if options.json {

@@ -68,6 +68,27 @@ impl Faults {
         }
     }
 
+    /// Whether Redis is named where something of it is to be relayed or published.
+    pub fn check_redis(&mut self, settings: &[Setting<'_>], file: &File) {
+        let is_missing = |setting: &Setting<'_>| {
+            setting.arg.get_long() == Some("redis-url") && setting.values.is_none()
+        };
+        if !settings.iter().any(is_missing) {
+            return;
+        }
+        for Setting { arg, values } in settings {
+            let Some((source, values)) = values else { continue };
+            let of_redis =
+                matches!(arg.get_long(), Some("stream" | "bullmq" | "channel" | "outbox"));
+            // What --print-config printed names the defaults.
+            let default = arg.get_default_values().iter().eq(values);
+            if of_redis && !default && values.iter().any(|text| !text.is_empty()) {
+                let at = place(arg, *source, file);
+                self.add(format!("{at}: redis-url is missing: give --redis-url or REDIS_URL"));
+            }
+        }
+    }
+
     /// Whether the channels go together with each other and with the streams.
     pub fn check_channels(&mut self, settings: &[Setting<'_>], file: &File) {
         let of = |long: &str| settings.iter().find(|setting| setting.arg.get_long() == Some(long));

@@ -54,7 +54,7 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
         "faults",
         "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\n",
     );
-    let text = said(load_with(&file, &["--retain", "soon"]));
+    let text = said(load_with(&file, &["--retain", "soon", "--stream", "s"]));
     for part in [
         "8 faults",
         ":1:1: database-url: ",
@@ -64,7 +64,7 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
         ":5:1: http: invalid value 'nowhere'",
         ":6:1: jwt-secret: ",
         "--retain: invalid value 'soon'",
-        "redis-url is missing: give --redis-url, the environment variable REDIS_URL, or redis-url in the file",
+        "--stream: redis-url is missing: give --redis-url or REDIS_URL",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -139,4 +139,25 @@ fn an_issuer_or_audience_without_a_key_is_refused() {
     assert!(
         said(load_with(&file, &["--jwks-url", "k", "--jwt-issuer", " a"])).contains("white space")
     );
+}
+
+#[test]
+fn without_redis_nothing_of_it_may_be_named() {
+    let file = Written::new("alone", "database-url = \"postgresql://h/d\"\noutbox = \"\"\n");
+    let cli = load_with(&file, &[]).unwrap();
+    let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };
+    assert!(options.redis_url.is_none());
+    for of_redis in [["--stream", "a"], ["--bullmq", "q=A"], ["--channel", "c"], ["--outbox", "o"]]
+    {
+        let text = said(load_with(&file, &of_redis));
+        let fault = format!("{}: redis-url is missing", of_redis[0]);
+        assert!(text.contains("1 fault") && text.contains(&fault), "{text}");
+    }
+    let nothing = said(load_with(&Written::new("nothing", ""), &[]));
+    let missing =
+        "database-url is missing: give --database-url, the environment variable DATABASE_URL,";
+    assert!(nothing.contains("1 fault") && nothing.contains(missing), "{nothing}");
+    let printed = said(load_with(&file, &["--print-config"]));
+    assert!(printed.contains("# redis-url is not set"), "{printed}");
+    assert!(load_with(&Written::new("printed", &printed), &[]).is_ok());
 }

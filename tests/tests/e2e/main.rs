@@ -101,3 +101,4 @@ mod sweep;
 mod tls;
 mod upgrade;
 mod watch;
+mod without_redis;

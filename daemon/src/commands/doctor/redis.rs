@@ -9,7 +9,7 @@ use redis::{Cmd, RedisError, Value, cmd};
 
 use super::{DoctorOptions, Findings, now};
 use crate::source::channel::{Channel, Claim};
-use crate::source::{Info, Subscription};
+use crate::source::{Info, RedisUrl, Subscription};
 
 /// A server that works answers sooner.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -21,12 +21,13 @@ const BACKLOG: u64 = 10_000;
 /// Checks everything.
 pub async fn look(
     options: &DoctorOptions,
+    url: &RedisUrl,
     positions: &BTreeMap<String, StreamId>,
     findings: &mut Findings,
 ) {
     let mut is_checked = false;
     for stream in &options.sources.streams {
-        let Some(mut redis) = reach(options, stream, findings).await else { return };
+        let Some(mut redis) = reach(url, stream, findings).await else { return };
         if !is_checked {
             is_checked = true;
             server(&mut redis, findings).await;
@@ -42,7 +43,7 @@ pub async fn look(
     }
     for queue in options.sources.queues() {
         let stream = queue.stream();
-        let Some(mut redis) = reach(options, &stream, findings).await else { return };
+        let Some(mut redis) = reach(url, &stream, findings).await else { return };
         // The relay also reads each job's data, and lists the active jobs and those that wait.
         let job = queue.key("0");
         right(&mut redis, &job, cmd("HGET").arg(&job).arg("data"), findings).await;
@@ -59,8 +60,8 @@ pub async fn look(
     }
     for channel in &options.sources.channels {
         let stream = channel.stream();
-        let Some(mut redis) = reach(options, &stream, findings).await else { return };
-        subscribes(options, channel, findings).await;
+        let Some(mut redis) = reach(url, &stream, findings).await else { return };
+        subscribes(url, channel, findings).await;
         if right(&mut redis, &channel.claim(), &Claim::probe(channel), findings).await
             && right(&mut redis, &stream, &no_entry(&stream), findings).await
         {
@@ -68,7 +69,7 @@ pub async fn look(
         }
     }
     if !options.outbox.is_empty()
-        && let Some(mut redis) = reach(options, &options.outbox, findings).await
+        && let Some(mut redis) = reach(url, &options.outbox, findings).await
     {
         right(&mut redis, &options.outbox, &no_entry(&options.outbox), findings).await;
     }
@@ -99,8 +100,8 @@ fn no_entry(stream: &str) -> Cmd {
 }
 
 /// Whether the user may subscribe to the channel; subscribes for a moment.
-async fn subscribes(options: &DoctorOptions, channel: &Channel, findings: &mut Findings) {
-    match Subscription::begin(&options.redis_url, channel).await {
+async fn subscribes(url: &RedisUrl, channel: &Channel, findings: &mut Findings) {
+    match Subscription::begin(url, channel).await {
         Ok(_) => findings.ok("channel", format!("SUBSCRIBE of {channel} is allowed")),
         Err(error) => findings.fail(
             "channel",
@@ -112,16 +113,16 @@ async fn subscribes(options: &DoctorOptions, channel: &Channel, findings: &mut F
 }
 
 async fn reach(
-    options: &DoctorOptions,
+    url: &RedisUrl,
     key: &str,
     findings: &mut Findings,
 ) -> Option<MultiplexedConnection> {
-    match options.redis_url.connect(key, ANSWER_WITHIN).await {
+    match url.connect(key, ANSWER_WITHIN).await {
         Ok(redis) => Some(redis),
         Err(error) => {
             findings.fail(
                 "redis_reach",
-                format!("{:?}: {error}", options.redis_url),
+                format!("{url:?}: {error}"),
                 "check --redis-url, its user and password, and that the server runs",
             );
             None
