@@ -11,6 +11,7 @@ use crate::commands::{
     SimulateOptions, WatchOptions,
 };
 use crate::database::DatabaseUrl;
+use crate::dev::DevOptions;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
 use crate::schema::Schema;
@@ -88,6 +89,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Serve the HTTP port alone, as from a hot standby; nothing is relayed, published or swept.
     Serve(Box<ServeOptions>),
+    /// Try Bindery on this machine: a private Postgres, the schema, the page and the API; no Redis.
+    Dev(Box<DevOptions>),
     /// Install or upgrade the schema.
     Migrate(MigrateOptions),
     /// Print the schema, or an upgrade of it, as one SQL file, for supabase/migrations/.

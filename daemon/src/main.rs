@@ -6,6 +6,7 @@
 //! | `config` | flags, environment and file as one; every fault at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port |
 //! | `serve` | the HTTP port alone, for a hot standby |
+//! | `dev` | Bindery on one machine, with a private Postgres |
 //! | `answers` | asks Postgres whether it answers, where no relay does |
 //! | `process` | what both have: the port, metrics, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
@@ -29,6 +30,7 @@ mod commands;
 mod config;
 mod cut;
 mod database;
+mod dev;
 mod files;
 mod http;
 mod kernel;
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(options) => run::run(*options).await,
             Command::Serve(options) => serve::serve(*options).await,
+            Command::Dev(options) => dev::dev(*options).await,
             Command::Migrate(options) => migrate::migrate(&options).await,
             Command::Migration(options) => migrate::print(&options),
             Command::Watch(options) => commands::watch(&options).await,

@@ -54,6 +54,11 @@ impl Process {
         Ok(Self { stop, state, tasks, files, metrics, listener, address })
     }
 
+    /// Where HTTP answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves HTTP until SIGTERM or SIGINT, or until a part has failed. `sources`: how many
     /// connections to Redis to leave files for.
     pub async fn until_stopped(

@@ -39,7 +39,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 }
 
 /// The rest, which needs no Redis, until SIGTERM or SIGINT. `sources`: how many are relayed.
-async fn beside_relays(
+pub async fn beside_relays(
     mut process: Process,
     http: &HttpOptions,
     database: &DatabaseUrl,

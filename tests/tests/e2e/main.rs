@@ -55,6 +55,7 @@ mod concurrency;
 mod crash;
 mod daemons;
 mod deploy;
+mod dev;
 mod docs;
 mod docs_events;
 mod doctor;

