@@ -4,6 +4,7 @@
 #   client.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a fresh app, with React 19 and 18
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/substitutes.sh"
 cd "$ROOT/supabase/client"
 
 if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi

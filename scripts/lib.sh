@@ -46,17 +46,51 @@ as_postgres() {
 # Packages come over a network that fails now and then.
 export npm_config_fetch_retries=6 CARGO_NET_RETRY=8
 
-# again COMMAND...: what asks a network, up to three times.
+# again COMMAND...: what asks a network, up to three times, with these pauses in seconds.
 again() {
   local pause
-  for pause in 5 20; do
+  for pause in ${BINDERY_PAUSES-5 20}; do
     if "$@"; then return; fi
     sleep "$pause"
   done
   "$@"
 }
 
-# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log, whose tail is shown on failure.
+# cause_of LOG: the cause of a failure that is the machine's, and its remedy, in one line.
+cause_of() {
+  local line
+  if line=$(grep -iE -m 1 'no space left on device|disk quota exceeded' "$1"); then
+    echo "no disk space: $(cut_line "$line"); free some, then run this again"
+  elif line=$(grep -iE -m 1 'file too large|file size limit exceeded' "$1"); then
+    echo "a file may not be that large: $(cut_line "$line"); raise ulimit -f, then run this again"
+  elif line=$(grep -iE -m 1 "$UNREACHABLE" "$1"); then
+    echo "no network to the package source: $(cut_line "$line"); check network, proxy and mirror, then run this again"
+  else
+    return 1
+  fi
+}
+UNREACHABLE='could not resolve|temporary failure (in name resolution|resolving)|network is unreachable|no route to host'
+UNREACHABLE+='|connection refused|(could not|cannot|failed to) connect|unable to connect|connection timed out|timeout was reached'
+UNREACHABLE+='|failed to (fetch|download)|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|NewConnectionError'
+cut_line() { sed 's/^[[:space:]]*//; s/[[:space:]]*$//' <<<"$1" | cut -c1-160; }
+
+# need_room FOLDER MEGABYTES: dies where the disk of a folder has less room than that.
+need_room() {
+  local free
+  free=$(df --output=avail --block-size=1M "$1" 2>/dev/null | tail -n1) || return 0
+  ((free >= $2)) || die "no disk space: $1 has $((free)) MB free, and this needs about $2 MB; free some, then run this again"
+}
+
+# check_port NAME PORT: dies unless PORT, which the setting NAME asks for, is a port that nobody listens on.
+check_port() {
+  [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && (($2 <= 65535)) || die "$1 is '$2'; set it to a port, 1 to 65535"
+  if (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
+    die "port $2 is in use by another program; set $1 to another port, or leave it out for a free one"
+  fi
+}
+
+# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log. On a failure
+# its cause is named in one line where it is the machine's, else the tail of the log is shown.
 step() {
   local text=$1 began=$SECONDS log
   shift
@@ -76,7 +110,13 @@ step() {
   if ((code == 0)); then
     printf '%d s\n' $((SECONDS - began))
   else
-    printf 'failed after %d s; the end of %s:\n' $((SECONDS - began)) "$log"
+    printf 'failed after %d s' $((SECONDS - began))
+    local cause
+    if cause=$(cause_of "$log"); then
+      printf '\n'
+      die "$cause (log: $log)"
+    fi
+    printf '; the end of %s:\n' "$log"
     tail -n 30 "$log" | sed 's/^/    /'
     exit 1
   fi
@@ -140,17 +180,8 @@ fill_venv() {
     --editable "$ROOT/clients/python"
 }
 
-# Puts a newer Node.js first in the PATH where this one is older than MAJOR, as Debian 12's is for what Vite and Vitest want.
-# It comes from npm's registry, is kept in the cache, and is nobody else's.
-need_node() { # MAJOR
-  local version=22.23.3 found arch home
-  found=$(node -p 'process.versions.node.split(".")[0]')
-  if ((found >= $1)); then return; fi
-  arch=$(node -p process.arch)
-  home=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}/node-$version
-  if [[ ! -x $home/node_modules/.bin/node ]]; then
-    step "getting Node.js $version, since this is $found" \
-      npm install --prefix "$home" --no-audit --no-fund --ignore-scripts "node-linux-$arch@$version"
-  fi
-  export PATH=$home/node_modules/.bin:$PATH
+# skipped WHAT WHY: says so, and has .ci/run repeat it at its end.
+skipped() {
+  echo "==> not tested: $1 ($2)"
+  if [[ -n ${BINDERY_SKIPPED:-} ]]; then echo "$1 ($2)" >>"$BINDERY_SKIPPED"; fi
 }

@@ -25,4 +25,7 @@ source "$dir/env"
 "$binderyd" migrate --kernel "$kernel" --database-url "$DATABASE_URL"
 psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create schema tap' -c 'create extension pgtap schema tap'
 # Each file opens a transaction and rolls it back; pgTAP's functions are found without a prefix.
+if [[ ! -e $("$PG_CONFIG" --sharedir)/extension/plpgsql_check.control ]]; then
+  skipped "plpgsql_check on PostgreSQL $PG_MAJOR" "postgresql-$PG_MAJOR-plpgsql-check is not installed"
+fi
 PGOPTIONS='-c search_path=tap,pg_catalog' pg_prove -d "$DATABASE_URL" "${files[@]}"

