@@ -60,13 +60,15 @@ test-python: build ## the Python package and the example comic: style, types, te
 	scripts/python.sh
 
 test-web: export WITH_WEB = yes
-test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page
+test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page, README
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
 	@echo "==> the client package"
 	scripts/client.sh
 	@echo "==> the page in Chromium"
 	scripts/page.sh
+	@echo "==> README and the quickstarts, typed as they stand"
+	scripts/docs.sh
 
 chaos: export BINDERY_CHAOS = yes
 chaos: build ## the faults at length: the daemon killed 100 times, 20 failovers, 1,000,000 events of backlog (half an hour)
