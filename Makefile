@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev dev-stop env install test test-python test-web chaos test-pg supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-web chaos test-pg supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,11 +28,15 @@ bench: export WITH_BENCH = yes
 # Node.js for the relay that Bindery is measured beside; the other benchmarks do without.
 bench: export WITH_PEER = $(if $(filter-out peer,$(ONLY)),,yes)
 
-demo: build ## make comics of three stories, and watch until q (ONCE=1: no live view; SPEED=2)
+demo: check-demo build ## make comics of three stories, and watch until q (ONCE=1: no live view; SPEED=2; BINDERY_PORT)
 	@scripts/demo.sh
 
-dev: build ## a private Postgres, Redis and daemon in the background; prints their addresses
+dev: check-dev build ## a private Postgres, Redis and daemon in the background; prints their addresses (BINDERY_PORT)
 	@scripts/dev.sh start
+
+# A port that is taken is named before minutes of building.
+check-demo check-dev: check-%:
+	@scripts/$*.sh check
 
 dev-stop: ## stop what `make dev` started
 	@scripts/dev.sh stop
@@ -53,6 +57,8 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	scripts/pgtap.sh --kernel portable
 	@echo "==> the pipelines, walked by XState"
 	scripts/xstate.sh
+	@echo "==> the scripts on bad input, and beside another checkout"
+	scripts/test-scripts.sh
 	@echo "==> the demo, from the first event to its own proof"
 	ONCE=1 SPEED=4 scripts/demo.sh
 

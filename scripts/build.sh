@@ -14,6 +14,14 @@ library=$("$PG_CONFIG" --pkglibdir)/bindery.so
 extensions=$("$PG_CONFIG" --sharedir)/extension
 files=(extension/bindery.control extension/sql/bindery--*.sql)
 
+# Quiet and without a network where all is there.
+fetch() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  cargo fetch --locked --offline --target "$host" >/dev/null 2>&1 ||
+    step "downloading crates" cargo fetch --locked --target "$host"
+}
+
 build() {
   local package packages=()
   for package in "$@" bindery; do packages+=(--package "$package"); done
@@ -34,11 +42,19 @@ into_place() { if is_ours; then "$@"; else as_root "$@"; fi; }
 copy() {
   # Renamed: writing to a library that a server has mapped would crash it, and a session that
   # begins now must find one.
-  into_place install -m 755 "$built" "$library.new"
+  if ! into_place install -m 755 "$built" "$library.new"; then
+    into_place rm -f "$library.new"
+    return 1
+  fi
   into_place mv -f "$library.new" "$library"
   into_place install -m 644 "${files[@]}" "$extensions"
 }
 
+has cc || die "missing: a C compiler (build-essential); run: make setup"
+mkdir -p "$(target_dir)"
+# A first build fills some 2 GB; a later one hardly anything.
+if [[ -e $(built libbindery.so) ]]; then need_room "$(target_dir)" 200; else need_room "$(target_dir)" 2500; fi
+fetch
 build "$@"
 built=$(built libbindery.so)
 if ! is_installed; then

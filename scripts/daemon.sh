@@ -25,9 +25,13 @@ is_ready() {
   read -r -t 5 line <&3 && [[ $line == *" 200 "* ]]
 } 2>/dev/null
 
-# The address it had before, so that pages and environments stay right, unless somebody has that port.
+# BINDERY_PORT, if it is set; else the address it had before, so that pages and environments stay right, unless somebody has that port.
 address_of() {
   local before
+  if [[ -n ${BINDERY_PORT:-} ]]; then
+    echo "127.0.0.1:$BINDERY_PORT"
+    return
+  fi
   before=$(sed -n 's|^http://||p' "$dir/binderyd.http" 2>/dev/null) || true
   if [[ -n $before ]] && ! (exec 3<>"/dev/tcp/${before/://}") 2>/dev/null; then
     echo "$before"
@@ -57,6 +61,7 @@ run() {
 
 start() {
   local try
+  if [[ -n ${BINDERY_PORT:-} ]] && ! daemon_pid >/dev/null; then check_port BINDERY_PORT "$BINDERY_PORT"; fi
   binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if daemon_pid >/dev/null; then

@@ -2,10 +2,14 @@
 # The demo, once all is built: private servers, the daemon, and the workers of examples/comic.
 # On a terminal it shows the books live until q; with ONCE=1, or without a terminal, it ends when
 # the comics are made. SPEED=2 is twice as fast. Exits with 0 if the demo's own checks hold (on a
-# terminal also if it was left before), and leaves nothing running.
+# terminal also if it was left before), and leaves nothing running. BINDERY_PORT is the page's port;
+# without it a free one. `demo.sh check` checks that port only.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
+
+if [[ -n ${BINDERY_PORT:-} ]]; then check_port BINDERY_PORT "$BINDERY_PORT"; fi
+if [[ ${1:-} == check ]]; then exit; fi
 
 dir=$(scratch)/demo
 binderyd=$(built binderyd)
@@ -55,7 +59,8 @@ if [[ -d $dir ]]; then
   mv "$dir" "$dir.old.$$"
   rm -rf "$dir".old.* &
 fi
-page=http://127.0.0.1:$(free_port)
+need_room "$(scratch)" 300
+page=http://127.0.0.1:${BINDERY_PORT:-$(free_port)}
 echo "    the books, live: $page/    metrics: $page/metrics    logs: $dir"
 mkdir -p "$dir"
 echo "$page" >"$dir/binderyd.http"

@@ -2,7 +2,10 @@
 # For development: private servers and the daemon in the background, until stopped.
 #
 #   dev.sh start|stop|env
+#   dev.sh check            whether BINDERY_PORT can be had
 #   dev.sh clean            stop, and remove all private data and logs
+#
+# BINDERY_PORT is the port of the page and the API; without it a free one, which is kept.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
@@ -10,7 +13,16 @@ dir=$(scratch)/dev
 servers=$ROOT/scripts/servers.sh
 daemon=$ROOT/scripts/daemon.sh
 
+# Before anything is built or started, unless it is our own daemon that listens there.
+check() {
+  if [[ -n ${BINDERY_PORT:-} ]] && ! { [[ -d $dir ]] && "$daemon" status "$dir" >/dev/null 2>&1; }; then
+    check_port BINDERY_PORT "$BINDERY_PORT"
+  fi
+}
+
 start() {
+  check
+  need_room "$(scratch)" 300
   if ! "$servers" start "$dir" || ! "$daemon" start "$dir"; then
     stop
     exit 1
@@ -34,11 +46,11 @@ print_env() {
 }
 
 case ${1:-} in
-  start | stop) "$1" ;;
+  check | start | stop) "$1" ;;
   env) print_env ;;
   clean)
     stop
     rm -rf "$(scratch)"
     ;;
-  *) die "usage: dev.sh start|stop|env|clean" ;;
+  *) die "usage: dev.sh check|start|stop|env|clean" ;;
 esac

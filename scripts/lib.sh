@@ -62,30 +62,37 @@ cause_of() {
   if line=$(grep -iE -m 1 'no space left on device|disk quota exceeded' "$1"); then
     echo "no disk space: $(cut_line "$line"); free some, then run this again"
   elif line=$(grep -iE -m 1 'file too large|file size limit exceeded' "$1"); then
-    echo "a file may not be that large: $(cut_line "$line"); raise ulimit -f, then run this again"
+    echo "a file may not be that large: $(cut_line "$line");" \
+      "raise ulimit -f, then run this again"
   elif line=$(grep -iE -m 1 "$UNREACHABLE" "$1"); then
-    echo "no network to the package source: $(cut_line "$line"); check network, proxy and mirror, then run this again"
+    echo "no network to the package source: $(cut_line "$line");" \
+      "check network, proxy and mirror, then run this again"
   else
     return 1
   fi
 }
-UNREACHABLE='could not resolve|temporary failure (in name resolution|resolving)|network is unreachable|no route to host'
-UNREACHABLE+='|connection refused|(could not|cannot|failed to) connect|unable to connect|connection timed out|timeout was reached'
-UNREACHABLE+='|failed to (fetch|download)|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|NewConnectionError'
+UNREACHABLE='could not resolve|temporary failure (in name resolution|resolving)|timeout was reached'
+UNREACHABLE+='|network is unreachable|no route to host|connection (refused|timed out)|unable to connect'
+UNREACHABLE+='|(could not|cannot|failed to) connect|failed to (fetch|download)|\(from versions: none\)'
+UNREACHABLE+='|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|NewConnectionError'
 cut_line() { sed 's/^[[:space:]]*//; s/[[:space:]]*$//' <<<"$1" | cut -c1-160; }
 
 # need_room FOLDER MEGABYTES: dies where the disk of a folder has less room than that.
 need_room() {
   local free
   free=$(df --output=avail --block-size=1M "$1" 2>/dev/null | tail -n1) || return 0
-  ((free >= $2)) || die "no disk space: $1 has $((free)) MB free, and this needs about $2 MB; free some, then run this again"
+  ((free >= $2)) || die "no disk space: $1 has $((free)) MB free, and this needs about $2 MB;" \
+    "free some, then run this again"
 }
 
 # check_port NAME PORT: dies unless PORT, which the setting NAME asks for, is a port that nobody listens on.
 check_port() {
-  [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && (($2 <= 65535)) || die "$1 is '$2'; set it to a port, 1 to 65535"
+  if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || (($2 > 65535)); then
+    die "$1 is '$2'; set it to a port, 1 to 65535"
+  fi
   if (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
-    die "port $2 is in use by another program; set $1 to another port, or leave it out for a free one"
+    die "port $2 is in use by another program;" \
+      "set $1 to another port, or leave it out for a free one"
   fi
 }
 

@@ -57,7 +57,18 @@ with_port() {
 
 postgres_pid() {
   local pid
-  pid=$(as_postgres head -n1 "$dir/postgres/postmaster.pid" 2>/dev/null) && is_alive "$pid" "$dir/postgres" && echo "$pid"
+  # By its folder: the pid file of a copied folder names the original's process.
+  pid=$(as_postgres head -n1 "$dir/postgres/postmaster.pid" 2>/dev/null) &&
+    [[ $(readlink "/proc/$pid/cwd") == "$dir/postgres" ]] && echo "$pid"
+}
+
+# Leaves nothing half-made behind, and says why.
+no_cluster() { # LOG
+  local cause
+  rm -rf "$dir/postgres"
+  if cause=$(cause_of "$1"); then die "$cause"; fi
+  cat "$1" >&2
+  die "initdb failed"
 }
 
 create_cluster() {
@@ -75,7 +86,7 @@ create_cluster() {
     return
   fi
   as_postgres "$bin/initdb" -D "$dir/postgres" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
-    { cat "$dir/initdb.log" >&2; die "initdb failed"; }
+    no_cluster "$dir/initdb.log"
   as_postgres tee -a "$dir/postgres/postgresql.conf" >/dev/null <<'CONF'
 
 # Bindery's private server

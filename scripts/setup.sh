@@ -84,19 +84,11 @@ check_pg_major() {
     die "PG_MAJOR=$PG_MAJOR: the extension supports $(sed -n 's/^pg\([0-9]*\) = .*/PostgreSQL \1/p' "$ROOT/extension/Cargo.toml" | paste -sd,) for now"
 }
 
-say_by_hand() {
-  cat >&2 <<TEXT
-error: this system has no apt-get, so set-up cannot install what is missing. Please install by hand:
-    a C compiler and make, libclang with its headers (else set LIBCLANG_PATH), openssl
-    PostgreSQL $PG_MAJOR, server and server headers (set PG_CONFIG to its pg_config)
-    pgTAP for that PostgreSQL, and pg_prove (CPAN: TAP::Parser::SourceHandler::pgTAP)
-    Redis 6.2 or newer (redis-server and redis-cli in the PATH)
-    Python 3.10 or newer with its module venv
-    pgbouncer and libfaketime (for the tests)
-    Node.js 18 or newer with npm, wal2json for that PostgreSQL, nginx and Chromium (for the tests)
-  Missing here, by their Debian names: ${missing[*]}
-TEXT
-  exit 1
+# What set-up cannot install here, in one line.
+by_hand() { # WHY
+  local named=${missing[*]}
+  if [[ $named == *build-essential* ]]; then named="a C compiler (build-essential)${named/build-essential/}"; fi
+  die "missing: $named; $1. Install them by hand, as CONTRIBUTING.md lists, then run this again"
 }
 
 # Installing postgresql would also create and enable a cluster `main`; nobody here asked for one.
@@ -128,7 +120,8 @@ add_pgdg() {
 }
 
 install_missing() {
-  has apt-get || say_by_hand
+  has apt-get || by_hand "this system has no apt-get"
+  is_root || has sudo || by_hand "installing them needs root, and there is no sudo"
   is_root || as_root -v # asks for the password now, not in the middle of a line
   step "apt-get update" again as_root apt-get update
   has_candidate || pg_file --bindir postgres || add_pgdg

@@ -17,9 +17,6 @@ case "$1" in
 esac
 `;
 
-/** @param {string} path */
-const skipped = (path) => /^(tests\/(?!docs\/)|core\/|extension\/|daemon\/)/.test(path);
-
 export class Checkout {
   constructor() {
     const { BINDERYD } = process.env;
@@ -30,7 +27,7 @@ export class Checkout {
     this.path = join(this.home, 'bindery');
     const listed = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
     for (const file of execFileSync('git', listed, { cwd: root, encoding: 'utf8' }).split('\0')) {
-      if (file === '' || skipped(file) || !existsSync(join(root, file))) continue;
+      if (file === '' || !existsSync(join(root, file))) continue;
       mkdirSync(dirname(join(this.path, file)), { recursive: true });
       cpSync(join(root, file), join(this.path, file));
     }
