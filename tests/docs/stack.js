@@ -77,6 +77,17 @@ export class Shell {
     });
   }
 
+  /** @param {string} text commands that are not waited for; the next ones are */
+  command(text) {
+    this.child.stdin.write(`${text.trimEnd()}\n`);
+  }
+
+  /** Ctrl-C for the program that has this in its command line, of this shell's. @param {string} word */
+  interrupt(word) {
+    const pids = execFileSync('pgrep', ['-g', String(this.child.pid), '-f', word], { encoding: 'utf8' });
+    for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGINT');
+  }
+
   /** @param {string} text commands of which the last one goes on until it is stopped */
   go(text) {
     this.child.stdin.write(`(\n${text}\n) &\n`);

@@ -28,9 +28,27 @@ async function typeTrack(shell, page, section) {
   shell.go(last.text);
 }
 
-test('the track for Python shows a moving bar', options, inACheckout(async (shell) => {
-  await typeTrack(shell, 'README.md', 'Python');
-  await aMovingBar(await shell.variable('BINDERY_URL'), 'Moby Dick');
+test('the track for Python shows a moving bar, which continues after Ctrl-C', options, inACheckout(async (shell) => {
+  const typed = blocks('README.md', 'Python');
+  const work = typed.pop();
+  assert.equal(work?.language, 'sh');
+  for (const block of typed) await shell.block(block);
+  const url = await shell.variable('BINDERY_URL');
+  // In the foreground, since a shell has its background jobs ignore SIGINT.
+  shell.command(`${work.text.trimEnd()} || true`);
+  await aMovingBar(url, 'Moby Dick');
+  shell.interrupt('books/work.py');
+  const stopped = await eventually('Ctrl-C ends the attempt', async () => {
+    const found = await book(url, 'Moby Dick');
+    return found.status === 'FAILED' ? found : null;
+  });
+  shell.go(work.text);
+  const goesOn = await eventually('the next attempt continues', async () => {
+    const found = await book(url, 'Moby Dick');
+    return found.status === 'ANALYZING' && found.overall_progress > stopped.overall_progress ? found : null;
+  });
+  assert.equal(goesOn.attempt, 2);
+  assert.ok(stopped.overall_progress > 0);
 }));
 
 test('the track for Node and BullMQ shows a moving bar', options, inACheckout(async (shell) => {
