@@ -3,7 +3,7 @@
 #
 #   daemon.sh start|stop|status DIR
 #
-# Adds to DIR: binderyd.log, binderyd.pid, binderyd.http (the address).
+# Adds to DIR: binderyd.log, binderyd.pid, binderyd.http (the address), binderyd.settings.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
@@ -40,6 +40,13 @@ address_of() {
   fi
 }
 
+# The daemon's settings in the environment. These concern others: addresses that `make env` has given,
+# and the scripts.
+settings() {
+  local others='URL|STATUS_URL|KERNEL|PORT|PROFILE|SCRATCH|CACHE|PAUSES|SKIPPED|SUBSTITUTES'
+  env | sed -nE "/^BINDERY_($others)=/d; /^BINDERY_/p" | sort
+}
+
 # Starts it and waits until it is ready.
 run() {
   local address try pid
@@ -49,6 +56,7 @@ run() {
     </dev/null >"$dir/binderyd.log" 2>&1 &
   pid=$!
   disown
+  settings >"$dir/binderyd.settings"
   echo "$pid" >"$dir/binderyd.pid"
   echo "http://$address" >"$dir/binderyd.http"
   for ((try = 0; try < 600; try++)); do
@@ -65,8 +73,11 @@ start() {
   binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if daemon_pid >/dev/null; then
-    [[ $binderyd -nt $dir/binderyd.pid ]] || return 0
-    stop # it was built anew since
+    if [[ ! $binderyd -nt $dir/binderyd.pid ]] &&
+      [[ $(settings) == "$(cat "$dir/binderyd.settings" 2>/dev/null)" ]]; then
+      return 0
+    fi
+    stop # it was built anew since, or has other settings now
   fi
   # shellcheck source=/dev/null
   source "$dir/env"

@@ -51,7 +51,8 @@ test('the track for Python shows a moving bar, which continues after Ctrl-C', op
   assert.ok(stopped.overall_progress > 0);
 }));
 
-test('the track for Node and BullMQ shows a moving bar', options, inACheckout(async (shell) => {
+test('the track for Node and BullMQ shows a moving bar, also after another track', options, inACheckout(async (shell) => {
+  await shell.type(blocks('README.md', 'Python')[0].text.split('\n')[0]);
   await typeTrack(shell, 'README.md', 'Node and BullMQ');
   await aMovingBar(await shell.variable('BINDERY_URL'), 'Moby Dick');
 }));
