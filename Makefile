@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-web chaos test-pg supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-web chaos test-pg supabase lint load bench screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,6 +64,10 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 
 test-python: build ## the Python package and the example comic: style, types, tests against real servers
 	scripts/python.sh
+
+test-typescript: export WITH_WEB = yes
+test-typescript: build ## the TypeScript producer: style, types, tests; pgTAP in PGlite; the playground in Chromium
+	scripts/typescript.sh
 
 test-web: export WITH_WEB = yes
 test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page, README

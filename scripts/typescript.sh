@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The producer package for TypeScript (clients/typescript): types, style, tests, pgTAP in PGlite, and
+# the playground in Chromium.
+#
+#   typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]
+#
+# One of them only: the package; types and style; the tests in Node, arguments go to Vitest; pgTAP;
+# the playground's test; docs/playground served for reading. CHROMIUM names the browser.
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT/clients/typescript"
+
+if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
+need_node 20
+# npm writes the hidden lock file last: it is as new as what is installed.
+if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
+  step "installing the TypeScript producer's packages" again npm ci --no-audit --no-fund
+fi
+
+run_tests() { npm run --silent test -- "$@"; }
+
+run_pgtap() {
+  npm run --silent build
+  "$ROOT/scripts/pgtap.sh" --pglite "$@"
+}
+
+browser() {
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser ||
+    command -v google-chrome || true)}
+  export CHROMIUM
+  [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup WITH_WEB=yes (or set CHROMIUM)"
+  npm run --silent test:browser
+}
+
+command=${1:-all}
+shift || true
+case $command in
+  build) npm run --silent build ;;
+  check) npm run --silent check ;;
+  test) run_tests "$@" ;;
+  # From the root, where the files' names begin.
+  pgtap) run_pgtap "$@" ;;
+  browser) browser ;;
+  playground) npm run --silent playground ;;
+  all)
+    npm run --silent check
+    run_tests
+    run_pgtap
+    browser
+    ;;
+  *) die "usage: typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]" ;;
+esac
