@@ -77,3 +77,24 @@ export function readResumePoint(answer: ResumeAnswer): ResumePoint {
 export function wrapped(items: number, saved: string | undefined): string {
   return saved === undefined ? `{"tracked":${items}}` : `{"tracked":${items},"data":${saved}}`;
 }
+
+/**
+ * Reads all pages of a resume point; undefined for an unknown book. `ask` gives the page after a
+ * substep, `first` is the first page, if that is known.
+ */
+export async function wholeResumePoint(
+  ask: (after?: string) => Promise<ResumeAnswer | undefined>,
+  first?: ResumeAnswer,
+): Promise<ResumePoint | undefined> {
+  const whole = first ?? (await ask());
+  if (whole === undefined) return undefined;
+  const left = [...(whole.left ?? [])];
+  let page: ResumeAnswer | undefined = whole;
+  while (page?.cut === true && left.length > 0) {
+    page = await ask(left.at(-1)?.substep);
+    // The book has changed meanwhile; what is missing starts over.
+    if (page === undefined || page.revision !== whole.revision) break;
+    left.push(...(page.left ?? []));
+  }
+  return readResumePoint({ ...whole, left });
+}

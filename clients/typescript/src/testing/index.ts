@@ -6,7 +6,9 @@
  */
 import { PGlite, type PGliteOptions } from "@electric-sql/pglite";
 import { z } from "zod";
+import { Client, withClient, type ClientOptions } from "../client.js";
 import { bookUuid } from "../ids.js";
+import { FunctionsTransport } from "../transports/functions.js";
 import { answerSchema, readResumePoint, type ResumePoint } from "../resume.js";
 import { PgliteCaller } from "./pglite-caller.js";
 import { schema } from "./schema.js";
@@ -15,6 +17,7 @@ import { statusSchema, type BookStatus } from "./status.js";
 export { bookUuid } from "../ids.js";
 export { Refused } from "../errors.js";
 export type { Left, ResumePoint } from "../resume.js";
+export { record, Recorder } from "./record.js";
 export type { BookStatus } from "./status.js";
 
 /** Options of `createTestBindery`. */
@@ -164,6 +167,21 @@ export class TestBindery {
     parameters: readonly unknown[] = [],
   ): Promise<Row[]> {
     return (await this.db.query<Row>(text, [...parameters])).rows;
+  }
+
+  /** A client of the producer whose reports take effect in this database. */
+  client(options: Omit<ClientOptions, "transport"> = {}): Client {
+    return new Client(undefined, { ...options, transport: new FunctionsTransport(this.caller) });
+  }
+
+  /** Lets the producer's default client report to this database while some work runs. */
+  async run<T>(work: () => T | Promise<T>): Promise<T> {
+    const client = this.client();
+    try {
+      return await withClient(client, work);
+    } finally {
+      await client.close();
+    }
   }
 
   /** Deletes all books and what belongs to them. Pipelines and settings stay. */

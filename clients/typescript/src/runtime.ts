@@ -1,0 +1,56 @@
+// What differs between Node, Deno, edge functions and browsers; nothing here is imported from Node.
+import { z } from "zod";
+
+interface Timer {
+  unref?: () => void;
+}
+
+/** Calls back after some milliseconds; in Node it does not keep the process alive. */
+export function later(milliseconds: number, call: () => void): () => void {
+  const timer = setTimeout(call, milliseconds);
+  (timer as Timer).unref?.();
+  return () => clearTimeout(timer);
+}
+
+/** Waits; in Node it keeps the process alive. */
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+interface Process {
+  env?: Record<string, string | undefined>;
+  pid?: number;
+  on?: (event: string, call: () => void) => unknown;
+}
+const node = (globalThis as { process?: Process }).process;
+
+const environmentSchema = z.object({
+  BINDERY_URL: z.string().optional(),
+  BINDERY_STATUS_URL: z.string().optional(),
+  BINDERY_KEY: z.string().optional(),
+  BINDERY_STREAM: z.string().optional(),
+  HOSTNAME: z.string().optional(),
+});
+
+/** The environment's settings; none where there is no environment, or no right to read it. */
+export function environment(): z.infer<typeof environmentSchema> {
+  try {
+    const env = node?.env ?? {};
+    const names = Object.keys(environmentSchema.shape);
+    // One by one: Deno asks for the right to each.
+    const found = names.map((name) => [name, env[name] || undefined]);
+    return environmentSchema.parse(Object.fromEntries(found));
+  } catch {
+    return {};
+  }
+}
+
+/** A name for this worker: the host's, where it is known, and the process's id. */
+export function workerName(): string {
+  const host = environment().HOSTNAME ?? "worker";
+  return `${host}-${node?.pid ?? crypto.randomUUID().slice(0, 8)}`;
+}
+
+/** Calls back when the program has nothing left to do, where the runtime says so. */
+export function beforeExit(call: () => void): void {
+  node?.on?.("beforeExit", call);
+}

@@ -1,0 +1,72 @@
+// Events over binderyd's HTTP: batches to POST /api/events, and each book's place from
+// GET /api/books/{id}/resume-point.
+import { z } from "zod";
+import type { Item } from "../buffer.js";
+import { Refused, Unavailable } from "../errors.js";
+import { answerSchema, wholeResumePoint, type ResumePoint } from "../resume.js";
+import { Http } from "./http.js";
+import type { Outcome, Transport } from "./transport.js";
+
+const answersSchema = z.looseObject({
+  outcomes: z.array(
+    z.looseObject({
+      outcome: z.enum(["applied", "stale", "early", "rejected"]),
+      code: z.string().optional(),
+      message: z.string().optional(),
+      hint: z.string().optional(),
+    }),
+  ),
+});
+
+export class DaemonTransport implements Transport {
+  readonly answersBegin = true;
+  readonly #http: Http;
+  #sent: { body: string; key: string } | undefined;
+
+  /** The URL is the daemon's root, such as http://localhost:7890. */
+  constructor(url: string, key: string | undefined) {
+    this.#http = new Http(url, key);
+  }
+
+  async send(
+    items: readonly Item[],
+    settle: (item: Item, outcome: Outcome) => void,
+  ): Promise<void> {
+    const body = JSON.stringify(items.map((item) => item.event()));
+    // A batch whose answer was lost has the key that it had: its answer is repeated, and it takes
+    // effect once.
+    if (this.#sent?.body !== body) this.#sent = { body, key: crypto.randomUUID() };
+    const headers = { "Idempotency-Key": this.#sent.key };
+    const answer = await this.#http.ask("/api/events", { body, headers });
+    const { outcomes } = answersSchema.parse(answer.body);
+    if (outcomes.length !== items.length)
+      throw new Unavailable(`${outcomes.length} outcomes for ${items.length} events`);
+    for (const [place, item] of items.entries()) {
+      const found = outcomes[place];
+      const { session } = item;
+      const mayBeLeft = found?.outcome === "stale" && item.type !== "register";
+      if (session !== undefined && (mayBeLeft || item.type === "begin")) {
+        const point = await this.#resumePoint(item.bookId);
+        // A begin that comes too early waits in Bindery: its attempt is not known yet.
+        if (point !== undefined && found?.outcome !== "early") session.learn(point);
+      }
+      if (found?.outcome !== "rejected") settle(item, "delivered");
+      else {
+        const { code = "rejected", message = code, hint } = found;
+        settle(item, new Refused(code, message, {}, hint));
+      }
+    }
+    this.#sent = undefined;
+  }
+
+  async close(): Promise<void> {}
+
+  #resumePoint(bookId: string): Promise<ResumePoint | undefined> {
+    return wholeResumePoint(async (after) => {
+      const query = after === undefined ? "" : `?${new URLSearchParams({ after })}`;
+      const path = `/api/books/${bookId}/resume-point${query}`;
+      const { status, body } = await this.#http.ask(path, { mayMiss: true });
+      return status === 404 ? undefined : answerSchema.parse(body);
+    });
+  }
+}

@@ -1,0 +1,19 @@
+import type { Item } from "../buffer.js";
+import type { Refused } from "../errors.js";
+
+/** Delivered; refused for good; or a later change of the book can make it applicable: send again. */
+export type Outcome = "delivered" | "early" | Refused;
+
+/** Delivers events. One `send` runs at a time. */
+export interface Transport {
+  /** Whether the outcome of `begin`, with the attempt and the resume point, comes back. */
+  readonly answersBegin: boolean;
+  /**
+   * Sends events in their order, and calls `settle` with what became of each.
+   *
+   * @throws Unavailable if the rest was not delivered, or it is not known.
+   */
+  send(items: readonly Item[], settle: (item: Item, outcome: Outcome) => void): Promise<void>;
+  /** Closes the connection; the next call opens it again. */
+  close(): Promise<void>;
+}
