@@ -5,7 +5,8 @@
 #   typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]
 #
 # One of them only: the package; types and style; the tests in Node, arguments go to Vitest; pgTAP;
-# the playground's test; docs/playground served for reading. CHROMIUM names the browser.
+# the playground's test; docs/playground served for reading. BINDERYD is the daemon
+# (target/release/binderyd by default), CHROMIUM names the browser.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/clients/typescript"
@@ -17,7 +18,11 @@ if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
   step "installing the TypeScript producer's packages" again npm ci --no-audit --no-fund
 fi
 
-run_tests() { npm run --silent test -- "$@"; }
+run_tests() {
+  export BINDERYD=${BINDERYD:-$ROOT/target/release/binderyd}
+  [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
+  npm run --silent test -- "$@"
+}
 
 run_pgtap() {
   npm run --silent build
@@ -38,7 +43,6 @@ case $command in
   build) npm run --silent build ;;
   check) npm run --silent check ;;
   test) run_tests "$@" ;;
-  # From the root, where the files' names begin.
   pgtap) run_pgtap "$@" ;;
   browser) browser ;;
   playground) npm run --silent playground ;;

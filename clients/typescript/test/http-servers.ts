@@ -34,7 +34,9 @@ export class StandIn {
         for await (const chunk of request) chunks.push(chunk as Buffer);
         const text = Buffer.concat(chunks).toString();
         const body = text === "" ? undefined : (JSON.parse(text) as unknown);
-        const url = new URL(request.url ?? "", "http://localhost");
+        // Behind Supabase's gateway PostgREST is at /rest/v1.
+        const path = (request.url ?? "").replace(/^\/rest\/v1/, "");
+        const url = new URL(path, "http://localhost");
         this.requests.push({ path: url.pathname, headers: request.headers, body });
         const fault = request.method === "POST" ? this.faults.shift() : undefined;
         const isKnown = request.headers.authorization === `Bearer ${KEY}`;
