@@ -124,7 +124,7 @@ export class Buffer {
     for (const [bookId, lane] of [...this.#lanes]) {
       if (lane.inFlight.length > 0) continue;
       if (lane.early.length > 0 && lane.earlyAt <= now)
-        lane.waiting.unshift(...lane.early.splice(0));
+        lane.waiting = [...lane.early.splice(0), ...lane.waiting];
       let count = 0;
       for (const item of lane.waiting) {
         if (isFull()) break;

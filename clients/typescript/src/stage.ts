@@ -161,18 +161,18 @@ export class Stage {
    */
   checkpoint(value: unknown, substep?: string): void {
     this.#session.throwIfSuperseded();
+    let track: Track<unknown> | undefined;
+    for (const running of this.#session.tracks)
+      if (running instanceof Track && (substep === undefined || running.substep === substep))
+        track = running;
     let encoded: string;
     try {
-      encoded = values.encoded(value);
+      encoded = values.encoded(value, track === undefined ? 0 : values.TRACKED_BYTES);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.#client.log(`a checkpoint of ${this.name} is not saved: ${error.message}`);
       return;
     }
-    let track: Track<unknown> | undefined;
-    for (const running of this.#session.tracks)
-      if (running instanceof Track && (substep === undefined || running.substep === substep))
-        track = running;
     if (track === undefined) this.#report(substep, { checkpoint: encoded });
     else track.save(encoded);
   }
@@ -263,7 +263,7 @@ function progressed(progress?: number, done?: number, total?: number): Changes {
     return {};
   // Nothing to do is done.
   if (total <= 0) return { progress: 100, done: null, total: null };
-  const whole = Math.min(total, 1e15);
+  const whole = Math.min(total, values.TOTAL);
   return { done: values.clamped(done, 0, whole), total: whole };
 }
 

@@ -137,3 +137,29 @@ test("BINDERY_URL and BINDERY_KEY alone configure the package", async () => {
   vi.unstubAllEnvs();
   await server.stop();
 });
+
+test("a large backlog is sent to binderyd in requests of less than 1 MiB", async () => {
+  await bindery.reset();
+  const server = await (await daemonServer(bindery)).start();
+  const client = new Client(server.url, { key: KEY, beginTimeout: 0, log: () => undefined });
+  const book = client.book("a");
+  await book.stage("ANALYZING", () => undefined);
+  await book.stage("GENERATING_SCENES", () => undefined);
+  await book.stage("CREATING_ARTWORK", (stage) => {
+    // Quotes are two bytes each in the request, as text in JSON.
+    for (let page = 0; page < 20; page += 1)
+      stage.checkpoint({ text: '"'.repeat(30_000) }, `page_${page}`);
+  });
+  expect(await book.flush(30_000)).toBe(true);
+  const sizes = server.requests
+    .filter((request) => request.path === "/api/events")
+    .map((request) => JSON.stringify(request.body).length);
+  expect(sizes.length).toBeGreaterThan(4);
+  expect(Math.max(...sizes)).toBeLessThan(1024 * 1024);
+  const [saved] = await bindery.sql<{ n: number }>(
+    "select count(*)::int as n from bindery.book_progress where checkpoint is not null",
+  );
+  expect(saved).toEqual({ n: 20 });
+  await client.close();
+  await server.stop();
+});

@@ -18,6 +18,32 @@ const answersSchema = z.looseObject({
   ),
 });
 
+// A request may have 1 MiB; an event is smaller than the rest.
+const PART_BYTES = 512 * 1024;
+
+interface Part {
+  items: Item[];
+  body: string;
+}
+
+/** The events as bodies of requests, none larger than the daemon takes. */
+function parts(items: readonly Item[]): Part[] {
+  const found: { items: Item[]; events: string[] }[] = [];
+  let left = 0;
+  for (const item of items) {
+    const event = JSON.stringify(item.event());
+    left -= new TextEncoder().encode(event).length + 1;
+    let last = found.at(-1);
+    if (last === undefined || left < 0) {
+      found.push((last = { items: [], events: [] }));
+      left = PART_BYTES;
+    }
+    last.items.push(item);
+    last.events.push(event);
+  }
+  return found.map((part) => ({ items: part.items, body: `[${part.events.join()}]` }));
+}
+
 export class DaemonTransport implements Transport {
   readonly answersBegin = true;
   readonly #http: Http;
@@ -32,7 +58,15 @@ export class DaemonTransport implements Transport {
     items: readonly Item[],
     settle: (item: Item, outcome: Outcome) => void,
   ): Promise<void> {
-    const body = JSON.stringify(items.map((item) => item.event()));
+    for (const part of parts(items)) await this.#sendPart(part, settle);
+  }
+
+  async close(): Promise<void> {}
+
+  async #sendPart(
+    { items, body }: Part,
+    settle: (item: Item, outcome: Outcome) => void,
+  ): Promise<void> {
     // A batch whose answer was lost has the key that it had: its answer is repeated, and it takes
     // effect once.
     if (this.#sent?.body !== body) this.#sent = { body, key: crypto.randomUUID() };
@@ -41,14 +75,22 @@ export class DaemonTransport implements Transport {
     const { outcomes } = answersSchema.parse(answer.body);
     if (outcomes.length !== items.length)
       throw new Unavailable(`${outcomes.length} outcomes for ${items.length} events`);
+    const points = new Map<string, Promise<ResumePoint | undefined>>();
+    const pointOf = (bookId: string) => {
+      const known = points.get(bookId) ?? this.#resumePoint(bookId);
+      points.set(bookId, known);
+      return known;
+    };
     for (const [place, item] of items.entries()) {
       const found = outcomes[place];
       const { session } = item;
-      const mayBeLeft = found?.outcome === "stale" && item.type !== "register";
-      if (session !== undefined && (mayBeLeft || item.type === "begin")) {
-        const point = await this.#resumePoint(item.bookId);
+      if (session !== undefined && item.type === "begin") {
+        const point = await pointOf(item.bookId);
         // A begin that comes too early waits in Bindery: its attempt is not known yet.
         if (point !== undefined && found?.outcome !== "early") session.learn(point);
+      } else if (session !== undefined && found?.outcome === "stale") {
+        const point = await pointOf(item.bookId);
+        if (point !== undefined) session.check(point.status, point.stage, point.attempt);
       }
       if (found?.outcome !== "rejected") settle(item, "delivered");
       else {
@@ -58,8 +100,6 @@ export class DaemonTransport implements Transport {
     }
     this.#sent = undefined;
   }
-
-  async close(): Promise<void> {}
 
   #resumePoint(bookId: string): Promise<ResumePoint | undefined> {
     return wholeResumePoint(async (after) => {
