@@ -52,6 +52,7 @@ start_pglite() {
 }
 
 if [[ $kernel == pglite ]]; then
+  for file in "${!not_in_pglite[@]}"; do [[ -f $file ]] || die "there is no $file to leave out"; done
   start_pglite
   here=()
   for file in "${files[@]}"; do [[ -n ${not_in_pglite[$file]:-} ]] || here+=("$file"); done
