@@ -107,12 +107,12 @@ function forward(stage: Stage, own: string, progress: unknown): void {
   const read = progressSchema.safeParse(progress);
   // What is no progress is the job's own affair.
   if (!read.success) return;
-  const said = typeof read.data === "number" ? { progress: read.data } : read.data;
+  const given = typeof read.data === "number" ? { progress: read.data } : read.data;
   const {
     substep = own,
     checkpoint,
     ...report
-  } = said as StageReport & {
+  } = given as StageReport & {
     substep?: string;
     checkpoint?: unknown;
   };

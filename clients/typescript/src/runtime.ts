@@ -50,7 +50,7 @@ export function workerName(): string {
   return `${host}-${node?.pid ?? crypto.randomUUID().slice(0, 8)}`;
 }
 
-/** Calls back when the program has nothing left to do, where the runtime says so. */
+/** Calls back when the program has nothing left to do; Node and Deno have that event. */
 export function beforeExit(call: () => void): void {
   node?.on?.("beforeExit", call);
 }

@@ -275,8 +275,8 @@ const snake = (name: string): string =>
 
 /** The fields of `fail` for an error that has left the work. */
 function failure(error: unknown): Record<string, string> {
-  const said = error instanceof Error ? error.message || error.name : String(error);
-  const message = values.text(said, values.MESSAGE);
+  const raw = error instanceof Error ? error.message || error.name : String(error);
+  const message = values.text(raw, values.MESSAGE);
   if (error instanceof Failed) {
     const known = { code: error.code, ...(error.retry ? {} : { retry: false }) };
     try {

@@ -134,7 +134,7 @@ export class Track<T> implements Iterable<T>, AsyncIterable<T>, Counted {
   }
 }
 
-/** How many items there are, where they say so. */
+/** How many items there are, if they have a `length` or `size`. */
 function sizeOf(items: object): number | undefined {
   if ("length" in items && typeof items.length === "number") return items.length;
   if ("size" in items && typeof items.size === "number") return items.size;

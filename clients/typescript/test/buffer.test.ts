@@ -13,7 +13,7 @@ test("while the server is away the newest state of each substep waits, and arriv
   });
   book.transition("COMPLETED");
   expect(await book.flush(300)).toBe(false);
-  expect(server.logged).toEqual(["Bindery cannot be reached, reports wait: nobody listens"]);
+  expect(server.logged).toEqual(["Bindery cannot be reached, reports wait: connection refused"]);
 
   server.isAway = false;
   expect(await book.flush()).toBe(true);

@@ -32,7 +32,7 @@ export class Flaky extends Recorder {
     const transport: Transport = {
       answersBegin: false,
       send: async (items, settle) => {
-        if (this.isAway) throw new Unavailable("nobody listens");
+        if (this.isAway) throw new Unavailable("connection refused");
         await kept.send(items, settle);
       },
       close: async () => undefined,

@@ -143,7 +143,7 @@ test("a worker over Redis whose book was given up is superseded", async () => {
   await expect(work).rejects.toMatchObject({ name: "Superseded", status: "CANCELLED" });
 });
 
-test("fifty books at once, 11,225 items in all, end where their own records say", async () => {
+test("fifty books at once, 11,225 items in all, end at the counts of their workers", async () => {
   const client = throughRedis();
   const books = Array.from({ length: 50 }, () =>
     client.book(crypto.randomUUID(), { pipeline: "brief" }),

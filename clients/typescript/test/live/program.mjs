@@ -20,7 +20,7 @@ const modes = {
       }
     });
   },
-  // An error that nobody catches ends the program.
+  // An uncaught error ends the program.
   async fail() {
     await book.stage("ANALYZING", () => {
       throw new TypeError("Page 31 is torn.");

@@ -185,7 +185,7 @@ test("the example of an edge function runs in Deno, with the rights to network a
   }
 });
 
-test("the examples for tests of one's own print what their comments say", async () => {
+test("the examples for tests of one's own print what their comments contain", async () => {
   expect(await output("record")).toBe("[ 'register', 'begin', 'progress', 'transition' ]\n");
   expect(await output("run")).toBe("GENERATING_SCENES\n");
   expect(await output("testing")).toBe("ANALYZING 1.25\n");
