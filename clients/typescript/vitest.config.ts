@@ -6,7 +6,7 @@ export default defineConfig({
     environment: "node",
     restoreMocks: true,
     // Generous, for busy machines.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
   },
