@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // A book: one unit of long work.
 import { Item } from "./buffer.js";
 import type { Client } from "./client.js";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Bindery without a server, for tests and browsers: the portable schema in PGlite (PostgreSQL
  * compiled to WebAssembly), in memory, with all rules. Needs `@electric-sql/pglite`.

@@ -50,7 +50,9 @@ export class PostgresCaller implements Caller {
   }
 
   async #connect(): Promise<Client> {
-    const { default: pg } = await import("pg");
+    const { default: pg } = await import("pg").catch((cause: unknown) => {
+      throw new Unavailable("a PostgreSQL URL needs the package pg; install it", { cause });
+    });
     const timeout = 5000;
     const client = new pg.Client({
       connectionString: this.url,

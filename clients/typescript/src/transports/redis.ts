@@ -56,7 +56,9 @@ export class RedisTransport implements Transport {
   }
 
   async #connect(): Promise<Redis> {
-    const { Redis } = await import("ioredis");
+    const { Redis } = await import("ioredis").catch((cause: unknown) => {
+      throw new Unavailable("a Redis URL needs the package ioredis; install it", { cause });
+    });
     const client = new Redis(this.url, {
       lazyConnect: true,
       connectTimeout: 5000,

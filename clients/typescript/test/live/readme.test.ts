@@ -104,6 +104,31 @@ test("every example of the README is run here", () => {
   expect(examples).toHaveLength(Object.keys(names).length);
 });
 
+test("the package's own types are checked with the standard libraries alone", async () => {
+  const names = ["@bindery/producer", "@bindery/producer/bullmq"];
+  const code = names.map((name) => `export * from "${name}";\n`).join("");
+  writeFileSync(join(app, "strict.ts"), code);
+  const options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext"];
+  await run(join(root, "node_modules/.bin/tsc"), [...options, "--types", "", "strict.ts"], {
+    cwd: app,
+  });
+});
+
+test("a URL whose package is not installed is a warning that names it", async () => {
+  rmSync(join(app, "node_modules/ioredis"));
+  const program = `
+    import { Client } from "@bindery/producer";
+    const client = new Client("redis://127.0.0.1:1", { log: console.log });
+    client.book("a").transition("ANALYZING");
+    await client.flush(300);
+    process.exit();
+  `;
+  const given = ["--input-type=module", "--eval", program];
+  const { stdout } = await run("node", given, { cwd: app });
+  symlinkSync(join(root, "node_modules/ioredis"), join(app, "node_modules/ioredis"));
+  expect(stdout).toContain("a Redis URL needs the package ioredis; install it");
+});
+
 test("the first example completes its book", async () => {
   await output("first", environment());
   const bookId = bookUuid("moby-dick");
