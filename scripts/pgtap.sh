@@ -89,5 +89,9 @@ if [[ $kernel == pglite ]]; then
     compared=$((compared + 1))
   done
   echo "==> $compared of ${#files[@]} files: as many tests as on Postgres with the portable kernel"
+  if ((compared < ${#files[@]})); then
+    skipped "the number of tests of $((${#files[@]} - compared)) files in PGlite" \
+      "no run of them with --kernel portable to compare with"
+  fi
   for file in "${!not_in_pglite[@]}"; do skipped "$file in PGlite" "${not_in_pglite[$file]}"; done
 fi
