@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from fakes import Recorder, steps
 
@@ -41,3 +44,12 @@ def test_the_environment_configures_the_default_client(monkeypatch: pytest.Monke
 def test_an_owner_that_is_not_a_uuid_is_refused() -> None:
     with pytest.raises(ValueError, match="badly formed"):
         bindery.Client().book("b", owner_id="ahab")
+
+
+def test_an_import_of_the_package_imports_no_adapter_and_no_extra() -> None:
+    modules = ("celery", "transformers", "langgraph", "langchain_core", "tqdm", "psycopg", "httpx")
+    program = f"import bindery_client, sys; print([m for m in {modules} if m in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "[]\n"
