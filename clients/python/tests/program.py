@@ -41,6 +41,30 @@ def work(items: str, pause: str) -> None:
             note(item)
 
 
+def many(first: str, last: str, limits: str) -> None:
+    """Work on several books at once, up to the item whose number is in a file."""
+    limit = Path(limits)
+    bindery.configure(begin_timeout=60, flush_timeout=60)
+
+    def run(name: str) -> None:
+        with bindery.book(name, pipeline=PIPELINE) as each, each.stage("ANALYZING") as stage:
+            total = stage.resume_point.checkpoint("extract_text", 0) if stage.resume_point else 0
+            for item in stage.track(range(200), "extract_text"):
+                while item >= int(limit.read_text()):
+                    time.sleep(0.1)
+                total += item
+                note(f"{name} {stage.attempt} {item} {total}")
+                stage.message(f"at {item}")
+                stage.checkpoint(total)
+
+    names = [f"{BOOK}-{number}" for number in range(int(first), int(last))]
+    threads = [threading.Thread(target=run, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def die_at_once(items: str) -> None:
     """End without leaving the `with` statements."""
     moby = book().__enter__()

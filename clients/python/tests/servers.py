@@ -102,6 +102,13 @@ class Servers:
     def start_redis(self) -> None:
         subprocess.run([SCRIPT, "start-redis", self.folder], check=True, capture_output=True)
 
+    def stop_postgres(self) -> None:
+        stop = [SCRIPT, "stop-postgres", self.folder, "immediate"]
+        subprocess.run([str(word) for word in stop], check=True, capture_output=True)
+
+    def start_postgres(self) -> None:
+        subprocess.run([SCRIPT, "start-postgres", self.folder], check=True, capture_output=True)
+
     def stop(self) -> None:
         self.stop_daemon()
         if self._leash is not None:

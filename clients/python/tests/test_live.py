@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers import Servers, wait_for
 
-from bindery_client import Client, Superseded
+from bindery_client import Client, Superseded, book_uuid
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -112,6 +112,71 @@ def test_a_worker_that_was_killed_is_resumed_where_it_was(
         assert items[0] == "attempt None"
         assert repeated == finished
     assert servers.dead_letters(book_id) == 0
+
+
+@ANSWERING
+def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_worker(
+    start: Start, record: Record, servers: Servers, book_id: str, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits"
+    names = [f"{book_id}-{number}" for number in range(50)]
+    ids = [str(book_uuid(name)) for name in names]
+
+    def let(limit: int) -> None:
+        """Let all books go on up to an item; 200 are 10,000 reports of 50 books."""
+        (tmp_path / "next").write_text(str(limit))
+        (tmp_path / "next").rename(limits)
+
+    def delivered() -> int:
+        query = "select count(*) from bindery.book_progress where book_id = any(%s) and done = 50"
+        return int(servers.sql(query, ids))
+
+    def run(number: int) -> subprocess.Popen[bytes]:
+        return start("many", str(10 * number), str(10 * number + 10), str(limits))
+
+    let(50)
+    workers = [run(number) for number in range(5)]
+    wait_for(lambda: delivered() == 50, "50 finished items of each book", 60)
+    # Both servers are away, while all books go on and one worker dies.
+    servers.stop_redis()
+    servers.stop_postgres()
+    let(100)
+    wait_for(lambda: len(record()) == 50 * 100, "100 items of each book", 60)
+    workers[0].kill()
+    workers[0].wait()
+    servers.start_postgres()
+    servers.start_redis()
+    workers[0] = run(0)
+    wait_for(lambda: len(record()) == 50 * 100 + 10 * 50, "the lost items, once more", 60)
+    # Once more without Postgres alone.
+    servers.stop_postgres()
+    let(150)
+    wait_for(lambda: len(record()) == 50 * 150 + 10 * 50, "150 items of each book", 60)
+    servers.start_postgres()
+    let(200)
+    assert [worker.wait(60) for worker in workers] == [0] * 5
+
+    recorded: dict[str, list[tuple[str, int, int]]] = {name: [] for name in names}
+    for written in record():
+        written_by, attempt, number, total = written.split()
+        recorded[written_by].append((attempt, int(number), int(total)))
+    for name, book in zip(names, ids, strict=True):
+        # The worker that was killed had delivered 50 items of each of its books.
+        items = [*range(100), *range(50, 200)] if name in names[:10] else [*range(200)]
+        assert [item for _, item, _ in recorded[name]] == items
+        assert {attempt for attempt, _, _ in recorded[name]} == {"1"}
+        _, item, words = recorded[name][-1]
+        found = servers.wait_for_substep(book, "extract_text", done=item + 1)
+        assert (found["total"], found["progress"]) == (200, 100)
+        assert found["message"] == f"at {item}"
+        assert found["checkpoint"] == {"tracked": item + 1, "data": words}
+        assert words == sum(range(200))
+        servers.wait_for_book(book, status="ANALYZING", attempt=1)
+        assert servers.dead_letters(book) == 0
+    said = errors(tmp_path)
+    assert "Bindery cannot be reached, reports wait" in said
+    for problem in ("Traceback", "starts over", "not delivered", "has refused"):
+        assert problem not in said
 
 
 @ANSWERING
