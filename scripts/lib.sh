@@ -181,7 +181,9 @@ make_venv() {
 
 fill_venv() {
   "${PYTHON:-python3}" -m venv --clear "$1"
-  again "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$2"
+  # Python compiles what is imported; most of these files never are.
+  again "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
+    --require-hashes -r "$2"
   # What builds it comes from the lock file, too.
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     --editable "$ROOT/clients/python"
