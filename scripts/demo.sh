@@ -72,7 +72,7 @@ trap 'exit 129' HUP
 CARGO_TARGET_DIR=$(target_dir)
 export CARGO_TARGET_DIR
 venv=$CARGO_TARGET_DIR/python/demo
-make_venv "$venv" examples/comic/requirements.txt
+make_venv "$venv" examples/comic/requirements.txt "$ROOT/clients/python"
 step "starting a private Postgres and Redis" scripts/servers.sh start "$dir"
 step "installing the schema and starting the daemon" scripts/daemon.sh start "$dir"
 # shellcheck source=/dev/null

@@ -168,14 +168,14 @@ free_port() {
   echo "$port"
 }
 
-# make_venv FOLDER LOCKFILE: a Python environment with what the lock file pins, and with the client
-# package of this checkout. One that is there is kept, without a network: the stamp, which is written
-# last, says what it was made of.
+# make_venv FOLDER LOCKFILE [PROJECT]: a Python environment with what the lock file pins and, editable,
+# with the project of that folder. One that is there is kept, without a network: the stamp, which is
+# written last, says what it was made of.
 make_venv() {
   local stamp
-  stamp=$("${PYTHON:-python3}" -V && echo "$ROOT" && cat "$2")
+  stamp=$("${PYTHON:-python3}" -V && echo "${3:-}" && cat "$2")
   if [[ -x $1/bin/python && $(cat "$1/stamp" 2>/dev/null) == "$stamp" ]]; then return; fi
-  step "installing Python packages" fill_venv "$1" "$2"
+  step "installing Python packages" fill_venv "$@"
   echo "$stamp" >"$1/stamp"
 }
 
@@ -185,8 +185,8 @@ fill_venv() {
   again "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
     --require-hashes -r "$2"
   # What builds it comes from the lock file, too.
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-    --editable "$ROOT/clients/python"
+  [[ -z ${3:-} ]] || "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+    --no-build-isolation --editable "$3"
 }
 
 # skipped WHAT WHY: says so, and has .ci/run repeat it at its end.

@@ -17,7 +17,7 @@ version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 venv=$ROOT/target/python/venv-$version
 bin=$venv/bin
 
-make_venv "$venv" requirements-dev.txt
+make_venv "$venv" requirements-dev.txt "$ROOT/clients/python"
 
 check() {
   "$bin/ruff" format --check .
