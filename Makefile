@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-web chaos test-pg supabase lint load bench screenshots clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-web chaos test-pg supabase lint load bench screenshots dist test-dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -105,7 +105,16 @@ bench: build ## the benchmarks: a table, and one JSON line a figure (ONLY=peer)
 screenshots: build ## the page's pictures in docs/images, made anew
 	scripts/page.sh screenshots
 
+# Node.js for the clients, without the tests' other programs.
+dist test-dist: export WITHOUT_NODE = yes
+dist test-dist: export WITH_PEER = yes
+dist: setup ## all that users install, in dist/: programs, extension, schema, clients (MAJORS='15 17'; QUICK=1)
+	@scripts/dist.sh build
+
+test-dist: dist ## install each package of dist/ in a clean place, and see a book's progress there
+	@scripts/test-dist.sh
+
 clean: ## stop `make dev`; remove what was built, private data and logs
 	@scripts/dev.sh clean
 	cargo clean
-	rm -rf examples/comic/out
+	rm -rf examples/comic/out dist

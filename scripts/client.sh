@@ -2,6 +2,7 @@
 # The client package's own checks: types, style, its tests in Node; that it installs; and in Chromium against the real daemon.
 #
 #   client.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a fresh app, with React 19 and 18
+#   client.sh pack FOLDER                          builds its tarball into the folder
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/substitutes.sh"
@@ -38,6 +39,7 @@ package() {
 }
 
 case ${1:-all} in
+  pack) npm pack --silent --pack-destination "$2" ;;
   check) npm run --silent check ;;
   package) package ;;
   browser)
@@ -49,5 +51,5 @@ case ${1:-all} in
     package
     browser
     ;;
-  *) die "usage: client.sh [check|browser|package]" ;;
+  *) die "usage: client.sh [check|browser|package|pack FOLDER]" ;;
 esac

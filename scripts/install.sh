@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what was built: the program, its unit for systemd, an example of its configuration, and how to operate it. It starts
-# nothing. PREFIX is where programs go; DESTDIR stands before every path, for who makes packages.
+# nothing. PREFIX is where programs go; DESTDIR stands before every path, for who makes packages. BINDERYD is the program to install.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -9,7 +9,7 @@ prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 units=${UNITDIR:-/etc/systemd/system}
 config=${SYSCONFDIR:-/etc}/binderyd
-binary=$(built binderyd)
+binary=${BINDERYD:-$(built binderyd)}
 [[ -x $binary ]] || die "no $binary; run: make build, or: cargo build --release -p binderyd"
 
 # put MODE FILE TO
@@ -31,6 +31,7 @@ for shell in bash:bash-completion/completions/binderyd zsh:zsh/site-functions/_b
   "$binary" completions "${shell%%:*}" >"$pages/completions"
   put 644 "$pages/completions" "$prefix/share/${shell#*:}"
 done
+put 644 LICENSE "$prefix/share/doc/binderyd/LICENSE"
 put 644 docs/operations.md "$prefix/share/doc/binderyd/operations.md"
 put 644 deploy/systemd/env.example "$prefix/share/doc/binderyd/env.example"
 put 644 deploy/prometheus/alerts.yml "$prefix/share/doc/binderyd/alerts.yml"

@@ -3,6 +3,7 @@
 # the playground in Chromium.
 #
 #   typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]
+#   typescript.sh pack FOLDER            builds its tarball into the folder
 #
 # One of them only: the package; types and style; the tests in Node, arguments go to Vitest; pgTAP;
 # the playground's test; docs/playground served for reading. BINDERYD is the daemon
@@ -42,6 +43,7 @@ command=${1:-all}
 shift || true
 case $command in
   build) npm run --silent build ;;
+  pack) npm pack --silent --pack-destination "$1" ;;
   check) npm run --silent check ;;
   test) run_tests "$@" ;;
   pgtap) run_pgtap "$@" ;;
@@ -53,5 +55,6 @@ case $command in
     run_pgtap
     browser
     ;;
-  *) die "usage: typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]" ;;
+  *) die "usage: typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]" \
+    "or: typescript.sh pack FOLDER" ;;
 esac
