@@ -6,7 +6,7 @@
 #                    makes; by default for those whose server headers are installed
 #                    QUICK=1: compile nothing, package what `make build` has built, which needs the
 #                    C library of this machine
-#   dist.sh check    versions and container files; needs no build
+#   dist.sh check    versions, container files, workflows; needs no build
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -14,6 +14,7 @@ cd "$ROOT"
 parts=deploy/packages
 # The oldest C library that the programs run with: Debian 11's and Ubuntu 20.04's.
 GLIBC=2.31
+ACTIONLINT=1.7.12
 # All files in the packages have the time of the commit. The compilers do not see it: they would
 # compile much anew at each commit.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
@@ -310,6 +311,17 @@ check_container() { # FILE
   )
 }
 
+# actionlint is written in Go.
+check_workflows() {
+  local bin
+  bin=$(target_dir)/packages/bin
+  if [[ ! -x $bin/actionlint ]]; then
+    has go || { echo "==> not checked, since there is no Go: the workflows"; return; }
+    GOBIN=$bin again go install "github.com/rhysd/actionlint/cmd/actionlint@v$ACTIONLINT"
+  fi
+  "$bin/actionlint"
+}
+
 check() {
   local file
   local containers=(deploy/docker/Dockerfile supabase/self-hosted/Dockerfile)
@@ -321,6 +333,7 @@ check() {
   venv=$(target_dir)/packages/venv
   make_venv "$venv" "$parts/requirements.txt"
   "$venv/bin/hadolint" "${containers[@]}"
+  check_workflows
 }
 
 case ${1:-} in
