@@ -12,6 +12,7 @@ mod error;
 mod fields;
 mod rejection;
 mod rules;
+mod schema;
 mod text;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 pub use error::EventError;
 pub use rejection::Rejection;
+pub use schema::{definitions, limits, schema};
 
 use crate::json::{Json, Node};
 use crate::progress::SubstepProgress;
@@ -59,18 +61,23 @@ pub const MAX_WEIGHT: f64 = crate::definition::MAX_WEIGHT;
 pub const MAX_SUBSTEPS: usize = 10_000;
 
 /// A message about one book that keeps every rule that can be checked without knowing the book.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// As JSON it is a flat object with the names of the fields: what `tests/vectors` calls its meaning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// The book it is about.
     pub book_id: Uuid,
     /// When it happened by its sender's clock, as text; its form is not checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// What happened.
+    #[serde(flatten)]
     pub kind: EventKind,
 }
 
 /// What an [`Event`] says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventKind {
     /// A substep has come this far.
     Progress(Progress),

@@ -39,7 +39,7 @@ pub(super) enum Field {
 }
 
 /// The names, in the order of [`Field`].
-const NAMES: [&str; 23] = [
+pub(super) const NAMES: [&str; 23] = [
     "type",
     "book_id",
     "at",
