@@ -26,7 +26,8 @@ log = logging.getLogger("bindery_client")
 T = TypeVar("T")
 
 BEGIN_TIMEOUT = 5.0
-MAX_SUBSTEPS = 10_000
+# What the checkpoint of a loop adds to the worker's own.
+TRACKED_BYTES = 64
 
 
 class Stage:
@@ -221,12 +222,12 @@ class Stage:
             Superseded: the book has left this attempt.
         """
         self._raise_if_over()
+        track = self._track(substep)
         try:
-            encoded = values.encoded(value)
+            encoded = values.encoded(value, 0 if track is None else TRACKED_BYTES)
         except ValueError as problem:
             log.error("a checkpoint of %s is not saved: %s", self.name, problem)
             return
-        track = self._track(substep)
         if track is None:
             self._report(substep, {"checkpoint": encoded})
         else:
@@ -309,12 +310,17 @@ def planned(substeps: Mapping[str, float] | Iterable[str]) -> list[str]:
     for key, weight in weights.items():
         entry: dict[str, Any] = {"substep": values.name(key)}
         if weight is not None:
-            if not 1e-9 <= weight <= 1e9:
-                raise ValueError(f"the weight of {key}, {weight}, is not from 1e-9 to 1e9")
+            if not values.MIN_WEIGHT <= weight <= values.MAX_WEIGHT:
+                raise values.Invalid(
+                    "out_of_range", f"the weight of {key}, {weight}, is not from 1e-9 to 1e9"
+                )
             entry["weight"] = weight
         plan.append(entry)
-    if len(plan) > MAX_SUBSTEPS:
-        raise ValueError(f"{len(plan)} substeps are planned; a stage has at most {MAX_SUBSTEPS:,}")
+    if len(plan) > values.SUBSTEPS:
+        raise values.Invalid(
+            "too_many_substeps",
+            f"{len(plan)} substeps are planned; a stage has at most {values.SUBSTEPS:,}",
+        )
     return [json.dumps(plan[at : at + 500]) for at in range(0, len(plan), 500)]
 
 
@@ -330,7 +336,7 @@ def _changes(progress: float | None, done: float | None, total: float | None) ->
     if whole <= 0:
         # Nothing to do is done.
         return {"progress": 100.0, "done": None, "total": None}
-    whole = min(whole, 1e15)
+    whole = min(whole, values.TOTAL)
     return {"done": min(max(part, 0.0), whole), "total": whole}
 
 

@@ -1,6 +1,7 @@
 """Makes values fit what Bindery takes, so that no report is refused for its form.
 
-The limits and what is removed are those of docs/events.md ("How fields are read").
+The limits and what is removed are those of docs/events.md ("How fields are read"); the vectors in
+tests/vectors hold this module to the reader of events.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 MESSAGE = 8192
@@ -15,17 +17,36 @@ TITLE = 1024
 WORKER = 255
 UNIT = 63
 NAME = 63
-# 64 KiB less what a tracked checkpoint adds.
-JSON_BYTES = 64 * 1024 - 64
+JSON_BYTES = 64 * 1024
+JSON_LEVELS = 64
+TOTAL = 1e15
+SUBSTEPS = 10_000
+MIN_WEIGHT = 1e-9
+MAX_WEIGHT = 1e9
 
-# CSI and OSC sequences of terminals, other escapes; control characters but tab and line ends;
+# Control sequences of terminals; strings such as a window's title, with what ends them on the same
+# line (without an end, only the opening); other escapes; control characters but tab and line ends;
 # direction overrides.
 _REMOVED = re.compile(
-    "\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-~]?"
+    "(?:\x1b\\[|\x9b)[ -?]*[@-~]?"
+    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])(?:[^\x07\x9c\x1b\n\r]*(?:\x07|\x9c|\x1b\\\\))?"
+    "|\x1b(?:[ -/]*[0-~])?"
     "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class Invalid(ValueError):  # noqa: N818 (a value rather than an error)
+    """A value that no event may hold.
+
+    Attributes:
+        code: the reason for which Bindery would reject the event, as in docs/events.md.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 def text(value: object, limit: int) -> str:
@@ -36,43 +57,62 @@ def text(value: object, limit: int) -> str:
 
 
 def name(value: str) -> str:
-    """Return a substep's key.
+    """Return a substep's key, without white space around it.
 
     Raises:
-        ValueError: it is not lower snake case of at most 63 characters.
+        Invalid: it is not lower snake case of at most 63 characters.
     """
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"the substep {value!r} is not lower snake case of up to 63 characters")
-    return value
+    if _NAME.fullmatch(value):
+        return value
+    stripped = _REMOVED.sub("", value).strip()
+    if not _NAME.fullmatch(stripped):
+        code = "too_long" if len(stripped) > NAME else "bad_name"
+        raise Invalid(
+            code, f"the substep {value!r} is not lower snake case of up to {NAME} characters"
+        )
+    return stripped
 
 
-def encoded(value: Any) -> str:
+def encoded(value: Any, reserved: int = 0) -> str:
     """Return `value` as JSON; NaN and infinities become null, NUL in strings is removed.
+
+    Args:
+        value: anything that `json.dumps` takes.
+        reserved: how many of the 64 KiB are kept for what is added to it.
 
     Raises:
         TypeError: the value cannot be written as JSON.
-        ValueError: it refers to itself, is deeper than 64 levels, or is larger than 64 KiB.
+        Invalid: it refers to itself, is deeper than 64 levels, or is larger than 64 KiB.
     """
     try:
         written = json.dumps(value, ensure_ascii=False)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    cleaned = _cleaned(json.loads(written, parse_constant=lambda _: None), 64)
+        raise Invalid("too_deep", "it is nested too deep") from None
+    except ValueError as problem:
+        raise Invalid("too_deep", str(problem)) from None
+    expanded = [0]
+    cleaned = _cleaned(json.loads(written, parse_constant=lambda _: None), JSON_LEVELS, expanded)
     written = json.dumps(cleaned, ensure_ascii=False)
-    if len(written.encode()) > JSON_BYTES:
-        raise ValueError("it is larger than 64 KiB")
+    if len(written.encode()) + expanded[0] > JSON_BYTES - reserved:
+        raise Invalid("too_large", "it is larger than 64 KiB")
     return written
 
 
-def _cleaned(value: Any, levels: int) -> Any:
+def _cleaned(value: Any, levels: int, expanded: list[int]) -> Any:
     if levels < 0:
-        raise ValueError("it is nested deeper than 64 levels")
+        raise Invalid("too_deep", "it is nested deeper than 64 levels")
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value.replace("\0", ""))
+    if isinstance(value, float):
+        # Postgres prints, and counts, 1e300 with 301 digits.
+        expanded[0] += len(f"{Decimal(repr(value)):f}") - len(repr(value))
     if isinstance(value, list):
-        return [_cleaned(item, levels - 1) for item in value]
+        return [_cleaned(item, levels - 1, expanded) for item in value]
     if isinstance(value, dict):
-        return {_cleaned(key, 0): _cleaned(item, levels - 1) for key, item in value.items()}
+        return {
+            _cleaned(key, 0, expanded): _cleaned(item, levels - 1, expanded)
+            for key, item in value.items()
+        }
     return value
 
 
