@@ -32,6 +32,8 @@
 \ir tables/broadcast_windows.sql
 \ir tables/mutexes.sql
 \ir tables/unannounced.sql
+\ir tables/stored_answers.sql
+\ir access/worker.sql
 
 -- Pipelines
 \ir pipelines/machine.sql
@@ -80,6 +82,7 @@
 \ir relay/apply_item.sql
 \ir relay/early_events.sql
 \ir relay/apply_events.sql
+\ir books/report_events.sql
 \ir relay/take_outbox.sql
 \ir relay/outbox_backlog.sql
 \ir relay/dead_letter_reasons.sql

@@ -36,7 +36,7 @@ end
 $$;
 
 grant usage on schema bindery, bindery_internal, bindery_core to authenticated, service_role;
-grant usage on schema bindery, bindery_internal to bindery_relay;
+grant usage on schema bindery, bindery_internal to bindery_relay, bindery_worker;
 grant usage on schema bindery to anon;
 
 grant select on bindery.book_status, bindery.book_progress, bindery.book_events
@@ -74,20 +74,32 @@ begin
         'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline',
         'bindery_internal.unknown_book', 'bindery_internal.refused_report',
         'bindery_internal.error', 'bindery_internal.raise_error', 'bindery_internal.bad_input',
-        'bindery_internal.refused_text']),
+        'bindery_internal.refused_text', 'bindery_internal.is_worker']),
       -- Writing.
       ('service_role', array[
         'bindery.define_pipeline', 'bindery_internal.define_pipeline',
         'bindery.register_book', 'bindery_internal.do_register',
+        'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
+        'bindery.resume_book', 'bindery_internal.do_resume',
+        'bindery.rewind_book', 'bindery_internal.do_rewind']),
+      -- Reporting, which workers may do, too.
+      ('service_role, bindery_worker', array[
         'bindery.begin_stage', 'bindery_internal.do_begin',
-        'bindery.transition_book', 'bindery_internal.do_transition',
         'bindery.report_progress', 'bindery_internal.do_report',
         'bindery.plan_substeps', 'bindery_internal.do_plan',
         'bindery.heartbeat', 'bindery_internal.do_heartbeats',
-        'bindery.fail_book', 'bindery.cancel_book',
-        'bindery.resume_book', 'bindery_internal.do_resume',
-        'bindery.rewind_book', 'bindery_internal.do_rewind',
-        'bindery_internal.refused_attempt']),
+        'bindery.fail_book', 'bindery_internal.do_fail',
+        'bindery.report_events', 'bindery_internal.report_events',
+        'bindery_internal.refused_attempt', 'bindery_internal.claimed_stage',
+        'bindery_internal.worker_claims', 'bindery_internal.refused_worker']),
+      -- What workers need of reading, and what those functions call.
+      ('bindery_worker', array[
+        'bindery.get_resume_point', 'bindery_internal.worker_resume_point',
+        'bindery_internal.worker_book', 'bindery_internal.is_worker',
+        'bindery_internal.unknown_book',
+        'bindery_internal.refused_report', 'bindery_internal.error',
+        'bindery_internal.raise_error', 'bindery_internal.bad_input',
+        'bindery_internal.refused_text']),
       -- Relaying.
       ('service_role, bindery_relay', array[
         'bindery.acquire_stream', 'bindery_internal.acquire_stream',

@@ -4,7 +4,7 @@
 -- its caller's rights.
 -- Locks: none of ours.
 revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
-  bindery_relay;
+  bindery_relay, bindery_worker;
 grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),
   bindery_core.label_of(text) to authenticated, service_role;
 

@@ -60,6 +60,8 @@ drop policy if exists nobody on bindery_internal.broadcast_windows;
 create policy nobody on bindery_internal.broadcast_windows using (false);
 drop policy if exists nobody on bindery_internal.unannounced;
 create policy nobody on bindery_internal.unannounced using (false);
+drop policy if exists nobody on bindery_internal.stored_answers;
+create policy nobody on bindery_internal.stored_answers using (false);
 drop policy if exists nobody on bindery_internal.mutexes;
 create policy nobody on bindery_internal.mutexes using (false);
 drop policy if exists nobody on bindery_internal.registration_slots;

@@ -1,15 +1,15 @@
--- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, and bindery_guard
--- (as which guards that are
+-- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, bindery_worker
+-- (as which the bearer of a worker's token reports), and bindery_guard (as which guards that are
 -- SQL functions run), each made where it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
--- login role.
+-- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
 -- Locks: none of ours.
 do $$
 declare
   wanted text;
 begin
   foreach wanted in array array['anon', 'authenticated', 'service_role', 'bindery_relay',
-    'bindery_guard'] loop
+    'bindery_worker', 'bindery_guard'] loop
     if to_regrole(wanted) is null then
       begin
         execute format('create role %I nologin noinherit', wanted);
@@ -19,5 +19,15 @@ begin
       end;
     end if;
   end loop;
+  if to_regrole('authenticator') is not null
+    and not pg_has_role('authenticator', 'bindery_worker', 'member')
+  then
+    begin
+      grant bindery_worker to authenticator;
+    exception when insufficient_privilege then
+      raise warning 'bindery_worker is not granted to authenticator: PostgREST takes no token of '
+        'workers.';
+    end;
+  end if;
 end
 $$;

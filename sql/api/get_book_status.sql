@@ -296,6 +296,9 @@ as $$
 declare
   book bindery.book_status;
 begin
+  if bindery_internal.is_worker() then
+    return bindery_internal.worker_resume_point(get_resume_point.book_id, get_resume_point.after);
+  end if;
   select b.* into book from bindery.book_status b where b.book_id = get_resume_point.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_resume_point.book_id));

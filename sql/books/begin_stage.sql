@@ -89,14 +89,17 @@ end
 $$;
 
 create or replace function bindery.begin_stage(
-  book_id uuid, to_status text, worker text default null
+  book_id uuid, to_status text, worker text default null, attempt integer default null,
+  resume boolean default true
 ) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  refusal constant jsonb := bindery_internal.do_begin(
-    begin_stage.book_id, begin_stage.to_status, begin_stage.worker);
+  refusal constant jsonb := coalesce(
+    bindery_internal.refused_worker('begin', begin_stage.book_id, begin_stage.to_status),
+    bindery_internal.do_begin(begin_stage.book_id, begin_stage.to_status, begin_stage.worker,
+      begin_stage.attempt, coalesce(begin_stage.resume, true)));
 begin
   if refusal ? 'stale' then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
@@ -113,8 +116,11 @@ comment on function bindery_internal.do_begin(uuid, text, text, integer, boolean
   'Begins a stage. Null: the book is in it; {"stale": true}: it has left it, or FAILED in it and '
   'resuming is false; else the error, with "early": true where a later change can make it '
   'applicable.';
-comment on function bindery.begin_stage(uuid, text, text) is
+comment on function bindery.begin_stage(uuid, text, text, integer, boolean) is
   'What a worker calls first: takes a book into a stage and gives bindery.get_resume_point.
 Enters the stage where a forward edge leads there, resumes where the book FAILED in it, and '
-  'changes nothing where the book is in it. worker: a name for the history. PT404 unknown_book, '
-  'PT409 stage_not_reached, stage_left or illegal_transition, PT422 bad_input.';
+  'changes nothing where the book is in it. worker: a name for the history. attempt: the one that '
+  'the caller is to work on; an earlier one than the book comes to is stage_left, a later one '
+  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. PT404 '
+  'unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or illegal_transition, PT422 '
+  'bad_input.';

@@ -67,19 +67,23 @@ begin
 end
 $$;
 
-create or replace function bindery.heartbeat(book_id uuid, attempt integer default null)
-returns void
+create or replace function bindery.heartbeat(
+  book_id uuid, attempt integer default null, stage text default null
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  stage constant text := coalesce(heartbeat.stage, bindery_internal.claimed_stage());
 begin
-  if heartbeat.attempt < 1 then
-    perform bindery_internal.raise_error(bindery_internal.refused_attempt());
-  end if;
+  perform bindery_internal.raise_error(coalesce(
+    case when heartbeat.attempt < 1 then bindery_internal.refused_attempt() end,
+    bindery_internal.refused_text('stage', stage, 63),
+    bindery_internal.refused_worker('heartbeat', heartbeat.book_id, stage)));
   perform bindery_internal.raise_error(bindery_internal.refused_report(
-    h.verdict, heartbeat.book_id, null, null, heartbeat.attempt))
-  from bindery_internal.do_heartbeats(jsonb_build_array(
-    jsonb_build_object('book_id', heartbeat.book_id, 'attempt', heartbeat.attempt))) h;
+    h.verdict, heartbeat.book_id, stage, null, heartbeat.attempt))
+  from bindery_internal.do_heartbeats(jsonb_build_array(jsonb_build_object(
+    'book_id', heartbeat.book_id, 'stage', stage, 'attempt', heartbeat.attempt))) h;
 end
 $$;
 
@@ -88,6 +92,8 @@ comment on function bindery_internal.do_heartbeats(jsonb) is
 comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
-comment on function bindery.heartbeat(uuid, integer) is
+comment on function bindery.heartbeat(uuid, integer, text) is
   'Says that a book''s service is alive.
-PT404 unknown_book, PT409 attempt_ahead.';
+A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
+  'the call has no effect. PT404 unknown_book or unknown_stage, PT409 attempt_ahead or '
+  'stage_not_reached, PT422 bad_input.';

@@ -119,9 +119,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  perform bindery_internal.raise_error(bindery_internal.do_plan(
-    plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps,
-    plan_substeps.expected_revision));
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_worker('plan', plan_substeps.book_id, plan_substeps.stage),
+    bindery_internal.do_plan(plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps,
+      plan_substeps.expected_revision)));
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(plan_substeps.book_id) w;
+    return;
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = plan_substeps.book_id;
 end
 $$;

@@ -87,13 +87,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  refusal constant jsonb := bindery_internal.do_report(
-    report_progress.book_id, report_progress.substep, report_progress.progress,
-    report_progress.done, report_progress.total, report_progress.unit, report_progress.message,
-    report_progress.checkpoint, report_progress.stage, report_progress.attempt);
+  stage constant text := coalesce(report_progress.stage, bindery_internal.claimed_stage());
+  refusal constant jsonb := coalesce(
+    bindery_internal.refused_worker('progress', report_progress.book_id, stage),
+    bindery_internal.do_report(
+      report_progress.book_id, report_progress.substep, report_progress.progress,
+      report_progress.done, report_progress.total, report_progress.unit, report_progress.message,
+      report_progress.checkpoint, stage, report_progress.attempt));
 begin
   if refusal is not null then
     perform bindery_internal.raise_error(refusal);
+  end if;
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(report_progress.book_id) w;
+    return;
   end if;
   return query select b.* from bindery.book_status b where b.book_id = report_progress.book_id;
 end

@@ -32,6 +32,8 @@ begin
   perform set_config('bindery.actor', 'sweep', true);
   perform bindery_internal.refresh_pace();
   expired := bindery_internal.expire_early(moment, 1000);
+  delete from bindery_internal.stored_answers a
+  where a.at < clock - interval '1 day';
 
   -- An event that waits in a stream is a heartbeat that has not arrived yet.
   select least(moment, min(c.caught_up_at)),

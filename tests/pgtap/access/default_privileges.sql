@@ -1,6 +1,6 @@
 -- Default privileges that somebody else has granted open nothing of Bindery to a stranger.
 begin;
-select plan(27);
+select plan(28);
 set local client_min_messages = error;
 create role tap_stranger nologin;
 create temp view things as
@@ -57,7 +57,7 @@ select is_empty(format($$select c.oid::regclass from pg_class c
       and case c.relkind when 'S' then has_sequence_privilege(%1$L, c.oid, 'usage, select')
         else has_table_privilege(%1$L, c.oid, 'select, insert, update, delete') end$$, role),
   format('With open default privileges, no table of bindery_internal is open to %s.', role))
-from unnest(array['anon', 'authenticated', 'service_role', 'bindery_relay']) role;
+from unnest(array['anon', 'authenticated', 'service_role', 'bindery_relay', 'bindery_worker']) role;
 select is(has_table_privilege('authenticated', 'bindery.book_status', 'insert'), false,
   'With open default privileges, a user may not insert a book.');
 select is(has_table_privilege('authenticated', 'bindery.book_status', 'select'), true,

@@ -1,17 +1,18 @@
 -- Who may call, read and write what: all there is in the three schemas, compared with these lists.
 begin;
 \ir ../helpers.psql
-select plan(19);
+select plan(20);
 create temp table roles (role text, letter text);
 insert into roles
-values ('anon', 'n'), ('authenticated', 'a'), ('service_role', 's'), ('bindery_relay', 'r');
+values ('anon', 'n'), ('authenticated', 'a'), ('service_role', 's'), ('bindery_relay', 'r'),
+  ('bindery_worker', 'w');
 
 -- Functions: the letters of the roles that may call each.
 create temp table may_call (name text, letters text);
 insert into may_call
 -- Reading, and what it calls: users and the service.
 select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bindery.list_substeps',
-  'bindery.get_resume_point', 'bindery.list_books', 'bindery.status_at', 'bindery.pipeline_xstate',
+  'bindery.list_books', 'bindery.status_at', 'bindery.pipeline_xstate',
   'bindery_core.stage_list', 'bindery_core.label_of',
   'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
   'bindery_internal.machine', 'bindery_internal.book_machine',
@@ -22,19 +23,31 @@ select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bind
   'bindery_internal.resume_point',
   'bindery_internal.book_json', 'bindery_internal.status_json', 'bindery_internal.cut_json',
   'bindery_internal.latest_version', 'bindery_internal.xstate_node',
-  'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline',
+  'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline']), 'as'
+union all
+-- Of these, what workers need, too.
+select unnest(array['bindery.get_resume_point', 'bindery_internal.is_worker',
   'bindery_internal.unknown_book', 'bindery_internal.refused_report', 'bindery_internal.error',
-  'bindery_internal.raise_error', 'bindery_internal.bad_input',
-  'bindery_internal.refused_text']), 'as'
+  'bindery_internal.raise_error',
+  'bindery_internal.bad_input', 'bindery_internal.refused_text']), 'asw'
+union all
+-- Reporting: the service and workers.
+select unnest(array['bindery.begin_stage', 'bindery_internal.do_begin',
+  'bindery.report_progress', 'bindery_internal.do_report', 'bindery.plan_substeps',
+  'bindery_internal.do_plan', 'bindery.heartbeat', 'bindery_internal.do_heartbeats',
+  'bindery.fail_book', 'bindery_internal.do_fail', 'bindery.report_events',
+  'bindery_internal.report_events', 'bindery_internal.refused_attempt',
+  'bindery_internal.claimed_stage', 'bindery_internal.worker_claims',
+  'bindery_internal.refused_worker']), 'sw'
+union all
+-- Definers that stand in for row-level security: workers alone.
+select unnest(array['bindery_internal.worker_book', 'bindery_internal.worker_resume_point']), 'w'
 union all
 -- Writing, operating: the service.
 select unnest(array['bindery.define_pipeline', 'bindery_internal.define_pipeline',
-  'bindery.register_book', 'bindery_internal.do_register', 'bindery.begin_stage',
-  'bindery_internal.do_begin', 'bindery.transition_book', 'bindery_internal.do_transition',
-  'bindery.report_progress', 'bindery_internal.do_report', 'bindery.plan_substeps',
-  'bindery_internal.do_plan', 'bindery.heartbeat', 'bindery_internal.do_heartbeats',
-  'bindery.fail_book', 'bindery.cancel_book', 'bindery.resume_book', 'bindery_internal.do_resume',
-  'bindery.rewind_book', 'bindery_internal.do_rewind', 'bindery_internal.refused_attempt',
+  'bindery.register_book', 'bindery_internal.do_register', 'bindery.transition_book',
+  'bindery_internal.do_transition', 'bindery.cancel_book', 'bindery.resume_book',
+  'bindery_internal.do_resume', 'bindery.rewind_book', 'bindery_internal.do_rewind',
   'bindery.forget_stream', 'bindery_internal.forget_stream', 'bindery.replay_dead_letters',
   'bindery_internal.replay_dead_letters', 'bindery.drop_dead_letters',
   'bindery_internal.drop_dead_letters', 'bindery.prune_events', 'bindery_internal.prune_events',
@@ -142,6 +155,7 @@ select set_eq($$select nspname::text, role from pg_namespace, roles
   $$values ('bindery', 'anon'), ('bindery', 'authenticated'), ('bindery', 'service_role'),
     ('bindery', 'bindery_relay'), ('bindery_internal', 'authenticated'),
     ('bindery_internal', 'service_role'), ('bindery_internal', 'bindery_relay'),
+    ('bindery', 'bindery_worker'), ('bindery_internal', 'bindery_worker'),
     ('bindery_core', 'authenticated'), ('bindery_core', 'service_role')$$,
   'The roles may use these schemas, and no others.');
 select is_empty($$select nspname, role from pg_namespace, roles
@@ -151,13 +165,14 @@ select is_empty($$select nspname, a.grantee from pg_namespace, aclexplode(nspacl
     where nspname in ('bindery', 'bindery_internal')
       and a.grantee <> nspowner and a.grantee not in (select role::regrole from roles)$$,
   'Neither PUBLIC nor another role has a right on a schema.');
-select is_empty($$select rolname from pg_roles where rolname in ('bindery_relay', 'bindery_guard')
-    and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
+select is_empty($$select rolname from pg_roles
+    where rolname in ('bindery_relay', 'bindery_worker', 'bindery_guard') and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
       or rolcanlogin)$$,
-  'Neither the relay''s role nor that of guards has a power of its own, or can log in.');
+  'No role of Bindery''s own has a power of its own, or can log in.');
 select is_empty($$select has.roleid::regrole, has.member::regrole from pg_auth_members has
-    where has.member in ('bindery_guard'::regrole, 'bindery_relay'::regrole)$$,
-  'Neither the relay''s role nor that of guards is a member of another role.');
+    where has.member in ('bindery_guard'::regrole, 'bindery_relay'::regrole,
+      'bindery_worker'::regrole)$$,
+  'No role of Bindery''s own is a member of another role.');
 
 select * from finish();
 rollback;

@@ -7,7 +7,7 @@ select plan(7);
 create temp table actors (actor text, role text, sub text);
 insert into actors values ('anon', 'anon', null), ('owner', 'authenticated', tap.id(900)),
   ('stranger', 'authenticated', tap.id(901)), ('service', 'service_role', null),
-  ('relay', 'bindery_relay', null);
+  ('relay', 'bindery_relay', null), ('worker', 'bindery_worker', null);
 
 -- What comes of a statement by an actor, which is undone: 'ok' and the number of rows, or the
 -- SQLSTATE and the code of its error.
@@ -68,15 +68,20 @@ select set_eq($$select name, outcome from acts
   $$values ('book_status', 'ok 1'), ('book_progress', 'ok 3'), ('book_events', 'ok 2')$$,
   'An owner sees the rows of its own book.');
 
--- Functions. r: users and the service; w: the service; l: the relay and the service.
+-- Functions. r: users and the service; w: the service; l: the relay and the service; p: workers
+-- and the service; b: all three.
 create temp table may (function text, letter text);
 insert into may
-select unnest(array['get_book_status', 'get_book_changes', 'list_substeps', 'get_resume_point',
-  'list_books', 'status_at', 'pipeline_xstate']), 'r'
+select unnest(array['get_book_status', 'get_book_changes', 'list_substeps', 'list_books',
+  'status_at', 'pipeline_xstate']), 'r'
 union all
-select unnest(array['define_pipeline', 'register_book', 'begin_stage', 'transition_book',
-  'report_progress', 'plan_substeps', 'heartbeat', 'fail_book', 'resume_book', 'cancel_book',
-  'rewind_book', 'prune_events', 'prune_dead_letters', 'drop_dead_letters', 'prune_outbox',
+select 'get_resume_point', 'b'
+union all
+select unnest(array['begin_stage', 'report_progress', 'plan_substeps', 'heartbeat', 'fail_book',
+  'report_events']), 'p'
+union all
+select unnest(array['define_pipeline', 'register_book', 'transition_book', 'resume_book',
+  'cancel_book', 'rewind_book', 'prune_events', 'prune_dead_letters', 'drop_dead_letters', 'prune_outbox',
   'replay_dead_letters', 'forget_stream']), 'w'
 union all
 select unnest(array['acquire_stream', 'announce_relay', 'renew_stream', 'release_stream',
@@ -89,19 +94,22 @@ select set_eq($$select proname::text from pg_proc
     where pronamespace = 'bindery'::regnamespace and prokind in ('f', 'p')$$,
   'select function from may', 'These are the functions of bindery.');
 select is_empty($$select actor, function, outcome from called where case
-    when actor = 'service' or actor = 'relay' and letter = 'l' or actor = 'owner' and letter = 'r'
+    when actor = 'service' or actor = 'relay' and letter = 'l'
+      or actor = 'owner' and letter in ('r', 'b') or actor = 'worker' and letter in ('p', 'b')
       then outcome !~ '^ok'
     when actor = 'stranger' and function in ('list_books') then outcome <> 'ok 0'
     when actor = 'stranger' and function = 'pipeline_xstate' then outcome <> 'ok 1'
-    when actor = 'stranger' and letter = 'r' then outcome <> 'PT404 unknown_book'
+    when actor = 'stranger' and letter in ('r', 'b') then outcome <> 'PT404 unknown_book'
     else outcome <> '42501' end$$,
   'Every actor may call the functions that it is for, and no others.');
 select is_empty($$select a.actor, p.oid::regprocedure from actors a, pg_proc p
     where p.pronamespace in ('bindery'::regnamespace, 'bindery_internal'::regnamespace)
       and has_function_privilege(a.role, p.oid, 'execute')
-      and (a.actor = 'anon' or a.actor = 'relay' and p.pronamespace = 'bindery'::regnamespace
-        and p.proname not in (select function from may where letter = 'l'))$$,
-  'No function is open to anon, and of those of bindery to the relay only the relay''s.');
+      and (a.actor = 'anon' or p.pronamespace = 'bindery'::regnamespace and (
+        a.actor = 'relay' and p.proname not in (select function from may where letter = 'l')
+        or a.actor = 'worker'
+          and p.proname not in (select function from may where letter in ('p', 'b'))))$$,
+  'No function is open to anon, and of those of bindery to relay and workers only theirs.');
 
 select * from finish();
 rollback;

@@ -39,7 +39,8 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions
   ('note_waiting', 7), ('outbox_backlog', 0),
   ('pipeline_xstate', 1), ('plan_substeps', 3), ('prune_dead_letters', 1), ('prune_events', 1),
   ('prune_outbox', 1), ('register_book', 1), ('release_stream', 2), ('renew_stream', 2),
-  ('replay_dead_letters', 0), ('report_progress', 1), ('resume_book', 1), ('rewind_book', 2),
+  ('replay_dead_letters', 0), ('report_events', 1), ('report_progress', 1), ('resume_book', 1),
+  ('rewind_book', 2),
   ('send_held_broadcasts', 0), ('status_at', 2), ('sweep', 0), ('take_outbox', 0),
   ('transition_book', 2)$$,
   'These are the functions of bindery, each with the number of arguments that it needs.');

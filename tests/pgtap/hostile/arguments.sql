@@ -53,12 +53,13 @@ select is_empty($$
 select is_empty($$
     select call, argument, label, outcome from probes
     where type in ('text', 'jsonb') and label ~ '10 MB|deep|wide' and label !~ '^64'
-      and outcome !~ '^PT422' and not (function = 'apply_events' and argument = 'events')$$,
+      and outcome !~ '^PT422' and not (argument = 'events'
+        and (function = 'apply_events' or label ~ '^65 deep'))$$,
   'A value that is too large or too deep is refused as bad input.');
 select is_empty($$
     select call, argument, label from probes
     where type in ('text', 'jsonb', 'text[]') and outcome = 'ok' and changed and value is not null
-      and function <> 'apply_events'
+      and function not in ('apply_events', 'report_events')
       and (argument, label) not in (
         ('pipeline', 'empty'), ('worker', 'empty'), ('substeps', 'array'))
       and strpos(after, case when type <> 'jsonb' then to_json(value)::text
@@ -79,6 +80,7 @@ select set_eq($$
     where type not in ('text', 'jsonb', 'uuid') and type !~ '\[\]' and outcome = 'ok' and changed
       and label <> 'null'$$,
   $$values
+    ('begin', 'resume', 'true'), ('begin', 'resume', 'false'),
     ('report', 'progress', '0'), ('report', 'progress', '-0'), ('report', 'progress', '5e-324'),
     ('report', 'progress', '-1e-300'), ('report', 'progress', '100.0000001'),
     ('report of units', 'done', '0'), ('report of units', 'done', '-0'),
