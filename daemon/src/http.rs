@@ -5,9 +5,11 @@
 //! | `options` | its flags |
 //! | `server` | the port itself: how many may come, and how long they may take to ask |
 //! | `router` | the routes below `/api`, and what holds for all of them |
+//! | `routes`, `openapi` | a route with its description; the OpenAPI document of all |
 //! | `auth`, `jwks`, `signature` | who is asking: tokens and their keys |
 //! | `pool` | Postgres as the caller |
 //! | `list`, `books`, `acts` | reading books, many and one, and what an operator does to them |
+//! | `reports` | what producers report |
 //! | `bounded` | the memory that answers may take |
 //! | `events`, `board` | server-sent events, of one book and of all |
 //! | `hub`, `listen` | who wants to hear of which book, and what Postgres says |
@@ -27,10 +29,13 @@ mod jwks;
 mod list;
 mod listen;
 mod measure;
+mod openapi;
 mod options;
 mod page;
 mod pool;
+mod reports;
 mod router;
+mod routes;
 mod server;
 mod signature;
 
@@ -39,7 +44,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
-use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::header::CONNECTION;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -146,7 +151,7 @@ async fn full() -> impl IntoResponse {
         message,
         "Try again shortly.",
     );
-    ([(RETRY_AFTER, "5"), (CONNECTION, "close")], full)
+    ([(CONNECTION, "close")], full)
 }
 
 fn say(access: &Access, address: SocketAddr) {

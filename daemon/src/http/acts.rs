@@ -38,7 +38,8 @@ struct Rewind {
     expected_revision: Option<i64>,
 }
 
-type Body = Result<Bytes, BytesRejection>;
+/// The body of a request.
+pub type Body = Result<Bytes, BytesRejection>;
 
 /// `POST /api/books/{id}/resume`: goes on where it stopped.
 pub async fn resume(
@@ -112,27 +113,9 @@ async fn act(
     Ok(json(status))
 }
 
-/// The body's JSON; none where it is empty. Only as application/json: a form of another site's page cannot say that.
+/// The body's JSON; none where it is empty.
 fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Option<T>, ApiError> {
-    let body = body.map_err(|problem| {
-        ApiError::new(
-            problem.status(),
-            "bad_body",
-            problem.body_text(),
-            "The arguments take far less than 64 KiB.",
-        )
-    })?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let hint = "Send Content-Type: application/json, and the arguments as an object.";
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "bad_body",
-            "the body must be JSON",
-            hint,
-        ));
-    }
+    let body = body_of(headers, body, &["application/json"])?;
     if body.is_empty() {
         return Ok(None);
     }
@@ -143,4 +126,25 @@ fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Opt
         .map_err(|problem| {
             ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments.")
         })
+}
+
+/// The type of a body, without its parameters.
+pub fn content_type(headers: &HeaderMap) -> &str {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// A body of one of these types. A form of another site's page has none of them.
+pub fn body_of(headers: &HeaderMap, body: Body, kinds: &[&str]) -> Result<Bytes, ApiError> {
+    let body = body.map_err(|problem| {
+        let hint = "docs/http.md says how large a body may be.";
+        ApiError::new(problem.status(), "bad_body", problem.body_text(), hint)
+    })?;
+    let given = content_type(headers);
+    if kinds.iter().any(|kind| given.eq_ignore_ascii_case(kind)) {
+        return Ok(body);
+    }
+    let message = format!("the body must be {}", kinds.join(" or "));
+    let hint = format!("Send Content-Type: {}, and the body as JSON.", kinds[0]);
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_body", message, &hint))
 }

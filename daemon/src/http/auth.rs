@@ -22,7 +22,7 @@ const LEEWAY_SECONDS: u64 = 10;
 const INVALID: &str = "PGRST301";
 const REFUSED_CLAIMS: &str = "PGRST303";
 
-/// The roles that a token may name: Supabase's.
+/// The roles that a token may name: Supabase's, and that of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Nobody in particular.
@@ -31,6 +31,8 @@ pub enum Role {
     Authenticated,
     /// A service or an operator.
     Service,
+    /// A worker, which may report on the books that its token admits.
+    Worker,
 }
 
 impl Role {
@@ -40,11 +42,12 @@ impl Role {
             Self::Anon => "anon",
             Self::Authenticated => "authenticated",
             Self::Service => "service_role",
+            Self::Worker => "bindery_worker",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Anon, Self::Authenticated, Self::Service]
+        [Self::Anon, Self::Authenticated, Self::Service, Self::Worker]
             .into_iter()
             .find(|role| role.name() == name)
     }
@@ -223,7 +226,8 @@ impl Tokens {
                 .claims;
         let role =
             claims.get("role").and_then(Value::as_str).and_then(Role::named).ok_or_else(|| {
-                let hint = "The claim role must be anon, authenticated or service_role.";
+                let hint = "The claim role must be anon, authenticated, service_role or \
+                            bindery_worker.";
                 ApiError::bad_token(REFUSED_CLAIMS, "the token names no role that may ask", hint)
             })?;
         #[allow(

@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use postgres_types::{ToSql, Type};
 use serde::Deserialize;
 use serde_json::Value;
@@ -210,5 +211,10 @@ pub fn text(row: &Row, column: usize) -> Result<&str, ApiError> {
 
 /// JSON that Postgres has made.
 pub fn json(text: String) -> Response {
+    json_bytes(text.into())
+}
+
+/// JSON that is text already.
+pub fn json_bytes(text: Bytes) -> Response {
     ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

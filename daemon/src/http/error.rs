@@ -4,7 +4,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use deadpool::managed::PoolError;
@@ -44,6 +44,14 @@ impl ApiError {
     /// What was asked cannot be understood.
     pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message, hint)
+    }
+
+    /// An event that breaks a rule of its form, in the words of Bindery's own errors.
+    pub fn rejected(code: &str, message: impl Into<String>) -> Self {
+        let hint = "docs/events.md and docs/schema/event.schema.json say what events hold.";
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "PT422", message, hint);
+        error.details = Some(serde_json::json!({ "code": code }).to_string());
+        error
     }
 
     /// A token that is not taken.
@@ -118,6 +126,9 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(self)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
     }

@@ -111,7 +111,7 @@ pub async fn begin<'a>(
                 warn!(
                     role,
                     error = error.as_db_error().map(ToString::to_string),
-                    remedy = "grant anon, authenticated and service_role to the daemon's login",
+                    remedy = "grant anon, authenticated, service_role and bindery_worker to the daemon's login",
                     unsaid,
                     "the daemon may not act as a caller's role"
                 );

@@ -1,4 +1,5 @@
-//! The routes below `/api`, and what holds for all of them: who may ask from where, how much, and how long it may take.
+//! The routes below `/api`, and what holds for all of them: who may ask from where, how much, and
+//! how long it may take.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,21 +12,26 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
+use bindery_core::event;
+use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::auth::Access;
+use super::auth::{Access, Caller};
 use super::board::Boards;
+use super::books::BookId;
 use super::bounded::{Memory, bounded};
 use super::error::ApiError;
 use super::hub::Hub;
+use super::openapi::Operation;
 use super::options::Origin;
 use super::pool::Pool;
-use super::{acts, books, events, list};
+use super::routes::Routes;
+use super::{acts, books, events, list, openapi, reports};
 
 /// An act's arguments take far less.
 const BODY_BYTES: usize = 64 * 1024;
@@ -41,6 +47,21 @@ const ACTS: u32 = 8;
 const PAGE_KIB: u32 = 3 * 4096;
 /// So many of the largest pages may be under way.
 const PAGES: u32 = 4;
+/// An event of 256 KiB, its texts that are cut included.
+const REPORT_BYTES: usize = 512 * 1024;
+/// An event, and what is read from it and sent to Postgres.
+const REPORT_KIB: u32 = 4 * 512;
+/// So many of the largest reports may be under way.
+const REPORTS: u32 = 8;
+/// A batch of events.
+const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_KIB: u32 = 6 * 1024;
+/// So many of the largest batches may be under way.
+const BATCHES: u32 = 4;
+/// A resume point of a megabyte, three times while it is read from Postgres's answer.
+const POINT_KIB: u32 = 3 * 1280;
+/// So many of the largest resume points may be under way.
+const POINTS: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
 /// What all requests share.
@@ -82,33 +103,33 @@ pub fn router(api: Api) -> Router {
             origin.to_str().is_ok_and(|origin| allowed.iter().any(|allowed| allowed.allows(origin)))
         }))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("idempotency-key"),
+        ])
         .max_age(PREFLIGHT_HOLDS);
     let bounded = |largest, answers| {
         let memory = Memory::new(largest, answers);
         middleware::from_fn_with_state((api.clone(), memory), bounded)
     };
-    let statuses = Router::new()
-        .route("/books/{id}/status", get(books::status))
-        .layer(bounded(STATUS_KIB, STATUSES));
-    // Their bodies may come slowly, and hold the memory meanwhile.
-    let acts = Router::new()
-        .route("/books/{id}/resume", post(acts::resume))
-        .route("/books/{id}/cancel", post(acts::cancel))
-        .route("/books/{id}/rewind", post(acts::rewind))
-        .layer(bounded(STATUS_KIB, ACTS));
-    let pages = Router::new()
-        .route("/books", get(list::list))
-        .route("/books/{id}/substeps", get(books::substeps))
-        .route("/books/{id}/timeline", get(books::timeline))
-        .layer(bounded(PAGE_KIB, PAGES));
-    let routes = Router::new()
-        .merge(statuses)
-        .merge(acts)
-        .merge(pages)
-        .route("/books/{id}/events", get(events::of_book))
-        .route("/events", get(events::of_all))
-        .route("/", get(about))
+    let (routes, paths) = routes()
+        .merge(statuses().layered(|routes| routes.layer(bounded(STATUS_KIB, STATUSES))))
+        // Their bodies may come slowly, and hold the memory meanwhile.
+        .merge(acts().layered(|routes| routes.layer(bounded(STATUS_KIB, ACTS))))
+        .merge(pages().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
+        .merge(resume_points().layered(|routes| routes.layer(bounded(POINT_KIB, POINTS))))
+        .merge(reports().layered(|routes| {
+            routes.layer(DefaultBodyLimit::max(REPORT_BYTES)).layer(bounded(REPORT_KIB, REPORTS))
+        }))
+        .merge(batches().layered(|routes| {
+            routes.layer(DefaultBodyLimit::max(BATCH_BYTES)).layer(bounded(BATCH_KIB, BATCHES))
+        }))
+        .into_parts();
+    let document = Bytes::from(openapi::document(paths).to_string());
+    let routes = routes
+        .route("/openapi.json", get(async move || books::json_bytes(document.clone())))
         .fallback(async || {
             ApiError::new(
                 StatusCode::NOT_FOUND,
@@ -133,8 +154,221 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// The OpenAPI document says of itself where it is; it is no part of what it describes.
+fn routes() -> Routes {
+    let about = openapi::object(json!({
+        "version": {"type": "string"},
+        "access": {"enum": ["tokens", "local", "closed"]},
+        "hears": {"type": "boolean"},
+    }));
+    let of_all = Operation::new("watchBooks", "The changes of all books that the caller may see.")
+        .query("owner_id", "Of this owner's books only.", openapi::uuid())
+        .streams("Events ready, book_status, book_gone and error.");
+    let of_book = Operation::new("watchBook", "A book's changes.")
+        .header(
+            "Last-Event-ID",
+            "The revision that the caller has; the first event then has what changed since.",
+            openapi::count(i64::MAX),
+        )
+        .streams("Events book_status and error.");
+    Routes::default()
+        .get(
+            "/",
+            about_this,
+            Operation::new("about", "Which daemon this is.").answers("It.", about),
+        )
+        .get("/events", events::of_all, of_all)
+        .get("/books/{id}/events", events::of_book, of_book)
+}
+
+fn statuses() -> Routes {
+    let status = Operation::new("getBookStatus", "Where a book stands.")
+        .answers("As bindery.get_book_status gives it.", openapi::schema("BookStatus"));
+    Routes::default().get("/books/{id}/status", books::status, status)
+}
+
+fn acts() -> Routes {
+    let act = |id, summary, arguments| {
+        Operation::new(id, summary)
+            .takes(arguments)
+            .answers("The book's status after it.", openapi::schema("BookStatus"))
+    };
+    let revision = json!({"type": "integer", "description": "Refused where it is another by now."});
+    let arguments = |properties: serde_json::Value, required: &[&str]| {
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    };
+    let message = json!({"type": "string", "maxLength": event::MAX_MESSAGE_CHARS});
+    let resume = arguments(json!({"expected_revision": revision}), &[]);
+    let cancel = arguments(json!({"message": message, "expected_revision": revision}), &[]);
+    let rewind = arguments(
+        json!({"to_stage": openapi::name(), "message": message, "expected_revision": revision}),
+        &["to_stage"],
+    );
+    Routes::default()
+        .post(
+            "/books/{id}/resume",
+            acts::resume,
+            act("resumeBook", "A FAILED book goes on where it stopped.", resume),
+        )
+        .post(
+            "/books/{id}/cancel",
+            acts::cancel,
+            act("cancelBook", "A book stops for good.", cancel),
+        )
+        .post(
+            "/books/{id}/rewind",
+            acts::rewind,
+            act("rewindBook", "A book goes back to an earlier stage.", rewind),
+        )
+}
+
+fn pages() -> Routes {
+    let items = json!({"type": "array", "items": {"type": "object"}});
+    let flag = json!({"type": "boolean"});
+    let one_of = |values: &[&str]| json!({ "enum": values });
+    let books = Operation::new("listBooks", "The books that the caller may see, by pages.")
+        .query("status", "One status or several, with commas between.", openapi::name())
+        .query(
+            "phase",
+            "Whatever the pipeline's states are called.",
+            one_of(&["working", "failed", "completed", "cancelled"]),
+        )
+        .query("pipeline", "The pipeline's name.", openapi::name())
+        .query("owner_id", "The owner.", openapi::uuid())
+        .query("q", "A part of the title, or the beginning of the id.", openapi::name())
+        .query("sort", "", one_of(&["created_at", "updated_at", "overall_progress"]))
+        .query("order", "", one_of(&["asc", "desc"]))
+        .query("failed_first", "FAILED ones before all others.", flag.clone())
+        .query("counts", "With how many there are of each phase.", flag.clone())
+        .query("total", "With how many there are in all.", flag)
+        .query("limit", "", openapi::count(200))
+        .query("after", "The next of the page before.", openapi::name())
+        .answers(
+            "A page.",
+            openapi::object(json!({"books": items, "next": {"type": ["string", "null"]}})),
+        );
+    let substeps = Operation::new("listSubsteps", "All substeps of a stage, by pages.")
+        .query("stage", "The current one by default.", openapi::name())
+        .query("after", "The next of the page before.", openapi::name())
+        .query("limit", "", openapi::count(500))
+        .answers(
+            "A page.",
+            openapi::object(json!({"substeps": items, "next": {"type": ["string", "null"]}})),
+        );
+    let timeline = Operation::new("getTimeline", "A book's history by pages, the latest first.")
+        .query("limit", "", openapi::count(500))
+        .query("before", "The next of the page before.", openapi::count(i64::MAX))
+        .answers(
+            "A page.",
+            openapi::object(json!({
+                "book_id": openapi::uuid(),
+                "events": items,
+                "next": {"type": ["integer", "null"]},
+            })),
+        );
+    Routes::default()
+        .get("/books", list::list, books)
+        .get("/books/{id}/substeps", books::substeps, substeps)
+        .get("/books/{id}/timeline", books::timeline, timeline)
+}
+
+fn resume_points() -> Routes {
+    let point = Operation::new("getResumePoint", "What a worker needs to go on with a book.")
+        .query("after", "A substep: those of left that come after it.", openapi::name())
+        .answers("As bindery.get_resume_point gives it.", openapi::schema("ResumePoint"));
+    Routes::default().get("/books/{id}/resume-point", reports::resume_point, point)
+}
+
+/// What producers report, an event a request.
+fn reports() -> Routes {
+    let of = |kind: &'static str| {
+        move |State(api): State<Api>,
+              caller: Caller,
+              BookId(book): BookId,
+              headers: HeaderMap,
+              body: acts::Body| async move {
+            reports::report(api, caller, kind, Some(book), &headers, body).await
+        }
+    };
+    let report = |kind, id, summary| Operation::new(id, summary).takes(openapi::event_body(kind));
+    let state = |operation: Operation| {
+        operation.answers("Where the book stands after it.", openapi::schema("BookState"))
+    };
+    Routes::default()
+        .post(
+            "/books",
+            reports::register,
+            state(report(
+                "register",
+                "registerBook",
+                "A book is put at the start of its pipeline.",
+            )),
+        )
+        .post(
+            "/books/{id}/begin",
+            of("begin"),
+            report("begin", "beginStage", "A worker begins a stage, or resumes it.")
+                .answers("As the resume point.", openapi::schema("ResumePoint")),
+        )
+        .post(
+            "/books/{id}/progress",
+            of("progress"),
+            state(report("progress", "reportProgress", "A substep has come this far.")),
+        )
+        .post(
+            "/books/{id}/heartbeat",
+            of("heartbeat"),
+            report("heartbeat", "heartbeat", "The book is being worked on.")
+                .answers_nothing("It is known now."),
+        )
+        .post(
+            "/books/{id}/fail",
+            of("fail"),
+            state(report("fail", "failBook", "The book is FAILED.")),
+        )
+        .post(
+            "/books/{id}/transition",
+            of("transition"),
+            state(report("transition", "transitionBook", "The book goes to another state.")),
+        )
+        .post(
+            "/books/{id}/plan",
+            of("plan"),
+            state(report("plan", "planSubsteps", "The book has substeps of its own.")),
+        )
+}
+
+fn batches() -> Routes {
+    let events = json!({
+        "application/json": {"schema": {
+            "type": "array",
+            "items": openapi::schema("Event"),
+            "maxItems": reports::MOST_EVENTS,
+        }},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+    });
+    let outcomes = json!({"type": "array", "items": openapi::schema("Outcome")});
+    let batch = Operation::new("reportEvents", "A batch of events, each with its own outcome.")
+        .header(
+            "Idempotency-Key",
+            "The same key within a day gives the stored answer, and applies nothing.",
+            json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+        )
+        .takes_one_of(events)
+        .answers(
+            "One outcome an event, in their order.",
+            openapi::object(json!({"replayed": {"type": "boolean"}, "outcomes": outcomes})),
+        );
+    Routes::default().post("/events", reports::batch, batch)
+}
+
 /// `GET /api`: whether tokens are asked for, and which daemon this is; the page starts with it.
-async fn about(State(api): State<Api>) -> Json<serde_json::Value> {
+async fn about_this(State(api): State<Api>) -> Json<serde_json::Value> {
     let access = match api.access {
         Access::Tokens(_) => "tokens",
         Access::Local => "local",

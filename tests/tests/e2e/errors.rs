@@ -19,7 +19,7 @@ const BEFORE: &str = "
 const BOOK: &str = "'00000000-0000-4000-8000-000000000001'";
 
 /// A statement for each code; `$book` is the book in a stage.
-const PROVOCATIONS: [(&str, &str); 24] = [
+const PROVOCATIONS: [(&str, &str); 26] = [
     ("unknown_book", "select bindery.get_book_status('00000000-0000-4000-8000-00000000000f')"),
     (
         "unknown_pipeline",
@@ -77,6 +77,15 @@ const PROVOCATIONS: [(&str, &str); 24] = [
          set local session_replication_role = origin;
          select bindery.get_book_status($book)",
     ),
+    (
+        "key_reused",
+        "select bindery.report_events('[]', 'one'); select bindery.report_events('[7]', 'one')",
+    ),
+    (
+        "not_allowed",
+        "set role bindery_worker; set request.jwt.claims = '{\"stage\": \"PRINTING\"}';
+         select bindery.begin_stage($book, 'ANALYZING')",
+    ),
     ("", "set role anon; select bindery.get_book_status($book)"),
 ];
 
@@ -119,7 +128,7 @@ fn raised() -> Result<BTreeSet<String>> {
         let text = fs::read_to_string(&path)?;
         for call in text.split("bindery_internal.error(").skip(1) {
             let call = call.trim_start();
-            if !call.starts_with("'PT") {
+            if !call.starts_with("'PT") && !call.starts_with("'42501'") {
                 continue;
             }
             let mut quoted = call.split('\'').skip(3).step_by(2);

@@ -202,7 +202,7 @@ async fn every_documented_route_and_parameter_exists() -> Result<()> {
     assert!(routes.len() >= 8, "{routes:?}");
     for (method, path) in routes {
         let path = path.replace("{id}", &book.to_string());
-        if path.ends_with("/events") {
+        if method == "GET" && path.ends_with("/events") {
             at.daemon.ask(method, &path).token(&service()?).stream().await?;
             continue;
         }

@@ -181,9 +181,16 @@ async fn a_login_that_is_not_a_superuser_needs_the_roles_that_it_sets() -> Resul
     daemon.ready().await?;
     let ask = async || daemon.ask("GET", "/api/books").token(&service()?).answer().await;
     assert_eq!(ask().await?.refusal()?, (503, "0P000".to_owned()));
-    daemon.logged("grant anon, authenticated and service_role").await?;
-    client.batch_execute(&format!("grant anon, authenticated, service_role to {login}")).await?;
+    daemon.logged("grant anon, authenticated, service_role and bindery_worker").await?;
+    client
+        .batch_execute(&format!(
+            "grant anon, authenticated, service_role, bindery_worker to {login}"
+        ))
+        .await?;
     assert_eq!(ask().await?.status, 200);
+    let worker = token(SECRET, &json!({"role": "bindery_worker"}))?;
+    let refused = daemon.ask("GET", "/api/books").token(&worker).answer().await?;
+    assert_eq!(refused.refusal()?, (403, "42501".to_owned()), "a worker's role is taken");
     Ok(())
 }
 

@@ -35,6 +35,7 @@
 //! | `sweep` | silent books, books that go on by themselves, and what a relay proves |
 //! | `http_tokens`, `http_books`, `http_acts` | the API: who may see what, lists and timelines, an operator's acts and the limits |
 //! | `http_events`, `http_streams` | server-sent events: nothing lost, ends with a reason; many and slow ones |
+//! | `http_reports` | what producers report: by the service, by workers, in batches |
 //! | `http_limits` | what HTTP may take: connections, files, memory, Postgres |
 //! | `logs` | a log that cannot be written, or that nobody reads |
 //! | `realtime` | what is held back is broadcast, and the policy of Supabase Realtime is made |
@@ -70,6 +71,7 @@ mod http_acts;
 mod http_books;
 mod http_events;
 mod http_limits;
+mod http_reports;
 mod http_streams;
 mod http_support;
 mod http_tokens;
