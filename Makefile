@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-web chaos test-pg supabase lint load bench screenshots dist test-dist clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-api test-web chaos test-pg supabase lint load bench screenshots dist test-dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,9 @@ test-python: build ## the Python package and the example comic: style, types, te
 test-typescript: export WITH_WEB = yes
 test-typescript: build ## the TypeScript producer: style, types, tests; pgTAP in PGlite; the playground in Chromium
 	scripts/typescript.sh
+
+test-api: build ## the OpenAPI document: valid, and what schemathesis makes of it
+	scripts/api.sh
 
 test-web: export WITH_WEB = yes
 test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page, README
