@@ -25,12 +25,13 @@ class Client:
 
     Args:
         url: where to report: `redis://`, `rediss://` (also with `+sentinel` or `+cluster`, as
-            binderyd's `--redis-url`), `postgresql://` or `https://` (PostgREST). By default the
-            environment's BINDERY_URL; without one, nothing is reported.
+            binderyd's `--redis-url`), `postgresql://` or `https://` (binderyd's HTTP API, if it
+            ends in /api, or else PostgREST). By default the environment's BINDERY_URL; without
+            one, nothing is reported.
         status_url: with a Redis URL, where to read attempts and resume points: `postgresql://` or
             `https://` (PostgREST). By default BINDERY_STATUS_URL.
         stream: the stream in Redis. By default BINDERY_STREAM, or `bindery:events`.
-        key: the service key of PostgREST. By default BINDERY_KEY.
+        key: the service key of PostgREST, or a token for the HTTP API. By default BINDERY_KEY.
         worker: this worker's name in the books' history, up to 255 characters. By default the
             host's name and the process's id.
         interval: seconds between two reports of the same substep, at least.

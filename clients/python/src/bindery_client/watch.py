@@ -36,9 +36,9 @@ def watch(
 
     Args:
         book_id: a uuid, or the text that was given to `book`.
-        url: `postgresql://` (notified of changes) or `https://` (PostgREST, polled). By default
+        url: `postgresql://` (notified of changes) or `https://` (polled). By default
             BINDERY_STATUS_URL, or BINDERY_URL.
-        key: the key of PostgREST. By default BINDERY_KEY.
+        key: the key of PostgREST, or a token for the HTTP API. By default BINDERY_KEY.
         timeout: seconds after which the iteration ends; by default never.
         poll: seconds between two looks where no notification comes.
         stop: an event that ends the iteration, within a quarter of a second.

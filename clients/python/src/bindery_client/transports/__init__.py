@@ -130,6 +130,8 @@ def reader_for(url: str, key: str | None) -> StatusReader:
 def caller_for(url: str, key: str | None) -> Caller:
     """Return what calls Bindery's functions at a postgresql:// or https:// URL.
 
+    An https:// URL that ends in /api is Bindery's HTTP API, any other one is PostgREST's.
+
     Raises:
         ImportError: the extra that the scheme needs is not installed.
     """
@@ -137,6 +139,10 @@ def caller_for(url: str, key: str | None) -> Caller:
         from .postgres import Postgres
 
         return Postgres(url)
+    if urlsplit(url).path.rstrip("/").endswith("/api"):
+        from .http_api import HttpApi
+
+        return HttpApi(url, key)
     from .rest import Rest
 
     return Rest(url, key)

@@ -139,30 +139,13 @@ class Functions:
     def _heartbeat(self, item: Item, event: dict[str, str]) -> None:
         if not self._is_current(item):
             return
-        arguments = _arguments(event)
-        arguments.pop("stage", None)
-        self._caller.call("heartbeat", arguments)
+        self._caller.call("heartbeat", _arguments(event))
 
     def _fail(self, item: Item, event: dict[str, str]) -> None:
-        arguments = _arguments(event, "error")
-        arguments.pop("stage", None)
-        for _ in range(5):
-            row = self._row(item.book_id)
-            session = item.session
-            # fail_book takes no stage: with the revision it fails this one or none.
-            if session is not None and row is not None and not _is_at(row, item):
-                session.supersede(_text(row["status"]), _integer(row["attempt"]))
-                return
-            if row is not None:
-                arguments["expected_revision"] = row["revision"]
-            try:
-                self._caller.call("fail_book", arguments)
-            except Refused as refused:
-                if refused.code != "stale_revision":
-                    raise
-            else:
-                return
-        raise Unavailable("the book changes all the time")
+        row = self._caller.call("fail_book", _arguments(event, "error"))
+        if item.session is not None and isinstance(row, dict) and row["status"] != "FAILED":
+            # The book had left the stage or the attempt, so the call had no effect.
+            item.session.supersede(_text(row["status"]), _integer(row["attempt"]))
 
     def _is_current(self, item: Item) -> bool:
         row = self._row(item.book_id)
@@ -172,9 +155,7 @@ class Functions:
         return False
 
     def _row(self, book_id: str) -> dict[str, Any] | None:
-        return self._caller.read(
-            "book_status", "book_id", book_id, "status,current_stage,attempt,revision"
-        )
+        return self._caller.read("book_status", "book_id", book_id, "status,current_stage,attempt")
 
 
 def _is_at(row: dict[str, Any], item: Item) -> bool:

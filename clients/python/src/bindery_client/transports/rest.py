@@ -81,10 +81,13 @@ def _explained(answer: httpx.Response) -> Exception:
     except (ValueError, KeyError, TypeError):
         problem, state = {}, ""
     message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
-    if not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state):
-        # A wrong key or URL, too: nothing is lost once it is corrected.
-        return Unavailable(message)
     code = state
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         code = json.loads(problem.get("details") or "{}").get("code", state)
+    if code == "not_allowed":
+        # The claims of a worker's token exclude it, and will tomorrow.
+        return Refused(code, f"{code}: {message}")
+    if not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state):
+        # A wrong key or URL, too: nothing is lost once it is corrected.
+        return Unavailable(message)
     return Refused(code, f"{code}: {message}")
