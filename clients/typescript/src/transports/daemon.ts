@@ -18,8 +18,9 @@ const answersSchema = z.looseObject({
   ),
 });
 
-// A request may have 1 MiB; an event is smaller than the rest.
+// A request may have 1 MiB and 1,000 events; an event is smaller than the rest.
 const PART_BYTES = 512 * 1024;
+const PART_EVENTS = 1000;
 
 interface Part {
   items: Item[];
@@ -34,7 +35,7 @@ function parts(items: readonly Item[]): Part[] {
     const event = JSON.stringify(item.event());
     left -= new TextEncoder().encode(event).length + 1;
     let last = found.at(-1);
-    if (last === undefined || left < 0) {
+    if (last === undefined || left < 0 || last.items.length === PART_EVENTS) {
       found.push((last = { items: [], events: [] }));
       left = PART_BYTES;
     }
