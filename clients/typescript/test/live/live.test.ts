@@ -34,6 +34,7 @@ const ways: Record<string, () => Record<string, string>> = {
     BINDERY_STATUS_URL: servers.postgresUrl,
   }),
   PostgreSQL: () => ({ BINDERY_URL: servers.postgresUrl }),
+  "binderyd's HTTP": () => ({ BINDERY_URL: servers.httpUrl }),
   "Redis alone": () => ({ BINDERY_URL: servers.redisUrl }),
 };
 

@@ -35,6 +35,7 @@ export class Servers {
   readonly folder = mkdtempSync(join(tmpdir(), "bindery-typescript."));
   postgresUrl = "";
   redisUrl = "";
+  httpUrl = "";
   #leash: ChildProcess | undefined;
   #daemon: ChildProcess | undefined;
 
@@ -64,6 +65,7 @@ export class Servers {
     const port = typeof address === "object" ? address?.port : undefined;
     probe.close();
     const options = ["--database-url", this.postgresUrl, "--redis-url", this.redisUrl];
+    this.httpUrl = `http://127.0.0.1:${port}`;
     options.push("--http", `127.0.0.1:${port}`, "--sweep", "200ms", "--lease", "2s");
     const log = openSync(join(this.folder, "daemon.log"), "a");
     const daemon = spawn(this.#program, ["run", ...options], { stdio: ["ignore", log, log] });
@@ -71,7 +73,7 @@ export class Servers {
     const isReady = async () => {
       if (daemon.exitCode !== null)
         throw new Error(readFileSync(join(this.folder, "daemon.log"), "utf8"));
-      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+      const answer = await fetch(`${this.httpUrl}/readyz`).catch(() => undefined);
       return answer?.status === 200;
     };
     await waitFor(isReady, "a ready daemon");
