@@ -10,6 +10,7 @@ export { Book, type BookOptions } from "./book.js";
 export type { BinderyEvent, EventType, Item } from "./buffer.js";
 export { book, Client, configure, defaultClient, type ClientOptions } from "./client.js";
 export { BinderyError, Failed, Refused, Superseded, Unavailable } from "./errors.js";
+export { eventSchema, type Event } from "./event.js";
 export { bookUuid, NAMESPACE } from "./ids.js";
 export type { Left, ResumePoint } from "./resume.js";
 export { Stage, type StageOptions, type StageReport, type TrackOptions } from "./stage.js";

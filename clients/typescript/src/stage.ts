@@ -254,7 +254,8 @@ export class Stage {
   }
 }
 
-function progressed(progress?: number, done?: number, total?: number): Changes {
+/** The changes of a report; numbers outside their range become the nearest end. */
+export function progressed(progress?: number, done?: number, total?: number): Changes {
   if (progress !== undefined)
     return Number.isNaN(progress)
       ? {}
