@@ -1610,18 +1610,18 @@ comment on function bindery_core.stage_list(jsonb, text, text, double precision)
 comment on schema bindery_core is 'Bindery''s rules: the portable kernel 746301192007178734.';
 
 -- The schema version 1 begins.
--- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, and bindery_guard
--- (as which guards that are
+-- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, bindery_worker
+-- (as which the bearer of a worker's token reports), and bindery_guard (as which guards that are
 -- SQL functions run), each made where it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
--- login role.
+-- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
 -- Locks: none of ours.
 do $$
 declare
   wanted text;
 begin
   foreach wanted in array array['anon', 'authenticated', 'service_role', 'bindery_relay',
-    'bindery_guard'] loop
+    'bindery_worker', 'bindery_guard'] loop
     if to_regrole(wanted) is null then
       begin
         execute format('create role %I nologin noinherit', wanted);
@@ -1631,6 +1631,16 @@ begin
       end;
     end if;
   end loop;
+  if to_regrole('authenticator') is not null
+    and not pg_has_role('authenticator', 'bindery_worker', 'member')
+  then
+    begin
+      grant bindery_worker to authenticator;
+    exception when insufficient_privilege then
+      raise warning 'bindery_worker is not granted to authenticator: PostgREST takes no token of '
+        'workers.';
+    end;
+  end if;
 end
 $$;
 
@@ -2700,6 +2710,160 @@ comment on table bindery_internal.unannounced is
 comment on column bindery_internal.unannounced.id is 'For tools that want a key.';
 comment on column bindery_internal.unannounced.book_id is 'The book.';
 comment on column bindery_internal.unannounced.revision is 'Its revision after the change.';
+
+-- stored_answers: what report_events has answered to a batch with a key.
+-- Invariants: a row is written in the transaction that applies its batch; it is kept for a day.
+create table bindery_internal.stored_answers (
+  caller text not null,
+  key text not null,
+  digest bytea not null,
+  answer jsonb,
+  at timestamptz not null,
+  constraint stored_answers_pkey primary key (caller, key)
+);
+
+create index stored_answers_at on bindery_internal.stored_answers (at);
+
+alter table bindery_internal.stored_answers enable row level security;
+
+comment on table bindery_internal.stored_answers is
+  'The answers of bindery.report_events to batches with an idempotency key, for a day.';
+comment on column bindery_internal.stored_answers.caller is
+  'A hash of the role and the claims that say whose key it is.';
+comment on column bindery_internal.stored_answers.key is 'The caller''s key.';
+comment on column bindery_internal.stored_answers.digest is 'The hash of the batch.';
+comment on column bindery_internal.stored_answers.answer is
+  'The outcomes; null only within the transaction that applies the batch.';
+comment on column bindery_internal.stored_answers.at is 'When the batch was applied.';
+
+-- What a token of the role bindery_worker admits: it may report, on the books and the stage that
+-- its claims pipeline, stage and book_id name, and nothing else.
+-- Invariants: a claim that is no text admits nothing; a claim stage is the stage of a report that
+-- names none; every function that a worker may call asks refused_worker first.
+create or replace function bindery_internal.is_worker() returns boolean
+language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- The setting role outlives definer functions.
+  return coalesce(nullif(current_setting('role', true), 'none'), session_user) = 'bindery_worker';
+end
+$$;
+
+create or replace function bindery_internal.worker_claims() returns jsonb
+language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when bindery_internal.is_worker()
+    then coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb, '{}') end;
+end
+$$;
+
+create or replace function bindery_internal.claimed_stage() returns text
+language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return bindery_internal.worker_claims() ->> 'stage';
+end
+$$;
+
+create or replace function bindery_internal.refused_worker(act text, book_id uuid, stage text)
+returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  claims constant jsonb := bindery_internal.worker_claims();
+  claim text;
+  claimed text;
+  given text;
+  pipeline text;
+begin
+  if claims is null then
+    return null;
+  elsif coalesce(refused_worker.act, '')
+    not in ('begin', 'progress', 'heartbeat', 'fail', 'plan', 'resume_point')
+  then
+    return bindery_internal.error('42501', 'not_allowed',
+      format('A worker may not %s.', refused_worker.act),
+      'A worker''s token may begin, report progress, send heartbeats, fail and plan.',
+      jsonb_build_object('act', refused_worker.act, 'claim', null));
+  end if;
+  if claims ? 'pipeline' then
+    select b.pipeline into pipeline from bindery.book_status b
+    where b.book_id = refused_worker.book_id;
+  end if;
+  foreach claim in array array['book_id', 'pipeline', 'stage'] loop
+    -- An unknown book is unknown, whatever its pipeline would be.
+    continue when not claims ? claim or claim = 'pipeline' and pipeline is null;
+    given := case claim when 'book_id' then refused_worker.book_id::text
+      when 'pipeline' then pipeline else refused_worker.stage end;
+    claimed := case when jsonb_typeof(claims -> claim) = 'string'
+      then nullif(claims ->> claim, '') end;
+    if (claim = 'book_id' and lower(claimed) = given or claimed = given) is not true then
+      return bindery_internal.error('42501', 'not_allowed',
+        format('The token is for the %s %s, not for %s.', replace(claim, '_id', ''),
+          claims ->> claim, coalesce(given, '(null)')),
+        format('Use a token whose claim %s admits it, or none.', claim),
+        jsonb_build_object('act', refused_worker.act, 'claim', claim));
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+-- The row of a book, for a worker whose claims admit it: a worker may read no table.
+create or replace function bindery_internal.worker_book(book_id uuid)
+returns setof bindery.book_status rows 1
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform bindery_internal.raise_error(bindery_internal.refused_worker('progress',
+    worker_book.book_id, bindery_internal.claimed_stage()));
+  return query select b.* from bindery.book_status b where b.book_id = worker_book.book_id;
+end
+$$;
+
+create or replace function bindery_internal.worker_resume_point(book_id uuid, after text)
+returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  book bindery.book_status;
+begin
+  select b.* into book from bindery.book_status b
+  where b.book_id = worker_resume_point.book_id;
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_worker('resume_point', worker_resume_point.book_id,
+      case when book.book_id is null then bindery_internal.claimed_stage()
+        else book.current_stage end),
+    case when book.book_id is null
+      then bindery_internal.unknown_book(worker_resume_point.book_id) end,
+    bindery_internal.refused_text('after', worker_resume_point.after, 63)));
+  return bindery_internal.resume_point(book, worker_resume_point.after, 1048576, true);
+end
+$$;
+
+comment on function bindery_internal.is_worker() is
+  'Whether the caller has the role bindery_worker.';
+comment on function bindery_internal.worker_claims() is
+  'The claims of a worker''s token; null for any other caller.';
+comment on function bindery_internal.claimed_stage() is
+  'The stage that a worker''s token names; null where it names none, and for any other caller.';
+comment on function bindery_internal.refused_worker(text, uuid, text) is
+  'The error 42501 not_allowed where a worker''s token does not admit this act (begin, progress, '
+  'heartbeat, fail, plan, resume_point, or one that no worker may do) on this book and stage; null '
+  'where it does, and for any other caller.';
+comment on function bindery_internal.worker_book(uuid) is
+  'The row of a book that a worker''s token admits.';
+comment on function bindery_internal.worker_resume_point(uuid, text) is
+  'As bindery.get_resume_point, for a worker: of a book in the stage that its token admits.';
 
 -- The compiled machine of a pipeline's version: what every rule asks.
 -- Invariant: readers get it without a right to read the table; a version never changes, so the
@@ -3787,6 +3951,9 @@ as $$
 declare
   book bindery.book_status;
 begin
+  if bindery_internal.is_worker() then
+    return bindery_internal.worker_resume_point(get_resume_point.book_id, get_resume_point.after);
+  end if;
   select b.* into book from bindery.book_status b where b.book_id = get_resume_point.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_resume_point.book_id));
@@ -5703,14 +5870,17 @@ end
 $$;
 
 create or replace function bindery.begin_stage(
-  book_id uuid, to_status text, worker text default null
+  book_id uuid, to_status text, worker text default null, attempt integer default null,
+  resume boolean default true
 ) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  refusal constant jsonb := bindery_internal.do_begin(
-    begin_stage.book_id, begin_stage.to_status, begin_stage.worker);
+  refusal constant jsonb := coalesce(
+    bindery_internal.refused_worker('begin', begin_stage.book_id, begin_stage.to_status),
+    bindery_internal.do_begin(begin_stage.book_id, begin_stage.to_status, begin_stage.worker,
+      begin_stage.attempt, coalesce(begin_stage.resume, true)));
 begin
   if refusal ? 'stale' then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
@@ -5727,11 +5897,14 @@ comment on function bindery_internal.do_begin(uuid, text, text, integer, boolean
   'Begins a stage. Null: the book is in it; {"stale": true}: it has left it, or FAILED in it and '
   'resuming is false; else the error, with "early": true where a later change can make it '
   'applicable.';
-comment on function bindery.begin_stage(uuid, text, text) is
+comment on function bindery.begin_stage(uuid, text, text, integer, boolean) is
   'What a worker calls first: takes a book into a stage and gives bindery.get_resume_point.
 Enters the stage where a forward edge leads there, resumes where the book FAILED in it, and '
-  'changes nothing where the book is in it. worker: a name for the history. PT404 unknown_book, '
-  'PT409 stage_not_reached, stage_left or illegal_transition, PT422 bad_input.';
+  'changes nothing where the book is in it. worker: a name for the history. attempt: the one that '
+  'the caller is to work on; an earlier one than the book comes to is stage_left, a later one '
+  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. PT404 '
+  'unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or illegal_transition, PT422 '
+  'bad_input.';
 
 -- transition_book: one change of status.
 -- Invariants: do_transition returns null when done (also where the book has that status already),
@@ -5973,13 +6146,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  refusal constant jsonb := bindery_internal.do_report(
-    report_progress.book_id, report_progress.substep, report_progress.progress,
-    report_progress.done, report_progress.total, report_progress.unit, report_progress.message,
-    report_progress.checkpoint, report_progress.stage, report_progress.attempt);
+  stage constant text := coalesce(report_progress.stage, bindery_internal.claimed_stage());
+  refusal constant jsonb := coalesce(
+    bindery_internal.refused_worker('progress', report_progress.book_id, stage),
+    bindery_internal.do_report(
+      report_progress.book_id, report_progress.substep, report_progress.progress,
+      report_progress.done, report_progress.total, report_progress.unit, report_progress.message,
+      report_progress.checkpoint, stage, report_progress.attempt));
 begin
   if refusal is not null then
     perform bindery_internal.raise_error(refusal);
+  end if;
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(report_progress.book_id) w;
+    return;
   end if;
   return query select b.* from bindery.book_status b where b.book_id = report_progress.book_id;
 end
@@ -6117,9 +6297,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  perform bindery_internal.raise_error(bindery_internal.do_plan(
-    plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps,
-    plan_substeps.expected_revision));
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_worker('plan', plan_substeps.book_id, plan_substeps.stage),
+    bindery_internal.do_plan(plan_substeps.book_id, plan_substeps.stage, plan_substeps.substeps,
+      plan_substeps.expected_revision)));
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(plan_substeps.book_id) w;
+    return;
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = plan_substeps.book_id;
 end
 $$;
@@ -6200,19 +6385,23 @@ begin
 end
 $$;
 
-create or replace function bindery.heartbeat(book_id uuid, attempt integer default null)
-returns void
+create or replace function bindery.heartbeat(
+  book_id uuid, attempt integer default null, stage text default null
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  stage constant text := coalesce(heartbeat.stage, bindery_internal.claimed_stage());
 begin
-  if heartbeat.attempt < 1 then
-    perform bindery_internal.raise_error(bindery_internal.refused_attempt());
-  end if;
+  perform bindery_internal.raise_error(coalesce(
+    case when heartbeat.attempt < 1 then bindery_internal.refused_attempt() end,
+    bindery_internal.refused_text('stage', stage, 63),
+    bindery_internal.refused_worker('heartbeat', heartbeat.book_id, stage)));
   perform bindery_internal.raise_error(bindery_internal.refused_report(
-    h.verdict, heartbeat.book_id, null, null, heartbeat.attempt))
-  from bindery_internal.do_heartbeats(jsonb_build_array(
-    jsonb_build_object('book_id', heartbeat.book_id, 'attempt', heartbeat.attempt))) h;
+    h.verdict, heartbeat.book_id, stage, null, heartbeat.attempt))
+  from bindery_internal.do_heartbeats(jsonb_build_array(jsonb_build_object(
+    'book_id', heartbeat.book_id, 'stage', stage, 'attempt', heartbeat.attempt))) h;
 end
 $$;
 
@@ -6221,38 +6410,83 @@ comment on function bindery_internal.do_heartbeats(jsonb) is
 comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
-comment on function bindery.heartbeat(uuid, integer) is
+comment on function bindery.heartbeat(uuid, integer, text) is
   'Says that a book''s service is alive.
-PT404 unknown_book, PT409 attempt_ahead.';
+A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
+  'the call has no effect. PT404 unknown_book or unknown_stage, PT409 attempt_ahead or '
+  'stage_not_reached, PT422 bad_input.';
 
 -- fail_book: halts a book as FAILED.
--- Invariants: SECURITY INVOKER; the book keeps its values.
+-- Invariants: do_fail returns null when done, {"stale": true}, or the error, and changes nothing
+-- then; the book keeps its values.
 -- Locks: as bindery_internal.do_transition.
+create or replace function bindery_internal.do_fail(
+  book_id uuid, error jsonb, message text, expected_revision bigint, attempt integer, stage text
+) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  refusal jsonb;
+  verdict text;
+begin
+  if do_fail.stage is not null then
+    refusal := coalesce(bindery_internal.refused_text('stage', do_fail.stage, 63),
+      case when do_fail.attempt < 1 then bindery_internal.refused_attempt() end);
+    if refusal is not null then
+      return refusal;
+    end if;
+    perform from bindery.book_status b where b.book_id = do_fail.book_id for no key update;
+    verdict := bindery_internal.whole_book_verdict(
+      do_fail.book_id, do_fail.stage, do_fail.attempt);
+    if verdict <> 'accept' then
+      return bindery_internal.refused_report(
+        verdict, do_fail.book_id, do_fail.stage, null, do_fail.attempt);
+    end if;
+  end if;
+  return bindery_internal.do_transition(do_fail.book_id, 'FAILED', do_fail.message,
+    do_fail.expected_revision, do_fail.attempt, coalesce(do_fail.error, '{}'),
+    asking_first => false);
+end
+$$;
+
 create or replace function bindery.fail_book(
   book_id uuid, error jsonb default null, message text default null,
-  expected_revision bigint default null, attempt integer default null
+  expected_revision bigint default null, attempt integer default null,
+  stage text default null
 ) returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+  stage constant text := coalesce(fail_book.stage, bindery_internal.claimed_stage());
 begin
-  perform bindery_internal.raise_error(bindery_internal.do_transition(
-    fail_book.book_id, 'FAILED', fail_book.message, fail_book.expected_revision,
-    fail_book.attempt, coalesce(fail_book.error, '{}'), asking_first => false));
+  perform bindery_internal.raise_error(coalesce(
+    bindery_internal.refused_worker('fail', fail_book.book_id, stage),
+    bindery_internal.do_fail(fail_book.book_id, fail_book.error, fail_book.message,
+      fail_book.expected_revision, fail_book.attempt, stage)));
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(fail_book.book_id) w;
+    return;
+  end if;
   return query select b.* from bindery.book_status b where b.book_id = fail_book.book_id;
 end
 $$;
 
-comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer) is
+comment on function bindery_internal.do_fail(uuid, jsonb, text, bigint, integer, text) is
+  'Halts a book as FAILED. Null: done; {"stale": true}: it has left this stage or attempt; else '
+  'the error.';
+comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer, text) is
   'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}). With "retry": false the book waits '
   'for an operator, else sweep resumes it where its stage says retry_after and attempts are left. '
   'A '
-  'worker gives its attempt: from an earlier one than the book''s the call has no effect, and so '
-  'has '
-  'a call for a book that is FAILED already. PT404 unknown_book, PT409 illegal_transition, '
-  'stale_revision or attempt_ahead, PT422 bad_input.';
+  'worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
+  'the call has no effect, and so has a call for a book that is FAILED already. PT404 unknown_book '
+  'or unknown_stage, PT409 illegal_transition, stale_revision, attempt_ahead or '
+  'stage_not_reached, PT422 bad_input.';
 
 -- resume_book: a FAILED book goes on at the stage it failed in.
 -- Invariants: do_resume returns null when done, else the error, and changes nothing then. Which
@@ -7992,6 +8226,191 @@ Progress reports are arrays of one element a report, sorted by segment; an array
   'a '
   'segment is one by itself. PT409 fenced or position_passed, PT422 bad_input.';
 
+-- report_events: a batch of events over HTTP, each with its own outcome; with a key, once.
+-- Invariants: an event takes effect as in a stream, those of one book in the batch's order; one
+-- that is rejected harms no other and is no dead letter, since the caller learns why; a failure
+-- that may pass (is_transient) undoes the whole call. A repeated key gives the stored answer.
+-- Locks: the row of the key, then all books of the batch in order of book_id, then the
+-- registration slots of those that are unknown.
+create or replace function bindery_internal.report_events(events jsonb, idempotency_key text)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+-- A book's row that another session holds for long is reported (55P03).
+set lock_timeout = '5s'
+as $$
+declare
+  claims constant jsonb := coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}');
+  asking constant text := encode(sha256(convert_to(jsonb_build_array(
+    coalesce(nullif(current_setting('role', true), 'none'), session_user), claims -> 'sub',
+    claims -> 'pipeline', claims -> 'stage', claims -> 'book_id')::text, 'UTF8')), 'hex');
+  hash constant bytea := sha256(convert_to(report_events.events::text, 'UTF8'));
+  stored bindery_internal.stored_answers;
+  named uuid[];
+  item jsonb;
+  outcomes jsonb[] := '{}';
+  nothing text;
+begin
+  if jsonb_typeof(report_events.events) is distinct from 'array'
+    or jsonb_array_length(report_events.events) > 1000
+  then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('events',
+      'is not a JSON array of at most 1,000 events', 'Send an array, or several batches.'));
+  -- As check_batch of apply_events.
+  elsif jsonb_path_exists(report_events.events, '$.**{68}') then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('events',
+      'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
+  elsif report_events.idempotency_key = '' then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('idempotency_key',
+      'is empty', 'Give a key of 1 to 255 characters, or none.'));
+  end if;
+  perform bindery_internal.raise_error(bindery_internal.refused_text(
+    'idempotency_key', report_events.idempotency_key, 255));
+  if report_events.idempotency_key is not null then
+    loop
+      -- Waits for another call with this key.
+      insert into bindery_internal.stored_answers (caller, key, digest, at)
+      values (asking, report_events.idempotency_key, hash, bindery_internal.now())
+      on conflict on constraint stored_answers_pkey do nothing;
+      exit when found;
+      select a.* into stored from bindery_internal.stored_answers a
+      where a.caller = asking and a.key = report_events.idempotency_key;
+      -- Not there: it was deleted meanwhile.
+      continue when not found;
+      if stored.digest <> hash then
+        perform bindery_internal.raise_error(bindery_internal.error('PT422', 'key_reused',
+          format('The idempotency key %s was sent with another batch.',
+            report_events.idempotency_key),
+          'Use a new key for each batch.'));
+      end if;
+      return stored.answer || '{"replayed": true}';
+    end loop;
+  end if;
+
+  select array_agg(n.book_id) into named from (
+    select distinct bindery_internal.as_uuid(e.item ->> 'book_id') as book_id
+    from jsonb_array_elements(report_events.events) as e(item)) n
+  where n.book_id is not null;
+  if named is not null then
+    perform bindery_internal.lock_books(named);
+  end if;
+  nothing := set_config('bindery.batching', 'yes', true);
+  nothing := set_config('bindery.changed', '', true);
+  -- First in one subtransaction: a batch with one each would slow down every other session.
+  begin
+    for item in select e.item from jsonb_array_elements(report_events.events) as e(item) loop
+      outcomes := outcomes || bindery_internal.report_event(item, false);
+    end loop;
+  exception when assert_failure or others then
+    if bindery_internal.is_transient(sqlstate) then
+      raise;
+    end if;
+    outcomes := '{}';
+    for item in select e.item from jsonb_array_elements(report_events.events) as e(item) loop
+      outcomes := outcomes || bindery_internal.report_event(item, true);
+    end loop;
+  end;
+  nothing := set_config('bindery.batching', '', true);
+  perform bindery_internal.announce_batch('{}', '{}', '{}');
+  stored.answer := jsonb_build_object('replayed', false, 'outcomes', to_jsonb(outcomes));
+  update bindery_internal.stored_answers a set answer = stored.answer
+  where a.caller = asking and a.key = report_events.idempotency_key;
+  return stored.answer;
+end
+$$;
+
+-- One event of a batch: {outcome: applied, stale, early or rejected, code?, message?, hint?}.
+create or replace function bindery_internal.report_event(item jsonb, by_itself boolean)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  claims constant jsonb := bindery_internal.worker_claims();
+  book uuid;
+  outcome jsonb;
+  kept record;
+begin
+  if jsonb_typeof(item) is distinct from 'object' then
+    return '{"outcome": "rejected", "code": "not_an_object",
+      "message": "The event is not a JSON object."}';
+  elsif item ->> 'type' = 'rejected' then
+    return jsonb_build_object('outcome', 'rejected', 'code', item -> 'reason',
+      'message', item -> 'message');
+  end if;
+  book := bindery_internal.as_uuid(item ->> 'book_id');
+  if book is null then
+    return '{"outcome": "rejected", "code": "bad_uuid", "message": "book_id is not a uuid"}';
+  end if;
+  if claims is not null then
+    -- A worker registers no book, and a report without a stage is about its token's.
+    item := item - 'pipeline';
+    if claims ? 'stage' and item ->> 'stage' is null
+      and item ->> 'type' in ('progress', 'heartbeat', 'fail')
+    then
+      item := item || jsonb_build_object('stage', claims -> 'stage');
+    end if;
+  end if;
+  outcome := bindery_internal.refused_worker(item ->> 'type', book,
+    case item ->> 'type' when 'begin' then item ->> 'to_status' else item ->> 'stage' end);
+  if outcome is not null then
+    null;
+  elsif bindery_internal.depends_on_order(item) and exists (
+    select from bindery.early_events e
+    where e.stream = 'http' and e.book_id = book
+      and bindery_internal.may_lead_on(e.payload))
+  then
+    outcome := '{"code": "queued_behind", "early": true,
+      "message": "An earlier event of this book waits."}';
+  elsif by_itself then
+    outcome := bindery_internal.try_item(item);
+  else
+    outcome := bindery_internal.apply_item(item);
+  end if;
+  if outcome is null then
+    return '{"outcome": "applied"}';
+  elsif outcome ? 'stale' then
+    return '{"outcome": "stale"}';
+  -- Whether a worker's claims admit a book that is still unknown cannot be known when it comes.
+  elsif bindery_internal.is_early(outcome)
+    and not (coalesce(claims ? 'pipeline', false) and outcome ->> 'code' = 'unknown_book')
+  then
+    select d.early, d.rejected into kept from bindery_internal.defer('http',
+      jsonb_build_array(item || jsonb_build_object('reason', outcome -> 'code',
+        'refusal', outcome -> 'message'))) d;
+    if kept.rejected > 0 then
+      return jsonb_build_object('outcome', 'rejected', 'code', 'too_many_early_events',
+        'message', (outcome ->> 'message') || ' Too many events wait already.');
+    end if;
+    return jsonb_build_object('outcome', 'early', 'code', outcome -> 'code',
+      'message', outcome -> 'message');
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object('outcome', 'rejected', 'code', outcome -> 'code',
+    'message', outcome -> 'message', 'hint', outcome -> 'hint'));
+end
+$$;
+
+create or replace function bindery.report_events(
+  events jsonb, idempotency_key text default null
+) returns jsonb
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.report_events(events, idempotency_key);
+$$;
+
+comment on function bindery_internal.report_events(jsonb, text) is
+  'See bindery.report_events.';
+comment on function bindery_internal.report_event(jsonb, boolean) is
+  'Applies one event of a batch, or keeps it as early; gives its outcome. by_itself: what it '
+  'raises is its outcome, and undoes nothing else.';
+comment on function bindery.report_events(jsonb, text) is
+  'Applies up to 1,000 events, as docs/events.md has them, and gives the outcome of each.
+{replayed, outcomes: [{outcome: applied, stale, early or rejected, code?, message?, hint?}]}, in '
+  'the order of the events. Early events wait as those of a stream do. The same caller''s same key '
+  'within a day gives the stored answer with replayed true, and applies nothing. PT422 '
+  'key_reused or bad_input.';
+
 -- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
 -- Invariants: the caller commits once it has published them, so each is published at least once;
 -- one publisher at a time, so a book's messages keep their order. A call takes no more than about
@@ -8436,6 +8855,8 @@ begin
   perform set_config('bindery.actor', 'sweep', true);
   perform bindery_internal.refresh_pace();
   expired := bindery_internal.expire_early(moment, 1000);
+  delete from bindery_internal.stored_answers a
+  where a.at < clock - interval '1 day';
 
   -- An event that waits in a stream is a heartbeat that has not arrived yet.
   select least(moment, min(c.caught_up_at)),
@@ -8959,6 +9380,8 @@ drop policy if exists nobody on bindery_internal.broadcast_windows;
 create policy nobody on bindery_internal.broadcast_windows using (false);
 drop policy if exists nobody on bindery_internal.unannounced;
 create policy nobody on bindery_internal.unannounced using (false);
+drop policy if exists nobody on bindery_internal.stored_answers;
+create policy nobody on bindery_internal.stored_answers using (false);
 drop policy if exists nobody on bindery_internal.mutexes;
 create policy nobody on bindery_internal.mutexes using (false);
 drop policy if exists nobody on bindery_internal.registration_slots;
@@ -9007,7 +9430,7 @@ end
 $$;
 
 grant usage on schema bindery, bindery_internal, bindery_core to authenticated, service_role;
-grant usage on schema bindery, bindery_internal to bindery_relay;
+grant usage on schema bindery, bindery_internal to bindery_relay, bindery_worker;
 grant usage on schema bindery to anon;
 
 grant select on bindery.book_status, bindery.book_progress, bindery.book_events
@@ -9045,20 +9468,32 @@ begin
         'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline',
         'bindery_internal.unknown_book', 'bindery_internal.refused_report',
         'bindery_internal.error', 'bindery_internal.raise_error', 'bindery_internal.bad_input',
-        'bindery_internal.refused_text']),
+        'bindery_internal.refused_text', 'bindery_internal.is_worker']),
       -- Writing.
       ('service_role', array[
         'bindery.define_pipeline', 'bindery_internal.define_pipeline',
         'bindery.register_book', 'bindery_internal.do_register',
+        'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
+        'bindery.resume_book', 'bindery_internal.do_resume',
+        'bindery.rewind_book', 'bindery_internal.do_rewind']),
+      -- Reporting, which workers may do, too.
+      ('service_role, bindery_worker', array[
         'bindery.begin_stage', 'bindery_internal.do_begin',
-        'bindery.transition_book', 'bindery_internal.do_transition',
         'bindery.report_progress', 'bindery_internal.do_report',
         'bindery.plan_substeps', 'bindery_internal.do_plan',
         'bindery.heartbeat', 'bindery_internal.do_heartbeats',
-        'bindery.fail_book', 'bindery.cancel_book',
-        'bindery.resume_book', 'bindery_internal.do_resume',
-        'bindery.rewind_book', 'bindery_internal.do_rewind',
-        'bindery_internal.refused_attempt']),
+        'bindery.fail_book', 'bindery_internal.do_fail',
+        'bindery.report_events', 'bindery_internal.report_events',
+        'bindery_internal.refused_attempt', 'bindery_internal.claimed_stage',
+        'bindery_internal.worker_claims', 'bindery_internal.refused_worker']),
+      -- What workers need of reading, and what those functions call.
+      ('bindery_worker', array[
+        'bindery.get_resume_point', 'bindery_internal.worker_resume_point',
+        'bindery_internal.worker_book', 'bindery_internal.is_worker',
+        'bindery_internal.unknown_book',
+        'bindery_internal.refused_report', 'bindery_internal.error',
+        'bindery_internal.raise_error', 'bindery_internal.bad_input',
+        'bindery_internal.refused_text']),
       -- Relaying.
       ('service_role, bindery_relay', array[
         'bindery.acquire_stream', 'bindery_internal.acquire_stream',
@@ -9106,7 +9541,7 @@ $$;
 -- its caller's rights.
 -- Locks: none of ours.
 revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
-  bindery_relay;
+  bindery_relay, bindery_worker;
 grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),
   bindery_core.label_of(text) to authenticated, service_role;
 
@@ -9229,5 +9664,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '10892091762123203994')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '14178121387269451855')
 on conflict (version) do nothing;

@@ -543,7 +543,7 @@ export type Database = {
           stale: number;
         }[];
       };
-      begin_stage: { Args: { book_id: string; to_status: string; worker?: string }; Returns: Json };
+      begin_stage: { Args: { attempt?: number; book_id: string; resume?: boolean; to_status: string; worker?: string }; Returns: Json };
       cancel_book: {
         Args: { book_id: string; expected_revision?: number; message?: string };
         Returns: {
@@ -595,7 +595,7 @@ export type Database = {
       drop_dead_letters: { Args: { ids: number[] }; Returns: number };
       early_backlog: { Args: Record<PropertyKey, never>; Returns: Record<string, unknown> };
       fail_book: {
-        Args: { attempt?: number; book_id: string; error?: Json; expected_revision?: number; message?: string };
+        Args: { attempt?: number; book_id: string; error?: Json; expected_revision?: number; message?: string; stage?: string };
         Returns: {
           attempt: number;
           book_id: string;
@@ -637,7 +637,7 @@ export type Database = {
       get_book_changes: { Args: { book_id: string; since_revision: number }; Returns: Json };
       get_book_status: { Args: { book_id: string }; Returns: Json };
       get_resume_point: { Args: { after?: string; book_id: string }; Returns: Json };
-      heartbeat: { Args: { attempt?: number; book_id: string }; Returns: undefined };
+      heartbeat: { Args: { attempt?: number; book_id: string; stage?: string }; Returns: undefined };
       list_books: {
         Args: { max_books?: number };
         Returns: {
@@ -798,6 +798,7 @@ export type Database = {
           stale: number;
         }[];
       };
+      report_events: { Args: { events: Json; idempotency_key?: string }; Returns: Json };
       report_progress: {
         Args: {
           attempt?: number;
