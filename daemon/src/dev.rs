@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 use crate::cli::{DatabaseOptions, MigrateOptions, SqlOptions};
 use crate::database::DatabaseUrl;
@@ -94,12 +95,19 @@ async fn serve(
     run::beside_relays(process, http, database, SWEEP, 0).await
 }
 
-/// What to do next, to be copied.
+/// Three lines to be copied: the page, the addresses for programs, a book with a bar.
 fn lines(address: SocketAddr, database: &str, folder: &str) -> String {
+    let book = Uuid::new_v4();
+    let events = serde_json::json!([
+        {"type": "register", "book_id": book, "title": "Moby Dick"},
+        {"type": "begin", "book_id": book, "to_status": "ANALYZING"},
+        {"type": "progress", "book_id": book, "substep": "extract_text", "done": 30, "total": 120,
+         "unit": "page"},
+    ]);
     format!(
         "\nBindery runs until Ctrl-C, and keeps its books in {folder}. In another terminal:\n\n  \
          xdg-open http://{address}/\n  \
-         export BINDERY_URL=http://{address} DATABASE_URL={database}\n  \
-         binderyd watch\n"
+         export BINDERY_URL=http://{address}/api DATABASE_URL={database}\n  \
+         curl -X POST http://{address}/api/events -H 'Content-Type: application/json' -d '{events}'\n"
     )
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Daemon, Servers, connect, run_binderyd};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{book_in, transition};
 
@@ -51,7 +51,14 @@ async fn dev_keeps_its_books_when_it_is_stopped_or_killed() -> Result<()> {
     let log = daemon.log();
     let export = log.lines().find(|line| line.trim_start().starts_with("export "));
     let url = export.and_then(|line| line.split("DATABASE_URL=").nth(1)).context(log.clone())?;
+    let curl = log.lines().find(|line| line.trim_start().starts_with("curl "));
+    let output = Command::new("bash").args(["-c", curl.context(log.clone())?]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answer: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
+    ensure!(answer["outcomes"] == json!(vec![json!({"outcome": "applied"}); 3]), "{said}");
     let client = connect(url).await?;
+    let query = "select overall_progress from bindery.book_status where title = 'Moby Dick'";
+    ensure!(client.query_one(query, &[]).await?.get::<_, f64>(0) > 0.0, "no bar");
     let book = book_in(&client, &["ANALYZING"]).await?;
     let status = format!("/api/books/{book}/status");
     ensure!(daemon.ask("GET", &status).answer().await?.json()?["current_stage"] == "ANALYZING");

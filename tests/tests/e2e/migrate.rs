@@ -233,14 +233,15 @@ async fn wrong_usage_exits_with_2_and_shows_no_secret() -> Result<()> {
         "--redis-url",
         "redis://:hush-9@127.0.0.1:1/",
     ];
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["fly"],
         &["migrate"],
         &["migrate", "--database-url", "postgresql://postgres:hush-9@[nowhere"],
         &["migrate", "--database-url", "hush-9"],
         &["watch", "--database-url", good[1], "--max-books", "0"],
-        &["run", "--database-url", good[1]],
+        &["run", "--redis-url", good[3]],
+        &["run", "--database-url", good[1], "--stream", "without-redis"],
         &["run", "--database-url", good[1], "--redis-url", "http://:hush-9@127.0.0.1/"],
         &["run", good[0], good[1], good[2], good[3], "--lease", "1ms"],
         &["run", good[0], good[1], good[2], good[3], "--max-batch", "0"],
