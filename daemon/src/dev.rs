@@ -107,7 +107,7 @@ fn lines(address: SocketAddr, database: &str, folder: &str) -> String {
     format!(
         "\nBindery runs until Ctrl-C, and keeps its books in {folder}. In another terminal:\n\n  \
          xdg-open http://{address}/\n  \
-         export BINDERY_URL=http://{address}/api DATABASE_URL={database}\n  \
+         export BINDERY_URL=http://{address} DATABASE_URL={database}\n  \
          curl -X POST http://{address}/api/events -H 'Content-Type: application/json' -d '{events}'\n"
     )
 }

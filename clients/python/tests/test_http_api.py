@@ -55,7 +55,7 @@ def guarded(servers: Servers) -> Iterator[str]:
 
     try:
         wait_for(is_ready, "a ready daemon")
-        yield f"http://{address}/api"
+        yield f"http://{address}"
     finally:
         daemon.terminate()
         daemon.wait(30)
@@ -64,7 +64,7 @@ def guarded(servers: Servers) -> Iterator[str]:
 def test_a_book_goes_through_all_of_its_stages(
     servers: Servers, book_id: str, open_client: Callable[..., Client]
 ) -> None:
-    url = f"{servers.http}/api"
+    url = servers.http
     client = open_client(url, heartbeat=0.05)
     with client.book(book_id, title="Moby Dick", metadata={"pages": 3}) as book:
         with book.stage("ANALYZING") as stage:
@@ -89,7 +89,7 @@ def test_a_book_goes_through_all_of_its_stages(
 def test_a_failed_stage_is_resumed_from_its_checkpoint(
     servers: Servers, book_id: str, open_client: Callable[..., Client]
 ) -> None:
-    client = open_client(f"{servers.http}/api")
+    client = open_client(servers.http)
 
     def work() -> list[int]:
         done = []
@@ -111,7 +111,7 @@ def test_a_failed_stage_is_resumed_from_its_checkpoint(
 def test_a_worker_that_was_given_up_neither_reports_nor_fails_the_book(
     servers: Servers, book_id: str, open_client: Callable[..., Client]
 ) -> None:
-    client = open_client(f"{servers.http}/api")
+    client = open_client(servers.http)
     with client.book(book_id) as book, pytest.raises(Superseded):
         with book.stage("ANALYZING") as stage:
             assert book.flush()

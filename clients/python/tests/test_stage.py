@@ -11,6 +11,7 @@ from fakes import Recorder, steps
 from servers import wait_for
 
 from bindery_client import Client, Failed, Left, ResumePoint, Superseded
+from bindery_client.sender import Sender
 
 
 @pytest.fixture
@@ -373,6 +374,20 @@ def test_while_the_server_is_away_the_newest_state_waits_and_one_warning_is_logg
         *(99.0, 99.1, 99.2, 99.3, 99.4, 99.5, 99.6, 99.7, 99.8, 99.9)
     ]
     assert "reached again" in caplog.text
+
+
+def test_who_waits_for_delivery_does_not_wait_for_the_pause(
+    client: Client, recorder: Recorder
+) -> None:
+    recorder.is_away = True
+    with client.book("b") as book, book.stage("S", attempt=1) as stage:
+        stage.progress(5)
+        wait_for(lambda: client.sender.is_away, "a failure")
+        assert isinstance(client.sender, Sender)
+        client.sender._next_try = time.monotonic() + 3600
+        recorder.is_away = False
+        assert book.flush(5)
+    assert [event["progress"] for event in recorder.of("progress")] == ["5"]
 
 
 def test_while_the_server_is_away_one_heartbeat_waits_and_nothing_spins(

@@ -97,6 +97,8 @@ export class Sender {
     this.sample(bookId);
     const number = this.buffer.lastNumber;
     const isDone = () => this.buffer.isDelivered(number, bookId, patiently);
+    // Somebody waits: a server that is back again is not left alone any longer.
+    if (patiently) this.#pause = this.#nextTry = 0;
     if (!isDone()) this.wake();
     await this.until(() => isDone() || (this.isAway && !patiently), timeout);
     return isDone();
@@ -126,7 +128,8 @@ export class Sender {
 
   /** Delivers what waits, and closes the connection; a later report opens it again. */
   async close(timeout: number): Promise<boolean> {
-    const delivered = await this.flush(timeout);
+    // What is being sent at the timeout may have arrived by now.
+    const delivered = (await this.flush(timeout)) || this.buffer.events === 0;
     this.#cancel?.();
     this.#cancel = undefined;
     busy.delete(this);

@@ -25,9 +25,9 @@ class Client:
 
     Args:
         url: where to report: `redis://`, `rediss://` (also with `+sentinel` or `+cluster`, as
-            binderyd's `--redis-url`), `postgresql://` or `https://` (binderyd's HTTP API, if it
-            ends in /api, or else PostgREST). By default the environment's BINDERY_URL; without
-            one, nothing is reported.
+            binderyd's `--redis-url`), `postgresql://` or `https://` (binderyd or PostgREST; the
+            server is asked which, unless the URL ends in /rest/v1). By default the environment's
+            BINDERY_URL; without one, nothing is reported.
         status_url: with a Redis URL, where to read attempts and resume points: `postgresql://` or
             `https://` (PostgREST). By default BINDERY_STATUS_URL.
         stream: the stream in Redis. By default BINDERY_STREAM, or `bindery:events`.

@@ -114,6 +114,9 @@ class Sender:
         deadline = time.monotonic() + timeout
         self.sample(book_id)
         with self.buffer.lock:
+            if patiently:
+                # Somebody waits: a server that is back again is not left alone any longer.
+                self._pause, self._next_try = 0.0, time.monotonic()
             number = self.buffer.last_number
             while not self.buffer.is_delivered(number, book_id, with_early=patiently):
                 left = deadline - time.monotonic()
@@ -135,6 +138,8 @@ class Sender:
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(1.0)
+        # What the thread was sending may have arrived meanwhile.
+        delivered = delivered or not self.buffer.events
         if not delivered:
             log.warning("%d events for Bindery were not delivered", self.buffer.events)
         if self._sending.acquire(timeout=1.0):

@@ -130,7 +130,8 @@ def reader_for(url: str, key: str | None) -> StatusReader:
 def caller_for(url: str, key: str | None) -> Caller:
     """Return what calls Bindery's functions at a postgresql:// or https:// URL.
 
-    An https:// URL that ends in /api is Bindery's HTTP API, any other one is PostgREST's.
+    An https:// URL that ends in /rest/v1 is PostgREST's, as in Supabase. At any other the server is
+    asked at the first call whether it is binderyd or PostgREST.
 
     Raises:
         ImportError: the extra that the scheme needs is not installed.
@@ -139,13 +140,13 @@ def caller_for(url: str, key: str | None) -> Caller:
         from .postgres import Postgres
 
         return Postgres(url)
-    if urlsplit(url).path.rstrip("/").endswith("/api"):
-        from .http_api import HttpApi
+    if urlsplit(url).path.rstrip("/").endswith("/rest/v1"):
+        from .rest import Rest
 
-        return HttpApi(url, key)
-    from .rest import Rest
+        return Rest(url, key)
+    from .http_api import Asked
 
-    return Rest(url, key)
+    return Asked(url, key)
 
 
 class Json(str):

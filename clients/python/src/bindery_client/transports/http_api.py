@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
+
 from ..errors import Refused, Unavailable
 from .rest import Rest
 
@@ -17,10 +19,31 @@ _READS = {"get_resume_point": "resume-point", "get_book_status": "status"}
 
 
 class HttpApi(Rest):
-    """A client of the API. The URL ends in /api, such as http://127.0.0.1:7890/api.
+    """A client of the API. The URL is binderyd's, such as http://127.0.0.1:7890.
 
     The key is a token of the role service_role, or a worker's (docs/http.md).
     """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        super().__init__(f"{url.rstrip('/')}/api", key)
+
+    def is_served(self) -> bool:
+        """Ask whether binderyd answers at the URL.
+
+        Raises:
+            Unavailable: the server cannot be reached, or cannot serve now.
+        """
+        try:
+            answer = self._connected().get(self._url)
+        except httpx.HTTPError as error:
+            self.close()
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        if answer.is_server_error:
+            raise Unavailable(f"HTTP {answer.status_code} from {self._url}")
+        try:
+            return answer.is_success and "access" in answer.json()
+        except (ValueError, TypeError):
+            return False
 
     def call(self, function: str, arguments: dict[str, object]) -> object:
         """POST or GET the route that stands for a function."""
@@ -49,3 +72,45 @@ class HttpApi(Rest):
                 return dict.fromkeys(fields.split(","))
             raise
         return {**point, "current_stage": point["stage"]}
+
+
+class Asked:
+    """A server that is either binderyd or PostgREST; at the first call it is asked which.
+
+    The URL is the root of either.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._api = HttpApi(url, key)
+        self._rest = Rest(url, key)
+        self._answered: Rest | None = None
+
+    def call(self, function: str, arguments: dict[str, object]) -> object:
+        """Call a function as the server takes it."""
+        return self._found().call(function, arguments)
+
+    def read(self, table: str, column: str, value: str, fields: str) -> dict[str, object] | None:
+        """Read the fields of one row."""
+        return self._found().read(table, column, value, fields)
+
+    def listen(self) -> None:
+        """Do nothing: neither notifies."""
+
+    def wait_for_change(self, book_id: str, seconds: float) -> bool:
+        """Wait; there are no notifications."""
+        return self._rest.wait_for_change(book_id, seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+        self._rest.close()
+
+    def abandon(self) -> None:
+        """Forget the connections."""
+        self._api.abandon()
+        self._rest.abandon()
+
+    def _found(self) -> Rest:
+        if self._answered is None:
+            self._answered = self._api if self._api.is_served() else self._rest
+        return self._answered

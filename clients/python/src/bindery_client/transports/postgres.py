@@ -89,6 +89,10 @@ class Postgres:
                     prepare_threshold=None,
                     connect_timeout=3,
                     tcp_user_timeout=5000,
+                    # A call waits for its answer without end; these notice that none can come.
+                    keepalives_idle=5,
+                    keepalives_interval=2,
+                    keepalives_count=3,
                     application_name="bindery_client",
                 )
             except psycopg.Error as error:

@@ -61,11 +61,14 @@ class Rest:
     def _made(self) -> httpx.Client:
         return httpx.Client(headers=self._headers, timeout=httpx.Timeout(5, connect=3))
 
-    def _request(self, method: str, path: str, **options: Any) -> Any:
+    def _connected(self) -> httpx.Client:
         if self._client is None:
             self._client = self._made()
+        return self._client
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
         try:
-            answer = self._client.request(method, self._url + path, **options)
+            answer = self._connected().request(method, self._url + path, **options)
         except httpx.HTTPError as error:
             self.close()
             raise Unavailable(f"{type(error).__name__}: {error}") from error
