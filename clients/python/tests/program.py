@@ -56,6 +56,8 @@ def many(first: str, last: str, limits: str) -> None:
                 note(f"{name} {stage.attempt} {item} {total}")
                 stage.message(f"at {item}")
                 stage.checkpoint(total)
+            # The end of a book does not wait for a server that is away.
+            each.flush(60)
 
     names = [f"{BOOK}-{number}" for number in range(int(first), int(last))]
     threads = [threading.Thread(target=run, args=(name,)) for name in names]
