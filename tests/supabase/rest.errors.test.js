@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { book, database, ok, refused, service } from './stack.js';
+import { book, database, ok, refused, service, worker } from './stack.js';
 
 const sql = database();
 after(() => sql.end());
@@ -53,6 +53,15 @@ const refusals = {
       details: { book_id, revision: 2, expected_revision: 1 },
       message: /at revision 2, not 1/,
       hint: /Read its status/,
+    };
+  },
+  key_reused: async () => {
+    const idempotency_key = randomUUID();
+    await ok(service.rpc('report_events', { events: [], idempotency_key }));
+    return {
+      request: service.rpc('report_events', { events: [{ type: 'heartbeat', book_id: nobody }], idempotency_key }),
+      message: /sent with another batch/,
+      hint: /new key/,
     };
   },
   conflicting_registration: async () => ({
@@ -151,9 +160,10 @@ const refusals = {
   },
 };
 
-// These guard against who may write the tables as he likes; over REST nobody may, and the right is asked first.
+// The token or the role does not admit these. Most guard tables against who may write them by hand, which over REST nobody may.
 /** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
+  not_allowed: async () => worker({ book_id: nobody }).rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }) }),
   column_is_derived: async () =>
     service
       .from('book_status')

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
-import { anon, book, database, ok, refused, service, user } from './stack.js';
+import { anon, book, database, ok, refused, service, user, worker } from './stack.js';
 
 const sql = database();
 after(() => sql.end());
@@ -63,6 +63,18 @@ const calls = {
     };
     const row = await ok(service.rpc('report_progress', report).single());
     assert.deepEqual([row.stage_progress, row.overall_progress], [9.38, 1.88]);
+  },
+  async report_events() {
+    const book_id = await book({ path: ['ANALYZING'] });
+    const report = { type: 'progress', book_id, substep: 'extract_text', progress: 50 };
+    const answer = /** @type {any} */ (await ok(service.rpc('report_events', { events: [report, { type: 'heartbeat' }] })));
+    assert.deepEqual(
+      answer.outcomes.map((/** @type {any} */ one) => one.outcome),
+      ['applied', 'rejected'],
+    );
+    const own = worker({ book_id, stage: 'ANALYZING' });
+    const row = await ok(own.rpc('report_progress', { book_id, substep: 'extract_text', progress: 75 }).single());
+    assert.equal(row.stage_progress, 18.75);
   },
   async plan_substeps() {
     const plan = { book_id: await book(), stage: 'CREATING_ARTWORK', substeps: [{ substep: 'chapter_1', weight: 12 }] };

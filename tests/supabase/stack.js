@@ -55,6 +55,9 @@ export const service = client(secret, token({ role: 'service_role' }));
 /** @param {string} sub */
 export const user = (sub) => client(publishable, token({ role: 'authenticated', sub }));
 
+/** A worker's client. @param {Record<string, unknown>} claims */
+export const worker = (claims) => client(publishable, token({ role: 'bindery_worker', ...claims }));
+
 /** The headers of a plain request: the service's, or those of a user. */
 export function headers(/** @type {string | undefined} */ sub = undefined) {
   /** @type {Record<string, string>} */
