@@ -51,6 +51,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        if parts.path == "/api":
+            # As PostgREST answers about a table that it does not have.
+            self._send(404, {"code": "PGRST205", "message": "no", "details": None, "hint": None})
+            return
         query = {key: found[0] for key, found in parse_qs(parts.query).items()}
         fields = query.pop("select").split(",")
         query.pop("limit")
