@@ -88,7 +88,8 @@ test("the commands for React run as typed, and their code type-checks and shows 
     await tracker.waitFor();
     await books.report(book, 120);
     await tracker.getByText("120 of 200 pages").waitFor();
-    await page.locator('[data-connection="live"]').waitFor();
+    const live = '.bindery-tracker[data-connection="live"]';
+    await page.locator(live, { hasText: "The Salt Clock" }).waitFor();
   } finally {
     await browser.close();
   }
