@@ -51,6 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        if parts.path == "/api" and self.headers["Authorization"] != f"Bearer {KEY}":
+            self._send(401, {"code": "PGRST301", "message": "no", "details": None, "hint": None})
+            return
         if parts.path == "/api":
             # As PostgREST answers about a table that it does not have.
             self._send(404, {"code": "PGRST205", "message": "no", "details": None, "hint": None})

@@ -115,7 +115,7 @@ class Sender:
         self.sample(book_id)
         with self.buffer.lock:
             if patiently:
-                # Somebody waits: a server that is back again is not left alone any longer.
+                # The caller waits: try at once, not at the end of the pause.
                 self._pause, self._next_try = 0.0, time.monotonic()
             number = self.buffer.last_number
             while not self.buffer.is_delivered(number, book_id, with_early=patiently):

@@ -38,10 +38,14 @@ class HttpApi(Rest):
         except httpx.HTTPError as error:
             self.close()
             raise Unavailable(f"{type(error).__name__}: {error}") from error
-        if answer.is_server_error:
+        if answer.status_code in (404, 406):
+            # PostgREST has no table api, or does not serve the schema, as its next answer says.
+            return False
+        if not answer.is_success:
+            # A wrong key, say: asked again with the next report.
             raise Unavailable(f"HTTP {answer.status_code} from {self._url}")
         try:
-            return answer.is_success and "access" in answer.json()
+            return "access" in answer.json()
         except (ValueError, TypeError):
             return False
 
