@@ -41,7 +41,7 @@ def silent_port() -> Iterator[int]:
 def test_a_loop_without_a_server_takes_no_longer_and_raises_nothing(
     scheme: str, port: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A port that takes connections may answer yet: a stage waits for that unless it is told not to.
+    # An open port may still answer, so that a stage would wait; a closed one refuses at once.
     begin, flush = (None, 5) if port == "closed_port" else (0, 0)
     url = scheme.format(request.getfixturevalue(port))
     client = Client(url, begin_timeout=begin, flush_timeout=flush)

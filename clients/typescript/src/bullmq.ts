@@ -105,7 +105,7 @@ function isFinal(job: JobLike, error: unknown): boolean {
 
 function forward(stage: Stage, own: string, progress: unknown): void {
   const read = progressSchema.safeParse(progress);
-  // What is no progress is the job's own affair.
+  // A job may update its progress with a value of its own, which is not reported.
   if (!read.success) return;
   const given = typeof read.data === "number" ? { progress: read.data } : read.data;
   const {

@@ -97,7 +97,7 @@ export class Sender {
     this.sample(bookId);
     const number = this.buffer.lastNumber;
     const isDone = () => this.buffer.isDelivered(number, bookId, patiently);
-    // Somebody waits: a server that is back again is not left alone any longer.
+    // The caller waits: try at once, not at the end of the pause.
     if (patiently) this.#pause = this.#nextTry = 0;
     if (!isDone()) this.wake();
     await this.until(() => isDone() || (this.isAway && !patiently), timeout);
