@@ -123,11 +123,13 @@ impl Subscriber {
     ) -> Result<(), SubscriberError> {
         let channel = self.channel.name();
         let mut redis = self.redis.connect(&self.channel.stream(), PATIENCE).await?;
+        let mut renew_at = Deadline::now() + self.lease / RENEWALS;
         // What is in hand comes before anything else.
         if hand.claim.is_some() {
             hand.append(&mut redis).await?;
         }
         while hand.claim.is_none() {
+            renew_at = Deadline::now() + self.lease / RENEWALS;
             hand.claim = Claim::take(&mut redis, &self.channel, self.lease).await?;
             if hand.claim.is_none() {
                 self.tell(false, None);
@@ -142,21 +144,22 @@ impl Subscriber {
         *subscribed = true;
         self.tell(true, None);
         voice.subscribed(channel);
-        self.hear(subscription, redis, stop, hand).await
+        self.hear(subscription, redis, renew_at, stop, hand).await
     }
 
-    /// Appends what is heard, until `stop` or a failure.
+    /// Appends what is heard, until `stop` or a failure. The claim is renewed first at `renew_at`.
     async fn hear(
         &self,
         mut subscription: Subscription,
         mut redis: MultiplexedConnection,
+        mut renew_at: Deadline,
         stop: &CancellationToken,
         hand: &mut Hand,
     ) -> Result<(), SubscriberError> {
         let messages =
             ::metrics::counter!(metrics::MESSAGES, "channel" => self.channel.name().to_owned());
         let (mut stopping, mut asked) = (false, false);
-        let (mut renew_at, mut ask_at) = (Deadline::now(), Deadline::now() + PING_EVERY);
+        let mut ask_at = Deadline::now() + PING_EVERY;
         loop {
             let heard = tokio::select! {
                 // What has come is a sign of life, whatever else is due.
