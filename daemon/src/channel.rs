@@ -11,13 +11,13 @@ use tokio::time::{Instant as Deadline, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::cut::cut;
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 use crate::source::channel::{Channel, Claim};
 use crate::source::{Heard, RedisUrl, Subscription};
 use crate::state::State;
+use bindery_client::cut;
 
 /// So many messages, or bytes of them, are appended at once. What comes meanwhile waits on the wire.
 const AT_ONCE: usize = 500;

@@ -2,31 +2,23 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `url` | the URL or connection string, by libpq's rules |
-//! | `connect` | hosts in turn, TLS and its fallbacks, time limits |
-//! | `unanswered` | hosts that did not answer lately, which are tried last |
-//! | `session` | `target_session_attrs` |
-//! | `tls`, `certificate` | what is verified, and why a certificate is refused |
 //! | `relay` | the daemon's calls |
-//! | `error` | what Postgres can answer, and what to do about it |
+//! | `policy` | what a relay does after a call failed |
+//!
+//! Where Postgres is, and how to connect, `bindery_client` says.
 
-mod certificate;
-mod connect;
-mod error;
+mod policy;
 mod relay;
-mod session;
-mod tls;
-mod unanswered;
-mod url;
 
 use std::future::poll_fn;
 
 use tokio_postgres::{AsyncMessage, Client};
 
-pub use connect::Transport;
-pub use error::{DatabaseError, Policy};
+use bindery_client::postgres::{Connected, open};
+pub use bindery_client::postgres::{DatabaseError, DatabaseUrl, Transport};
+
+pub use policy::{Policy, is_too_much};
 pub use relay::{Applied, FUNCTIONS, Lease};
-pub use url::DatabaseUrl;
 
 /// A connection of one's own. It ends when the client is dropped.
 pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
@@ -35,7 +27,7 @@ pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
 
 /// The same, and how it goes to the server.
 pub async fn connect_described(url: &DatabaseUrl) -> Result<(Client, Transport), DatabaseError> {
-    let connect::Connected { client, connection, transport } = connect::open(url).await?;
+    let Connected { client, connection, transport } = open(url).await?;
     tokio::spawn(async move {
         // The client's calls return the same error.
         if let Err(error) = connection.await {
@@ -50,7 +42,7 @@ pub async fn connect_listening(
     url: &DatabaseUrl,
     notified: impl Fn(&str) + Send + 'static,
 ) -> Result<Client, DatabaseError> {
-    let connect::Connected { client, mut connection, .. } = connect::open(url).await?;
+    let Connected { client, mut connection, .. } = open(url).await?;
     tokio::spawn(async move {
         // The client's calls return the same error.
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {

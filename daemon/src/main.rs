@@ -28,7 +28,6 @@ mod channel;
 mod cli;
 mod commands;
 mod config;
-mod cut;
 mod database;
 mod dev;
 mod files;

@@ -10,13 +10,13 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::cut::cut;
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 use crate::source::RedisUrl;
 use crate::state::State;
+use bindery_client::cut;
 
 /// How long a message may wait unseen.
 const EVERY: Duration = Duration::from_millis(100);

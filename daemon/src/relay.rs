@@ -127,7 +127,7 @@ impl Relay {
     fn tell(&self, error: &SessionError, pause: Option<Duration>, voice: &mut Voice) -> Duration {
         let stream = &self.stream;
         let (policy, remedy, side) = match error {
-            SessionError::Database(error) => (error.policy(), error.remedy(), "postgres"),
+            SessionError::Database(error) => (Policy::after(error), error.remedy(), "postgres"),
             SessionError::Feed | SessionError::Moved(_) => (Policy::Retry, None, "redis"),
         };
         if policy == Policy::StandBy {

@@ -1,9 +1,7 @@
-//! Redis: where it is, and how entries of a stream are read.
+//! Redis: how entries of a stream are read. Where it is, and how to connect, `bindery_client` says.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `url`, `tls` | what a URL says: one server, Sentinel or Cluster |
-//! | `place` | finding the server that has a stream, and connecting to it |
 //! | `read` | a stream's entries from a position on, in chunks of bounded size |
 //! | `link`, `resp` | the connection that brings them, and its protocol |
 //! | `seen` | what was read last |
@@ -19,17 +17,15 @@ mod info;
 pub mod job_data;
 pub mod link;
 mod options;
-mod place;
 mod read;
 mod resp;
 mod seen;
 mod subscription;
-mod tls;
-mod url;
+
+pub use bindery_client::redis::RedisUrl;
 
 pub use info::Info;
 pub use options::SourceOptions;
 pub use read::{Chunk, Entry, Raw, Reader, Said};
 pub use seen::Seen;
 pub use subscription::{Heard, Subscription};
-pub use url::RedisUrl;

@@ -91,7 +91,7 @@ impl Bridge {
         queue: Arc<Queue>,
         position: StreamId,
     ) -> Result<Self, RedisError> {
-        let redis = relay.redis.link(&relay.stream, PATIENCE).await?;
+        let redis = Link::connect(&relay.redis, &relay.stream, PATIENCE).await?;
         let mut bridge = Self {
             queue,
             redis,

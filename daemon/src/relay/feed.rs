@@ -15,11 +15,11 @@ use super::bridge::{Bridge, WaitingBooks};
 use super::health::{self, Finding, Loss};
 use super::trim::Trim;
 use super::{Origin, Relay};
-use crate::cut::cut;
 use crate::database::Lease;
 use crate::metrics;
 use crate::pauses::{MAX_PAUSE, Pauses, pauses};
 use crate::source::{Chunk, Reader, Seen};
+use bindery_client::cut;
 
 /// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and bounds the memory.
 const CHUNKS_AHEAD: usize = 1;

@@ -17,7 +17,7 @@ use super::health::{Finding, Loss};
 use super::limit::Limit;
 use super::voice::Voice;
 use super::{Origin, Relay, look};
-use crate::database::{self, Applied, DatabaseError, Lease};
+use crate::database::{self, Applied, DatabaseError, Lease, is_too_much};
 use crate::metrics::{self, Times};
 use crate::source::Entry;
 use crate::state::Phase;
@@ -153,7 +153,7 @@ pub async fn run(
                 let outcome = match outcome {
                     Ok(outcome) => outcome,
                     Err(error) => {
-                        if error.is_too_much() && limit.halve(sent.work, Instant::now()) {
+                        if is_too_much(&error) && limit.halve(sent.work, Instant::now()) {
                             voice.too_much(&error.to_string(), limit.get());
                             *progressed = true;
                         }

@@ -3,11 +3,12 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
+use bindery_client::redis::{RedisUrl, Wire};
 use bindery_core::event::Beginning;
 use bindery_core::stream_id::StreamId;
 use bytes::{Buf, BytesMut};
 use redis::{ErrorKind, RedisError};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::resp::{self, Line, Parts, expect};
@@ -20,10 +21,6 @@ const WHOLE_BYTES: usize = 384 * 1024;
 /// What is kept of each field of such an entry, and of all of them: more than a dead letter shows.
 const KEPT_OF_FIELD: usize = 17 * 1024;
 const KEPT: usize = 256 * 1024;
-
-/// Bytes to and from a server.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// A connection of one's own, for one question at a time.
 pub struct Link {
@@ -72,6 +69,28 @@ pub struct Entry<T> {
 }
 
 impl Link {
+    /// A connection to the server that has a stream; a piece of an answer may take `patience`.
+    pub async fn connect(
+        url: &RedisUrl,
+        stream: &str,
+        patience: Duration,
+    ) -> Result<Self, RedisError> {
+        let mut link = Self::new(url.wire(stream).await?, patience);
+        let login = url.login();
+        if let Some(password) = login.password() {
+            let name = login.username().map(str::as_bytes);
+            let words: Vec<&[u8]> =
+                [&b"AUTH"[..]].into_iter().chain(name).chain([password.as_bytes()]).collect();
+            link.ask(&words).await?;
+            link.ok().await?;
+        }
+        if login.db() != 0 {
+            link.ask(&[b"SELECT", login.db().to_string().as_bytes()]).await?;
+            link.ok().await?;
+        }
+        Ok(link)
+    }
+
     pub fn new(wire: Box<dyn Wire>, patience: Duration) -> Self {
         Self { wire, buffer: BytesMut::new(), parts: Parts::default(), patience }
     }

@@ -63,7 +63,7 @@ impl Reader {
         position: StreamId,
         block: Duration,
     ) -> Result<Self, RedisError> {
-        Ok(Self::on(url.link(stream, LATE).await?, stream, position, block))
+        Ok(Self::on(Link::connect(url, stream, LATE).await?, stream, position, block))
     }
 
     fn on(link: Link, stream: &str, position: StreamId, block: Duration) -> Self {

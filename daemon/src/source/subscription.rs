@@ -37,7 +37,7 @@ impl Subscription {
     /// Subscribes, at the server that has the channel's stream: there a failover is noticed at once. What is published from now on
     /// comes.
     pub async fn begin(url: &RedisUrl, channel: &Channel) -> Result<Self, RedisError> {
-        Self::on(url.link(&channel.stream(), LATE).await?, channel).await
+        Self::on(Link::connect(url, &channel.stream(), LATE).await?, channel).await
     }
 
     async fn on(mut link: Link, channel: &Channel) -> Result<Self, RedisError> {

@@ -7,20 +7,31 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, Value,
+};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::link::{Link, Wire};
 use super::url::{Kind, Redis, RedisUrl};
+
+/// Bytes to and from a server.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// No server that is there takes longer to say so.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl RedisUrl {
-    /// A connection of one's own to the server that has this key, whose calls wait for `response_timeout` at most.
+    /// A connection of its own to the server that has this key; its calls wait for
+    /// `response_timeout` at most.
+    ///
+    /// # Errors
+    /// No server that has the key answers, or it refuses the login.
     pub async fn connect(
         &self,
         key: &str,
@@ -30,10 +41,18 @@ impl RedisUrl {
         self.0.connect_to(address, response_timeout).await
     }
 
-    /// A connection that reads this stream's entries, a piece of an answer at a time, each of which may take `patience`.
-    pub async fn link(&self, key: &str, patience: Duration) -> Result<Link, RedisError> {
+    /// Bytes to and from the server that has this key, before any login.
+    ///
+    /// # Errors
+    /// No server that has the key answers.
+    pub async fn wire(&self, key: &str) -> Result<Box<dyn Wire>, RedisError> {
         let address = self.0.place_of(key).await?;
-        in_time(self.0.link_to(&address, patience)).await
+        in_time(self.0.wire_to(&address)).await
+    }
+
+    /// The login and the database.
+    pub fn login(&self) -> &RedisConnectionInfo {
+        &self.0.login
     }
 }
 
@@ -160,26 +179,6 @@ impl Redis {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(response_timeout));
         client.get_multiplexed_async_connection_with_config(&config).await
-    }
-
-    async fn link_to(
-        &self,
-        address: &ConnectionAddr,
-        patience: Duration,
-    ) -> Result<Link, RedisError> {
-        let mut link = Link::new(self.wire_to(address).await?, patience);
-        if let Some(password) = self.login.password() {
-            let name = self.login.username().map(str::as_bytes);
-            let words: Vec<&[u8]> =
-                [&b"AUTH"[..]].into_iter().chain(name).chain([password.as_bytes()]).collect();
-            link.ask(&words).await?;
-            link.ok().await?;
-        }
-        if self.login.db() != 0 {
-            link.ask(&[b"SELECT", self.login.db().to_string().as_bytes()]).await?;
-            link.ok().await?;
-        }
-        Ok(link)
     }
 
     async fn wire_to(&self, address: &ConnectionAddr) -> Result<Box<dyn Wire>, RedisError> {

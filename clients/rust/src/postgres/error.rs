@@ -1,4 +1,4 @@
-//! What Postgres can answer, and what to do about it: the one place that decides.
+//! Why a call to Postgres failed, and what an operator can do about it.
 
 use std::io;
 
@@ -29,17 +29,6 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
-/// What to do after a failed call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// Another relay has the stream: leave it alone, and ask again for the lease.
-    StandBy,
-    /// This relay lost the stream, or its place in it: drop what is in memory, acquire again, read on from there.
-    Reacquire,
-    /// The server or the network: the same again after a pause.
-    Retry,
-}
-
 impl DatabaseError {
     /// No connection was made.
     pub(super) fn connect(problem: impl Into<String>, remedy: &'static str) -> Self {
@@ -58,31 +47,6 @@ impl DatabaseError {
     pub fn code(&self) -> Option<String> {
         let detail: serde_json::Value = serde_json::from_str(self.db_error()?.detail()?).ok()?;
         Some(detail.get("code")?.as_str()?.to_owned())
-    }
-
-    /// What to do about it. Whatever is not known to be otherwise may pass, and nothing is lost by trying again.
-    pub fn policy(&self) -> Policy {
-        match self.code().as_deref() {
-            Some("lease_held") => Policy::StandBy,
-            Some("fenced" | "position_passed") => Policy::Reacquire,
-            _ => Policy::Retry,
-        }
-    }
-
-    /// Whether the same in smaller parts may succeed: it took too long or too much memory.
-    pub fn is_too_much(&self) -> bool {
-        self.db_error().is_some_and(|error| {
-            let state = error.code();
-            [
-                SqlState::QUERY_CANCELED,
-                SqlState::OUT_OF_MEMORY,
-                SqlState::CONFIGURATION_LIMIT_EXCEEDED,
-                // "invalid memory alloc request size": more than a gigabyte for one value.
-                SqlState::INTERNAL_ERROR,
-            ]
-            .contains(state)
-                || state.code().starts_with("54")
-        })
     }
 
     /// What the operator can do, where it will not pass by itself.

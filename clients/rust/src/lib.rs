@@ -1,0 +1,7 @@
+//! x
+mod cut;
+pub mod postgres;
+pub mod redis;
+
+#[doc(hidden)]
+pub use cut::cut;
