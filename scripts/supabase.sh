@@ -190,6 +190,10 @@ run_tests() {
   cd "$node_tests"
   echo "==> types of the Node tests and of the Edge Function"
   npm run --silent check
+  step "building the Rust client's worker" \
+    cargo build --quiet --package bindery-tests --bin client --manifest-path "$ROOT/Cargo.toml"
+  export CLIENT_WORKER
+  CLIENT_WORKER=$(target_dir)/debug/client
   echo "==> REST, Realtime, gateways"
   if [[ $# -gt 0 ]]; then
     node --test --test-concurrency=1 "$@"

@@ -1,7 +1,6 @@
 //! One test's own ground: a database and the name of a stream.
 
 use anyhow::{Context, Result};
-use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -81,8 +80,8 @@ impl<'a> Database<'a> {
         redis: &mut MultiplexedConnection,
         fields: &[(&str, &str)],
     ) -> Result<String> {
-        let id: Option<String> = redis.xadd(&self.stream, "*", fields).await?;
-        id.context("XADD gave no id")
+        let ids = bindery_client::append(redis, &self.stream, [fields]).await?;
+        Ok(ids.concat())
     }
 }
 

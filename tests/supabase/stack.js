@@ -8,7 +8,7 @@ import postgres from 'postgres';
 /** @typedef {import('@supabase/supabase-js').SupabaseClient<Database, 'bindery'>} Client */
 
 /** @param {string} name */
-function setting(name) {
+export function setting(name) {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set; run scripts/supabase.sh test`);
   return value;

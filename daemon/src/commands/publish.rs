@@ -1,14 +1,10 @@
 //! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only if the relay would take it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bindery_core::batch::Batch;
-use bindery_core::event::Event;
-use bindery_core::stream_id::StreamId;
+use bindery_client::Error;
 use clap::Args;
-use serde_json::value::RawValue;
 
 use crate::source::RedisUrl;
 
@@ -128,7 +124,7 @@ impl PublishOptions {
 /// Sends the event, and prints its id.
 pub async fn publish(options: &PublishOptions) -> anyhow::Result<()> {
     let fields = options.fields();
-    checked(&fields)?;
+    check(&fields)?;
     if options.dry_run {
         fields.iter().for_each(|(name, value)| println!("{name} {value}"));
         return Ok(());
@@ -137,45 +133,19 @@ pub async fn publish(options: &PublishOptions) -> anyhow::Result<()> {
     let mut redis = options.redis_url.connect(stream, ANSWER_WITHIN).await.with_context(|| {
         format!("Redis is not reached at {:?}; nothing was sent", options.redis_url)
     })?;
-    let id: String = redis::cmd("XADD")
-        .arg(stream)
-        .arg("*")
-        .arg(&fields)
-        .query_async(&mut redis)
+    let ids = bindery_client::append(&mut redis, stream, [fields.as_slice()])
         .await
         .with_context(|| format!("{stream} did not take the event"))?;
-    println!("{id}");
+    println!("{}", ids.concat());
     Ok(())
 }
 
 /// Refuses what the relay would reject, and fields that the event's type does not have.
-fn checked(fields: &[(&'static str, &str)]) -> anyhow::Result<()> {
-    let entry =
-        fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-    let event = match Event::parse(entry.collect()) {
-        Ok(event) => event,
-        Err(rejection) => {
-            bail!("{} ({}); nothing was sent", rejection.error, rejection.error.code())
-        }
-    };
-    let kind = event.kind.name();
-    let mut batch = Batch::new();
-    batch.push(StreamId::new(1, 0), Ok(event));
-    let written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&batch.to_json())?;
-    let ignored: Vec<_> = fields
-        .iter()
-        .filter(|(name, value)| {
-            *name != "at" && !value.is_empty() && !written[0].contains_key(*name)
-        })
-        .map(|(name, _)| format!("--{}", name.replace('_', "-")))
-        .collect();
-    if !ignored.is_empty() {
-        bail!(
-            "an event of type {kind} has no {}; leave it out; nothing was sent",
-            ignored.join(", ")
-        );
+fn check(fields: &[(&'static str, &str)]) -> anyhow::Result<()> {
+    match bindery_client::checked(fields) {
+        Err(Error::Invalid { code, message }) => bail!("{message} ({code}); nothing was sent"),
+        checked => Ok(checked.map(drop)?),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -210,7 +180,7 @@ mod tests {
             vec![("type", "transition"), BOOK, ("to_status", "B")],
             vec![("type", "begin"), BOOK, ("to_status", "B"), ("worker", "w"), ("attempt", "1")],
         ] {
-            assert!(checked(&fields).is_ok(), "{fields:?}: {:?}", checked(&fields));
+            assert!(check(&fields).is_ok(), "{fields:?}: {:?}", check(&fields));
         }
     }
 
@@ -223,14 +193,11 @@ mod tests {
             (vec![("type", "heartbeat"), ("book_id", "7")], "bad_uuid"),
             (
                 vec![("type", "heartbeat"), BOOK, ("to_status", "B")],
-                "type heartbeat has no --to-status",
+                "type heartbeat has no to_status",
             ),
-            (
-                vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")],
-                "has no --stage, --done",
-            ),
+            (vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")], "has no stage, done"),
         ] {
-            let said = checked(&fields).unwrap_err().to_string();
+            let said = check(&fields).unwrap_err().to_string();
             assert!(said.contains(says), "{said}");
         }
     }

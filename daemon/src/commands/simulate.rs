@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use fastrand::Rng;
-use redis::Pipeline;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -115,18 +114,12 @@ pub async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
             let by_now = begun.elapsed().as_millis() * u128::from(options.rate) / 1000;
             due = usize::try_from(by_now.saturating_sub(u128::from(sent)))?.min(PIPELINED);
         }
-        let mut pipeline = Pipeline::with_capacity(due);
-        let mut taken = 0;
-        while taken < due
-            && let Some(entry) = load.next()
-        {
-            pipeline.cmd("XADD").arg(stream).arg("*").arg(&entry).ignore();
-            taken += 1;
-        }
-        if taken > 0 {
-            let answer: Result<(), _> = pipeline.query_async(&mut redis).await;
-            answer.with_context(|| format!("{stream} took {sent} events, and then no more"))?;
-            sent += u64::try_from(taken)?;
+        let entries: Vec<Entry> = load.by_ref().take(due).collect();
+        if !entries.is_empty() {
+            bindery_client::append(&mut redis, stream, entries.iter().map(Vec::as_slice))
+                .await
+                .with_context(|| format!("{stream} took {sent} events, and then no more"))?;
+            sent += u64::try_from(entries.len())?;
         } else if load.is_over() {
             break;
         }

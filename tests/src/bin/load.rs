@@ -101,7 +101,8 @@ async fn by_events(mut redis: MultiplexedConnection, stream: &str, books: &[Uuid
     let mut add = async |book: &Uuid, fields: &[(&str, &str)]| -> Result<()> {
         let mut all = vec![("book_id", book.to_string())];
         all.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Ok(redis::cmd("XADD").arg(stream).arg("*").arg(&all).exec_async(&mut redis).await?)
+        bindery_client::append(&mut redis, stream, [all.as_slice()]).await?;
+        Ok(())
     };
     for book in books {
         add(book, &[("type", "register")]).await?;

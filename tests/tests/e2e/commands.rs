@@ -29,7 +29,7 @@ async fn publish_sends_an_event_that_the_relay_accepts_and_nothing_else() -> Res
             &["--type", "progress", "--substep", "extract_text", "--progress", "140"][..],
             "nothing was sent",
         ),
-        (&["--type", "heartbeat", "--to", "COMPLETED"], "has no --to"),
+        (&["--type", "heartbeat", "--to", "COMPLETED"], "has no to_status; leave it out"),
         (&["--type", "progress", "--done", "-1", "--total", "4"], "nothing was sent"),
     ] {
         let output = publish(wrong).await?;

@@ -426,15 +426,9 @@ async fn a_backlog_at_the_start_is_worked_off_exactly() -> Result<()> {
     let mut load = Load::new(seed);
     let mut added = 0;
     while added < events {
-        let mut pipe = redis::pipe();
-        for event in std::iter::from_fn(|| load.next()).take(1_000) {
-            let command = pipe.cmd("XADD").arg(database.stream()).arg("*");
-            for (name, value) in event {
-                command.arg(name).arg(value);
-            }
-            command.ignore();
-        }
-        let () = pipe.query_async(&mut redis).await?;
+        let events: Vec<_> = std::iter::from_fn(|| load.next()).take(1_000).collect();
+        bindery_client::append(&mut redis, database.stream(), events.iter().map(Vec::as_slice))
+            .await?;
         added += 1_000;
     }
     let last = entries(&mut redis, database.stream()).await?.pop().context("nothing was added")?.0;

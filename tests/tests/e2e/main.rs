@@ -51,6 +51,7 @@
 mod announce;
 mod bullmq;
 mod channels;
+mod client;
 mod commands;
 mod concurrency;
 mod crash;

@@ -211,12 +211,7 @@ pub async fn add(
     stream: &str,
     entry: &Entry,
 ) -> Result<String, redis::RedisError> {
-    let mut command = redis::cmd("XADD");
-    command.arg(stream).arg("*");
-    for (name, value) in entry {
-        command.arg(name.as_slice()).arg(value.as_slice());
-    }
-    command.query_async(redis).await
+    Ok(bindery_client::append(redis, stream, [entry.as_slice()]).await?.concat())
 }
 
 /// Everything that a stream holds.

@@ -12,14 +12,16 @@ mod relay;
 mod stage;
 mod steady;
 mod timing;
+mod track;
 mod transition;
 
 use anyhow::{Result, bail, ensure};
 
 /// The groups and the benchmarks in them; `make bench ONLY=…` names one of either.
-const NAMES: [(&str, &[&str]); 3] = [
+const NAMES: [(&str, &[&str]); 4] = [
     ("relay", &["drain", "wide", "large", "latency", "steady"]),
     ("peer", &["peer"]),
+    ("client", &["track"]),
     ("rules", &["transition", "stage", "kernels", "million"]),
 ];
 
@@ -43,6 +45,7 @@ async fn main() -> Result<()> {
             "latency" => relay::latency(&servers, &mut figures).await?,
             "steady" => steady::steady(&servers, &mut figures).await?,
             "peer" => peer::peer(&servers, &mut figures).await?,
+            "track" => track::track(&servers, &mut figures).await?,
             "transition" => transition::transition(&servers, &mut figures).await?,
             "stage" => stage::stage(&servers, &mut figures).await?,
             "kernels" => kernels::kernels(&servers, &mut figures).await?,
