@@ -1,7 +1,7 @@
 -- begin_stage: what a worker calls first: the book enters the stage, resumes in it, or is there
 -- already.
--- Invariants: do_begin returns null when the book is in the stage, {"stale": true}, else the error
--- (with "early": true where a later change can make it applicable), and changes nothing then.
+-- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, else the
+-- error (with "early": true where a later change can make it applicable), and changes nothing then.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_begin(
   book_id uuid, to_status text, worker text default null, attempt integer default null,
@@ -39,33 +39,29 @@ begin
   machine := bindery_internal.book_machine(book);
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
-  if do_begin.attempt is not null and verdict in ('accept', 'early') then
-    -- The attempt that the book comes to when it enters the stage.
-    coming := 1 + case when book.current_stage = do_begin.to_status then book.attempt
-      else coalesce((
+  if do_begin.attempt is not null then
+    -- The attempt at the stage that the book is at, or comes to; null: it has left the stage.
+    coming := case
+      when verdict = 'none' then book.attempt
+      when verdict not in ('accept', 'early') then null
+      when book.current_stage = do_begin.to_status then book.attempt + 1
+      else 1 + coalesce((
         select v.attempt from bindery.stage_visits v
         where v.book_id = book.book_id and v.stage = do_begin.to_status), 0) end;
-    if do_begin.attempt < coming then
-      return '{"stale": true}';
-    elsif do_begin.attempt > coming and verdict = 'accept' then
+    if do_begin.attempt > coming and verdict <> 'early' then
       return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage,
         null, do_begin.attempt);
     end if;
   end if;
-  if verdict = 'none' then
-    if do_begin.attempt < book.attempt then
-      return '{"stale": true}';
-    elsif do_begin.attempt > book.attempt then
-      return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage,
-        null, do_begin.attempt);
-    end if;
+  if verdict = 'stale' or do_begin.attempt < coming
+    or (verdict = 'accept' and book.status = 'FAILED' and not do_begin.resuming)
+  then
+    return jsonb_build_object('stale', true, 'status', book.status, 'attempt', book.attempt,
+      'passed', verdict = 'stale' and book.status <> 'CANCELLED');
+  elsif verdict = 'none' then
     update bindery.book_status b set heartbeat_at = bindery_internal.now()
     where b.book_id = do_begin.book_id;
     return null;
-  elsif verdict = 'stale'
-    or (verdict = 'accept' and book.status = 'FAILED' and not do_begin.resuming)
-  then
-    return '{"stale": true}';
   elsif verdict = 'early' then
     return bindery_internal.error('PT409', 'stage_not_reached',
       format('Book %s is in %s; %s cannot begin yet.',
@@ -105,7 +101,8 @@ begin
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
       format('Book %s has left the stage %s.', begin_stage.book_id, begin_stage.to_status),
       'Do no more work on this stage; bindery.get_resume_point says where the book is.',
-      jsonb_build_object('book_id', begin_stage.book_id, 'to_status', begin_stage.to_status)));
+      refusal - 'stale' || jsonb_build_object('book_id', begin_stage.book_id,
+        'to_status', begin_stage.to_status)));
   end if;
   perform bindery_internal.raise_error(refusal);
   return bindery.get_resume_point(begin_stage.book_id);
@@ -113,14 +110,15 @@ end
 $$;
 
 comment on function bindery_internal.do_begin(uuid, text, text, integer, boolean) is
-  'Begins a stage. Null: the book is in it; {"stale": true}: it has left it, or FAILED in it and '
-  'resuming is false; else the error, with "early": true where a later change can make it '
-  'applicable.';
+  'Begins a stage. Null: the book is in it; {"stale": true, status, attempt, passed}: it has left '
+  'it, or FAILED in it and resuming is false; else the error, with "early": true where a later '
+  'change can make it applicable.';
 comment on function bindery.begin_stage(uuid, text, text, integer, boolean) is
   'What a worker calls first: takes a book into a stage and gives bindery.get_resume_point.
 Enters the stage where a forward edge leads there, resumes where the book FAILED in it, and '
   'changes nothing where the book is in it. worker: a name for the history. attempt: the one that '
   'the caller is to work on; an earlier one than the book comes to is stage_left, a later one '
-  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. PT404 '
-  'unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or illegal_transition, PT422 '
-  'bad_input.';
+  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. The detail of '
+  'stage_left has the book''s status and attempt, and passed: true if the book is complete or in a '
+  'later stage. PT404 unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or '
+  'illegal_transition, PT422 bad_input.';

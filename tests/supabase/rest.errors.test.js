@@ -100,7 +100,7 @@ const refusals = {
     const book_id = await book({ path: ['ANALYZING', 'GENERATING_SCENES'] });
     return {
       request: service.rpc('begin_stage', { book_id, to_status: 'ANALYZING' }),
-      details: { book_id, to_status: 'ANALYZING' },
+      details: { book_id, to_status: 'ANALYZING', status: 'GENERATING_SCENES', attempt: 1, passed: true },
       message: /has left the stage ANALYZING/,
       hint: /get_resume_point/,
     };

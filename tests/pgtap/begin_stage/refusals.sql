@@ -1,13 +1,14 @@
 -- begin_stage: what it refuses.
 begin;
 \ir ../helpers.psql
-select plan(31);
+select plan(37);
 select tap.book(1, '{ANALYZING,GENERATING_SCENES}');
 select tap.book(2, '{ANALYZING,GENERATING_SCENES,FAILED}');
 select tap.book(3, '{ANALYZING,CANCELLED}');
 select tap.book(4, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}');
 select tap.book(5);
-create temp table before as select n, tap.snapshot(n) as s from generate_series(1, 5) n;
+select tap.book(6, '{ANALYZING,GENERATING_SCENES,CANCELLED}');
+create temp table before as select n, tap.snapshot(n) as s from generate_series(1, 6) n;
 
 select is(
   tap.call('begin_stage', n, coalesce(quote_literal(target), 'null')), outcome,
@@ -33,8 +34,20 @@ select is(
   'The detail of stage_not_reached has the status of the book and the stage.');
 select is(
   tap.refusal('begin_stage', 1, '''ANALYZING''') -> 'detail',
-  jsonb_build_object('code', 'stage_left', 'book_id', tap.id(1), 'to_status', 'ANALYZING'),
-  'The detail of stage_left has the stage.');
+  jsonb_build_object('code', 'stage_left', 'book_id', tap.id(1), 'to_status', 'ANALYZING',
+    'status', 'GENERATING_SCENES', 'attempt', 1, 'passed', true),
+  'The detail of stage_left has the stage, and where the book is.');
+select is(
+  tap.refusal('begin_stage', n, arguments) #> '{detail,passed}', to_jsonb(passed),
+  format('The detail of stage_left of %s has passed: %s.', what, passed))
+from (values
+  (1, '''UPLOADED''', true, 'a state before the book''s'),
+  (2, '''ANALYZING''', true, 'a stage before the one in which the book FAILED'),
+  (4, '''CREATING_ARTWORK''', true, 'a stage of a complete book'),
+  (3, '''ANALYZING''', false, 'the stage in which a book was cancelled'),
+  (6, '''ANALYZING''', false, 'a stage before the one in which a book was cancelled'),
+  (2, '''GENERATING_SCENES'', resume => false', false, 'the stage in which the book FAILED'))
+  v(n, arguments, passed, what);
 select is(
   tap.refusal('begin_stage', 1, '''NOPE''') #> '{detail,allowed}',
   '["CREATING_ARTWORK", "FAILED", "CANCELLED"]',
