@@ -78,9 +78,10 @@ def main(book_id: str, folder: str) -> None:
     )
     with bindery.book(book_id, title="The root of 2", pipeline="finetune") as book:
         with book.stage("TRAINING") as stage:
-            callback = BinderyCallback(stage)
-            print("from", callback.resume_from)
-            print("root", train(args, callback, callback.resume_from))
+            if not stage.is_done():
+                callback = BinderyCallback(stage)
+                print("from", callback.resume_from)
+                print("root", train(args, callback, callback.resume_from))
         book.transition("TRAINED")
 
 

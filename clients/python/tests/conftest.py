@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from rest_server import RestServer
 from servers import Servers
 
 from bindery_client import Client
@@ -17,6 +18,15 @@ def servers() -> Iterator[Servers]:
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture
+def rest(servers: Servers) -> Iterator[RestServer]:
+    """A stand-in for PostgREST."""
+    server = RestServer(servers.postgres_url)
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.exceptions import Ignore
 from servers import Servers, wait_for
 
 from bindery_client import Client, testing
@@ -151,6 +152,34 @@ def test_a_task_that_is_retried_automatically_keeps_its_book_in_the_stage(
     assert record() == [f"fail {run} {item}" for run, items in runs for item in items]
     servers.wait_for_book(book_id, status="GENERATING_SCENES", error=None)
     assert failures(servers, book_id) == 0
+
+
+def test_a_workflow_that_is_started_again_skips_what_its_book_has_passed(
+    tasks: Any, record: Record, servers: Servers, book_id: str
+) -> None:
+    tasks.fail.delay(book_id, 0, "once").get(timeout=40)
+    servers.wait_for_book(book_id, status="GENERATING_SCENES")
+    servers.sql("select 1 from bindery.fail_book(%s)", book_id)
+    before = servers.book(book_id)
+    tasks.fail.delay(book_id, 0, "again").get(timeout=40)
+    assert record() == [f"once 0 {item}" for item in range(20)]
+    assert servers.book(book_id) == before
+
+
+def test_a_message_that_comes_once_more_is_ignored_once_its_book_has_passed_the_stage(
+    tasks: Any, servers: Servers, book_id: str, open_client: Callable[..., Client]
+) -> None:
+    servers.sql("select 1 from bindery.register_book(%s)", book_id)
+    for status in ("ANALYZING", "GENERATING_SCENES"):
+        servers.sql("select 1 from bindery.transition_book(%s, %s)", book_id, status)
+    client = open_client(servers.postgres_url)
+    tasks.fail.push_request(id=book_id, root_id=book_id)
+    try:
+        with pytest.raises(Ignore, match="passed"):
+            with stage(tasks.fail, "ANALYZING", client=client):
+                raise AssertionError("the stage was entered")
+    finally:
+        tasks.fail.pop_request()
 
 
 def test_the_last_retry_that_fails_makes_the_book_failed(

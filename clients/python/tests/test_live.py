@@ -209,23 +209,6 @@ def test_a_worker_that_goes_on_after_it_was_given_up_is_superseded(
     assert servers.dead_letters(book_id) == 0
 
 
-@ANSWERING
-def test_a_worker_that_begins_a_stage_which_the_book_has_left_is_superseded(
-    servers: Servers, book_id: str, way: Setting, open_client: Callable[..., Client]
-) -> None:
-    servers.sql("select 1 from bindery.register_book(%s)", book_id)
-    for stage in ("ANALYZING", "GENERATING_SCENES"):
-        servers.sql("select 1 from bindery.transition_book(%s, %s)", book_id, stage)
-    client = open_client(way["BINDERY_URL"], status_url=way.get("BINDERY_STATUS_URL"))
-    began = time.monotonic()
-    with client.book(book_id) as book:
-        with pytest.raises(Superseded) as caught, book.stage("ANALYZING"):
-            raise AssertionError("the stage was entered")
-    assert caught.value.status == "GENERATING_SCENES"
-    assert time.monotonic() - began < 4
-    assert servers.dead_letters(book_id) == 0
-
-
 def test_a_worker_that_comes_too_early_begins_when_its_turn_comes(
     servers: Servers, book_id: str, way: Setting, answers: bool, open_client: Callable[..., Client]
 ) -> None:

@@ -46,7 +46,7 @@ def test_the_first_example_reports_a_book_from_registration_to_completion() -> N
 
 
 def test_the_example_with_a_checkpoint_goes_on_with_its_state() -> None:
-    text = example("with book.stage").replace(
+    text = example('with book.stage("ANALYZING") as stage:\n    words').replace(
         'book.stage("ANALYZING")', 'book.stage("ANALYZING", attempt=2, resume_point=point)'
     )
     left = {"extract_text": bindery.Left(50, 7, 2)}
@@ -55,6 +55,15 @@ def test_the_example_with_a_checkpoint_goes_on_with_its_state() -> None:
         known: dict[str, Any] = {"book": book, "point": point, "pages": "abcd", "count": len}
         exec(text, known)
     assert known["words"] == 9
+
+
+def test_the_example_that_is_run_again_works_outside_of_a_loop() -> None:
+    text = example('with book.stage("ANALYZING") as stage:\n    if')
+    with testing.record() as events, bindery.book("b") as book:
+        known: dict[str, Any] = {"book": book, "pages": "abcd", "build_index": len}
+        exec(text, known)
+    assert known["index"] == 4
+    assert (events[-1]["substep"], events[-1]["progress"]) == ("extract_text", "100")
 
 
 def test_the_example_with_a_pool_reports_the_results_and_skips_what_is_done() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from rest_server import KEY, RestServer
@@ -11,14 +11,6 @@ from servers import Servers
 
 import bindery_client as bindery
 from bindery_client import Client, Superseded
-
-
-@pytest.fixture
-def rest(servers: Servers) -> Iterator[RestServer]:
-    server = RestServer(servers.postgres_url)
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_book_goes_through_all_of_its_stages(

@@ -64,6 +64,9 @@ class Book:
     ) -> Stage:
         """Return a stage to work on; use it in a `with` statement.
 
+        One that the book has passed is skipped, see `Stage`. With `attempt` it raises `Superseded`
+        instead, as one does whose attempt is over or whose book is CANCELLED.
+
         Args:
             name: a state of the book's pipeline, such as ANALYZING.
             attempt: the attempt that a message of `bindery:changes` is about; work on it, and on
@@ -74,6 +77,8 @@ class Book:
 
     def transition(self, to_status: str, message: str | None = None) -> None:
         """Let the book go to another state, such as COMPLETED after the last stage.
+
+        After a stage that was skipped nothing is sent: the book has gone on from it.
 
         Args:
             to_status: a state that the pipeline allows from the book's.

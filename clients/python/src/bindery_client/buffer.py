@@ -198,7 +198,7 @@ class Buffer:
                     self._droppable.move_to_end(item.number, last=False)
 
     def drop_session(self, session: Session) -> None:
-        """Drop what waits of a session that is superseded."""
+        """Drop what waits of a session that is over."""
         with self.lock:
             lane = self._lanes.get(session.book_id)
             if lane is None:

@@ -45,6 +45,10 @@ def stage(
     and by `autoretry_for`, the book stays in its stage, and the task continues at its checkpoint.
     `Ignore` and `Reject` leave the book as it is, too.
 
+    If the book has passed the stage, its tracked loops are empty (`Stage.is_done`). That is a
+    workflow that is started again for the same book; without `book` it is a message that is
+    delivered once more, which is ignored.
+
     Args:
         task: the task that runs: `self` of a bound task.
         name: the stage, a state of the book's pipeline, such as ANALYZING.
@@ -57,8 +61,9 @@ def stage(
         options: further arguments of `Client.book`, such as `title` and `pipeline`.
 
     Raises:
-        celery.exceptions.Ignore: instead of `Superseded`: the book has left this attempt. Celery
-            neither fails the task nor runs it again.
+        celery.exceptions.Ignore: instead of `Superseded`: the book has left this attempt; or,
+            without `book`, it has passed the stage. Celery neither fails the task nor runs it
+            again.
     """
     request = task.request
     book_id = book or request.root_id or request.id or uuid.uuid4()
@@ -66,6 +71,8 @@ def stage(
         again: Exception | None = None
         try:
             with opened.stage(name) as work:
+                if work.is_done() and book is None:
+                    raise Ignore(f"book {opened.book_id} has passed the stage {name}")
                 try:
                     yield work
                 except Superseded:

@@ -104,8 +104,16 @@ class Checker:
         point = self._reader.resume_point(session.book_id)
         if point is None or self._buffer is None or (waits and point.status != session.stage):
             return
+        passed = (
+            session.attempt is None
+            and point.status != session.stage
+            and self._reader.has_passed(session.book_id, session.stage)
+        )
         with self._buffer.lock:
-            session.learn(point)
+            if passed:
+                session.skip(point.status, point.attempt)
+            else:
+                session.learn(point)
             self._buffer.changed.notify_all()
 
     def _check(self, session: Session) -> None:

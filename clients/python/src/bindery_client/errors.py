@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 # SQLSTATEs (and PostgREST's codes) after which a call is sent again: connection and resource
@@ -87,8 +90,27 @@ class Refused(Exception):  # noqa: N818
 
     Attributes:
         code: the code of Bindery's error, such as illegal_transition, or the SQLSTATE.
+        detail: the JSON detail of Bindery's error.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
         self.code = code
+        self.detail = detail or {}
         super().__init__(message)
+
+
+def refused(state: str, message: str, detail: str | None) -> Refused:
+    """Return the exception for an error of Postgres with its detail, which is JSON if it is ours.
+
+    Args:
+        state: the SQLSTATE.
+        message: what the exception says after the code.
+        detail: the error's detail.
+    """
+    found: Any = None
+    with contextlib.suppress(ValueError, TypeError):
+        found = json.loads(detail or "")
+    if not isinstance(found, dict):
+        found = {}
+    code = str(found.get("code", state))
+    return Refused(code, f"{code}: {message}", found)

@@ -85,7 +85,7 @@ class Sender:
     def report(self, session: Session, name: str, changes: dict[str, object]) -> None:
         """Take over changes to a substep's state, and send it within the interval."""
         with self.buffer.lock:
-            if session.superseded is not None:
+            if session.is_over:
                 return
             substep = session.substep(name)
             for key, value in changes.items():
@@ -244,7 +244,7 @@ class Sender:
                 live = []
                 for item in batch:
                     session = item.session
-                    if session is not None and session.superseded is not None:
+                    if session is not None and session.is_over:
                         del unsettled[item]
                         self.buffer.settle(item)
                     else:
@@ -272,7 +272,7 @@ class Sender:
         session = item.session
         if session is not None:
             session.last_sent = time.monotonic()
-            if session.superseded is not None:
+            if session.is_over:
                 self.buffer.drop_session(session)
             answered = self.transport.answers_begin or session.begin_id is None
             if item.type == "begin" and (refusal is not None or answered):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,10 @@ class Session:
     attempt: int | None = None
     resume_point: ResumePoint | None = None
     superseded: Superseded | None = None
+    # Whether the book is complete or in a later stage, so that nothing is left to do in this one.
+    passed: bool = False
+    # Whether the work has yet to start, so that it can still learn that nothing is left to do.
+    is_awaited: bool = True
     substeps: dict[str, Substep] = field(default_factory=dict)
     # Running loops; the sender reads their counts.
     tracks: list[weakref.ref[Track[Any]]] = field(default_factory=list)
@@ -80,6 +85,8 @@ class Session:
     # The process that sends heartbeats; one that was forked from it does not.
     pid: int = field(default_factory=os.getpid)
     last_sent: float = 0.0
+    # Between the answer to `begin` and the work that waits for it.
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def substep(self, name: str) -> Substep:
         """Return a substep's state, which is made at its first report."""
@@ -113,6 +120,25 @@ class Session:
         if self.superseded is None and self.is_open:
             self.superseded = Superseded(self.book_id, self.stage, self.attempt, status, attempt)
         self.begun = True
+
+    def skip(self, status: str | None, attempt: int | None) -> None:
+        """End the stay: the book has passed the stage. Work that has started is superseded."""
+        with self.lock:
+            if self.is_awaited:
+                self.passed = self.begun = True
+                self.is_open = False
+            else:
+                self.supersede(status, attempt)
+
+    def start(self) -> None:
+        """Let the work start, unless the stay is over."""
+        with self.lock:
+            self.is_awaited = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to be sent any more."""
+        return self.passed or self.superseded is not None
 
     def raise_if_superseded(self) -> None:
         """Raise `Superseded` if the book has left this attempt."""

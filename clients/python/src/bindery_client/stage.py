@@ -37,6 +37,10 @@ class Stage:
     heartbeat is sent in the background. An exception that leaves it makes the book FAILED, with
     the exception's name as the error's `code`, and is not suppressed.
 
+    A stage that the book has passed, since it is complete or in a later stage, is skipped:
+    `is_done` returns True, `track` yields nothing, and neither a report is sent nor the transition
+    after the stage.
+
     Attributes:
         book: the book.
         name: the stage's name.
@@ -92,7 +96,10 @@ class Stage:
             checker.follow(session, self._sender.buffer)
         try:
             self._await_begin()
+            session.start()
             session.raise_if_superseded()
+            if session.passed:
+                log.info("book %s has passed %s, which is skipped", book.book_id, self.name)
         except BaseException as error:
             # Superseded, or interrupted while it waited: `with` does not leave what it has not
             # entered.
@@ -119,6 +126,8 @@ class Stage:
             session.is_open = False
             if error is None:
                 session.raise_if_superseded()
+            return
+        if session.passed:
             return
         fields = {"error": _error(error), "message": _message(error)}
         session.is_open = False
@@ -241,10 +250,17 @@ class Stage:
             Superseded: the book has left this attempt.
         """
         self._raise_if_over()
-        self.book.plan(self.name, substeps)
+        if not self._session.passed:
+            self.book.plan(self.name, substeps)
 
-    def is_done(self, substep: str) -> bool:
-        """Return whether an earlier attempt has finished a substep."""
+    def is_done(self, substep: str | None = None) -> bool:
+        """Return whether an earlier attempt has finished a substep, or the whole stage.
+
+        Args:
+            substep: its key. None: return whether the book has passed the stage.
+        """
+        if substep is None or self._session.passed:
+            return self._session.passed
         point = self._session.resume_point
         return point is not None and substep in point.done
 

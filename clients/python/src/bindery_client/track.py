@@ -107,7 +107,7 @@ class Track(Generic[T]):
         self._session.raise_if_superseded()
         self.thread = threading.get_ident()
         skipped, self.saved = stage._items_done(self.substep)
-        if skipped is None:
+        if skipped is None or self._session.passed:
             self.done = self.total or 0
             return None
         self.done = skipped

@@ -64,6 +64,13 @@ class StatusReader(Protocol):
             Unavailable: the server cannot be reached.
         """
 
+    def has_passed(self, book_id: str, stage: str) -> bool:
+        """Return whether the book is complete or in a later stage, and is not CANCELLED.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+
     def has_early_events(self, book_id: str) -> bool:
         """Return whether events of a book wait that have come too early.
 

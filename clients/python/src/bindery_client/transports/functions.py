@@ -41,6 +41,16 @@ class Reader:
             return None
         return str(row["status"]), _text(row["current_stage"]), _integer(row["attempt"])
 
+    def has_passed(self, book_id: str, stage: str) -> bool:
+        """Return whether the book is complete or in a later stage."""
+        try:
+            status: Any = self._caller.call("get_book_status", {"book_id": book_id})
+        except Refused as refused:
+            raise Unavailable(f"get_book_status: {refused}") from refused
+        return status["status"] != "CANCELLED" and any(
+            (found["name"], found["state"]) == (stage, "done") for found in status["stages"]
+        )
+
     def has_early_events(self, book_id: str) -> bool:
         """Return whether early events of the book wait."""
         return self._read("early_events", "book_id", book_id, "book_id") is not None
@@ -98,9 +108,11 @@ class Functions:
         try:
             getattr(self, f"_{item.type}")(item, item.event())
         except Refused as refused:
-            if refused.code == "stage_left" and item.session is not None:
-                row = self._row(item.book_id) or {}
-                item.session.supersede(_text(row.get("status")), _integer(row.get("attempt")))
+            session, detail = item.session, refused.detail
+            if refused.code == "stage_left" and session is not None:
+                is_skipped = detail.get("passed") and session.attempt is None
+                leave = session.skip if is_skipped else session.supersede
+                leave(_text(detail.get("status")), _integer(detail.get("attempt")))
                 return None
             now = time.monotonic()
             if refused.code in _EARLY and now - (item.early_since or now) < PATIENCE:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from typing import Any, cast
 
 import psycopg
 from psycopg import sql
 
-from ..errors import TRANSIENT, Refused, Unavailable
+from ..errors import TRANSIENT, Refused, Unavailable, refused
 from . import Json
 
 
@@ -109,7 +107,4 @@ class Postgres:
         if state is None or TRANSIENT.match(state):
             self.close()
             return Unavailable(f"{type(error).__name__}: {str(error).strip()}")
-        code = state
-        with contextlib.suppress(ValueError, AttributeError):
-            code = json.loads(error.diag.message_detail or "{}").get("code", state)
-        return Refused(code, f"{code}: {error.diag.message_primary or error}")
+        return refused(state, error.diag.message_primary or str(error), error.diag.message_detail)

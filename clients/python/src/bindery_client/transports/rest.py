@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import Any
 
 import httpx
 
-from ..errors import TRANSIENT, Refused, Unavailable
+from ..errors import TRANSIENT, Unavailable, refused
 from . import Json
 
 
@@ -84,13 +83,9 @@ def _explained(answer: httpx.Response) -> Exception:
     except (ValueError, KeyError, TypeError):
         problem, state = {}, ""
     message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
-    code = state
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
-        code = json.loads(problem.get("details") or "{}").get("code", state)
-    if code == "not_allowed":
-        # The claims of a worker's token exclude it, and will tomorrow.
-        return Refused(code, f"{code}: {message}")
-    if not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state):
-        # A wrong key or URL, too: nothing is lost once it is corrected.
-        return Unavailable(message)
-    return Refused(code, f"{code}: {message}")
+    refusal = refused(state, message, problem.get("details"))
+    # The claims of a worker's token exclude it, and will tomorrow.
+    is_final = refusal.code == "not_allowed"
+    passes = not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state)
+    # A wrong key or URL passes, too: nothing is lost once it is corrected.
+    return Unavailable(message) if passes and not is_final else refusal
