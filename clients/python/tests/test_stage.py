@@ -390,6 +390,22 @@ def test_who_waits_for_delivery_does_not_wait_for_the_pause(
     assert [event["progress"] for event in recorder.of("progress")] == ["5"]
 
 
+def test_many_threads_that_wait_for_delivery_do_not_wake_each_other(
+    client: Client, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.is_away = True
+    asked = []
+    buffer = client.sender.buffer
+    monkeypatch.setattr(buffer, "is_delivered", lambda *_, **__: asked.append(1))
+    threads = [threading.Thread(target=client.flush, args=(1,)) for _ in range(10)]
+    client.book("b").transition("S")
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 20 <= len(asked) < 1000
+
+
 def test_while_the_server_is_away_one_heartbeat_waits_and_nothing_spins(
     recorder: Recorder,
 ) -> None:

@@ -83,6 +83,9 @@ class Buffer:
         self.max_bytes = max_bytes
         # Reentrant: a signal handler or a finalizer may report while its thread holds the lock.
         self.lock = threading.RLock()
+        # Two conditions: threads that wait for delivery must not wake each other. With one, ten of
+        # them kept the processor busy and the sender from the lock.
+        self.work = threading.Condition(self.lock)
         self.changed = threading.Condition(self.lock)
         self.dropped = 0
         self.events = 0
@@ -113,7 +116,7 @@ class Buffer:
                 if self.add(item):
                     substep.item = item
                     # The sender may sleep until its next heartbeat.
-                    self.changed.notify_all()
+                    self.work.notify_all()
             else:
                 self.bytes += substep.size() - item.size
                 item.size = substep.size()

@@ -103,7 +103,7 @@ class Sender:
         self._ensure_thread()
         with self.buffer.lock:
             self._urgent = True
-            self.buffer.changed.notify_all()
+            self.buffer.work.notify_all()
 
     def flush(self, timeout: float, book_id: str | None = None, *, patiently: bool = True) -> bool:
         """Wait until everything reported so far is settled; False if it is not in time.
@@ -118,12 +118,14 @@ class Sender:
                 # The caller waits: try at once, not at the end of the pause.
                 self._pause, self._next_try = 0.0, time.monotonic()
             number = self.buffer.last_number
+            is_to_wake = True
             while not self.buffer.is_delivered(number, book_id, with_early=patiently):
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.is_away and not patiently):
                     return False
-                self.wake()
-                self.buffer.changed.wait(min(left, 0.5))
+                if is_to_wake:
+                    self.wake()
+                is_to_wake = not self.buffer.changed.wait(min(left, 0.5))
         return True
 
     def close(self, timeout: float) -> bool:
@@ -134,7 +136,7 @@ class Sender:
             delivered = self.flush(timeout) if has_thread else self._drain(timeout)
         with self.buffer.lock:
             self._is_closed = True
-            self.buffer.changed.notify_all()
+            self.buffer.work.notify_all()
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(1.0)
@@ -187,7 +189,7 @@ class Sender:
                     return
                 pause = self._due_in(time.monotonic())
                 if pause > 0:
-                    buffer.changed.wait(pause)
+                    buffer.work.wait(pause)
                     continue
                 self._urgent = False
             try:
