@@ -115,10 +115,6 @@ def test_a_worker_that_was_killed_is_resumed_where_it_was(
 
 
 @ANSWERING
-@pytest.mark.skipif(
-    "BINDERY_CHAOS" not in os.environ,
-    reason="takes a disk that syncs quickly right after Postgres was stopped at once",
-)
 def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_worker(
     start: Start, record: Record, servers: Servers, book_id: str, tmp_path: Path
 ) -> None:
