@@ -1,4 +1,5 @@
--- heartbeat: still alive, for one book or many; one statement, no new revision.
+-- heartbeat: still alive, for one book or many; one statement, no new revision. A call gives the
+-- book's row, from which a worker sees that its heartbeat had no effect.
 -- Invariant: a halted book or an earlier attempt is stale.
 -- Locks: the books' rows in order of book_id.
 create or replace function bindery_internal.do_heartbeats(heartbeats jsonb)
@@ -69,10 +70,11 @@ $$;
 
 create or replace function bindery.heartbeat(
   book_id uuid, attempt integer default null, stage text default null
-) returns void
+) returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 declare
   stage constant text := coalesce(heartbeat.stage, bindery_internal.claimed_stage());
 begin
@@ -84,6 +86,11 @@ begin
     h.verdict, heartbeat.book_id, stage, null, heartbeat.attempt))
   from bindery_internal.do_heartbeats(jsonb_build_array(jsonb_build_object(
     'book_id', heartbeat.book_id, 'stage', stage, 'attempt', heartbeat.attempt))) h;
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(heartbeat.book_id) w;
+    return;
+  end if;
+  return query select b.* from bindery.book_status b where b.book_id = heartbeat.book_id;
 end
 $$;
 
@@ -93,7 +100,7 @@ comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
 comment on function bindery.heartbeat(uuid, integer, text) is
-  'Says that a book''s service is alive.
+  'Says that a book''s service is alive; gives the book''s row.
 A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
-  'the call has no effect. PT404 unknown_book or unknown_stage, PT409 attempt_ahead or '
-  'stage_not_reached, PT422 bad_input.';
+  'the call has no effect, as the row shows. PT404 unknown_book or unknown_stage, PT409 '
+  'attempt_ahead or stage_not_reached, PT422 bad_input.';

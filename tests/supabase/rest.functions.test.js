@@ -81,8 +81,8 @@ const calls = {
     assert.equal((await ok(service.rpc('plan_substeps', plan).single())).status, 'UPLOADED');
   },
   async heartbeat() {
-    const { error } = await service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 1 });
-    assert.equal(error, null);
+    const row = await ok(service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 1 }).single());
+    assert.deepEqual([row.status, row.attempt, row.revision], ['ANALYZING', 1, 2]);
   },
   async fail_book() {
     const book_id = await book({ path: ['ANALYZING'] });

@@ -1,7 +1,7 @@
 -- heartbeat: as a call and as an event.
 begin;
 \ir ../helpers.psql
-select plan(21);
+select plan(24);
 select tap.clock('2030-01-01 12:00+00');
 select tap.book(1, '{ANALYZING,FAILED,ANALYZING}');
 select tap.book(2, '{ANALYZING,FAILED}');
@@ -32,7 +32,16 @@ select is(
 select is(
   tap.outcome('select bindery.heartbeat(null)'), 'PT404 unknown_book',
   'A heartbeat without a book is refused.');
+select is(
+  (select to_jsonb(h) from bindery.heartbeat(tap.id(1)) h), to_jsonb(tap.row(1)),
+  'A heartbeat gives the book''s row after it.');
+select is(
+  (select (h.status, h.attempt)::text from bindery.heartbeat(tap.id(1), 1, 'ANALYZING') h),
+  '(ANALYZING,2)', 'A heartbeat of an earlier attempt gives the row, which has the current one.');
 select is(tap.call('heartbeat', 2), 'ok', 'A heartbeat of a FAILED book is no error.');
+select is(
+  (select h.status from bindery.heartbeat(tap.id(2), 1, 'ANALYZING') h), 'FAILED',
+  'A heartbeat of a FAILED book gives the row, which says so.');
 select is(
   tap.snapshot(2) #- '{book,heartbeat_at}', (select s from before where n = 2),
   'A heartbeat of a FAILED book changes nothing.');
