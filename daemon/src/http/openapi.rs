@@ -42,12 +42,6 @@ impl Operation {
         self
     }
 
-    /// With an answer that has no body.
-    pub fn answers_nothing(mut self, description: &str) -> Self {
-        self.0["responses"]["204"] = json!({ "description": description });
-        self
-    }
-
     /// With a parameter in the query.
     pub fn query(self, name: &str, description: &str, schema: Value) -> Self {
         self.parameter("query", name, description, schema)

@@ -4,7 +4,7 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bindery_core::event::{Event, EventKind, Rejection};
 use bindery_core::json::Node;
 use postgres_types::{ToSql, Type};
@@ -133,10 +133,9 @@ pub async fn report(
             ask(call, &values).await?
         }
         EventKind::Heartbeat(heartbeat) => {
-            let call = "select bindery.heartbeat($1, $2, $3)".to_owned();
+            let call = format!("{STATE} bindery.heartbeat($1, $2, $3) b");
             let values = [id, (&heartbeat.attempt, Type::INT4), (&heartbeat.stage, Type::TEXT)];
-            ask(call, &values).await?;
-            Vec::new()
+            ask(call, &values).await?
         }
         EventKind::Fail(fail) => {
             let error = fail.error.as_ref().map(|json| json.as_str());
@@ -151,10 +150,11 @@ pub async fn report(
             ask(call, &values).await?
         }
     };
-    let answer = rows.first().map(|row| text(row, 0).map(str::to_owned)).transpose()?;
+    let answer = rows.first().map(|row| text(row, 0).map(str::to_owned));
+    let answer = answer.ok_or_else(ApiError::unavailable)??;
     let committed = transaction.commit().await;
     committed.map_err(|error| ApiError::from_postgres(&error, caller.has_token()))?;
-    Ok(answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), json))
+    Ok(json(answer))
 }
 
 /// What `GET /api/books/{id}/resume-point` may be asked for.

@@ -323,8 +323,7 @@ fn reports() -> Routes {
         .post(
             "/books/{id}/heartbeat",
             of("heartbeat"),
-            report("heartbeat", "heartbeat", "The book is being worked on.")
-                .answers_nothing("It is known now."),
+            state(report("heartbeat", "heartbeat", "The book is being worked on.")),
         )
         .post(
             "/books/{id}/fail",

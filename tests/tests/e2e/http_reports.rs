@@ -76,12 +76,15 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
         .await?;
     assert_eq!(progress.status, 200, "{progress:?}");
     let beat = post(&at.daemon, &token, &path("heartbeat"), &json!({"attempt": 1})).await?;
-    assert_eq!((beat.status, beat.body.as_str()), (204, ""));
+    assert_eq!((beat.status, &beat.json()?), (200, &progress.json()?));
     let point = at.daemon.ask("GET", &path("resume-point")).token(&token).answer().await?;
     assert!(point.body.contains("147696713205860203665304570961189620315"), "{}", point.body);
     assert_eq!(point.json()?["left"][0]["message"], "on");
     let failed = said(path("fail"), json!({"error": "no memory", "stage": "ANALYZING"})).await?;
     assert_eq!(failed["status"], "FAILED");
+    // That a report had no effect is seen in its answer, here of a heartbeat.
+    let beat = said(path("heartbeat"), json!({"stage": "ANALYZING", "attempt": 1})).await?;
+    assert_eq!(beat, failed);
     let resumed = said(path("begin"), json!({"to_status": "ANALYZING"})).await?;
     assert_eq!(resumed["attempt"], 2);
     for to_status in ["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"] {
@@ -189,7 +192,8 @@ async fn a_worker_may_report_what_its_token_admits_and_nothing_else() -> Result<
     assert_eq!((told.status, &told.json()?["current_stage"]), (200, &json!("ANALYZING")));
     let plan = json!({"stage": "ANALYZING", "substeps": [{"substep": "more"}]});
     assert_eq!(post(&at.daemon, &token, &path("plan"), &plan).await?.status, 200);
-    assert_eq!(post(&at.daemon, &token, &path("heartbeat"), &json!({})).await?.status, 204);
+    let beat = post(&at.daemon, &token, &path("heartbeat"), &json!({})).await?;
+    assert_eq!((beat.status, &beat.json()?["current_stage"]), (200, &json!("ANALYZING")));
     let point = at.daemon.ask("GET", &path("resume-point")).token(&token).answer().await?;
     assert_eq!(point.json()?["left"][0]["progress"], 40.0);
 
@@ -237,8 +241,10 @@ async fn a_worker_may_report_what_its_token_admits_and_nothing_else() -> Result<
     at.client
         .query("select from bindery.transition_book($1, 'GENERATING_SCENES')", &[&book])
         .await?;
-    let failed = post(&at.daemon, &token, &path("fail"), &json!({"error": "late"})).await?;
-    assert_eq!((failed.status, &failed.json()?["status"]), (200, &json!("GENERATING_SCENES")));
+    for act in ["heartbeat", "fail"] {
+        let late = post(&at.daemon, &token, &path(act), &json!({"attempt": 1})).await?;
+        assert_eq!((late.status, &late.json()?["status"]), (200, &json!("GENERATING_SCENES")));
+    }
     Ok(())
 }
 
