@@ -4,6 +4,8 @@
 use bindery_core::event;
 use serde_json::{Map, Value, json};
 
+use super::reports::{EXPECTED_REVISION, WITH_REVISION};
+
 /// The statuses that any route can answer with.
 const ALWAYS: [&str; 10] = ["400", "401", "403", "404", "405", "409", "422", "500", "503", "504"];
 /// The further ones of a route that takes a body.
@@ -101,6 +103,9 @@ pub fn event_body(kind: &str) -> Value {
     if kind == "register" {
         body["properties"]["book_id"] = uuid();
         body["required"] = json!(["book_id"]);
+    }
+    if WITH_REVISION.contains(&kind) {
+        body["properties"][EXPECTED_REVISION] = count(i64::MAX);
     }
     body
 }

@@ -1,6 +1,8 @@
 //! What producers report: one event a request, by its type, or a batch of any. The bodies are the
 //! events of docs/events.md, read by the same rules; the SQL functions decide what they do.
 
+use std::borrow::Cow;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -24,6 +26,10 @@ const NDJSON: &str = "application/x-ndjson";
 /// The most events of a batch.
 pub const MOST_EVENTS: usize = 1000;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What a report has beside its event: the revision at which the book must be.
+pub const EXPECTED_REVISION: &str = "expected_revision";
+/// The types of event whose routes take it.
+pub const WITH_REVISION: [&str; 3] = ["transition", "plan", "fail"];
 
 /// What a report of one event is answered with, from a book's row `b`.
 const STATE: &str = "select pg_catalog.jsonb_build_object('book_id', b.book_id, \
@@ -50,7 +56,7 @@ pub async fn report(
     body: Body,
 ) -> Result<Response, ApiError> {
     let body = body_of(headers, body, &[JSON])?;
-    let Event { book_id, kind, .. } = event(kind, book, utf8(&body)?)?;
+    let (Event { book_id, kind, .. }, revision) = event(kind, book, utf8(&body)?)?;
     let id = (&book_id as &(dyn ToSql + Sync), Type::UUID);
     let mut client = api.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Change).await?;
@@ -96,11 +102,12 @@ pub async fn report(
             ask(call, &values).await?
         }
         EventKind::Transition(transition) => {
-            let call = format!("{STATE} bindery.transition_book($1, $2, $3, null, $4) b");
+            let call = format!("{STATE} bindery.transition_book($1, $2, $3, $4, $5) b");
             let values = [
                 id,
                 (&transition.to_status, Type::TEXT),
                 (&transition.message, Type::TEXT),
+                (&revision, Type::INT8),
                 (&transition.attempt, Type::INT4),
             ];
             ask(call, &values).await?
@@ -128,8 +135,9 @@ pub async fn report(
         }
         EventKind::Plan(plan) => {
             let substeps = json!(plan.substeps).to_string();
-            let call = format!("{STATE} bindery.plan_substeps($1, $2, $3::jsonb) b");
-            let values = [id, (&plan.stage, Type::TEXT), (&substeps, Type::TEXT)];
+            let call = format!("{STATE} bindery.plan_substeps($1, $2, $3::jsonb, $4) b");
+            let values =
+                [id, (&plan.stage, Type::TEXT), (&substeps, Type::TEXT), (&revision, Type::INT8)];
             ask(call, &values).await?
         }
         EventKind::Heartbeat(heartbeat) => {
@@ -139,11 +147,12 @@ pub async fn report(
         }
         EventKind::Fail(fail) => {
             let error = fail.error.as_ref().map(|json| json.as_str());
-            let call = format!("{STATE} bindery.fail_book($1, $2::jsonb, $3, null, $4, $5) b");
+            let call = format!("{STATE} bindery.fail_book($1, $2::jsonb, $3, $4, $5, $6) b");
             let values = [
                 id,
                 (&error, Type::TEXT),
                 (&fail.message, Type::TEXT),
+                (&revision, Type::INT8),
                 (&fail.attempt, Type::INT4),
                 (&fail.stage, Type::TEXT),
             ];
@@ -225,8 +234,13 @@ fn utf8(body: &[u8]) -> Result<&str, ApiError> {
     })
 }
 
-/// The event of a body whose type, and perhaps book, the route says.
-fn event(kind: &'static str, book: Option<Uuid>, body: &str) -> Result<Event, ApiError> {
+/// The event of a body whose type, and perhaps book, the route says, and the revision that the
+/// caller expects.
+fn event(
+    kind: &'static str,
+    book: Option<Uuid>,
+    body: &str,
+) -> Result<(Event, Option<i64>), ApiError> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     let read = Node::read(body).map_err(|problem| {
         ApiError::bad_request(format!("the body is not JSON: {problem}"), "Send an object.")
@@ -253,8 +267,25 @@ fn event(kind: &'static str, book: Option<Uuid>, body: &str) -> Result<Event, Ap
         }
         fields.push((name.into(), Node::Text(value.into())));
     }
-    Event::from_fields(fields)
-        .map_err(|Rejection { error, .. }| ApiError::rejected(error.code(), error.to_string()))
+    let revision = if WITH_REVISION.contains(&kind) { revision(&fields)? } else { None };
+    // A field that events do not have is ignored.
+    let event = Event::from_fields(fields)
+        .map_err(|Rejection { error, .. }| ApiError::rejected(error.code(), error.to_string()))?;
+    Ok((event, revision))
+}
+
+/// The whole number that [`EXPECTED_REVISION`] is, written as a number or as text.
+fn revision(fields: &[(Cow<'_, str>, Node<'_>)]) -> Result<Option<i64>, ApiError> {
+    let given = fields.iter().find(|(field, _)| field == EXPECTED_REVISION).map(|(_, given)| given);
+    let number = match given {
+        None | Some(Node::Null) => return Ok(None),
+        Some(Node::Number(number) | Node::Text(number)) => number.trim().parse().ok(),
+        Some(_) => None,
+    };
+    number.map(Some).ok_or_else(|| {
+        let message = format!("{EXPECTED_REVISION} is not a number; expected a whole one from 1");
+        ApiError::rejected("bad_number", message)
+    })
 }
 
 /// The events of a batch as `bindery.report_events` takes them; one that cannot be read stays in
@@ -319,7 +350,7 @@ mod tests {
             r#"{"type": "heartbeat", "book_id": null}"#.to_owned(),
             format!(r#"{{"book_id": "{}"}}"#, BOOK.to_uppercase()),
         ] {
-            let event = event("heartbeat", Some(book), &body).unwrap();
+            let (event, _) = event("heartbeat", Some(book), &body).unwrap();
             assert_eq!((event.book_id, event.kind.name()), (book, "heartbeat"), "{body}");
         }
         for body in [
@@ -335,6 +366,29 @@ mod tests {
             let refused = event("heartbeat", Some(book), body).unwrap_err();
             assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{body}");
         }
+    }
+
+    #[test]
+    fn a_report_has_the_revision_that_it_expects_as_a_number_or_as_text() {
+        let book: Uuid = BOOK.parse().unwrap();
+        let read = |kind, revision: &str| {
+            let body = format!(r#"{{"to_status": "DRAWING", "expected_revision": {revision}}}"#);
+            event(kind, Some(book), &body).map(|(_, revision)| revision)
+        };
+        for (written, revision) in [
+            ("7", Some(7)),
+            (r#"" 7 ""#, Some(7)),
+            ("null", None),
+            ("9223372036854775807", Some(i64::MAX)),
+        ] {
+            assert_eq!(read("transition", written).unwrap(), revision, "{written}");
+        }
+        for written in ["7.5", r#""""#, r#""seven""#, "[7]", "true", "9223372036854775808"] {
+            let refused = read("transition", written).unwrap_err();
+            assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{written}");
+        }
+        // Where it means nothing it is a field as any other that is not known.
+        assert_eq!(read("heartbeat", r#""seven""#).unwrap(), None);
     }
 
     #[test]

@@ -249,6 +249,37 @@ async fn a_worker_may_report_what_its_token_admits_and_nothing_else() -> Result<
 }
 
 #[tokio::test]
+async fn a_report_with_a_revision_is_refused_if_the_book_has_changed_since() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let (token, book) = (service()?, at.book_of(Uuid::new_v4(), "The Tide").await?);
+    let send = async |act: &str, revision: Value| {
+        let body = json!({"to_status": "ANALYZING", "stage": "ANALYZING",
+            "substeps": [{"substep": "more"}], "expected_revision": revision});
+        post(&at.daemon, &token, &format!("/api/books/{book}/{act}"), &body).await
+    };
+    for (act, revision) in [("transition", json!(1)), ("plan", json!("2")), ("fail", json!(3))] {
+        let expected = json!(revision.to_string().trim_matches('"').parse::<i64>()? + 1);
+        for wrong in [json!(99), json!("99")] {
+            let refused = send(act, wrong).await?;
+            assert_eq!(
+                (refused.status, code(&refused)?.as_str()),
+                (409, "stale_revision"),
+                "{act}"
+            );
+        }
+        for bad in [json!("new"), json!(1.5), json!([1])] {
+            let refused = send(act, bad).await?;
+            assert_eq!((refused.status, code(&refused)?.as_str()), (422, "bad_number"), "{act}");
+        }
+        let taken = send(act, revision).await?;
+        assert_eq!((taken.status, &taken.json()?["revision"]), (200, &expected), "{act}");
+    }
+    // Without one it is not asked.
+    assert_eq!(send("transition", Value::Null).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_batch_is_answered_event_by_event_and_applied_once() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let (token, book) = (service()?, Uuid::new_v4());
