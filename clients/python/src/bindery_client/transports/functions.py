@@ -149,33 +149,15 @@ class Functions:
         self._caller.call("plan_substeps", _arguments(event, "substeps"))
 
     def _heartbeat(self, item: Item, event: dict[str, str]) -> None:
-        if not self._is_current(item):
-            return
-        self._caller.call("heartbeat", _arguments(event))
+        row = self._caller.call("heartbeat", _arguments(event))
+        if item.session is not None and isinstance(row, dict):
+            item.session.check(row["status"], row["current_stage"], row["attempt"])
 
     def _fail(self, item: Item, event: dict[str, str]) -> None:
         row = self._caller.call("fail_book", _arguments(event, "error"))
         if item.session is not None and isinstance(row, dict) and row["status"] != "FAILED":
             # The book had left the stage or the attempt, so the call had no effect.
             item.session.supersede(_text(row["status"]), _integer(row["attempt"]))
-
-    def _is_current(self, item: Item) -> bool:
-        row = self._row(item.book_id)
-        if row is None or item.session is None or _is_at(row, item):
-            return True
-        item.session.supersede(_text(row["status"]), _integer(row["attempt"]))
-        return False
-
-    def _row(self, book_id: str) -> dict[str, Any] | None:
-        return self._caller.read("book_status", "book_id", book_id, "status,current_stage,attempt")
-
-
-def _is_at(row: dict[str, Any], item: Item) -> bool:
-    session = item.session
-    return session is None or (
-        row["status"] == row["current_stage"] == session.stage
-        and session.attempt in (None, row["attempt"])
-    )
 
 
 def _text(value: object) -> str | None:

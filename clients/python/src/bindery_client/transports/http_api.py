@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from ..errors import Refused, Unavailable
+from ..errors import Unavailable
 from .rest import Rest
 
 _ACTS = {
@@ -63,19 +63,11 @@ class HttpApi(Rest):
         raise Unavailable(f"the HTTP API has no route for {function}")
 
     def read(self, table: str, column: str, value: str, fields: str) -> dict[str, object] | None:
-        """Read where a book is; the resume point says it, which a worker may read, too."""
-        if (table, column) != ("book_status", "book_id"):
-            raise Unavailable(f"the HTTP API has no route for the table {table}")
-        try:
-            point = self._request("GET", f"/books/{value}/resume-point")
-        except Refused as refused:
-            if refused.code == "unknown_book":
-                return None
-            if refused.code == "not_allowed":
-                # The book has left the stage that the worker's token is for.
-                return dict.fromkeys(fields.split(","))
-            raise
-        return {**point, "current_stage": point["stage"]}
+        """Refuse: binderyd shows no tables, so it is no status URL."""
+        raise Unavailable(
+            f"the HTTP API does not show the table {table}; give BINDERY_STATUS_URL a "
+            "postgresql:// URL or PostgREST's"
+        )
 
 
 class Asked:
