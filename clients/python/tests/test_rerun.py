@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from fakes import Recorder
-from rest_server import KEY, RestServer
+from rest_server import RestServer
 from servers import Servers, wait_for
+from tokens import token
 
 from bindery_client import Client, Superseded, aio
 from bindery_client.buffer import Item
@@ -30,7 +31,7 @@ def client(
     if request.param == "redis_and_status":
         return open_client(servers.redis_url, status_url=servers.postgres_url)
     if request.param == "postgrest":
-        return open_client(rest.url, key=KEY)
+        return open_client(rest.url, key=token())
     return open_client(servers.postgres_url if request.param == "postgres" else servers.http)
 
 
