@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
+import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ from typing import Any
 import pytest
 import redis
 from fakes import steps
+from redis.cluster import RedisCluster
 from servers import wait_for
 
-from bindery_client import Client
+from bindery_client import Client, Stage, Worker
 from bindery_client.transports.redis_url import RedisUrl
 
 
@@ -57,7 +61,38 @@ def run(tmp_path: Path) -> Iterator[Run]:
         child.wait(10)
 
 
-def entries(client: redis.Redis) -> list[Any]:
+def watch_over(port: int, sentinel: redis.Redis) -> Any:
+    """Let a sentinel, which decides alone, watch over a Redis; return what asks it."""
+    ask: Any = sentinel.execute_command
+    ask("SENTINEL", "MONITOR", "books", "127.0.0.1", port, 1)
+    ask("SENTINEL", "SET", "books", "down-after-milliseconds", 500)
+    return ask
+
+
+def start_cluster(run: Run) -> tuple[str, RedisCluster]:
+    """Start a cluster of three nodes; return its URL, which names one of them, and a client."""
+    nodes: list[tuple[int, int, Any]] = []
+    for number in range(3):
+        port, bus = free_port(), free_port()
+        node = run(port, "--cluster-enabled", "yes", "--cluster-port", str(bus))
+        ask: Any = node.execute_command
+        ask("CLUSTER", "ADDSLOTSRANGE", 5462 * number, min(5462 * number + 5461, 16383))
+        for known, its_bus, _ in nodes:
+            ask("CLUSTER", "MEET", "127.0.0.1", known, its_bus)
+        nodes.append((port, bus, ask))
+
+    def is_whole() -> bool:
+        said = [ask("CLUSTER INFO") for _, _, ask in nodes]
+        return all((s["cluster_state"], s["cluster_known_nodes"]) == ("ok", "3") for s in said)
+
+    wait_for(is_whole, "a whole cluster", 40)
+    port = nodes[0][0]
+    return f"redis+cluster://127.0.0.1:{port}", RedisCluster(
+        "127.0.0.1", port, decode_responses=True
+    )
+
+
+def entries(client: redis.Redis | RedisCluster) -> list[Any]:
     found: Any = client.xrange("bindery:events")
     return [fields for _, fields in found]
 
@@ -75,10 +110,8 @@ def test_events_reach_the_master_that_the_sentinels_name_and_the_next_one(
     ports = [free_port() for _ in range(4)]
     first = run(ports[0])
     second = run(ports[1], "--replicaof", "127.0.0.1", str(ports[0]))
-    # One sentinel decides alone; of the two in the URL the first is away.
-    sentinel: Any = run(ports[2], "--sentinel").execute_command
-    sentinel("SENTINEL", "MONITOR", "books", "127.0.0.1", ports[0], 1)
-    sentinel("SENTINEL", "SET", "books", "down-after-milliseconds", 500)
+    # Of the two in the URL the first is away.
+    sentinel = watch_over(ports[0], run(ports[2], "--sentinel"))
     wait_for(
         lambda: len(sentinel("SENTINEL", "REPLICAS", "books")) == 1,
         "a sentinel that has found the replica",
@@ -101,15 +134,45 @@ def test_events_reach_the_master_that_the_sentinels_name_and_the_next_one(
 def test_events_reach_the_node_of_a_cluster_that_has_the_stream(
     run: Run, open_client: Callable[..., Client]
 ) -> None:
-    port = free_port()
-    bus = free_port()
-    node = run(port, "--cluster-enabled", "yes", "--cluster-port", str(bus))
-    ask: Any = node.execute_command
-    ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    wait_for(lambda: ask("CLUSTER INFO")["cluster_state"] == "ok", "a whole cluster")
-    client = open_client(f"redis+cluster://127.0.0.1:{port}")
-    report(client)
-    assert [event["type"] for event in steps(entries(node))] == ["register", "begin", "progress"]
+    url, cluster = start_cluster(run)
+    report(open_client(url))
+    assert [event["type"] for event in steps(entries(cluster))] == [
+        *("register", "begin", "progress")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+def test_a_worker_follows_the_changes_in_each_of_them(kind: str, run: Run) -> None:
+    store: Any
+    if kind == "sentinel":
+        port, watching = free_port(), free_port()
+        store = run(port)
+        watch_over(port, run(watching, "--sentinel"))
+        url = f"redis+sentinel://127.0.0.1:{watching}/books/0"
+    else:
+        url, store = start_cluster(run)
+    books = [str(uuid.uuid4()) for _ in range(20)]
+    # The keys of their leases lie on all nodes.
+    for book in books:
+        change = {"book_id": book, "revision": 2, "to_status": "READING", "stage": "READING"}
+        payload = json.dumps({**change, "attempt": 1})
+        store.xadd("bindery:changes", {"id": str(uuid.uuid4()), "payload": payload})
+    worker = Worker(Client(), changes_url=url)
+    seen = []
+
+    @worker.stage("READING")
+    def read(stage: Stage) -> None:
+        seen.append(stage.book.book_id)
+        if len(seen) == len(books):
+            worker.stop()
+
+    running = threading.Thread(target=worker.run)
+    running.start()
+    running.join(30)
+    worker.stop()
+    assert seen == books
+    assert not running.is_alive()
+    assert store.xpending("bindery:changes", "workers")["pending"] == 0
 
 
 def test_a_cluster_that_is_away_breaks_nothing(open_client: Callable[..., Client]) -> None:
