@@ -524,11 +524,16 @@ impl Sender {
                     Err(Problem::Refused { .. }) => None,
                 });
             }
-            let Some(Some(point)) = asked.get(&book_id) else { continue };
-            if begins {
-                session.learn(point.clone(), *outcome == Outcome::Stale);
-            } else {
-                session.check(&point.status, point.stage.as_deref(), Some(point.attempt));
+            match asked.get(&book_id) {
+                Some(Some(point)) if begins => {
+                    session.learn(point.clone(), *outcome == Outcome::Stale);
+                }
+                Some(Some(point)) => {
+                    session.check(&point.status, point.stage.as_deref(), Some(point.attempt));
+                }
+                // A worker's token no longer shows the book that has left its stage.
+                _ if *outcome == Outcome::Stale => session.supersede(None, None),
+                _ => {}
             }
         }
         Ok(())

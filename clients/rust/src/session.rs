@@ -132,16 +132,23 @@ impl Session {
 
     /// Compares where the book is with where this worker is.
     pub fn check(&self, status: &str, stage: Option<&str>, attempt: Option<i32>) {
-        let mut state = self.state();
+        let known = self.state().attempt;
         let is_here = status == self.stage && stage == Some(self.stage.as_str());
-        let is_ours = state.attempt.is_none() || state.attempt == attempt;
-        if !(is_here && is_ours) && state.is_open && state.superseded.is_none() {
+        if !(is_here && (known.is_none() || known == attempt)) {
+            self.supersede(Some(status), attempt);
+        }
+    }
+
+    /// Lets the next report say that the book has left this attempt.
+    pub fn supersede(&self, status: Option<&str>, current_attempt: Option<i32>) {
+        let mut state = self.state();
+        if state.is_open && state.superseded.is_none() {
             state.superseded = Some(Superseded {
                 book_id: self.book_id,
                 stage: self.stage.clone(),
                 attempt: state.attempt,
-                status: Some(status.to_owned()),
-                current_attempt: attempt,
+                status: status.map(str::to_owned),
+                current_attempt,
             });
             self.is_over.store(true, Ordering::Relaxed);
         }

@@ -177,11 +177,11 @@ impl Calls {
 impl Problem {
     /// The error of a server: PostgreSQL's own, or Bindery's with its detail.
     fn of(state: &str, message: String, detail: Option<&str>) -> Self {
-        if may_pass(state) {
-            return Self::Away(message);
+        match detail.and_then(|detail| serde_json::from_str::<Detail>(detail).ok()) {
+            Some(Detail { code }) => Self::Refused { code, message },
+            None if may_pass(state) => Self::Away(message),
+            None => Self::Refused { code: state.to_owned(), message },
         }
-        let detail = detail.and_then(|detail| serde_json::from_str::<Detail>(detail).ok());
-        Self::Refused { code: detail.map_or_else(|| state.to_owned(), |it| it.code), message }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::http_support::{Guarded, worker};
 use crate::support::{SOON, applied_up_to, entries};
 
 /// How a client reports.
@@ -285,6 +286,39 @@ async fn a_worker_whose_book_was_cancelled_stops_and_changes_nothing() -> Result
         let again = book.stage("ANALYZING").begin().await;
         ensure!(matches!(again, Err(Error::Superseded(_))), "{way:?}: {again:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_workers_token_reports_its_stage_and_learns_that_the_book_has_left_it() -> Result<()> {
+    let guarded = Guarded::start(&[]).await?;
+    let id = guarded.book_of(Uuid::new_v4(), "The Tide").await?;
+    let client = Client::builder()
+        .url(&format!("http://{}", guarded.daemon.http()))
+        .key(&worker(json!({"book_id": id, "stage": "ANALYZING"}))?)
+        .interval(Duration::from_millis(20))
+        .build()?;
+    let book = client.book(id.to_string()).attach()?;
+    let stage = book.stage("ANALYZING").begin().await?;
+    ensure!(stage.attempt() == Some(1), "{:?}", stage.attempt());
+    stage.progress("extract_text", 40.0)?;
+    ensure!(book.flush(SOON).await);
+    let call = "select progress from bindery.book_progress \
+        where book_id = $1 and substep = 'extract_text'";
+    ensure!(guarded.client.query_one(call, &[&id]).await?.get::<_, f64>(0) == 40.0);
+    let call = "select from bindery.transition_book($1, 'GENERATING_SCENES')";
+    guarded.client.query(call, &[&id]).await?;
+    let mut percent = 40.0;
+    let told = eventually(SOON, "the worker to be told", async || {
+        percent += 0.01;
+        match stage.progress("extract_text", percent) {
+            Err(Error::Superseded(told)) => Ok(told),
+            told => Err(anyhow!("{told:?}")),
+        }
+    })
+    .await?;
+    ensure!(told.attempt == Some(1), "{told}");
+    ensure!(book.flush(SOON).await, "what no longer counts is not sent again and again");
     Ok(())
 }
 

@@ -5,22 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bindery_tests::{Answer, Daemon, Servers, token};
+use bindery_tests::{Answer, Daemon, Servers};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::http_support::{Guarded, SECRET, seconds, service, user};
+use crate::http_support::{Guarded, SECRET, service, user, worker};
 
 async fn post(daemon: &Daemon, token: &str, path: &str, body: &Value) -> Result<Answer> {
     daemon.ask("POST", path).token(token).json(body).answer().await
-}
-
-/// A worker's token with these claims.
-fn worker(claims: Value) -> Result<String> {
-    let mut claims = claims;
-    claims["role"] = json!("bindery_worker");
-    claims["exp"] = json!(seconds() + 3600);
-    token(SECRET, &claims)
 }
 
 /// The code of an outcome that is no plain one, or the outcome.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use bindery_tests::{Daemon, Database, Servers, token};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -47,6 +47,13 @@ pub fn user(id: Uuid) -> Result<String> {
     let expires = seconds() + 3600;
     let role = "authenticated";
     token(SECRET, &json!({"role": role, "sub": id, "aud": role, "exp": expires}))
+}
+
+/// A worker's token with these claims.
+pub fn worker(mut claims: Value) -> Result<String> {
+    claims["role"] = json!("bindery_worker");
+    claims["exp"] = json!(seconds() + 3600);
+    token(SECRET, &claims)
 }
 
 pub fn service() -> Result<String> {

@@ -168,10 +168,17 @@ impl Http {
         }
         let passes = matches!(status, 401 | 403 | 408 | 429) || status >= 500;
         match serde_json::from_str::<Refusal>(&text) {
-            Ok(Refusal { code, message, details }) if !passes => {
-                Err(Problem::of(&code, message, details.as_deref()))
+            Ok(Refusal { code, message, details }) => {
+                match Problem::of(&code, message, details.as_deref()) {
+                    // Of a worker's token, whose book has left its stage.
+                    Problem::Refused { code, message } if !passes || code == "not_allowed" => {
+                        Err(Problem::Refused { code, message })
+                    }
+                    Problem::Refused { message, .. } | Problem::Away(message) => {
+                        Err(Problem::Away(format!("HTTP {status}: {message}")))
+                    }
+                }
             }
-            Ok(Refusal { message, .. }) => Err(Problem::Away(format!("HTTP {status}: {message}"))),
             Err(_) => Err(Problem::Away(format!("HTTP {status} from {}{path}", self.root))),
         }
     }
