@@ -49,9 +49,12 @@ export class Book {
    * work runs, heartbeats are sent in the background. An error makes the book FAILED, and is thrown
    * on.
    *
+   * A program that runs again comes to stages that its book is past. The work of such a stage is
+   * called with nothing left to do: see `Stage.isDone`.
+   *
    * @param name a state of the book's pipeline, such as ANALYZING.
    * @returns what the work returns.
-   * @throws Superseded if the book has left this attempt.
+   * @throws Superseded if the book has left this attempt, or is CANCELLED.
    */
   stage<T>(name: string, work: (stage: Stage) => T | Promise<T>): Promise<T>;
   stage<T>(name: string, options: StageOptions, work: (stage: Stage) => T | Promise<T>): Promise<T>;
@@ -66,8 +69,8 @@ export class Book {
     this.#register();
     const stage = values.text(name, values.NAME);
     const worker = values.text(this.#client.worker, values.WORKER);
-    const { attempt, resumePoint } = options;
-    const session = new Session(this.bookId, stage, worker, attempt, resumePoint);
+    const { attempt, resumePoint, skip = attempt === undefined } = options;
+    const session = new Session(this.bookId, stage, worker, attempt, resumePoint, skip);
     const former = this.#session;
     this.#session = session;
     if (former !== undefined && former.stage !== stage) former.isOpen = false;
@@ -77,6 +80,9 @@ export class Book {
   /**
    * Lets the book go to another state, such as COMPLETED after the last stage.
    *
+   * After a stage that the book was past (`Stage.isDone`) nothing is sent: the book has gone on
+   * from it already.
+   *
    * @param message for people, up to 8,192 characters.
    */
   transition(toStatus: string, message?: string): void {
@@ -84,6 +90,7 @@ export class Book {
       to_status: values.text(toStatus, values.NAME),
       ...(message !== undefined && { message: values.text(message, values.MESSAGE) }),
     };
+    if (this.#session?.isDone) return;
     // The book leaves the stage by this worker's own will.
     if (this.#session !== undefined) this.#session.isOpen = false;
     this.#send(new Item("transition", this.bookId, fields, this.#session));

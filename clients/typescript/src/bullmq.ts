@@ -73,6 +73,8 @@ export function bullmq<J extends JobLike, R>(
     const book = (client ?? defaultClient()).book(id, { register: false });
     const substep = data.substep ?? given ?? "all";
     const options = {
+      // A processor would do the work once more.
+      skip: false,
       ...(data.attempt !== undefined && { attempt: data.attempt }),
       fails: (error: unknown) => isFinal(job, error),
     };

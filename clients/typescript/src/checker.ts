@@ -14,6 +14,10 @@ const CHECK_EVERY = 2000;
 
 const cursorSchema = z.looseObject({ position: z.string().nullable() }).nullish();
 
+const stagesSchema = z.looseObject({
+  stages: z.array(z.looseObject({ name: z.string(), state: z.string() })),
+});
+
 /** The id of a stream's entry as numbers that can be compared. */
 const entry = (id: string): [number, number] => {
   const [milliseconds = "0", sequence = "0"] = id.split("-");
@@ -100,10 +104,20 @@ export class Checker {
     const early = await this.caller.read("early_events", "book_id", bookId, ["book_id"]);
     try {
       const point = await readWholeResumePoint(this.caller, bookId);
-      if (early === undefined || early === null || point.status === session.stage)
-        session.learn(point);
+      const isDecided = early === undefined || early === null;
+      if (point.status === session.stage) session.learn(point);
+      else if (isDecided && (await this.#isPast(session)))
+        session.pass(point.status, point.stage, point.attempt);
+      else if (isDecided) session.learn(point);
     } catch (error) {
       if (!(error instanceof Refused) || error.code !== "unknown_book") throw error;
     }
+  }
+
+  /** Whether the session's stage lies before the one that the book is in. */
+  async #isPast({ bookId, stage }: Session): Promise<boolean> {
+    const answer = await this.caller.call("get_book_status", { book_id: bookId });
+    const { stages } = stagesSchema.parse(answer);
+    return stages.some((known) => known.name === stage && known.state === "done");
   }
 }

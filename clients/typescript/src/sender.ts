@@ -68,7 +68,7 @@ export class Sender {
 
   /** Takes over changes to a substep's state, and sends it within the interval. */
   report(session: Session, name: string, changes: Changes): void {
-    if (session.superseded !== undefined) return;
+    if (session.superseded !== undefined || session.isDone) return;
     const substep = session.substep(name);
     if (!substep.take(changes) || this.transport === undefined) return;
     this.buffer.report(session, substep);

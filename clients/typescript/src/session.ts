@@ -81,6 +81,10 @@ export class Session {
   beginId: string | undefined;
   /** Between the begin and the end of the stage; heartbeats are sent then. */
   isOpen = true;
+  /** The book was past the stage when this worker came to begin it: nothing is left to do. */
+  isDone = false;
+  /** Whether the work has yet to start, so that it can still learn that nothing is left to do. */
+  isAwaited = true;
   lastSent = 0;
   /** Aborted once the session is superseded. */
   readonly abort = new AbortController();
@@ -91,6 +95,8 @@ export class Session {
     readonly worker: string,
     public attempt: number | undefined,
     public resumePoint: ResumePoint | undefined,
+    /** Whether the work of a stage that the book is past is skipped; otherwise it is superseded. */
+    private readonly skips = true,
   ) {}
 
   /** A substep's state, which is made at its first report. */
@@ -111,6 +117,20 @@ export class Session {
       this.resumePoint = point;
     }
     this.check(point.status, point.stage, point.attempt);
+    this.begun = true;
+  }
+
+  /**
+   * Takes over that the `begin` came too late to have an effect, and where the book is.
+   *
+   * A book that is complete, or in a later stage (FAILED there or not), is past this one.
+   */
+  pass(status?: string, stage?: string | null, attempt?: number): void {
+    const hasEnded = status === "CANCELLED" || (status === "FAILED" && stage === this.stage);
+    const isPast = status !== undefined && status !== this.stage && !hasEnded;
+    if (!isPast || !this.skips || !this.isAwaited) return this.supersede(status, attempt);
+    this.isDone = true;
+    this.isOpen = false;
     this.begun = true;
   }
 

@@ -21,6 +21,11 @@ export interface StageOptions {
   resumePoint?: ResumePoint;
   /** Whether an error makes the book FAILED; by default every error does. */
   fails?: (error: unknown) => boolean;
+  /**
+   * Whether to run the work of a stage that the book is past, with nothing left to do, rather than
+   * throw `Superseded`. By default true, unless `attempt` is given.
+   */
+  skip?: boolean;
 }
 
 /** A report of progress: `progress`, or `done` and `total`. */
@@ -180,11 +185,21 @@ export class Stage {
   /** Declares this book's own substeps of the stage; see `Book.plan`. */
   plan(substeps: Readonly<Record<string, number>> | Iterable<string>): void {
     this.#session.throwIfSuperseded();
-    this.book.plan(this.name, substeps);
+    if (this.#session.isDone) values.planned(substeps);
+    else this.book.plan(this.name, substeps);
   }
 
-  /** Whether an earlier attempt has finished a substep. */
-  isDone(substep: string): boolean {
+  /**
+   * Whether nothing is left to do in this stage, or in one substep of it.
+   *
+   * Without a substep: whether the book is past this stage, which an earlier run of the program has
+   * finished. `track` yields nothing then, and nothing is reported. It is false where that is not
+   * known, as with a Redis URL alone.
+   *
+   * @param substep whether an earlier attempt has finished this substep, or the stage.
+   */
+  isDone(substep?: string): boolean {
+    if (this.#session.isDone || substep === undefined) return this.#session.isDone;
     return this.#session.resumePoint?.done.has(substep) ?? false;
   }
 
@@ -207,13 +222,15 @@ export class Stage {
     this.#client.checker?.follow(session);
     try {
       await this.#awaitBegin();
+      session.isAwaited = false;
       session.throwIfSuperseded();
       const result = await work(this);
       session.throwIfSuperseded();
       return result;
     } catch (error) {
       sender.sample(session.bookId);
-      const isOver = error instanceof Superseded || session.superseded !== undefined;
+      const isOver =
+        error instanceof Superseded || session.superseded !== undefined || session.isDone;
       if (!isOver && (options.fails?.(error) ?? true)) {
         sender.add(new Item("fail", session.bookId, failure(error), session));
         session.isOpen = false;
@@ -240,7 +257,7 @@ export class Stage {
 
   #begun(substep: string): ReturnType<Tracker["begun"]> {
     const point = this.#session.resumePoint;
-    if (point?.done.has(substep)) return { items: undefined, saved: undefined };
+    if (this.isDone(substep)) return { items: undefined, saved: undefined };
     const left = point?.left.get(substep);
     if (left === undefined || left.checkpoint === null)
       return { items: left?.items ?? 0, saved: undefined };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { Client, Superseded } from "../src/index.js";
+import { Client, Superseded, type Stage } from "../src/index.js";
 import { createTestBindery, type TestBindery } from "../src/testing/index.js";
 import { daemonServer, KEY, restServer, type StandIn } from "./http-servers.js";
 
@@ -60,6 +60,28 @@ describe.each(["binderyd", "PostgREST"])("over %s", (kind) => {
       stage.report(60, "extract_text");
     });
     await expect(work).rejects.toBeInstanceOf(Superseded);
+  });
+
+  test("a stage that the book is past is skipped, but not one of a book that is CANCELLED", async () => {
+    await bindery.registerBook("a");
+    for (const name of ["ANALYZING", "GENERATING_SCENES"]) await bindery.beginStage("a", name);
+    const book = client.book("a");
+    const seen: unknown[] = [];
+    const read = async (stage: Stage) => {
+      for await (const page of stage.track([1, 2], "extract_text")) seen.push(page);
+      seen.push(stage.isDone());
+    };
+    await book.stage("ANALYZING", read);
+    book.transition("GENERATING_SCENES");
+    await book.stage("GENERATING_SCENES", (stage) => void seen.push(stage.isDone(), stage.attempt));
+    expect(await book.flush()).toBe(true);
+    expect(seen).toEqual([true, false, 1]);
+    await bindery.cancel("a");
+    await expect(client.book("a").stage("ANALYZING", read)).rejects.toMatchObject({
+      name: "Superseded",
+      status: "CANCELLED",
+    });
+    expect(logged).toEqual([]);
   });
 
   test("an answer that is lost makes no event take effect twice", async () => {

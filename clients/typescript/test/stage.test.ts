@@ -207,6 +207,103 @@ test("a begin for an attempt that has ended is superseded, and resumes nothing",
   expect((await bindery.status("a")).status).toBe("FAILED");
 });
 
+/** A program of two stages; the lamp goes out in the second one while it has no oil. */
+async function program(seen: string[], hasOil: boolean, more: (stage: Stage) => void = () => {}) {
+  const book = client.book("a", { title: "A" });
+  await book.stage("ANALYZING", async (stage) => {
+    seen.push(`ANALYZING ${stage.isDone() ? "done" : stage.attempt}`);
+    for await (const page of stage.track(pages.slice(0, 2), "extract_text")) seen.push(page);
+    more(stage);
+  });
+  book.transition("GENERATING_SCENES");
+  await book.stage("GENERATING_SCENES", async (stage) => {
+    seen.push(`GENERATING_SCENES ${stage.isDone() ? "done" : stage.attempt}`);
+    for await (const page of stage.track(pages.slice(2, 5), "split_scenes")) {
+      seen.push(page);
+      if (page === "page 3" && !hasOil) throw new Error("the lamp is out");
+    }
+  });
+  await book.stage("CREATING_ARTWORK", (stage) => void (!stage.isDone() && stage.plan(["page_1"])));
+  book.transition("COMPLETED");
+  await book.flush();
+}
+
+test("a program that failed in its second stage runs again, and skips what is done", async () => {
+  const first: string[] = [];
+  await expect(program(first, false)).rejects.toThrow("the lamp is out");
+  expect(await bindery.status("a")).toMatchObject({ status: "FAILED", attempt: 1 });
+  const before = await bindery.status("a");
+  const second: string[] = [];
+  await program(second, true, (stage) => {
+    // None of these has an effect.
+    stage.report(5, "extract_text");
+    stage.message("Again", "extract_text");
+    stage.checkpoint({ page: 1 });
+    stage.plan(["one_more"]);
+    expect(stage.attempt).toBeUndefined();
+    expect([stage.superseded, stage.isDone("extract_text"), stage.isDone()]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(() => stage.report(1, "No Substep")).toThrow(RangeError);
+  });
+  expect(second).toEqual(["ANALYZING done", "GENERATING_SCENES 2", "page 3", "page 4"]);
+  expect(await bindery.status("a")).toMatchObject({ status: "COMPLETED" });
+  const events = await bindery.sql<{ to_status: string }>(
+    "select to_status from bindery.book_events where revision > $1 order by revision",
+    [before.revision],
+  );
+  expect(events.map((event) => event.to_status)).toEqual([
+    "GENERATING_SCENES",
+    "CREATING_ARTWORK",
+    "COMPLETED",
+  ]);
+  expect(logged).toEqual([]);
+  // All of a complete book is done.
+  const third: string[] = [];
+  await program(third, true);
+  expect(third).toEqual(["ANALYZING done", "GENERATING_SCENES done"]);
+  expect(logged).toEqual([]);
+});
+
+test("an error in a stage that is done is thrown on, and does not make the book FAILED", async () => {
+  await bindery.registerBook("a");
+  for (const name of ["ANALYZING", "GENERATING_SCENES"]) await bindery.beginStage("a", name);
+  const book = client.book("a");
+  const work = book.stage("ANALYZING", () => {
+    throw new Error("torn");
+  });
+  await expect(work).rejects.toThrow("torn");
+  await client.flush();
+  expect(await bindery.status("a")).toMatchObject({ status: "GENERATING_SCENES", attempt: 1 });
+});
+
+test("a stage is not skipped where the book is CANCELLED, its attempt is over, or skip is false", async () => {
+  await bindery.registerBook("a");
+  for (const name of ["ANALYZING", "GENERATING_SCENES"]) await bindery.beginStage("a", name);
+  const book = client.book("a");
+  const never = () => expect.unreachable();
+  const superseded = { name: "Superseded", status: "GENERATING_SCENES" };
+  await expect(book.stage("ANALYZING", { skip: false }, never)).rejects.toMatchObject(superseded);
+  await expect(book.stage("ANALYZING", { attempt: 1 }, never)).rejects.toMatchObject(superseded);
+  await bindery.cancel("a");
+  const cancelled = { name: "Superseded", status: "CANCELLED" };
+  await expect(book.stage("ANALYZING", never)).rejects.toMatchObject(cancelled);
+  await expect(book.stage("GENERATING_SCENES", never)).rejects.toMatchObject(cancelled);
+});
+
+test("a worker that has begun is superseded, not skipped, once the book goes on", async () => {
+  const work = client.book("a").stage("ANALYZING", async (stage) => {
+    await bindery.beginStage("a", "GENERATING_SCENES");
+    stage.report(50, "extract_text");
+    await client.flush();
+    expect(stage.isDone()).toBe(false);
+    stage.report(60, "extract_text");
+  });
+  await expect(work).rejects.toMatchObject({ name: "Superseded", status: "GENERATING_SCENES" });
+});
+
 test("events of an unknown book wait until it is registered", async () => {
   const book = client.book("late", { register: false });
   const work = book.stage("ANALYZING", (stage) => stage.attempt);

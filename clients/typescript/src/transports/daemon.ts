@@ -88,7 +88,9 @@ export class DaemonTransport implements Transport {
       if (session !== undefined && item.type === "begin") {
         const point = await pointOf(item.bookId);
         // A begin that comes too early waits in Bindery: its attempt is not known yet.
-        if (point !== undefined && found?.outcome !== "early") session.learn(point);
+        if (point !== undefined && found?.outcome === "stale")
+          session.pass(point.status, point.stage, point.attempt);
+        else if (point !== undefined && found?.outcome !== "early") session.learn(point);
       } else if (session !== undefined && found?.outcome === "stale") {
         const point = await pointOf(item.bookId);
         if (point !== undefined) session.check(point.status, point.stage, point.attempt);

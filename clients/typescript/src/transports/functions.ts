@@ -92,8 +92,11 @@ export class FunctionsTransport implements Transport {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === "stage_left" && item.session !== undefined) {
+        const { session } = item;
         const state = await readState(this.caller, item.bookId);
-        item.session.supersede(state?.status, state?.attempt);
+        if (item.type === "begin")
+          session.pass(state?.status, state?.current_stage, state?.attempt);
+        else session.supersede(state?.status, state?.attempt);
         return "delivered";
       }
       const since = performance.now() - (item.earlySince ?? performance.now());

@@ -98,6 +98,42 @@ describe.each(Object.keys(ways))("over %s", (way) => {
     expect(await servers.sql("select reason from bindery.dead_letters")).toEqual([]);
   });
 
+  test("a program that failed in its second stage runs again, and skips the first", async () => {
+    const bookId = crypto.randomUUID();
+    const seen: string[] = [];
+    const run = async (fails: boolean) => {
+      const { BINDERY_URL: url = "", BINDERY_STATUS_URL: statusUrl } = env();
+      const book = open(url, { ...(statusUrl && { statusUrl }) }).book(bookId, {
+        pipeline: "brief",
+      });
+      await book.stage("ANALYZING", async (stage) => {
+        for await (const page of stage.track([1, 2, 3], "extract_text")) seen.push(`page ${page}`);
+        stage.report(100, "detect_chapters");
+      });
+      book.transition("DRAWING");
+      await book.stage("DRAWING", (stage) => {
+        seen.push(`attempt ${stage.attempt}`);
+        if (fails) throw new Error("no ink");
+      });
+      book.transition("COMPLETED");
+      expect(await book.flush()).toBe(true);
+    };
+    await expect(run(true)).rejects.toThrow("no ink");
+    await servers.waitForBook(bookId, { status: "FAILED", current_stage: "DRAWING" });
+    await run(false);
+    await servers.waitForBook(bookId, { status: "COMPLETED" });
+    const pages = ["page 1", "page 2", "page 3"];
+    if (answers) expect(seen).toEqual([...pages, "attempt 1", "attempt 2"]);
+    // A stream has no answers: the first stage is done again, which has no effect.
+    else expect(seen).toEqual([...pages, "attempt undefined", ...pages, "attempt undefined"]);
+    const history = await servers.sql(
+      "select to_status from bindery.book_events where book_id = $1 order by revision",
+      bookId,
+    );
+    expect(history.join(" ")).toBe("UPLOADED ANALYZING DRAWING FAILED DRAWING COMPLETED");
+    expect(await servers.sql("select reason from bindery.dead_letters")).toEqual([]);
+  });
+
   test("an error that ends the program makes the book FAILED first", async () => {
     const bookId = crypto.randomUUID();
     const child = start(env(), bookId, "fail");
@@ -255,5 +291,19 @@ describe("bullmq", () => {
     const [job] = (await failed) as [{ attemptsMade: number; failedReason: string }];
     expect(job.attemptsMade).toBe(1);
     expect(job.failedReason).toContain("superseded");
+  });
+
+  test("a job of a stage that the book is past is not worked on", async () => {
+    const bookId = crypto.randomUUID();
+    let runs = 0;
+    const { queue, worker, client } = serve("past", async () => void (runs += 1));
+    const book = client.book(bookId, { pipeline: "brief" });
+    for (const stage of ["ANALYZING", "DRAWING"]) await book.stage(stage, () => undefined);
+    const failed = once(worker, "failed");
+    await queue.add("book", { bookId }, { attempts: 5 });
+    const [job] = (await failed) as [{ attemptsMade: number; failedReason: string }];
+    expect(job).toMatchObject({ attemptsMade: 1 });
+    expect(job.failedReason).toContain("superseded: the book is in DRAWING");
+    expect(runs).toBe(0);
   });
 });

@@ -32,6 +32,7 @@ const examples = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[
 const names = {
   first: "split_scenes",
   words: "let words",
+  again: "stage.isDone()",
   failed: "torn_page",
   bullmq: "new Worker",
   deno: "Deno.serve",
@@ -134,6 +135,16 @@ test("the first example completes its book", async () => {
   const bookId = bookUuid("moby-dick");
   await servers.waitForBook(bookId, { status: "COMPLETED", title: "Moby Dick" });
   expect(await servers.substep(bookId, "extract_text")).toMatchObject({ done: 3, unit: "page" });
+});
+
+test("the first example and the one that asks whether its stage is done run again", async () => {
+  const revision = "select revision from bindery.book_status where book_id = $1";
+  const before = await servers.sql(revision, bookUuid("moby-dick"));
+  for (const name of ["first", "again"] as const) {
+    const { stderr } = await run("node", [`${name}.js`], { cwd: app, env: environment() });
+    expect(stderr).toBe("");
+  }
+  expect(await servers.sql(revision, bookUuid("moby-dick"))).toEqual(before);
 });
 
 test("the example with a checkpoint of its own saves it beside the loop's count", async () => {
