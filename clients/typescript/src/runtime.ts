@@ -20,6 +20,8 @@ interface Process {
   env?: Record<string, string | undefined>;
   pid?: number;
   on?: (event: string, call: () => void) => unknown;
+  off?: (event: string, call: () => void) => unknown;
+  kill?: (pid: number, signal: string) => unknown;
 }
 const node = (globalThis as { process?: Process }).process;
 
@@ -33,15 +35,38 @@ const environmentSchema = z.object({
 
 /** The environment's settings; none where there is no environment, or no right to read it. */
 export function environment(): z.infer<typeof environmentSchema> {
+  const names = Object.keys(environmentSchema.shape);
+  return environmentSchema.parse(Object.fromEntries(names.map((name) => [name, setting(name)])));
+}
+
+/** A setting of the environment; Deno asks for the right to each. */
+export function setting(name: string): string | undefined {
   try {
-    const env = node?.env ?? {};
-    const names = Object.keys(environmentSchema.shape);
-    // One by one: Deno asks for the right to each.
-    const found = names.map((name) => [name, env[name] || undefined]);
-    return environmentSchema.parse(Object.fromEntries(found));
+    return node?.env?.[name] || undefined;
   } catch {
-    return {};
+    return undefined;
   }
+}
+
+/**
+ * Calls back at the first SIGTERM or SIGINT; a second one ends the program as without a handler.
+ *
+ * @returns what takes the handlers away.
+ */
+export function onStopSignal(call: () => void): () => void {
+  const names = ["SIGTERM", "SIGINT"];
+  let isFirst = true;
+  const handlers = names.map((name) => (): void => {
+    if (isFirst) {
+      isFirst = false;
+      return call();
+    }
+    remove();
+    if (node?.pid !== undefined) node.kill?.(node.pid, name);
+  });
+  const remove = () => names.forEach((name, place) => node?.off?.(name, handlers[place] ?? call));
+  names.forEach((name, place) => node?.on?.(name, handlers[place] ?? call));
+  return remove;
 }
 
 /** A name for this worker: the host's, where it is known, and the process's id. */

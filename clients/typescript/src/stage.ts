@@ -52,7 +52,8 @@ export interface TrackOptions {
 
 /** Work on one stage; `Book.stage` gives it to its callback. */
 export class Stage {
-  readonly #session: Session;
+  /** @internal */
+  readonly session: Session;
   readonly #client: Client;
   readonly #tracker: Tracker;
   #substep: string | undefined;
@@ -66,7 +67,7 @@ export class Stage {
     session: Session,
   ) {
     this.#client = client;
-    this.#session = session;
+    this.session = session;
     this.#tracker = {
       session,
       begun: (substep) => this.#begun(substep),
@@ -77,22 +78,22 @@ export class Stage {
 
   /** The attempt that this worker works on, from 1; undefined if it is not known (yet). */
   get attempt(): number | undefined {
-    return this.#session.attempt;
+    return this.session.attempt;
   }
 
   /** What earlier attempts have finished; undefined if it is not known. */
   get resumePoint(): ResumePoint | undefined {
-    return this.#session.resumePoint;
+    return this.session.resumePoint;
   }
 
   /** Whether the book has left this attempt; the next report throws `Superseded`. */
   get superseded(): boolean {
-    return this.#session.superseded !== undefined;
+    return this.session.superseded !== undefined;
   }
 
   /** Aborted with `Superseded` once the book has left this attempt. */
   get signal(): AbortSignal {
-    return this.#session.abort.signal;
+    return this.session.abort.signal;
   }
 
   /**
@@ -127,7 +128,7 @@ export class Stage {
    * @throws Superseded if the book has left this attempt.
    */
   report(report: number | StageReport, substep?: string): void {
-    this.#session.throwIfSuperseded();
+    this.session.throwIfSuperseded();
     const { progress, done, total, unit, message } =
       typeof report === "number" ? ({ progress: report } as StageReport) : report;
     if ((progress === undefined) === (done === undefined || total === undefined))
@@ -146,7 +147,7 @@ export class Stage {
    * @throws Superseded if the book has left this attempt.
    */
   message(text: string, substep?: string): void {
-    this.#session.throwIfSuperseded();
+    this.session.throwIfSuperseded();
     this.#report(substep, { message: values.text(text, values.MESSAGE) });
   }
 
@@ -165,9 +166,9 @@ export class Stage {
    * @throws Superseded if the book has left this attempt.
    */
   checkpoint(value: unknown, substep?: string): void {
-    this.#session.throwIfSuperseded();
+    this.session.throwIfSuperseded();
     let track: Track<unknown> | undefined;
-    for (const running of this.#session.tracks)
+    for (const running of this.session.tracks)
       if (running instanceof Track && (substep === undefined || running.substep === substep))
         track = running;
     let encoded: string;
@@ -184,8 +185,8 @@ export class Stage {
 
   /** Declares this book's own substeps of the stage; see `Book.plan`. */
   plan(substeps: Readonly<Record<string, number>> | Iterable<string>): void {
-    this.#session.throwIfSuperseded();
-    if (this.#session.isDone) values.planned(substeps);
+    this.session.throwIfSuperseded();
+    if (this.session.isDone) values.planned(substeps);
     else this.book.plan(this.name, substeps);
   }
 
@@ -199,13 +200,13 @@ export class Stage {
    * @param substep whether an earlier attempt has finished this substep, or the stage.
    */
   isDone(substep?: string): boolean {
-    if (this.#session.isDone || substep === undefined) return this.#session.isDone;
-    return this.#session.resumePoint?.done.has(substep) ?? false;
+    if (this.session.isDone || substep === undefined) return this.session.isDone;
+    return this.session.resumePoint?.done.has(substep) ?? false;
   }
 
   /** Begins the stage, runs the work in it, and ends it. */
   async run<T>(work: (stage: Stage) => T | Promise<T>, options: StageOptions): Promise<T> {
-    const session = this.#session;
+    const session = this.session;
     const { sender } = this.#client;
     const begin = new Item(
       "begin",
@@ -247,7 +248,7 @@ export class Stage {
 
   async #awaitBegin(): Promise<void> {
     const { sender, beginTimeout, answers } = this.#client;
-    const session = this.#session;
+    const session = this.session;
     if (!answers) return;
     const isHopeless = () => beginTimeout === undefined && sender.isAway;
     await sender.until(() => session.begun || isHopeless(), beginTimeout ?? BEGIN_TIMEOUT);
@@ -256,7 +257,7 @@ export class Stage {
   }
 
   #begun(substep: string): ReturnType<Tracker["begun"]> {
-    const point = this.#session.resumePoint;
+    const point = this.session.resumePoint;
     if (this.isDone(substep)) return { items: undefined, saved: undefined };
     const left = point?.left.get(substep);
     if (left === undefined || left.checkpoint === null)
@@ -267,7 +268,7 @@ export class Stage {
   #report(substep: string | undefined, changes: Changes): void {
     const name = substep ?? this.#substep ?? "all";
     this.#substep = values.key(name);
-    this.#client.sender.report(this.#session, name, changes);
+    this.#client.sender.report(this.session, name, changes);
   }
 }
 

@@ -11,9 +11,10 @@ import { RestCaller } from "./rest.js";
 import type { Outcome, Transport } from "./transport.js";
 
 /** The URL's scheme, with one name for its aliases. */
-function schemeOf(url: string): string {
+export function schemeOf(url: string): string {
   const scheme = /^([a-z+]+):\/\//.exec(url)?.[1] ?? "";
-  return { postgres: "postgresql", http: "https", rediss: "redis" }[scheme] ?? scheme;
+  if (/^rediss?(\+(sentinel|cluster))?$/.test(scheme)) return "redis";
+  return { postgres: "postgresql", http: "https" }[scheme] ?? scheme;
 }
 
 /**

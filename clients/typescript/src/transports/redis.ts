@@ -2,19 +2,23 @@
 //
 // A batch is one MULTI/EXEC: all of its entries or none. A batch whose reply was lost is sent again;
 // Bindery applies a repeated event without effect.
-import type { Redis } from "ioredis";
 import type { Item } from "../buffer.js";
 import { textOf, Unavailable } from "../errors.js";
+import { connectRedis, redisPlace, type RedisClient, type RedisPlace } from "./redis-connection.js";
 import type { Outcome, Transport } from "./transport.js";
 
 export class RedisTransport implements Transport {
   readonly answersBegin = false;
-  #client: Promise<Redis> | undefined;
+  readonly #place: RedisPlace;
+  #client: Promise<RedisClient> | undefined;
 
+  /** @throws RangeError if the URL has no form of Redis's. */
   constructor(
-    private readonly url: string,
+    url: string,
     private readonly stream: string,
-  ) {}
+  ) {
+    this.#place = redisPlace(url);
+  }
 
   async send(
     items: readonly Item[],
@@ -37,7 +41,7 @@ export class RedisTransport implements Transport {
 
   async #append(items: readonly Item[]): Promise<string[]> {
     try {
-      this.#client ??= this.#connect();
+      this.#client ??= connectRedis(this.#place, true);
       const client = await this.#client;
       const batch = client.multi();
       for (const item of items)
@@ -53,31 +57,5 @@ export class RedisTransport implements Transport {
       await this.close();
       throw new Unavailable(textOf(error), { cause: error });
     }
-  }
-
-  async #connect(): Promise<Redis> {
-    const { Redis } = await import("ioredis").catch((cause: unknown) => {
-      throw new Unavailable("a Redis URL needs the package ioredis; install it", { cause });
-    });
-    const client = new Redis(this.url, {
-      lazyConnect: true,
-      connectTimeout: 5000,
-      commandTimeout: 5000,
-      // The sender tries again.
-      retryStrategy: () => null,
-      maxRetriesPerRequest: 0,
-    });
-    // An error also rejects the command that it concerns.
-    let problem: unknown;
-    client.on("error", (error: unknown) => (problem = error));
-    try {
-      await client.connect();
-    } catch (error) {
-      client.disconnect();
-      throw problem ?? error;
-    }
-    // The connection alone does not keep the program alive.
-    client.stream.unref();
-    return client;
   }
 }

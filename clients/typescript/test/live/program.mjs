@@ -3,10 +3,11 @@
 // report it. It runs the package as it is built.
 import { appendFileSync } from "node:fs";
 import * as bindery from "../../dist/index.js";
+import { Worker } from "../../dist/worker.js";
 
 const note = (line) => appendFileSync(process.env.RECORD, `${line}\n`);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const book = bindery.book(process.env.BOOK, { title: "Moby Dick", pipeline: "brief" });
+const book = bindery.book(process.env.BOOK ?? "none", { title: "Moby Dick", pipeline: "brief" });
 
 const modes = {
   // Finishes items, each after a pause. The end of the program delivers.
@@ -19,6 +20,20 @@ const modes = {
         note(item);
       }
     });
+  },
+  // Works on all stages of the pipeline `short`, in a consumer group.
+  async follow(milliseconds, group, lease) {
+    const worker = new Worker({ group, lease: Number(lease), grace: 10_000, concurrency: 3 });
+    const work = (substep) => async (stage) => {
+      const numbers = Array.from({ length: 20 }, (_, place) => place);
+      for await (const item of stage.track(numbers, substep)) {
+        await pause(Number(milliseconds));
+        note(`${process.pid} ${stage.book.bookId} ${stage.name} ${stage.attempt} ${item}`);
+      }
+    };
+    worker.stage("READING", { toStatus: "DRAWING" }, work("read"));
+    worker.stage("DRAWING", { toStatus: "COMPLETED" }, work("draw"));
+    note(`ended ${await worker.run()}`);
   },
   // An uncaught error ends the program.
   async fail() {

@@ -34,7 +34,8 @@ const names = {
   words: "let words",
   again: "stage.isDone()",
   failed: "torn_page",
-  bullmq: "new Worker",
+  bullmq: "bullmq(step",
+  worker: "worker.stage(",
   deno: "Deno.serve",
   record: "record(",
   run: "bindery.run(",
@@ -106,7 +107,7 @@ test("every example of the README is run here", () => {
 });
 
 test("the package's own types are checked with the standard libraries alone", async () => {
-  const names = ["@bindery/producer", "@bindery/producer/bullmq"];
+  const names = ["@bindery/producer", "@bindery/producer/bullmq", "@bindery/producer/worker"];
   const code = names.map((name) => `export * from "${name}";\n`).join("");
   writeFileSync(join(app, "strict.ts"), code);
   const options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext"];
@@ -176,6 +177,21 @@ test("the example with BullMQ works on the queue's jobs", async () => {
     await servers.waitForBook(bookUuid("queued"), { status: "GENERATING_SCENES" });
   } finally {
     await queue.close();
+    await client.close();
+    worker.kill("SIGKILL");
+  }
+});
+
+test("the example of a worker works on a book, and ends at SIGTERM", async () => {
+  const worker = spawn("node", ["worker.js"], { cwd: app, env: environment(), stdio: "inherit" });
+  const client = new Client(servers.redisUrl);
+  try {
+    client.book("followed").transition("ANALYZING");
+    await client.flush();
+    await servers.waitForBook(bookUuid("followed"), { status: "GENERATING_SCENES" });
+    worker.kill("SIGTERM");
+    expect(await once(worker, "exit")).toEqual([0, null]);
+  } finally {
     await client.close();
     worker.kill("SIGKILL");
   }
