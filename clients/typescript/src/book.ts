@@ -49,8 +49,8 @@ export class Book {
    * work runs, heartbeats are sent in the background. An error makes the book FAILED, and is thrown
    * on.
    *
-   * A program that runs again comes to stages that its book is past. The work of such a stage is
-   * called with nothing left to do: see `Stage.isDone`.
+   * A program that runs again comes to stages that its book has passed. The work of such a stage
+   * is called with nothing left to do: see `Stage.isDone`.
    *
    * @param name a state of the book's pipeline, such as ANALYZING.
    * @returns what the work returns.
@@ -80,7 +80,7 @@ export class Book {
   /**
    * Lets the book go to another state, such as COMPLETED after the last stage.
    *
-   * After a stage that the book was past (`Stage.isDone`) nothing is sent: the book has gone on
+   * After a stage that the book had passed (`Stage.isDone`) nothing is sent: the book has gone on
    * from it already.
    *
    * @param message for people, up to 8,192 characters.

@@ -106,8 +106,8 @@ export class Checker {
       const point = await readWholeResumePoint(this.caller, bookId);
       const isDecided = early === undefined || early === null;
       if (point.status === session.stage) session.learn(point);
-      else if (isDecided && (await this.#isPast(session)))
-        session.pass(point.status, point.stage, point.attempt);
+      else if (isDecided && (await this.#hasPassed(session)))
+        session.leave(point.status, point.stage, point.attempt);
       else if (isDecided) session.learn(point);
     } catch (error) {
       if (!(error instanceof Refused) || error.code !== "unknown_book") throw error;
@@ -115,7 +115,7 @@ export class Checker {
   }
 
   /** Whether the session's stage lies before the one that the book is in. */
-  async #isPast({ bookId, stage }: Session): Promise<boolean> {
+  async #hasPassed({ bookId, stage }: Session): Promise<boolean> {
     const answer = await this.caller.call("get_book_status", { book_id: bookId });
     const { stages } = stagesSchema.parse(answer);
     return stages.some((known) => known.name === stage && known.state === "done");

@@ -81,7 +81,7 @@ export class Session {
   beginId: string | undefined;
   /** Between the begin and the end of the stage; heartbeats are sent then. */
   isOpen = true;
-  /** The book was past the stage when this worker came to begin it: nothing is left to do. */
+  /** The book had passed the stage when this worker came to begin it: nothing is left to do. */
   isDone = false;
   /** Whether the work has yet to start, so that it can still learn that nothing is left to do. */
   isAwaited = true;
@@ -95,7 +95,7 @@ export class Session {
     readonly worker: string,
     public attempt: number | undefined,
     public resumePoint: ResumePoint | undefined,
-    /** Whether the work of a stage that the book is past is skipped; otherwise it is superseded. */
+    /** Whether a stage that the book has passed is skipped, rather than superseded. */
     private readonly skips = true,
   ) {}
 
@@ -120,18 +120,23 @@ export class Session {
     this.begun = true;
   }
 
-  /**
-   * Takes over that the `begin` came too late to have an effect, and where the book is.
-   *
-   * A book that is complete, or in a later stage (FAILED there or not), is past this one.
-   */
-  pass(status?: string, stage?: string | null, attempt?: number): void {
-    const hasEnded = status === "CANCELLED" || (status === "FAILED" && stage === this.stage);
-    const isPast = status !== undefined && status !== this.stage && !hasEnded;
-    if (!isPast || !this.skips || !this.isAwaited) return this.supersede(status, attempt);
+  /** Takes over that the book has passed the stage: nothing is left to do in it. */
+  pass(status: string | undefined, attempt: number | undefined): void {
+    if (!this.skips || !this.isAwaited) return this.supersede(status, attempt);
     this.isDone = true;
     this.isOpen = false;
     this.begun = true;
+  }
+
+  /**
+   * Takes over that the `begin` came too late to have an effect, and where the book is.
+   *
+   * A book that is complete, or in a later stage (FAILED there or not), has passed this one.
+   */
+  leave(status?: string, stage?: string | null, attempt?: number): void {
+    const hasEnded = status === "CANCELLED" || (status === "FAILED" && stage === this.stage);
+    if (status === undefined || status === this.stage || hasEnded) this.supersede(status, attempt);
+    else this.pass(status, attempt);
   }
 
   /** Compares where the book is with where this worker is. */

@@ -22,8 +22,8 @@ export interface StageOptions {
   /** Whether an error makes the book FAILED; by default every error does. */
   fails?: (error: unknown) => boolean;
   /**
-   * Whether to run the work of a stage that the book is past, with nothing left to do, rather than
-   * throw `Superseded`. By default true, unless `attempt` is given.
+   * Whether to run the work of a stage that the book has passed, with nothing left to do, rather
+   * than throw `Superseded`. By default true, unless `attempt` is given.
    */
   skip?: boolean;
 }
@@ -193,8 +193,8 @@ export class Stage {
   /**
    * Whether nothing is left to do in this stage, or in one substep of it.
    *
-   * Without a substep: whether the book is past this stage, which an earlier run of the program has
-   * finished. `track` yields nothing then, and nothing is reported. It is false where that is not
+   * Without a substep: whether the book has passed this stage, which an earlier run of the program
+   * has finished. `track` yields nothing then, and nothing is reported. It is false where that is not
    * known, as with a Redis URL alone.
    *
    * @param substep whether an earlier attempt has finished this substep, or the stage.

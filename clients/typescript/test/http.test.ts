@@ -62,7 +62,7 @@ describe.each(["binderyd", "PostgREST"])("over %s", (kind) => {
     await expect(work).rejects.toBeInstanceOf(Superseded);
   });
 
-  test("a stage that the book is past is skipped, but not one of a book that is CANCELLED", async () => {
+  test("a stage that the book has passed is skipped, but not one of a book that is CANCELLED", async () => {
     await bindery.registerBook("a");
     for (const name of ["ANALYZING", "GENERATING_SCENES"]) await bindery.beginStage("a", name);
     const book = client.book("a");
@@ -126,6 +126,27 @@ describe.each(["binderyd", "PostgREST"])("over %s", (kind) => {
     expect((await bindery.status("a")).status).toBe("ANALYZING");
   });
 });
+
+test.each([true, false])(
+  "the details of stage_left are enough for a worker (passed: %s)",
+  async (passed) => {
+    await bindery.reset();
+    const server = await restServer(bindery).start();
+    const client = new Client(server.url, { key: KEY, log: () => undefined });
+    const details = { code: "stage_left", passed, status: "GENERATING_SCENES", attempt: 3 };
+    const body = { code: "PT409", message: "left", details: JSON.stringify(details) };
+    server.faults.push({ status: 409, body });
+    const work = client
+      .book("a", { register: false })
+      .stage("ANALYZING", (stage) => stage.isDone())
+      .catch((error: unknown) => error);
+    if (passed) expect(await work).toBe(true);
+    else expect(await work).toMatchObject({ name: "Superseded", currentAttempt: 3 });
+    expect(server.requests.filter(({ path }) => path !== "/api")).toHaveLength(1);
+    await client.close();
+    await server.stop();
+  },
+);
 
 test("a batch whose answer was lost is sent again with its key", async () => {
   await bindery.reset();

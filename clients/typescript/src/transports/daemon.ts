@@ -89,7 +89,7 @@ export class DaemonTransport implements Transport {
         const point = await pointOf(item.bookId);
         // A begin that comes too early waits in Bindery: its attempt is not known yet.
         if (point !== undefined && found?.outcome === "stale")
-          session.pass(point.status, point.stage, point.attempt);
+          session.leave(point.status, point.stage, point.attempt);
         else if (point !== undefined && found?.outcome !== "early") session.learn(point);
       } else if (session !== undefined && found?.outcome === "stale") {
         const point = await pointOf(item.bookId);

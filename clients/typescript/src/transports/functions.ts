@@ -1,6 +1,6 @@
 // Events through the SQL functions of the schema `bindery`; docs/api.md describes them.
 import { z } from "zod";
-import type { BinderyEvent, Item } from "../buffer.js";
+import type { BinderyEvent, EventType, Item } from "../buffer.js";
 import { Refused, Unavailable } from "../errors.js";
 import { answerSchema, wholeResumePoint, type ResumePoint } from "../resume.js";
 import type { Session } from "../session.js";
@@ -18,6 +18,11 @@ const stateSchema = z.looseObject({
   current_stage: z.string().nullable(),
   attempt: z.number(),
   revision: z.number(),
+});
+const leftSchema = z.looseObject({
+  passed: z.boolean(),
+  status: z.string(),
+  attempt: z.number(),
 });
 type State = z.infer<typeof stateSchema>;
 const STATE = ["status", "current_stage", "attempt", "revision"] as const;
@@ -92,16 +97,26 @@ export class FunctionsTransport implements Transport {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === "stage_left" && item.session !== undefined) {
-        const { session } = item;
-        const state = await readState(this.caller, item.bookId);
-        if (item.type === "begin")
-          session.pass(state?.status, state?.current_stage, state?.attempt);
-        else session.supersede(state?.status, state?.attempt);
+        await this.#leave(item.session, item.type, error);
         return "delivered";
       }
       const since = performance.now() - (item.earlySince ?? performance.now());
       return EARLY.has(error.code) && since < PATIENCE ? "early" : error;
     }
+  }
+
+  /** Takes over that the book has left the stage, from the error's details or else from its row. */
+  async #leave(session: Session, type: EventType, error: Refused): Promise<void> {
+    const known = leftSchema.safeParse(error.details);
+    if (known.success) {
+      const { passed, status, attempt } = known.data;
+      if (passed) session.pass(status, attempt);
+      else session.supersede(status, attempt);
+      return;
+    }
+    const state = await readState(this.caller, session.bookId);
+    if (type === "begin") session.leave(state?.status, state?.current_stage, state?.attempt);
+    else session.supersede(state?.status, state?.attempt);
   }
 
   async #call(item: Item, event: BinderyEvent): Promise<void> {

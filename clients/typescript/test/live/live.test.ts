@@ -293,7 +293,7 @@ describe("bullmq", () => {
     expect(job.failedReason).toContain("superseded");
   });
 
-  test("a job of a stage that the book is past is not worked on", async () => {
+  test("a job of a stage that the book has passed is not worked on", async () => {
     const bookId = crypto.randomUUID();
     let runs = 0;
     const { queue, worker, client } = serve("past", async () => void (runs += 1));
