@@ -14,5 +14,7 @@ export { eventSchema, type Event } from "./event.js";
 export { bookUuid, NAMESPACE } from "./ids.js";
 export type { Left, ResumePoint } from "./resume.js";
 export { Stage, type StageOptions, type StageReport, type TrackOptions } from "./stage.js";
+export type { BookStatus } from "./status.js";
 export { Track } from "./track.js";
 export type { Outcome, Transport } from "./transports/transport.js";
+export { watch, type WatchOptions } from "./watch.js";

@@ -12,9 +12,16 @@ export function later(milliseconds: number, call: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Waits; in Node it keeps the process alive. */
-export const sleep = (milliseconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** Waits for an end, at most so long; in Node it keeps the process alive. */
+export async function within(end: Promise<unknown>, milliseconds: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  try {
+    await Promise.race([end, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 interface Process {
   env?: Record<string, string | undefined>;

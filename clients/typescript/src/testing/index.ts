@@ -11,15 +11,15 @@ import { Client, withClient, type ClientOptions } from "../client.js";
 import { bookUuid } from "../ids.js";
 import { FunctionsTransport } from "../transports/functions.js";
 import { answerSchema, readResumePoint, type ResumePoint } from "../resume.js";
+import { statusSchema, type BookStatus } from "../status.js";
 import { PgliteCaller } from "./pglite-caller.js";
 import { schema } from "./schema.js";
-import { statusSchema, type BookStatus } from "./status.js";
 
 export { bookUuid } from "../ids.js";
 export { Refused } from "../errors.js";
 export type { Left, ResumePoint } from "../resume.js";
 export { record, Recorder } from "./record.js";
-export type { BookStatus } from "./status.js";
+export type { BookStatus } from "../status.js";
 
 /** Options of `createTestBindery`. */
 export interface TestOptions {

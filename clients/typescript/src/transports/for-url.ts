@@ -1,6 +1,7 @@
 // Which transport a URL stands for.
 import { z } from "zod";
 import type { Item } from "../buffer.js";
+import { Refused } from "../errors.js";
 import type { Caller } from "./caller.js";
 import { DaemonTransport } from "./daemon.js";
 import { FunctionsTransport } from "./functions.js";
@@ -60,6 +61,96 @@ const isRest = (url: string) => new URL(url).pathname.replace(/\/+$/, "").endsWi
 
 const daemonSchema = z.looseObject({ version: z.string(), access: z.string() });
 
+/**
+ * Whether binderyd answers at the URL, rather than PostgREST.
+ *
+ * @throws Unavailable if the server cannot be reached, or cannot serve now.
+ */
+async function isDaemon(url: string, key: string | undefined): Promise<boolean> {
+  const { body } = await new Http(url, key).ask("/api", { mayMiss: true });
+  return daemonSchema.safeParse(body).success;
+}
+
+/** Reads the statuses of books. */
+export interface StatusSource {
+  /**
+   * What `get_book_status` returns; undefined for an unknown book.
+   *
+   * @throws Refused if the server has refused the call.
+   * @throws Unavailable if it cannot be reached, or cannot serve now.
+   */
+  read(bookId: string): Promise<unknown>;
+  /** Closes the connection; the next call opens it again. */
+  close(): Promise<void>;
+}
+
+/**
+ * What reads the statuses of books at a URL.
+ *
+ * @param changed called when a book may have changed, where the server notifies of changes.
+ * @throws RangeError if the URL's scheme is not known.
+ */
+export function statusSourceFor(
+  url: string,
+  key: string | undefined,
+  changed: (payload: string) => void,
+): StatusSource {
+  switch (schemeOf(url)) {
+    case "postgresql":
+      return new CalledSource(new PostgresCaller(url, changed));
+    case "https":
+      return isRest(url) ? new CalledSource(new RestCaller(url, key)) : new HttpSource(url, key);
+    default:
+      throw new RangeError(
+        "watching a book needs a postgresql:// or https:// URL; " +
+          "set BINDERY_STATUS_URL (a Redis stream holds no status)",
+      );
+  }
+}
+
+class CalledSource implements StatusSource {
+  constructor(private readonly caller: Caller) {}
+
+  async read(bookId: string): Promise<unknown> {
+    try {
+      return await this.caller.call("get_book_status", { book_id: bookId });
+    } catch (error) {
+      if (error instanceof Refused && error.code === "unknown_book") return undefined;
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.caller.close();
+  }
+}
+
+/** binderyd or PostgREST. */
+class HttpSource implements StatusSource {
+  readonly #http: Http;
+  readonly #rest: CalledSource;
+  #isDaemon: boolean | undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly key: string | undefined,
+  ) {
+    this.#http = new Http(url, key);
+    this.#rest = new CalledSource(new RestCaller(url, key));
+  }
+
+  async read(bookId: string): Promise<unknown> {
+    this.#isDaemon ??= await isDaemon(this.url, this.key);
+    if (!this.#isDaemon) return this.#rest.read(bookId);
+    const path = `/api/books/${bookId}/status`;
+    const { status, body } = await this.#http.ask(path, { mayMiss: true });
+    return status === 404 ? undefined : body;
+  }
+
+  /** Does nothing: fetch keeps its own connections. */
+  async close(): Promise<void> {}
+}
+
 /** Asks the server once whether it is binderyd or PostgREST. */
 class ProbedTransport implements Transport {
   readonly answersBegin = true;
@@ -83,8 +174,7 @@ class ProbedTransport implements Transport {
   }
 
   async #probe(): Promise<Transport> {
-    const { body } = await new Http(this.url, this.key).ask("/api", { mayMiss: true });
-    return daemonSchema.safeParse(body).success
+    return (await isDaemon(this.url, this.key))
       ? new DaemonTransport(this.url, this.key)
       : new FunctionsTransport(new RestCaller(this.url, this.key));
   }

@@ -2,6 +2,7 @@
 import type { Client } from "pg";
 import { z } from "zod";
 import { isTransient, textOf, Unavailable } from "../errors.js";
+import { within } from "../runtime.js";
 import { callStatement, readStatement, refusedBy, type Arguments, type Caller } from "./caller.js";
 
 const databaseError = z.looseObject({
@@ -13,10 +14,17 @@ const databaseError = z.looseObject({
 });
 const rowSchema = z.object({ answer: z.unknown() });
 
+// Milliseconds that the end of a connection waits for the server.
+const GOODBYE = 1000;
+
 export class PostgresCaller implements Caller {
   #client: Promise<Client> | undefined;
 
-  constructor(private readonly url: string) {}
+  /** `notified` is called with each notification of the channel `bindery`, and with "" at its end. */
+  constructor(
+    private readonly url: string,
+    private readonly notified?: (payload: string) => void,
+  ) {}
 
   call(name: string, args: Arguments): Promise<unknown> {
     const { text, values } = callStatement(name, args);
@@ -30,7 +38,7 @@ export class PostgresCaller implements Caller {
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    await client?.then((open) => open.end()).catch(() => undefined);
+    await client?.then((open) => within(open.end(), GOODBYE)).catch(() => undefined);
   }
 
   async #answer(text: string, values: unknown[]): Promise<unknown> {
@@ -62,6 +70,12 @@ export class PostgresCaller implements Caller {
     });
     client.on("error", () => void this.close());
     await client.connect();
+    const { notified } = this;
+    if (notified !== undefined) {
+      client.on("notification", ({ payload = "" }) => notified(payload));
+      client.on("end", () => notified(""));
+      await client.query("listen bindery");
+    }
     // The connection alone does not keep the program alive.
     (client as Client & { unref: () => void }).unref();
     return client;

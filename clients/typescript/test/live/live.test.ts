@@ -134,6 +134,12 @@ describe.each(Object.keys(ways))("over %s", (way) => {
     expect(await servers.sql("select reason from bindery.dead_letters")).toEqual([]);
   });
 
+  test("a program that waits until its client is closed ends after that", async () => {
+    const child = start(env(), crypto.randomUUID(), "close");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(recorded()).toEqual(["closed"]);
+  });
+
   test("an error that ends the program makes the book FAILED first", async () => {
     const bookId = crypto.randomUUID();
     const child = start(env(), bookId, "fail");

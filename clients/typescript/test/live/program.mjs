@@ -35,6 +35,12 @@ const modes = {
     worker.stage("DRAWING", { toStatus: "COMPLETED" }, work("draw"));
     note(`ended ${await worker.run()}`);
   },
+  // Closes its client, and only then ends.
+  async close() {
+    await book.stage("ANALYZING", (stage) => stage.report(50, "extract_text"));
+    await bindery.defaultClient().close();
+    note("closed");
+  },
   // An uncaught error ends the program.
   async fail() {
     await book.stage("ANALYZING", () => {

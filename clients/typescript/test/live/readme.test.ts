@@ -36,6 +36,7 @@ const names = {
   failed: "torn_page",
   bullmq: "bullmq(step",
   worker: "worker.stage(",
+  watch: "watch(",
   deno: "Deno.serve",
   record: "record(",
   run: "bindery.run(",
@@ -146,6 +147,10 @@ test("the first example and the one that asks whether its stage is done run agai
     expect(stderr).toBe("");
   }
   expect(await servers.sql(revision, bookUuid("moby-dick"))).toEqual(before);
+});
+
+test("the example that watches a book prints its end", async () => {
+  expect(await output("watch", environment())).toBe("COMPLETED 100\n");
 });
 
 test("the example with a checkpoint of its own saves it beside the loop's count", async () => {

@@ -1,3 +1,4 @@
+// The status of a book, as pages and `watch` show it.
 import { z } from "zod";
 
 /** What `bindery.get_book_status` returns; docs/api.md describes all of it. */
@@ -15,6 +16,7 @@ export const statusSchema = z.looseObject({
   error: z.record(z.string(), z.unknown()).nullable(),
   attempt: z.number(),
   revision: z.number(),
+  completed_at: z.string().nullish(),
   health: z.enum(["live", "waiting", "quiet", "stalled"]).nullable(),
   substeps: z.array(
     z.looseObject({
@@ -32,4 +34,5 @@ export const statusSchema = z.looseObject({
     z.looseObject({ name: z.string(), label: z.string(), state: z.string(), progress: z.number() }),
   ),
 });
+/** What `bindery.get_book_status` returns: where a book stands. */
 export type BookStatus = z.infer<typeof statusSchema>;
