@@ -1,7 +1,7 @@
 // A worker that tests start, kill and start again: node program.mjs MODE [ARGUMENT...], with the
 // book's id in BOOK. Each finished item is a line of the file RECORD, written before the package can
 // report it. It runs the package as it is built.
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import * as bindery from "../../dist/index.js";
 import { Worker } from "../../dist/worker.js";
 
@@ -20,6 +20,31 @@ const modes = {
         note(item);
       }
     });
+  },
+  // Works on several books at once, up to the item whose number is in a file.
+  async many(first, last, limits) {
+    bindery.configure(undefined, { beginTimeout: 60_000, flushTimeout: 60_000 });
+    const work = async (name) => {
+      const each = bindery.book(name);
+      await each.stage("ANALYZING", async (stage) => {
+        let total = Number(stage.resumePoint?.left.get("extract_text")?.checkpoint ?? 0);
+        const numbers = Array.from({ length: 200 }, (_, place) => place);
+        for await (const item of stage.track(numbers, "extract_text")) {
+          while (item >= Number(readFileSync(limits, "utf8"))) await pause(100);
+          total += item;
+          note(`${name} ${stage.attempt} ${item} ${total}`);
+          stage.message(`at ${item}`);
+          stage.checkpoint(total);
+        }
+      });
+      // The end of a stage does not wait for a server that is away.
+      await each.flush(60_000);
+    };
+    const names = Array.from(
+      { length: Number(last) - Number(first) },
+      (_, place) => `${process.env.BOOK}-${Number(first) + place}`,
+    );
+    await Promise.all(names.map(work));
   },
   // Works on all stages of the pipeline `short`, in a consumer group.
   async follow(milliseconds, group, lease) {

@@ -79,8 +79,12 @@ export class Servers {
     await waitFor(isReady, "a ready daemon");
   }
 
-  async do(command: "stop-redis" | "start-redis"): Promise<void> {
-    await run(script, [command, this.folder]);
+  async do(
+    command: "stop-redis" | "start-redis" | "stop-postgres" | "start-postgres" | "restart-postgres",
+  ): Promise<void> {
+    const isEnd = command === "stop-postgres" || command === "restart-postgres";
+    // As after a crash.
+    await run(script, [command, this.folder, ...(isEnd ? ["immediate"] : [])]);
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,4 @@
 // Books that are followed from elsewhere, against a real Postgres, Redis and binderyd.
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Client, Refused, watch, type BookStatus, type WatchOptions } from "../../src/index.js";
 import { createTestBindery, type TestBindery } from "../../src/testing/index.js";
@@ -9,7 +6,6 @@ import { KEY, restServer, type StandIn } from "../http-servers.js";
 import { waitFor } from "../support.js";
 import { Servers } from "./servers.js";
 
-const run = promisify(execFile);
 const servers = new Servers();
 const stops: AbortController[] = [];
 // PostgREST's stand-in has the rules in PGlite.
@@ -108,8 +104,7 @@ test("a change is seen at once over PostgreSQL, and after its restart", async ()
   const changed = performance.now();
   await waitFor(() => seen.length > 1, "the second status", 5000);
   expect((seen[1]?.at ?? 0) - changed).toBeLessThan(1000);
-  const script = fileURLToPath(new URL("../../../../scripts/servers.sh", import.meta.url));
-  await run(script, ["restart-postgres", servers.folder, "immediate"]);
+  await servers.do("restart-postgres");
   await servers.sql("select 1 from bindery.fail_book($1)", bookId);
   await waitFor(() => seen.at(-1)?.status.status === "FAILED", "the failure");
   expect(logged.length).toBeLessThanOrEqual(1);
