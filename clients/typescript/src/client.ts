@@ -81,9 +81,10 @@ export class Client {
   readonly flushTimeout: number;
 
   /**
-   * @param url where to report: `redis://`, `rediss://`, `postgresql://` or `https://` (binderyd, or
-   *   PostgREST). By default the environment's BINDERY_URL; without one, nothing is reported.
-   * @throws RangeError if the URL's scheme is not known.
+   * @param url where to report: `redis://` (or `rediss://`, `redis+sentinel://`, `redis+cluster://`),
+   *   `postgresql://` or `https://` (binderyd, or PostgREST). By default the environment's
+   *   BINDERY_URL; without one, nothing is reported.
+   * @throws RangeError if the URL's scheme is not known, or a Redis URL has no form of Redis's.
    * @throws ZodError if an option is not valid.
    */
   constructor(url?: string, options: ClientOptions = {}) {

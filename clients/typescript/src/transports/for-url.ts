@@ -35,7 +35,8 @@ export function transportFor(url: string, stream: string, key: string | undefine
         : new ProbedTransport(url, key);
     default:
       throw new RangeError(
-        "the URL has none of the schemes redis, rediss, postgresql, https and http",
+        "the URL has none of the schemes redis, rediss (or one of them with +sentinel or +cluster), " +
+          "postgresql, https and http",
       );
   }
 }
