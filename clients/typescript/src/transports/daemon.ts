@@ -85,15 +85,16 @@ export class DaemonTransport implements Transport {
     for (const [place, item] of items.entries()) {
       const found = outcomes[place];
       const { session } = item;
-      if (session !== undefined && item.type === "begin") {
+      const isStale = found?.outcome === "stale";
+      if (session !== undefined && (isStale || item.type === "begin")) {
         const point = await pointOf(item.bookId);
+        if (isStale && item.type === "begin")
+          session.leave(point?.status, point?.stage, point?.attempt);
+        else if (isStale && point === undefined) session.supersede();
+        else if (isStale && point !== undefined)
+          session.check(point.status, point.stage, point.attempt);
         // A begin that comes too early waits in Bindery: its attempt is not known yet.
-        if (point !== undefined && found?.outcome === "stale")
-          session.leave(point.status, point.stage, point.attempt);
         else if (point !== undefined && found?.outcome !== "early") session.learn(point);
-      } else if (session !== undefined && found?.outcome === "stale") {
-        const point = await pointOf(item.bookId);
-        if (point !== undefined) session.check(point.status, point.stage, point.attempt);
       }
       if (found?.outcome !== "rejected") settle(item, "delivered");
       else {
@@ -104,12 +105,18 @@ export class DaemonTransport implements Transport {
     this.#sent = undefined;
   }
 
-  #resumePoint(bookId: string): Promise<ResumePoint | undefined> {
-    return wholeResumePoint(async (after) => {
-      const query = after === undefined ? "" : `?${new URLSearchParams({ after })}`;
-      const path = `/api/books/${bookId}/resume-point${query}`;
-      const { status, body } = await this.#http.ask(path, { mayMiss: true });
-      return status === 404 ? undefined : answerSchema.parse(body);
-    });
+  async #resumePoint(bookId: string): Promise<ResumePoint | undefined> {
+    try {
+      return await wholeResumePoint(async (after) => {
+        const query = after === undefined ? "" : `?${new URLSearchParams({ after })}`;
+        const path = `/api/books/${bookId}/resume-point${query}`;
+        const { status, body } = await this.#http.ask(path, { mayMiss: true });
+        return status === 404 ? undefined : answerSchema.parse(body);
+      });
+    } catch (error) {
+      // The book has left the stage that the worker's token is for.
+      if (error instanceof Refused && error.code === "not_allowed") return undefined;
+      throw error;
+    }
   }
 }

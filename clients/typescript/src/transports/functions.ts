@@ -37,11 +37,6 @@ function argumentsOf(event: BinderyEvent, ...without: string[]): Record<string, 
   );
 }
 
-function isAt(state: State, session: Session): boolean {
-  const isHere = state.status === session.stage && state.current_stage === session.stage;
-  return isHere && (session.attempt === undefined || session.attempt === state.attempt);
-}
-
 /** Reads the whole resume point of a book; `first` is its first page, if that is known. */
 export async function readWholeResumePoint(
   caller: Caller,
@@ -139,49 +134,31 @@ export class FunctionsTransport implements Transport {
         session?.check(row.status, row.current_stage, row.attempt);
         return;
       }
-      case "heartbeat": {
-        const state = await readState(caller, item.bookId);
-        if (state !== undefined && session !== undefined && !isAt(state, session))
-          session.supersede(state.status, state.attempt);
-        else await caller.call("heartbeat", argumentsOf(event, "stage"));
-        return;
-      }
+      case "heartbeat":
+        return this.#heartbeat(item, event);
       case "fail":
         return this.#fail(item, event);
     }
   }
 
   async #begin(item: Item, event: BinderyEvent): Promise<void> {
-    const { session } = item;
-    if (event["attempt"] !== undefined && session !== undefined) {
-      // A message of bindery:changes is about this attempt; do not resume a later one.
-      const point = await readWholeResumePoint(this.caller, item.bookId);
-      if (point.status !== session.stage || point.attempt !== session.attempt) {
-        session.supersede(point.status, point.attempt);
-        return;
-      }
-    }
-    const answer = await this.caller.call("begin_stage", argumentsOf(event, "attempt"));
-    session?.learn(await readWholeResumePoint(this.caller, item.bookId, answer));
+    const answer = await this.caller.call("begin_stage", argumentsOf(event));
+    item.session?.learn(await readWholeResumePoint(this.caller, item.bookId, answer));
   }
 
-  async #fail(item: Item, event: BinderyEvent): Promise<void> {
-    const { session } = item;
-    for (let tries = 0; tries < 5; tries += 1) {
-      // fail_book takes no stage: with the revision it fails this one or none.
-      const state = await readState(this.caller, item.bookId);
-      if (state !== undefined && session !== undefined && !isAt(state, session)) {
-        session.supersede(state.status, state.attempt);
-        return;
-      }
-      const expected_revision = state?.revision;
-      try {
-        await this.caller.call("fail_book", { ...argumentsOf(event, "stage"), expected_revision });
-        return;
-      } catch (error) {
-        if (!(error instanceof Refused) || error.code !== "stale_revision") throw error;
-      }
-    }
-    throw new Unavailable("the book changes all the time");
+  async #heartbeat({ bookId, session }: Item, event: BinderyEvent): Promise<void> {
+    // From a stage or an attempt that the book has left it has no effect.
+    const row = stateSchema.safeParse(await this.caller.call("heartbeat", argumentsOf(event)));
+    // Where it returns no row, the row is read.
+    const state = row.success ? row.data : await readState(this.caller, bookId);
+    if (state !== undefined) session?.check(state.status, state.current_stage, state.attempt);
+  }
+
+  async #fail({ session }: Item, event: BinderyEvent): Promise<void> {
+    const { status, attempt } = stateSchema.parse(
+      await this.caller.call("fail_book", argumentsOf(event)),
+    );
+    // The book had left the stage or the attempt, so that the call had no effect.
+    if (status !== "FAILED") session?.supersede(status, attempt);
   }
 }

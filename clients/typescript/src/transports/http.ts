@@ -74,10 +74,13 @@ export class Http {
     const message = `HTTP ${status}: ${problem.success ? problem.data.message : text.slice(0, 200)}`;
     // A wrong key or URL, too: nothing is lost once it is corrected.
     const isPassing = [401, 403, 408, 429].includes(status) || status >= 500;
-    if (!problem.success || isPassing || isTransient(problem.data.code))
-      throw new Unavailable(message);
+    if (!problem.success) throw new Unavailable(message);
     const { code: state, details: detail, hint } = problem.data;
-    throw refusedBy({ state, message, detail, hint });
+    const refused = refusedBy({ state, message, detail, hint });
+    // The claims of a worker's token exclude it, and will tomorrow.
+    const isFinal = refused.code === "not_allowed";
+    if (!isFinal && (isPassing || isTransient(state))) throw new Unavailable(message);
+    throw refused;
   }
 }
 

@@ -1,5 +1,6 @@
 // Workers, as processes, against a real Postgres, Redis and binderyd.
 import { spawn, type ChildProcess } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -208,6 +209,58 @@ test("fifty books at once, 11,225 items in all, end at the counts of their worke
       async () => (await servers.substep(book.bookId, "extract_text"))["done"] === 200 + place,
       `book ${place} at ${200 + place} items`,
     );
+});
+
+describe("with a worker's token", () => {
+  const secret = "a secret of at least thirty-two characters";
+  let url = "";
+  beforeAll(async () => {
+    url = await servers.startDaemon("--jwt-secret", secret);
+  });
+
+  function token(claims: Record<string, string>): string {
+    const part = (content: unknown) => Buffer.from(JSON.stringify(content)).toString("base64url");
+    const message = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
+    return `${message}.${createHmac("sha256", secret).update(message).digest("base64url")}`;
+  }
+
+  test("a worker reports about its stage, and is superseded once the book has left it", async () => {
+    const bookId = crypto.randomUUID();
+    await servers.sql("select from bindery.register_book($1, pipeline => 'brief')", bookId);
+    const key = token({ role: "bindery_worker", book_id: bookId, stage: "ANALYZING" });
+    const logged: string[] = [];
+    const log = (message: string) => void logged.push(message);
+    const book = open(url, { key, log }).book(bookId, { register: false });
+    const work = book.stage("ANALYZING", async (stage) => {
+      expect(stage.attempt).toBe(1);
+      stage.report(40, "extract_text");
+      expect(await book.flush()).toBe(true);
+      await servers.sql("select from bindery.transition_book($1, 'DRAWING')", bookId);
+      stage.report(50, "extract_text");
+      expect(await book.flush()).toBe(true);
+      stage.report(60, "extract_text");
+    });
+    await expect(work).rejects.toMatchObject({ name: "Superseded" });
+    expect(await servers.substep(bookId, "extract_text")).toMatchObject({ progress: 40 });
+    // Its token does not tell it that the book has passed the stage.
+    const again = book.stage("ANALYZING", () => undefined);
+    await expect(again).rejects.toMatchObject({ name: "Superseded" });
+    expect(logged).toEqual([]);
+  });
+
+  test("what the token does not admit is logged, and holds up nothing", async () => {
+    const bookId = crypto.randomUUID();
+    await servers.sql("select from bindery.register_book($1)", bookId);
+    const logged: string[] = [];
+    const key = token({ role: "bindery_worker", stage: "ANALYZING" });
+    const client = open(url, { key, log: (message) => void logged.push(message) });
+    const book = client.book(bookId, { register: false });
+    book.plan("CREATING_ARTWORK", ["page_1"]);
+    book.plan("ANALYZING", ["more"]);
+    expect(await book.flush()).toBe(true);
+    expect(logged.join()).toContain("refused a plan");
+    expect(await servers.substep(bookId, "more")).toMatchObject({ progress: 0 });
+  });
 });
 
 describe("bullmq", () => {

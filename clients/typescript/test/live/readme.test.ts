@@ -210,24 +210,21 @@ test("the example of an edge function runs in Deno, with the rights to network a
   const { port } = probe.address() as AddressInfo;
   probe.close();
   await bindery.registerBook("moby-dick");
+  const flags = ["run", "--no-prompt", "--cached-only", "--node-modules-dir=manual"];
   const rights = ["--allow-net=127.0.0.1", "--allow-env=SUPABASE_URL,SUPABASE_SERVICE_ROLE_KEY"];
-  const deno = spawn(
-    join(root, "node_modules/.bin/deno"),
-    ["run", "--no-prompt", "--cached-only", "--node-modules-dir=manual", ...rights, "deno.js"],
-    {
-      cwd: app,
-      stdio: "inherit",
-      // A group of its own: the package's program starts Deno as a child.
-      detached: true,
-      env: {
-        ...process.env,
-        SUPABASE_URL: rest.url,
-        SUPABASE_SERVICE_ROLE_KEY: KEY,
-        DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
-        DENO_NO_UPDATE_CHECK: "1",
-      },
+  const deno = spawn(join(root, "node_modules/.bin/deno"), [...flags, ...rights, "deno.js"], {
+    cwd: app,
+    stdio: "inherit",
+    // A group of its own: the package's program starts Deno as a child.
+    detached: true,
+    env: {
+      ...process.env,
+      SUPABASE_URL: rest.url,
+      SUPABASE_SERVICE_ROLE_KEY: KEY,
+      DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
+      DENO_NO_UPDATE_CHECK: "1",
     },
-  );
+  });
   try {
     const body = JSON.stringify({ bookId: "moby-dick" });
     const ask = () =>
@@ -237,6 +234,19 @@ test("the example of an edge function runs in Deno, with the rights to network a
     const { status, substeps } = await bindery.status("moby-dick");
     expect(status).toBe("ANALYZING");
     expect(substeps.find((known) => known.substep === "extract_text")?.state).toBe("done");
+    // Watching takes no more rights than the network.
+    const code = `
+      import { watch } from "@bindery/producer";
+      const options = { url: ${JSON.stringify(rest.url)}, key: ${JSON.stringify(KEY)} };
+      for await (const { status } of watch("moby-dick", options)) {
+        console.log(status);
+        break;
+      }`;
+    writeFileSync(join(app, "watched.js"), code);
+    const given = [...flags, "--allow-net=127.0.0.1", "watched.js"];
+    expect((await run(join(root, "node_modules/.bin/deno"), given, { cwd: app })).stdout).toBe(
+      "ANALYZING\n",
+    );
   } finally {
     if (deno.pid !== undefined) process.kill(-deno.pid, "SIGKILL");
     await rest.stop();

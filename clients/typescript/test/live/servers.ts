@@ -37,7 +37,7 @@ export class Servers {
   redisUrl = "";
   httpUrl = "";
   #leash: ChildProcess | undefined;
-  #daemon: ChildProcess | undefined;
+  readonly #daemons: ChildProcess[] = [];
 
   async start(): Promise<void> {
     chmodSync(this.folder, 0o755);
@@ -51,32 +51,34 @@ export class Servers {
     const options = ["migrate", "--kernel", "portable", "--database-url", this.postgresUrl];
     await run(this.#program, options);
     await this.sql("select bindery.define_pipeline('brief', $1)", JSON.stringify(PIPELINE));
-    await this.#startDaemon();
+    const given = ["--redis-url", this.redisUrl, "--sweep", "200ms", "--lease", "2s"];
+    this.httpUrl = await this.startDaemon(...given);
   }
 
   get #program(): string {
     return process.env["BINDERYD"] ?? join(root, "target/release/binderyd");
   }
 
-  async #startDaemon(): Promise<void> {
+  /** Starts a daemon; returns the URL of its HTTP. */
+  async startDaemon(...given: string[]): Promise<string> {
     const probe = createServer().listen(0, "127.0.0.1");
     await once(probe, "listening");
     const address = probe.address();
     const port = typeof address === "object" ? address?.port : undefined;
     probe.close();
-    const options = ["--database-url", this.postgresUrl, "--redis-url", this.redisUrl];
-    this.httpUrl = `http://127.0.0.1:${port}`;
-    options.push("--http", `127.0.0.1:${port}`, "--sweep", "200ms", "--lease", "2s");
+    const url = `http://127.0.0.1:${port}`;
+    const options = ["--database-url", this.postgresUrl, "--http", `127.0.0.1:${port}`, ...given];
     const log = openSync(join(this.folder, "daemon.log"), "a");
     const daemon = spawn(this.#program, ["run", ...options], { stdio: ["ignore", log, log] });
-    this.#daemon = daemon;
+    this.#daemons.push(daemon);
     const isReady = async () => {
       if (daemon.exitCode !== null)
         throw new Error(readFileSync(join(this.folder, "daemon.log"), "utf8"));
-      const answer = await fetch(`${this.httpUrl}/readyz`).catch(() => undefined);
+      const answer = await fetch(`${url}/readyz`).catch(() => undefined);
       return answer?.status === 200;
     };
     await waitFor(isReady, "a ready daemon");
+    return url;
   }
 
   async do(
@@ -88,10 +90,10 @@ export class Servers {
   }
 
   async stop(): Promise<void> {
-    const { exitCode } = this.#daemon ?? { exitCode: 0 };
-    if (this.#daemon !== undefined && exitCode === null) {
-      const ended = once(this.#daemon, "exit");
-      this.#daemon.kill("SIGTERM");
+    for (const daemon of this.#daemons) {
+      if (daemon.exitCode !== null) continue;
+      const ended = once(daemon, "exit");
+      daemon.kill("SIGTERM");
       await ended;
     }
     if (this.#leash === undefined || this.#leash.exitCode !== null) return;
