@@ -238,9 +238,13 @@ describe.each(Object.keys(ways))("reporting over %s", (way) => {
 });
 
 describe("a worker", () => {
-  function open(work: (stage: Stage) => unknown, options: WorkerOptions = {}) {
+  function open(
+    work: (stage: Stage) => unknown,
+    options: WorkerOptions = {},
+    url = servers.postgresUrl,
+  ) {
     const logged: string[] = [];
-    const client = new Client(servers.postgresUrl, { log: (line) => void logged.push(line) });
+    const client = new Client(url, { log: (line) => void logged.push(line) });
     const worker = new Worker({
       client,
       changesUrl: servers.redisUrl,
@@ -282,6 +286,48 @@ describe("a worker", () => {
     other.stop();
     expect(await others).toBe(true);
     expect(await pending()).toBe(0);
+  });
+
+  test("renews the message of a function that takes longer than the lease", async () => {
+    const bookId = crypto.randomUUID();
+    const calls: string[] = [];
+    const work = async (stage: Stage) => {
+      calls.push(stage.book.bookId);
+      await pause(2000);
+    };
+    const workers = [open(work, { lease: 500 }), open(work, { lease: 500 })];
+    const running = workers.map(({ worker }) => worker.run({ handleSignals: false }));
+    await begin(bookId);
+    await waitFor(() => calls.includes(bookId), "a call");
+    await waitFor(async () => (await pending()) === 0, "all finished");
+    for (const { worker } of workers) worker.stop();
+    expect(await Promise.all(running)).toEqual([true, true]);
+    expect(calls.filter((book) => book === bookId)).toEqual([bookId]);
+  });
+
+  test("does not work on the message of a dead worker whose book was resumed since", async () => {
+    const bookId = crypto.randomUUID();
+    const attempts: unknown[] = [];
+    // With a Redis URL alone the begin of the stage has no answer that would end the work.
+    const { worker } = open(
+      (stage) => void (stage.book.bookId === bookId && attempts.push(stage.attempt)),
+      {},
+      servers.redisUrl,
+    );
+    await begin(bookId);
+    // Another worker takes the message, and dies.
+    const args = ["GROUP", group, "dead", "COUNT", 10, "STREAMS", STREAM, ">"];
+    const isTaken = async () =>
+      JSON.stringify(await redis.call("xreadgroup", ...args))?.includes(`READING`);
+    await waitFor(isTaken, "the message");
+    await servers.sql("select 1 from bindery.fail_book($1)", bookId);
+    await servers.waitForBook(bookId, { status: "READING", attempt: 2 });
+    const running = worker.run({ handleSignals: false });
+    await waitFor(() => attempts.length > 0, "a call");
+    await waitFor(async () => (await pending()) === 0, "all finished");
+    worker.stop();
+    expect(await running).toBe(true);
+    expect(attempts).toEqual([2]);
   });
 
   test("whose message was claimed by another one gets Superseded and leaves it", async () => {
