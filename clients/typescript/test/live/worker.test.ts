@@ -258,9 +258,11 @@ describe("a worker", () => {
   }
 
   test("that is stopped takes no more messages, and waits for its functions up to grace", async () => {
+    const began: string[] = [];
     const ended: string[] = [];
     const { worker } = open(
       async (stage) => {
+        began.push(stage.book.bookId);
         await pause(800);
         ended.push(stage.book.bookId);
       },
@@ -270,8 +272,7 @@ describe("a worker", () => {
     const running = worker.run({ signal: stop.signal, handleSignals: false });
     const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
     await begin(first);
-    await servers.waitForBook(first, { status: "READING" });
-    await waitFor(async () => (await pending()) === 1, "a message that is worked on");
+    await waitFor(() => began.includes(first), "a call");
     stop.abort();
     await begin(second);
     expect(await running).toBe(false);
@@ -317,11 +318,18 @@ describe("a worker", () => {
     await begin(bookId);
     // Another worker takes the message, and dies.
     const args = ["GROUP", group, "dead", "COUNT", 10, "STREAMS", STREAM, ">"];
-    const isTaken = async () =>
-      JSON.stringify(await redis.call("xreadgroup", ...args))?.includes(`READING`);
+    const isTaken = async () => {
+      const found = (await redis.call("xreadgroup", ...args)) as [string, [string, string[]][]][];
+      const messages = found?.[0]?.[1].map(([, fields]) => fields.join()) ?? [];
+      return messages.some((text) => text.includes(bookId) && text.includes('"READING"'));
+    };
     await waitFor(isTaken, "the message");
     await servers.sql("select 1 from bindery.fail_book($1)", bookId);
-    await servers.waitForBook(bookId, { status: "READING", attempt: 2 });
+    const isResumed = async () =>
+      (await redis.xrange(STREAM, "-", "+")).some(
+        ([, fields]) => fields.includes(bookId) && fields.includes("resume"),
+      );
+    await waitFor(isResumed, "the message of the resume");
     const running = worker.run({ handleSignals: false });
     await waitFor(() => attempts.length > 0, "a call");
     await waitFor(async () => (await pending()) === 0, "all finished");
@@ -332,14 +340,16 @@ describe("a worker", () => {
 
   test("whose message was claimed by another one gets Superseded and leaves it", async () => {
     const bookId = crypto.randomUUID();
+    let isCalled = false;
     let outcome: unknown;
     const { worker } = open(async (stage) => {
+      isCalled = true;
       await new Promise((resolve) => stage.signal.addEventListener("abort", resolve));
       outcome = stage.signal.reason;
     });
     const running = worker.run({ handleSignals: false });
     await begin(bookId);
-    await waitFor(async () => (await pending()) === 1, "a message that is worked on");
+    await waitFor(() => isCalled, "a call");
     const [entry] = (await redis.xpending(STREAM, group, "-", "+", 1)) as [[string, string]];
     await redis.xclaim(STREAM, group, "thief", 0, entry[0]);
     await waitFor(() => outcome, "an outcome");
