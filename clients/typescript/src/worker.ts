@@ -38,7 +38,7 @@ export interface WorkerOptions {
   stream?: string;
   /** The consumer group, which workers of one kind share; `workers` by default. */
   group?: string;
-  /** How many functions run at once; 1 by default. */
+  /** How many functions run at once, on one event loop; 1 by default. */
   concurrency?: number;
   /**
    * The time after which the message of a worker that died is claimed; 30,000 by default. A living
@@ -174,6 +174,9 @@ export class Worker {
       return haveAllEnded;
     } finally {
       this.stop();
+      this.#running.clear();
+      this.#wake();
+      await kept.catch(() => undefined);
       removeHandlers();
       signal?.removeEventListener("abort", stop);
       await this.#changes.close();
