@@ -5781,8 +5781,8 @@ Idempotent: the same call again gives the row as it stands. PT404 unknown_pipeli
 
 -- begin_stage: what a worker calls first: the book enters the stage, resumes in it, or is there
 -- already.
--- Invariants: do_begin returns null when the book is in the stage, {"stale": true}, else the error
--- (with "early": true where a later change can make it applicable), and changes nothing then.
+-- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, else the
+-- error (with "early": true where a later change can make it applicable), and changes nothing then.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_begin(
   book_id uuid, to_status text, worker text default null, attempt integer default null,
@@ -5820,33 +5820,29 @@ begin
   machine := bindery_internal.book_machine(book);
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
-  if do_begin.attempt is not null and verdict in ('accept', 'early') then
-    -- The attempt that the book comes to when it enters the stage.
-    coming := 1 + case when book.current_stage = do_begin.to_status then book.attempt
-      else coalesce((
+  if do_begin.attempt is not null then
+    -- The attempt at the stage that the book is at, or comes to; null: it has left the stage.
+    coming := case
+      when verdict = 'none' then book.attempt
+      when verdict not in ('accept', 'early') then null
+      when book.current_stage = do_begin.to_status then book.attempt + 1
+      else 1 + coalesce((
         select v.attempt from bindery.stage_visits v
         where v.book_id = book.book_id and v.stage = do_begin.to_status), 0) end;
-    if do_begin.attempt < coming then
-      return '{"stale": true}';
-    elsif do_begin.attempt > coming and verdict = 'accept' then
+    if do_begin.attempt > coming and verdict <> 'early' then
       return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage,
         null, do_begin.attempt);
     end if;
   end if;
-  if verdict = 'none' then
-    if do_begin.attempt < book.attempt then
-      return '{"stale": true}';
-    elsif do_begin.attempt > book.attempt then
-      return bindery_internal.refused_report('attempt_ahead', book.book_id, book.current_stage,
-        null, do_begin.attempt);
-    end if;
+  if verdict = 'stale' or do_begin.attempt < coming
+    or (verdict = 'accept' and book.status = 'FAILED' and not do_begin.resuming)
+  then
+    return jsonb_build_object('stale', true, 'status', book.status, 'attempt', book.attempt,
+      'passed', verdict = 'stale' and book.status <> 'CANCELLED');
+  elsif verdict = 'none' then
     update bindery.book_status b set heartbeat_at = bindery_internal.now()
     where b.book_id = do_begin.book_id;
     return null;
-  elsif verdict = 'stale'
-    or (verdict = 'accept' and book.status = 'FAILED' and not do_begin.resuming)
-  then
-    return '{"stale": true}';
   elsif verdict = 'early' then
     return bindery_internal.error('PT409', 'stage_not_reached',
       format('Book %s is in %s; %s cannot begin yet.',
@@ -5886,7 +5882,8 @@ begin
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
       format('Book %s has left the stage %s.', begin_stage.book_id, begin_stage.to_status),
       'Do no more work on this stage; bindery.get_resume_point says where the book is.',
-      jsonb_build_object('book_id', begin_stage.book_id, 'to_status', begin_stage.to_status)));
+      refusal - 'stale' || jsonb_build_object('book_id', begin_stage.book_id,
+        'to_status', begin_stage.to_status)));
   end if;
   perform bindery_internal.raise_error(refusal);
   return bindery.get_resume_point(begin_stage.book_id);
@@ -5894,17 +5891,18 @@ end
 $$;
 
 comment on function bindery_internal.do_begin(uuid, text, text, integer, boolean) is
-  'Begins a stage. Null: the book is in it; {"stale": true}: it has left it, or FAILED in it and '
-  'resuming is false; else the error, with "early": true where a later change can make it '
-  'applicable.';
+  'Begins a stage. Null: the book is in it; {"stale": true, status, attempt, passed}: it has left '
+  'it, or FAILED in it and resuming is false; else the error, with "early": true where a later '
+  'change can make it applicable.';
 comment on function bindery.begin_stage(uuid, text, text, integer, boolean) is
   'What a worker calls first: takes a book into a stage and gives bindery.get_resume_point.
 Enters the stage where a forward edge leads there, resumes where the book FAILED in it, and '
   'changes nothing where the book is in it. worker: a name for the history. attempt: the one that '
   'the caller is to work on; an earlier one than the book comes to is stage_left, a later one '
-  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. PT404 '
-  'unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or illegal_transition, PT422 '
-  'bad_input.';
+  'attempt_ahead. resume: whether a FAILED book resumes; if not, it is stage_left. The detail of '
+  'stage_left has the book''s status and attempt, and passed: true if the book is complete or in a '
+  'later stage. PT404 unknown_book, PT409 stage_not_reached, stage_left, attempt_ahead or '
+  'illegal_transition, PT422 bad_input.';
 
 -- transition_book: one change of status.
 -- Invariants: do_transition returns null when done (also where the book has that status already),
@@ -6316,7 +6314,8 @@ comment on function bindery.plan_substeps(uuid, text, jsonb, bigint) is
 A stage has at most 10,000 substeps. Planning again changes weights, never progress. PT404 '
   'unknown_book or unknown_stage, PT409 stale_revision, PT422 bad_input or too_many_substeps.';
 
--- heartbeat: still alive, for one book or many; one statement, no new revision.
+-- heartbeat: still alive, for one book or many; one statement, no new revision. A call gives the
+-- book's row, from which a worker sees that its heartbeat had no effect.
 -- Invariant: a halted book or an earlier attempt is stale.
 -- Locks: the books' rows in order of book_id.
 create or replace function bindery_internal.do_heartbeats(heartbeats jsonb)
@@ -6387,10 +6386,11 @@ $$;
 
 create or replace function bindery.heartbeat(
   book_id uuid, attempt integer default null, stage text default null
-) returns void
+) returns setof bindery.book_status rows 1
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 declare
   stage constant text := coalesce(heartbeat.stage, bindery_internal.claimed_stage());
 begin
@@ -6402,6 +6402,11 @@ begin
     h.verdict, heartbeat.book_id, stage, null, heartbeat.attempt))
   from bindery_internal.do_heartbeats(jsonb_build_array(jsonb_build_object(
     'book_id', heartbeat.book_id, 'stage', stage, 'attempt', heartbeat.attempt))) h;
+  if bindery_internal.is_worker() then
+    return query select w.* from bindery_internal.worker_book(heartbeat.book_id) w;
+    return;
+  end if;
+  return query select b.* from bindery.book_status b where b.book_id = heartbeat.book_id;
 end
 $$;
 
@@ -6411,10 +6416,10 @@ comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
 comment on function bindery.heartbeat(uuid, integer, text) is
-  'Says that a book''s service is alive.
+  'Says that a book''s service is alive; gives the book''s row.
 A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
-  'the call has no effect. PT404 unknown_book or unknown_stage, PT409 attempt_ahead or '
-  'stage_not_reached, PT422 bad_input.';
+  'the call has no effect, as the row shows. PT404 unknown_book or unknown_stage, PT409 '
+  'attempt_ahead or stage_not_reached, PT422 bad_input.';
 
 -- fail_book: halts a book as FAILED.
 -- Invariants: do_fail returns null when done, {"stale": true}, or the error, and changes nothing
@@ -9664,5 +9669,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '14178121387269451855')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '7882968445018933678')
 on conflict (version) do nothing;

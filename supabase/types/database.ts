@@ -637,7 +637,45 @@ export type Database = {
       get_book_changes: { Args: { book_id: string; since_revision: number }; Returns: Json };
       get_book_status: { Args: { book_id: string }; Returns: Json };
       get_resume_point: { Args: { after?: string; book_id: string }; Returns: Json };
-      heartbeat: { Args: { attempt?: number; book_id: string; stage?: string }; Returns: undefined };
+      heartbeat: {
+        Args: { attempt?: number; book_id: string; stage?: string };
+        Returns: {
+          attempt: number;
+          book_id: string;
+          completed_at: string | null;
+          created_at: string;
+          current_stage: string;
+          error: Json | null;
+          estimated_completion_at: string | null;
+          heartbeat_at: string;
+          message: string | null;
+          metadata: NonNullable<Json>;
+          overall_progress: number;
+          owner_id: string | null;
+          pipeline: string;
+          pipeline_version: number;
+          resume_at: string | null;
+          revision: number;
+          stage_base: number;
+          stage_entered_at: string;
+          stage_progress: number;
+          stage_share: number;
+          stage_started_at: string;
+          status: string;
+          substeps_done: number;
+          substeps_points: number;
+          substeps_total: number;
+          substeps_weight: number;
+          title: string | null;
+          updated_at: string;
+        };
+        SetofOptions: {
+          from: '*';
+          to: 'book_status';
+          isOneToOne: true;
+          isSetofReturn: true;
+        };
+      };
       list_books: {
         Args: { max_books?: number };
         Returns: {
