@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub superseded: Option<Superseded>,
     /// Whether the book is complete or in a later stage.
     pub is_passed: bool,
+    /// Whether the work has begun: a book that had passed the stage is superseding news then.
+    pub is_started: bool,
     /// Whether the outcome of the `begin` is known, or will not be.
     pub is_begun: bool,
     /// The entry of the `begin`, where another server is asked for its outcome.
@@ -79,6 +81,7 @@ impl Session {
             resume_point,
             superseded: None,
             is_passed: false,
+            is_started: false,
             is_begun: false,
             begin_id: None,
             is_open: true,
@@ -117,7 +120,8 @@ impl Session {
         if point.status == self.stage {
             state.attempt.get_or_insert(point.attempt);
             state.resume_point = Some(Arc::new(point.clone()));
-        } else if has_passed && !state.is_given && point.status != "CANCELLED" {
+        } else if has_passed && !(state.is_given || state.is_started) && point.status != "CANCELLED"
+        {
             state.is_passed = true;
             state.is_open = false;
             self.is_over.store(true, Ordering::Relaxed);

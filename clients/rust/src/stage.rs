@@ -161,6 +161,7 @@ impl Stage {
             tracing::info!(%book_id, stage, "the book has passed the stage, which is skipped");
         }
         session.superseded().map_err(Error::from)?;
+        session.state().is_started = true;
         Ok(self)
     }
 
