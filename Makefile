@@ -47,6 +47,8 @@ env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 install: ## the program, its unit for systemd and an example of its configuration (PREFIX, DESTDIR); after make build
 	@scripts/install.sh
 
+# Most end-to-end tests wait for servers most of the time.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, the demo
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
