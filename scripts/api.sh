@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The daemon's API as its OpenAPI document describes it: the document is valid, and schemathesis, which
-# makes requests of all kinds from it, finds no answer 5xx and none that is not documented.
+# The daemon's API as its OpenAPI document describes it: the document is valid, and schemathesis,
+# which makes requests of all kinds from it, finds no answer 5xx and none that is not documented.
 #
 #   api.sh [ARGUMENT...]      arguments go to schemathesis, such as --include-path /api/events
 #

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The client package's own checks: types, style, its tests in Node; that it installs; and in Chromium against the real daemon.
+# The client package's own checks: types, style, its tests in Node; that it installs; and in
+# Chromium against the real daemon.
 #
-#   client.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a fresh app, with React 19 and 18
+#   client.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a
+#   fresh app, with React 19 and 18
 #   client.sh pack FOLDER                          builds its tarball into the folder
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"

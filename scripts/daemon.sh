@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# binderyd in the background, for the private servers of a folder (servers.sh): schema first, then the relay.
+# binderyd in the background, for the private servers of a folder (servers.sh): schema first, then
+# the relay.
 #
 #   daemon.sh start|stop|status DIR
 #
@@ -25,7 +26,8 @@ is_ready() {
   read -r -t 5 line <&3 && [[ $line == *" 200 "* ]]
 } 2>/dev/null
 
-# BINDERY_PORT, if it is set; else the address it had before, so that pages and environments stay right, unless somebody has that port.
+# BINDERY_PORT, if it is set; else the address it had before, so that pages and environments stay
+# right, unless somebody has that port.
 address_of() {
   local before
   if [[ -n ${BINDERY_PORT:-} ]]; then
@@ -40,8 +42,8 @@ address_of() {
   fi
 }
 
-# The daemon's settings in the environment. These concern others: addresses that `make env` has given,
-# and the scripts.
+# The daemon's settings in the environment. These concern others: addresses that `make env` has
+# given, and the scripts.
 settings() {
   local others='URL|STATUS_URL|KERNEL|PORT|PROFILE|SCRATCH|CACHE|PAUSES|SKIPPED|SUBSTITUTES'
   env | sed -nE "/^BINDERY_($others)=/d; /^BINDERY_/p" | sort

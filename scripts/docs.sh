@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# README's tracks and the quickstarts, typed as they stand in a copy of this checkout, and the links of
-# every page (tests/docs).
+# README's tracks and the quickstarts, typed as they stand in a copy of this checkout, and the links
+# of every page (tests/docs).
 #
 #   docs.sh [links|tracks|supabase]    only one of them
 # shellcheck source-path=SCRIPTDIR

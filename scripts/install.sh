@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what was built: the program, its unit for systemd, an example of its configuration, and how to operate it. It starts
-# nothing. PREFIX is where programs go; DESTDIR stands before every path, for who makes packages. BINDERYD is the program to install.
-# shellcheck source-path=SCRIPTDIR
+# Installs what was built: the program, its unit for systemd, an example of its configuration, and
+# how to operate it. It starts nothing. PREFIX is where programs go; DESTDIR stands before every
+# path, for who makes packages. BINDERYD is the program to install. shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 

@@ -1,12 +1,13 @@
-# shellcheck shell=bash
-# What the other scripts share: where things are, how a step is shown, how to fail. Sourced, never run.
+# shellcheck shell=bash What the other scripts share: where things are, how a step is shown, how to
+# fail. Sourced, never run.
 
 set -euo pipefail
 umask 022
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The Postgres that Bindery is built for and runs on. PG_CONFIG points to one outside Debian's place.
+# The Postgres that Bindery is built for and runs on. PG_CONFIG points to one outside Debian's
+# place.
 export PG_MAJOR=${PG_MAJOR:-15}
 export PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/$PG_MAJOR/bin/pg_config}
 
@@ -85,7 +86,8 @@ need_room() {
     "free some, then run this again"
 }
 
-# check_port NAME PORT: dies unless PORT, which the setting NAME asks for, is a port that nobody listens on.
+# check_port NAME PORT: dies unless PORT, which the setting NAME asks for, is a port that nobody
+# listens on.
 check_port() {
   if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || (($2 > 65535)); then
     die "$1 is '$2'; set it to a port, 1 to 65535"
@@ -96,8 +98,9 @@ check_port() {
   fi
 }
 
-# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log. On a failure
-# its cause is named in one line where it is the machine's, else the tail of the log is shown.
+# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log. On a
+# failure its cause is named in one line where it is the machine's, else the tail of the log is
+# shown.
 step() {
   local text=$1 began=$SECONDS log
   shift
@@ -129,8 +132,8 @@ step() {
   fi
 }
 
-# Where logs and private servers' data go: .bindery/ in the checkout. User postgres cannot reach a checkout under
-# /root, say; as root it is then a folder of its own in /tmp.
+# Where logs and private servers' data go: .bindery/ in the checkout. User postgres cannot reach a
+# checkout under /root, say; as root it is then a folder of its own in /tmp.
 scratch() {
   local dir=${BINDERY_SCRATCH:-$ROOT/.bindery}
   mkdir -p "$dir"
@@ -158,8 +161,8 @@ target_dir() {
 # built FILE: its path, once cargo has built it.
 built() { echo "$(target_dir)/$PROFILE/$1"; }
 
-# A port that nobody listens on now; below the range that the system gives to outgoing connections. Somebody may still
-# be faster, so whoever takes one tries again with another.
+# A port that nobody listens on now; below the range that the system gives to outgoing connections.
+# Somebody may still be faster, so whoever takes one tries again with another.
 free_port() {
   local port
   while port=$((20000 + RANDOM % 12000)); do
@@ -168,9 +171,9 @@ free_port() {
   echo "$port"
 }
 
-# make_venv FOLDER LOCKFILE [PROJECT]: a Python environment with what the lock file pins and, editable,
-# with the project of that folder. One that is there is kept, without a network: the stamp, which is
-# written last, says what it was made of.
+# make_venv FOLDER LOCKFILE [PROJECT]: a Python environment with what the lock file pins and,
+# editable, with the project of that folder. One that is there is kept, without a network: the
+# stamp, which is written last, says what it was made of.
 make_venv() {
   local stamp
   stamp=$("${PYTHON:-python3}" -V && echo "${3:-}" && cat "$2")

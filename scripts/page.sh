@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The page in Chromium (tests/page) against private servers and the real daemon.
 #
-#   page.sh [screenshots|frames]    the tests; or docs/images/page-*.png made anew; or how smooth a busy list is, printed
-# shellcheck source-path=SCRIPTDIR
+#   page.sh [screenshots|frames]    the tests; or docs/images/page-*.png made anew; or how smooth a
+#   busy list is, printed shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/page"
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# A PostgreSQL of any major version that the tests run on, with server headers and pgTAP: finds one, or makes one in a
-# cache, and prints the path of its pg_config. What it does goes to standard error.
+# A PostgreSQL of any major version that the tests run on, with server headers and pgTAP: finds one,
+# or makes one in a cache, and prints the path of its pg_config. What it does goes to standard
+# error.
 #
 #   postgres.sh MAJOR
 #
 # The first of these that is there:
 #   PG_CONFIG, where it is set and of that version
-#   the system's packages: installed, or to be had by apt (on Ubuntu the PostgreSQL project's source is added for that)
+#   the system's packages: installed, or to be had by apt (on Ubuntu the PostgreSQL project's source
+#   is added for that)
 #   on Debian 12, where neither is: a substitute (substitutes.sh)
 # shellcheck source-path=SCRIPTDIR
 given=${PG_CONFIG:-}

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The Python package's own checks: style, types, and its tests against a real Postgres, Redis and binderyd.
-# Style, types and tests of the example comic, too.
+# The Python package's own checks: style, types, and its tests against a real Postgres, Redis and
+# binderyd. Style, types and tests of the example comic, too.
 #
 #   python.sh [check|test [ARGUMENT...]|bench]    only one of them; arguments go to pytest
 #
-# BINDERYD is the daemon (target/release/binderyd by default), PYTHON the interpreter, 3.10 or later.
-# shellcheck source-path=SCRIPTDIR
+# BINDERYD is the daemon (target/release/binderyd by default), PYTHON the interpreter, 3.10 or
+# later. shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/clients/python"
 

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Private servers: a Postgres cluster and a Redis of their own in a folder, on free loopback ports. The one place that
-# starts them, for the demo, for development and for the tests. Nothing outside the folder is touched.
+# Private servers: a Postgres cluster and a Redis of their own in a folder, on free loopback ports.
+# The one place that starts them, for the demo, for development and for the tests. Nothing outside
+# the folder is touched.
 #
 #   servers.sh start|stop|status|env DIR
-#   servers.sh leash DIR                   start; when standard input closes, stop and remove DIR (for test programs)
-#   servers.sh leash DIR PRIMARY           the same with Postgres alone: a streaming replica of the one at this URL
-#   servers.sh restart-postgres DIR [fast|immediate]    stop-postgres, start-postgres, kill9-postgres DIR
+#   servers.sh leash DIR                   start; when standard input closes, stop and remove DIR
+#   (for test programs)
+#   servers.sh leash DIR PRIMARY           the same with Postgres alone: a streaming replica of the
+#   one at this URL
+#   servers.sh restart-postgres DIR [fast|immediate]    stop-postgres, start-postgres,
+#   kill9-postgres DIR
 #   servers.sh restart-redis DIR                        stop-redis, start-redis, kill9-redis DIR
 #
-# DIR holds: env (exports for clients), postgres/, postgres.log, postgres.port, redis/, redis.log, redis.port, redis.pid.
-# Anyone on this machine may connect, as superuser too: for tests and development, not for data that matters.
-# shellcheck source-path=SCRIPTDIR
+# DIR holds: env (exports for clients), postgres/, postgres.log, postgres.port, redis/, redis.log,
+# redis.port, redis.pid. Anyone on this machine may connect, as superuser too: for tests and
+# development, not for data that matters. shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
 usage() {
@@ -20,7 +24,8 @@ usage() {
 
 # ---- processes
 
-# is_alive PID WORD: that process runs, is no zombie and has WORD in its command line. A pid file alone may be out of date.
+# is_alive PID WORD: that process runs, is no zombie and has WORD in its command line. A pid file
+# alone may be out of date.
 is_alive() {
   local words
   words=$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") && [[ $words == *"$2"* ]]
@@ -35,7 +40,8 @@ wait_gone() { # PID WORD
   die "process $1 ($2) does not end"
 }
 
-# with_port FILE COMMAND: the port of FILE, so that clients find a restarted server again; at first start a free one.
+# with_port FILE COMMAND: the port of FILE, so that clients find a restarted server again; at first
+# start a free one.
 with_port() {
   local try port
   if [[ -s $1 ]]; then
@@ -123,7 +129,8 @@ stop_postgres() { # [MODE]
   as_postgres "$bin/pg_ctl" stop -w -t 120 -s -D "$dir/postgres" -m "${1:-fast}" || die "Postgres does not stop; see $dir/postgres.log"
 }
 
-# As in a crash of the machine: the server and all its sessions at once, with no chance to say good-bye.
+# As in a crash of the machine: the server and all its sessions at once, with no chance to say
+# good-bye.
 kill9_postgres() {
   local pid child children
   pid=$(postgres_pid) || die "Postgres is not running in $dir"
@@ -183,7 +190,8 @@ write_env() {
 
 is_up() { postgres_pid >/dev/null && { [[ $primary ]] || redis_pid >/dev/null; }; }
 
-# The ports of a copied folder are the original's: where another process has one, a free one is taken.
+# The ports of a copied folder are the original's: where another process has one, a free one is
+# taken.
 forget_taken_ports() {
   local name
   for name in postgres redis; do
@@ -221,7 +229,8 @@ status() {
   is_up
 }
 
-# The caller holds our standard input open as long as it lives; however it ends, nothing stays behind.
+# The caller holds our standard input open as long as it lives; however it ends, nothing stays
+# behind.
 leash() {
   local failed=0
   # In a subshell, so that a failure too comes to the end of this function.

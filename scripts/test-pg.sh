@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The tests that depend on PostgreSQL, on one of its major versions: the extension is built for it; pgTAP and the end-to-end
-# tests run on both kernels. The server is found or made by postgres.sh. One line of timings at the end.
+# The tests that depend on PostgreSQL, on one of its major versions: the extension is built for it;
+# pgTAP and the end-to-end tests run on both kernels. The server is found or made by postgres.sh.
+# One line of timings at the end.
 #
-#   test-pg.sh MAJOR           with QUICK=1: end to end only what has to do with the schema, and on the native kernel only
-# shellcheck source-path=SCRIPTDIR
+#   test-pg.sh MAJOR           with QUICK=1: end to end only what has to do with the schema, and on
+#   the native kernel only shellcheck source-path=SCRIPTDIR
 given=${PG_CONFIG:-}
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"

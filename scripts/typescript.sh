@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The producer package for TypeScript (clients/typescript): types, style, tests, pgTAP in PGlite, and
-# the playground in Chromium.
+# The producer package for TypeScript (clients/typescript): types, style, tests, pgTAP in PGlite,
+# and the playground in Chromium.
 #
 #   typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]
 #   typescript.sh pack FOLDER            builds its tarball into the folder

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the Node tests (tests/xstate) against a private Postgres with the schema in it: XState walks the pipelines beside
-# SQL, and the SQL of docs/pipelines.md is executed.
-# shellcheck source-path=SCRIPTDIR
+# Runs the Node tests (tests/xstate) against a private Postgres with the schema in it: XState walks
+# the pipelines beside SQL, and the SQL of docs/pipelines.md is executed. shellcheck
+# source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/xstate"
 

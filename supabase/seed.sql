@@ -1,5 +1,6 @@
--- A few books for local development, one in every kind of status. `supabase db reset` runs it after the migrations; twice does no
--- harm. They belong to the user 11111111-1111-4111-8111-111111111111: sign that user up, or change the owner to one of yours.
+-- A few books for local development, one in every kind of status. `supabase db reset` runs it after
+-- the migrations; twice does no harm. They belong to the user 11111111-1111-4111-8111-111111111111:
+-- sign that user up, or change the owner to one of yours.
 set bindery.actor = 'seed';
 
 do $$

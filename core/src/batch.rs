@@ -151,7 +151,8 @@ impl Batch {
 
     /// All items as a JSON array.
     pub fn to_json(&self) -> String {
-        // Texts, numbers that are finite, and keys that are texts: nothing here can fail to be written.
+        // Texts, numbers that are finite, and keys that are texts: nothing here can fail to be
+        // written.
         serde_json::to_string(self).unwrap_or_else(|_| "[]".to_owned())
     }
 

@@ -62,7 +62,8 @@ pub const MAX_SUBSTEPS: usize = 10_000;
 
 /// A message about one book that keeps every rule that can be checked without knowing the book.
 ///
-/// As JSON it is a flat object with the names of the fields: what `tests/vectors` calls its meaning.
+/// As JSON it is a flat object with the names of the fields: what `tests/vectors` calls its
+/// meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// The book it is about.

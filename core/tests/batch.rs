@@ -20,7 +20,8 @@ use uuid::Uuid;
 const BOOK: &str = "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f";
 const OTHER: &str = "018f3c1e-7b2a-7c3d-9e4f-000000000000";
 
-/// The batch of these events: fields in JSON, without `book_id` the first book's. Their ids count from 1-0.
+/// The batch of these events: fields in JSON, without `book_id` the first book's. Their ids count
+/// from 1-0.
 fn batch(events: &[Value]) -> Batch {
     let mut batch = Batch::new();
     for (index, event) in events.iter().enumerate() {
@@ -311,7 +312,8 @@ fn coalesced(events: &[Event]) -> Batch {
     batch
 }
 
-/// Reports that mostly mean the same few substeps, named in every way there is, and now and then a failure.
+/// Reports that mostly mean the same few substeps, named in every way there is, and now and then a
+/// failure.
 fn dense() -> impl Strategy<Value = Vec<Event>> {
     let stage = prop_oneof![Just(None), Just(Some("A")), Just(Some("B")), Just(Some("C"))];
     let report = (
@@ -366,7 +368,8 @@ fn applied(machine: &Machine, batch: &Batch) -> Vec<Book> {
     books
 }
 
-/// What the events alone decide. The percentages of an open stage also depend on what was shown between them.
+/// What the events alone decide. The percentages of an open stage also depend on what was shown
+/// between them.
 fn decided(book: &Book) -> (&str, &str, i32, &BTreeMap<String, BTreeMap<String, BookSubstep>>) {
     (book.status(), book.stage(), book.attempt(), book.rows())
 }

@@ -31,7 +31,8 @@ fn fault(fields: Fields<'_>) -> (&'static str, String) {
     (error.code(), error.to_string())
 }
 
-/// An event of these JSON fields and the book's id, which has to be the same by the field `data` and directly.
+/// An event of these JSON fields and the book's id, which has to be the same by the field `data`
+/// and directly.
 fn data(mut fields: Value) -> Result<Event, Rejection> {
     fields["book_id"] = json!(BOOK);
     let by_field = Event::parse(vec![(b"data".to_vec(), fields.to_string().into_bytes())]);

@@ -1,4 +1,5 @@
-//! Events, whatever bytes or JSON they come as: each is one that keeps the rules, or is refused with a reason.
+//! Events, whatever bytes or JSON they come as: each is one that keeps the rules, or is refused
+//! with a reason.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 

@@ -1,4 +1,5 @@
-//! JSON as producers send it: what is read, what is kept of it, and that nothing makes the reader fail otherwise.
+//! JSON as producers send it: what is read, what is kept of it, and that nothing makes the reader
+//! fail otherwise.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 

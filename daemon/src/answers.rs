@@ -1,5 +1,5 @@
-//! Asks Postgres now and then whether it answers, for `/readyz`. For a process without relays, which
-//! would find out by themselves.
+//! Asks Postgres now and then whether it answers, for `/readyz`. For a process without relays,
+//! which would find out by themselves.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};

@@ -1,7 +1,9 @@
-//! A channel of Redis Pub/Sub: what is published on it is appended to a stream of the daemon's own, which is relayed like any other.
+//! A channel of Redis Pub/Sub: what is published on it is appended to a stream of the daemon's own,
+//! which is relayed like any other.
 //!
-//! Lossy by nature: what is published while nobody is subscribed is lost, and nobody can count it. From the moment that a message
-//! is in the stream nothing of it is lost or doubled. Postgres has no part in this, so a channel is heard while Postgres is away.
+//! Lossy by nature: what is published while nobody is subscribed is lost, and nobody can count it.
+//! From the moment that a message is in the stream nothing of it is lost or doubled. Postgres has
+//! no part in this, so a channel is heard while Postgres is away.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,8 @@ use crate::source::{Heard, RedisUrl, Subscription};
 use crate::state::State;
 use bindery_client::cut;
 
-/// So many messages, or bytes of them, are appended at once. What comes meanwhile waits on the wire.
+/// So many messages, or bytes of them, are appended at once. What comes meanwhile waits on the
+/// wire.
 const AT_ONCE: usize = 500;
 const AT_ONCE_BYTES: usize = 512 * 1024;
 /// How long an answer of Redis may take.
@@ -113,7 +116,8 @@ impl Subscriber {
         self.tell(false, None);
     }
 
-    /// Keeps what is published until `stop` (then `Ok`) or until something fails. `subscribed` is set once it is heard.
+    /// Keeps what is published until `stop` (then `Ok`) or until something fails. `subscribed` is
+    /// set once it is heard.
     async fn subscribe(
         &self,
         stop: &CancellationToken,

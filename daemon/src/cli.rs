@@ -24,7 +24,8 @@ pub struct Cli {
     /// How log lines look.
     #[arg(long, global = true, env = "BINDERY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// A TOML file of settings by the names of the flags, such as stream = ["a", "b"]; flags and environment win over it.
+    /// A TOML file of settings by the names of the flags, such as stream = ["a", "b"]; flags and
+    /// environment win over it.
     #[arg(long, global = true, env = "BINDERY_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do.
@@ -114,8 +115,8 @@ pub enum Command {
 /// Where Postgres is.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseOptions {
-    /// Postgres, such as postgresql://user:password@host:5432/database, with the parameters of libpq:
-    /// sslmode=verify-full, sslrootcert=FILE, several hosts and more.
+    /// Postgres, such as postgresql://user:password@host:5432/database, with the parameters of
+    /// libpq: sslmode=verify-full, sslrootcert=FILE, several hosts and more.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: DatabaseUrl,
 }
@@ -142,11 +143,12 @@ pub struct MigrateOptions {
     pub database: DatabaseOptions,
     #[command(flatten)]
     pub sql: SqlOptions,
-    /// The rules' implementation; a database that has the other one changes over, with its books. Without it: the one that is
-    /// there, else native where the server offers the extension.
+    /// The rules' implementation; a database that has the other one changes over, with its books.
+    /// Without it: the one that is there, else native where the server offers the extension.
     #[arg(long, env = "BINDERY_KERNEL", value_enum)]
     pub kernel: Option<Kernel>,
-    /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest. There is no way back.
+    /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest.
+    /// There is no way back.
     #[arg(long)]
     pub to: Option<i32>,
 }
@@ -169,8 +171,9 @@ pub struct MigrationOptions {
 pub struct RunOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
-    /// Redis, such as redis://host:6379/, rediss://user:password@host:6380/ for TLS, redis+sentinel://host,host/master or
-    /// redis+cluster://host,host. Without it nothing is relayed or published: services report over HTTP or SQL.
+    /// Redis, such as redis://host:6379/, rediss://user:password@host:6380/ for TLS,
+    /// redis+sentinel://host,host/master or redis+cluster://host,host. Without it nothing is
+    /// relayed or published: services report over HTTP or SQL.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<RedisUrl>,
     #[command(flatten)]
@@ -192,10 +195,12 @@ pub struct RunOptions {
     /// The stream that the outbox is published to; empty: nowhere.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     pub outbox: String,
-    /// How often silent books are failed and due ones resumed: seconds, or a duration such as 500ms; 0: never.
+    /// How often silent books are failed and due ones resumed: seconds, or a duration such as
+    /// 500ms; 0: never.
     #[arg(long, env = "BINDERY_SWEEP", value_name = "SECONDS", default_value = "5", value_parser = sweep)]
     pub sweep: Duration,
-    /// Print the configuration in effect and where each part of it comes from, without secrets, and end.
+    /// Print the configuration in effect and where each part of it comes from, without secrets, and
+    /// end.
     #[arg(long)]
     pub print_config: bool,
 }
@@ -207,7 +212,8 @@ pub struct ServeOptions {
     pub database: DatabaseOptions,
     #[command(flatten)]
     pub http: HttpOptions,
-    /// Print the configuration in effect and where each part of it comes from, without secrets, and end.
+    /// Print the configuration in effect and where each part of it comes from, without secrets, and
+    /// end.
     #[arg(long)]
     pub print_config: bool,
 }

@@ -1,5 +1,6 @@
-//! Flags, environment and file, by one set of names: a flag wins over its environment variable, that over the file, that over the
-//! default. What is wrong is said all at once, and nothing is started.
+//! Flags, environment and file, by one set of names: a flag wins over its environment variable,
+//! that over the file, that over the default. What is wrong is said all at once, and nothing is
+//! started.
 //!
 //! | module | subject |
 //! |---|---|

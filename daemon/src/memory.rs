@@ -1,7 +1,7 @@
 //! Gives memory that is free back to the system.
 //!
-//! The C library keeps what was freed between what is still used. After many slow readers have gone,
-//! the process would look as large as it ever was.
+//! The C library keeps what was freed between what is still used. After many slow readers have
+//! gone, the process would look as large as it ever was.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Every metric: its name, its labels and what it says, once. `/metrics` is described from this table, and the tests in
-//! `documented` hold docs/operations.md, the alert rules and the dashboard against it.
+//! Every metric: its name, its labels and what it says, once. `/metrics` is described from this
+//! table, and the tests in `documented` hold docs/operations.md, the alert rules and the dashboard
+//! against it.
 //!
 //! | module | subject |
 //! |---|---|

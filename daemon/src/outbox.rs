@@ -1,7 +1,8 @@
-//! The way back: messages of `bindery.outbox` to a Redis stream, at least once, a book's in their order.
+//! The way back: messages of `bindery.outbox` to a Redis stream, at least once, a book's in their
+//! order.
 //!
-//! A message is taken in a transaction that commits only after Redis has it: a crash between the two publishes it again, with the
-//! same id, by which readers drop what they have seen.
+//! A message is taken in a transaction that commits only after Redis has it: a crash between the
+//! two publishes it again, with the same id, by which readers drop what they have seen.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ use bindery_client::cut;
 const EVERY: Duration = Duration::from_millis(100);
 /// Messages a transaction.
 const BATCH: i32 = 500;
-/// About how many messages the stream keeps; readers that are further behind read the table book_status instead.
+/// About how many messages the stream keeps; readers that are further behind read the table
+/// book_status instead.
 const KEPT: usize = 100_000;
 /// How often it is counted what waits.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

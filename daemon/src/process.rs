@@ -1,5 +1,5 @@
-//! What every command that runs until it is stopped has: the HTTP port, metrics, the word to systemd,
-//! and a clean stop.
+//! What every command that runs until it is stopped has: the HTTP port, metrics, the word to
+//! systemd, and a clean stop.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::metrics::Exporter;
 use crate::service;
 use crate::state::State;
 
-/// How long a stop may take: what is in flight is finished and the leases released, or given up with
-/// a word.
+/// How long a stop may take: what is in flight is finished and the leases released, or given up
+/// with a word.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long readers of streams may take to hear that these end.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -118,8 +118,9 @@ impl Process {
     }
 }
 
-/// Until a stop is asked for, or a part of the process has ended, which only a panic can bring about:
-/// then whoever supervises this starts it anew, rather than have a stream held that nobody reads.
+/// Until a stop is asked for, or a part of the process has ended, which only a panic can bring
+/// about: then whoever supervises this starts it anew, rather than have a stream held that nobody
+/// reads.
 async fn until_stop(
     asked: impl Future<Output = ()>,
     tasks: &mut JoinSet<()>,

@@ -1,6 +1,8 @@
-//! One stream's relay: take the lease, read from the position, coalesce, apply, again; and after any failure from the start.
+//! One stream's relay: take the lease, read from the position, coalesce, apply, again; and after
+//! any failure from the start.
 //!
-//! Everything in memory may be lost at any moment: the stream has the events, Postgres the position.
+//! Everything in memory may be lost at any moment: the stream has the events, Postgres the
+//! position.
 
 mod bridge;
 mod caught_up;

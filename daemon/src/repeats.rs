@@ -1,4 +1,5 @@
-//! What happens again and again is said seldom: the first at once, then a line a minute that says how many it stands for.
+//! What happens again and again is said seldom: the first at once, then a line a minute that says
+//! how many it stands for.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    /// It happens: whether to say so now, and then how many times before, since the last line, nothing was said.
+    /// It happens: whether to say so now, and then how many times before, since the last line,
+    /// nothing was said.
     pub fn say(&mut self, what: &str, now: Instant) -> Option<u64> {
         let due = self.last.as_ref().is_none_or(|(at, said)| {
             let wait = if said == what { EVERY } else { ANOTHER_AFTER };

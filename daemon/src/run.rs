@@ -76,7 +76,8 @@ fn relay(
         options.lease,
     );
     for (stream, origin) in streams {
-        // Before HTTP answers: /readyz does not take a stream for held that no relay has begun with.
+        // Before HTTP answers: /readyz does not take a stream for held that no relay has begun
+        // with.
         state.update(&stream, |_| ());
         let retain = match &origin {
             // Whoever else reads what BullMQ tells, it is BullMQ that trims it.

@@ -1,5 +1,5 @@
-//! What systemd is told where it started this (`Type=notify`): that it runs, how it fares, that it still lives, that it stops.
-//! Elsewhere nobody is told anything.
+//! What systemd is told where it started this (`Type=notify`): that it runs, how it fares, that it
+//! still lives, that it stops. Elsewhere nobody is told anything.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::state::{Phase, State};
 /// How often it is said how it fares, where no watchdog wants to hear of it sooner.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The port is open and everything is under way. Postgres and Redis may still be away: that is waited for, not failed on.
+/// The port is open and everything is under way. Postgres and Redis may still be away: that is
+/// waited for, not failed on.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }

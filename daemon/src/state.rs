@@ -1,5 +1,5 @@
-//! What the daemon knows about itself, for `/readyz`, `/metrics` and the logs: each stream's relay, the outbox's publisher, and
-//! each channel's subscriber.
+//! What the daemon knows about itself, for `/readyz`, `/metrics` and the logs: each stream's relay,
+//! the outbox's publisher, and each channel's subscriber.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,8 @@ pub struct StreamState {
     /// standing by. It outlives a session.
     #[serde(skip)]
     pub caught_up: Option<Instant>,
-    /// Until when this relay is sure that nothing waits, unless it reads something: set by each read
-    /// that brought nothing while nothing was being applied.
+    /// Until when this relay is sure that nothing waits, unless it reads something: set by each
+    /// read that brought nothing while nothing was being applied.
     #[serde(skip)]
     pub idle_until: Option<Instant>,
     /// Seconds for which something may have been waiting, computed when it is asked for, so that it
@@ -53,7 +53,8 @@ pub struct StreamState {
     /// What was said of Redis's failures; it outlives a session.
     #[serde(skip)]
     pub redis_troubles: Repeats,
-    /// Whether a failure on Postgres's side is not over yet: set by each, unset by the next acquire.
+    /// Whether a failure on Postgres's side is not over yet: set by each, unset by the next
+    /// acquire.
     #[serde(skip)]
     pub failed: bool,
     /// Whether a session failed and none has got on since: set by each failure, unset by a batch
@@ -124,7 +125,8 @@ pub struct SweepState {
 pub struct ChannelState {
     /// Whether this daemon is subscribed: set by each subscription, unset by its end.
     pub subscribed: bool,
-    /// Why nobody here hears the channel: set by each failure, unset once this daemon is subscribed or another is.
+    /// Why nobody here hears the channel: set by each failure, unset once this daemon is subscribed
+    /// or another is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -76,7 +76,8 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps until `stop` (then `Ok`) or until something fails. `swept` is set once a sweep came to its end.
+    /// Sweeps until `stop` (then `Ok`) or until something fails. `swept` is set once a sweep came
+    /// to its end.
     async fn sweep_on(
         &self,
         stop: &CancellationToken,

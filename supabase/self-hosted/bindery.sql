@@ -1,5 +1,6 @@
--- The native kernel in a self-hosted Supabase, by the superuser (supabase_admin): what the role postgres may not do itself.
--- The image runs it when it makes a new database; in an older one run it once by hand. Safe to run again.
+-- The native kernel in a self-hosted Supabase, by the superuser (supabase_admin): what the role
+-- postgres may not do itself. The image runs it when it makes a new database; in an older one run
+-- it once by hand. Safe to run again.
 create extension if not exists bindery;
 
 -- postgres owns the schema that stands on the kernel, and says there who may call what.

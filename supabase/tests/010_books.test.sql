@@ -1,4 +1,5 @@
--- A book through its pipeline, in pgTAP. Run with `supabase test db`, or with pg_prove on any Postgres that has pgtap.
+-- A book through its pipeline, in pgTAP. Run with `supabase test db`, or with pg_prove on any
+-- Postgres that has pgtap.
 begin;
 create extension if not exists pgtap with schema extensions;
 set local search_path = extensions, pg_catalog;

@@ -1,4 +1,5 @@
--- What the schema promises to whoever exposes it: row-level security everywhere, no definer function in the API, pinned search paths.
+-- What the schema promises to whoever exposes it: row-level security everywhere, no definer
+-- function in the API, pinned search paths.
 begin;
 create extension if not exists pgtap with schema extensions;
 set local search_path = extensions, pg_catalog;
@@ -14,7 +15,8 @@ select is_empty($$select proname from pg_proc where pronamespace in ('bindery'::
   and prolang <> (select oid from pg_language where lanname = 'c')$$,
   'every function sets search_path to pg_catalog, pg_temp');
 select is_empty($$select proname from pg_proc where pronamespace = 'bindery'::regnamespace and has_function_privilege('anon', oid, 'execute')$$, 'anon calls none of them');
--- PostgREST's OpenAPI takes the first line of a comment as the summary and the rest as the description.
+-- PostgREST's OpenAPI takes the first line of a comment as the summary and the rest as the
+-- description.
 select is_empty($$select proname from pg_proc, split_part(obj_description(oid, 'pg_proc'), E'\n', 1) summary
   where pronamespace = 'bindery'::regnamespace and (summary is null or length(summary) not between 20 and 160 or summary !~ '\.$' or summary ~ 'PT4')$$,
   'the first line of each one''s comment is a sentence that says what it does');

@@ -30,8 +30,8 @@ pub fn binderyd() -> Result<PathBuf> {
     })
 }
 
-/// Runs `binderyd` with these arguments to its end; its exit status and what it wrote. Only what is given here decides: the
-/// caller's own environment variables of the daemon are not passed on.
+/// Runs `binderyd` with these arguments to its end; its exit status and what it wrote. Only what is
+/// given here decides: the caller's own environment variables of the daemon are not passed on.
 pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     let mut command = Command::new(binderyd()?);
     for (name, _) in std::env::vars_os() {
@@ -49,7 +49,8 @@ pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     Ok(output.with_context(|| format!("binderyd {args:?} did not end within {SOON:?}"))??)
 }
 
-/// A running `binderyd run`, or `serve`. Killed when dropped; its log is then printed, which Rust shows for a test that failed.
+/// A running `binderyd run`, or `serve`. Killed when dropped; its log is then printed, which Rust
+/// shows for a test that failed.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -67,7 +68,8 @@ pub struct Response {
 }
 
 impl Daemon {
-    /// Starts a daemon on a database and the servers' Redis. `args` are further arguments of `binderyd run`.
+    /// Starts a daemon on a database and the servers' Redis. `args` are further arguments of
+    /// `binderyd run`.
     pub fn spawn(servers: &Servers, database_url: &str, args: &[&str]) -> Result<Daemon> {
         Self::spawn_with(servers, database_url, servers.redis_url(), args, &[])
     }
@@ -103,7 +105,8 @@ impl Daemon {
         Self::start(command, servers, &["dev", "--data", folder], &[], &[])
     }
 
-    /// The same as [`Self::spawn`] after these commands of a shell, such as `ulimit -n 100` or `exec 2>/dev/full`.
+    /// The same as [`Self::spawn`] after these commands of a shell, such as `ulimit -n 100` or
+    /// `exec 2>/dev/full`.
     pub fn spawn_after(
         servers: &Servers,
         database_url: &str,
@@ -216,7 +219,8 @@ impl Daemon {
         self.ended().await
     }
 
-    /// Stops it where it is, and waits until each of its threads stands still: on a busy machine a signal takes its time.
+    /// Stops it where it is, and waits until each of its threads stands still: on a busy machine a
+    /// signal takes its time.
     pub async fn pause(&self) -> Result<()> {
         self.signal("STOP").await?;
         let pid = self.pid().context("it has ended already")?;
@@ -288,8 +292,9 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// An address on loopback that nobody listens at. Its port is below those that the system gives to outgoing connections, and
-/// none is given out twice, so that it stays free until it is used, and while whoever has it is killed and started again.
+/// An address on loopback that nobody listens at. Its port is below those that the system gives to
+/// outgoing connections, and none is given out twice, so that it stays free until it is used, and
+/// while whoever has it is killed and started again.
 pub fn free_address() -> Result<SocketAddr> {
     const PORTS: std::ops::Range<u32> = 10_000..20_000;
     static GIVEN: AtomicU32 = AtomicU32::new(0);

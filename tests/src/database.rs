@@ -44,8 +44,9 @@ impl<'a> Database<'a> {
         connect(&self.url).await
     }
 
-    /// Starts a daemon that relays this stream into this database, with more arguments of `binderyd run`, and waits
-    /// until it is ready. It sweeps only where the arguments say so: nothing but a test's own acts moves its books.
+    /// Starts a daemon that relays this stream into this database, with more arguments of `binderyd
+    /// run`, and waits until it is ready. It sweeps only where the arguments say so: nothing but a
+    /// test's own acts moves its books.
     pub async fn daemon(&self, args: &[&str]) -> Result<Daemon> {
         let daemon = self.daemon_unready(args)?;
         daemon.ready().await?;

@@ -1,4 +1,5 @@
-//! What `pg_dump` says of a database, and databases made from what it said: by the programs of the server's own version.
+//! What `pg_dump` says of a database, and databases made from what it said: by the programs of the
+//! server's own version.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -38,7 +39,8 @@ pub async fn dump(url: &str, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a file of SQL in one transaction with `psql`, which knows what `pg_dump` writes; the first error ends it.
+/// Runs a file of SQL in one transaction with `psql`, which knows what `pg_dump` writes; the first
+/// error ends it.
 pub async fn restore(url: &str, file: &Path) -> Result<()> {
     let mut psql = program("psql").await?;
     psql.args([

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Longer than anything takes that comes true at all, on a machine that is busy with everything else, too.
+/// Longer than anything takes that comes true at all, on a machine that is busy with everything
+/// else, too.
 pub const SOON: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks `probe` again and again until it says `Ok`, and gives up after `limit`. A probe's error says what is there
-/// instead of `what`; the last one stands in the failure.
+/// Asks `probe` again and again until it says `Ok`, and gives up after `limit`. A probe's error
+/// says what is there instead of `what`; the last one stands in the failure.
 pub async fn eventually<T, E: Display>(
     limit: Duration,
     what: &str,

@@ -1,4 +1,5 @@
-//! Requests to the daemon as a program makes them, byte by byte: with tokens, bodies, and streams of events.
+//! Requests to the daemon as a program makes them, byte by byte: with tokens, bodies, and streams
+//! of events.
 
 use std::net::SocketAddr;
 

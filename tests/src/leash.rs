@@ -59,7 +59,8 @@ impl Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         drop(self.script.stdin.take());
-        // Nothing could be done about a failure here, and a panic in a drop would hide the test's own.
+        // Nothing could be done about a failure here, and a panic in a drop would hide the test's
+        // own.
         let _ = self.script.wait();
     }
 }

@@ -1,10 +1,13 @@
-//! The harness of the end-to-end tests: everything a test needs to stand on, and nothing about what Bindery does.
+//! The harness of the end-to-end tests: everything a test needs to stand on, and nothing about what
+//! Bindery does.
 //!
-//! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the test is, however it ends
+//! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the
+//!   test is, however it ends
 //! - [`Replica`]: a Postgres that replicates another one, and can be promoted
 //! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
 //! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
-//! - [`Proxy`]: between a daemon and a server, to make answers slow, cut them short, or let none through
+//! - [`Proxy`]: between a daemon and a server, to make answers slow, cut them short, or let none
+//!   through
 //! - [`Pooler`]: a real pgbouncer in transaction mode
 //! - [`dump_schema`] and its like: `pg_dump`, and what it dumped
 //! - [`eventually`]: waiting for what has to come true; the only place that sleeps
@@ -19,7 +22,8 @@
 //! # }
 //! ```
 //!
-//! Everything returns `anyhow::Result`, so that a test reads as what it proves, with `?` for the rest.
+//! Everything returns `anyhow::Result`, so that a test reads as what it proves, with `?` for the
+//! rest.
 
 mod daemon;
 mod database;

@@ -28,7 +28,8 @@ impl Node {
         Self::start(servers, settings, &[]).await
     }
 
-    /// Starts one that speaks TLS and nothing else; what `redis-cli` needs to reach it is given, too.
+    /// Starts one that speaks TLS and nothing else; what `redis-cli` needs to reach it is given,
+    /// too.
     pub async fn with_tls(servers: &Servers, settings: &[&str], reach: &[&str]) -> Result<Node> {
         Self::start(servers, settings, reach).await
     }

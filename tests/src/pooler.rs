@@ -21,7 +21,8 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that has so many sessions in a database for all its clients, and waits until it takes connections.
+    /// Starts one that has so many sessions in a database for all its clients, and waits until it
+    /// takes connections.
     pub async fn start(servers: &Servers, sessions: usize) -> Result<Pooler> {
         let address = free_address()?;
         let (_, port) = servers.database_url().rsplit_once(':').context("a URL without a port")?;

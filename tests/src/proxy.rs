@@ -1,4 +1,5 @@
-//! A TCP proxy with faults: between the daemon and a server it holds answers back, cuts them short, or lets nothing through.
+//! A TCP proxy with faults: between the daemon and a server it holds answers back, cuts them short,
+//! or lets nothing through.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +20,13 @@ pub enum Fault {
     None,
     /// Each piece of an answer is held back for so long.
     Slow(Duration),
-    /// A connection is cut when so many bytes of answers have gone through it since this was said; a new one, too.
+    /// A connection is cut when so many bytes of answers have gone through it since this was said;
+    /// a new one, too.
     CutAfter(usize),
     /// A connection is cut where a piece of an answer is just this; nothing of it goes through.
     CutAnswer(&'static [u8]),
-    /// Connections stay open, new ones are taken, and not a byte goes through either way until the fault is another.
+    /// Connections stay open, new ones are taken, and not a byte goes through either way until the
+    /// fault is another.
     BlackHole,
 }
 

@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 use crate::database::connect;
 use crate::leash::Leash;
 
-/// A streaming replica: a hot standby until [`Replica::promote`]. It ends, and its folder goes, when
-/// this is dropped or the test program ends in any way.
+/// A streaming replica: a hot standby until [`Replica::promote`]. It ends, and its folder goes,
+/// when this is dropped or the test program ends in any way.
 #[derive(Debug)]
 pub struct Replica {
     leash: Leash,

@@ -70,7 +70,8 @@ impl Servers {
     /// A connection to Redis; clones share it.
     pub async fn redis(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.redis_url.as_str())?;
-        // The client's own limits of a second and of half a second are too little on a busy machine.
+        // The client's own limits of a second and of half a second are too little on a busy
+        // machine.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(REDIS_ANSWERS_WITHIN))
             .set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
@@ -80,7 +81,8 @@ impl Servers {
             .context("connecting to the private Redis")
     }
 
-    /// A fresh database with the schema in it. It is copied from a template that is migrated once, so this is quick.
+    /// A fresh database with the schema in it. It is copied from a template that is migrated once,
+    /// so this is quick.
     pub async fn database(&self) -> Result<Database<'_>> {
         self.template.get_or_try_init(|| self.create_template()).await?;
         Database::create(self).await
@@ -99,7 +101,8 @@ impl Servers {
         run(command.args(["migrate", "--database-url", database_url])).await
     }
 
-    /// Stops Postgres in mode `fast` (sessions are ended) or `immediate` (as in a crash), and starts it again.
+    /// Stops Postgres in mode `fast` (sessions are ended) or `immediate` (as in a crash), and
+    /// starts it again.
     pub async fn restart_postgres(&self, mode: &str) -> Result<()> {
         self.leash.run("restart-postgres", &[mode]).await
     }
@@ -134,7 +137,8 @@ impl Servers {
         self.leash.run("stop-redis", &[]).await
     }
 
-    /// Starts Redis after it was stopped or killed; on the same port, with what its append-only file has.
+    /// Starts Redis after it was stopped or killed; on the same port, with what its append-only
+    /// file has.
     pub async fn start_redis(&self) -> Result<()> {
         self.leash.run("start-redis", &[]).await
     }

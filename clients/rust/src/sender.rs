@@ -1,7 +1,7 @@
 //! The thread that delivers a client's events, and sends heartbeats.
 //!
-//! It has a runtime of its own, so that it works in any program, and goes on while the program's own
-//! threads are busy. The work takes a lock for some microseconds and never waits for a server.
+//! It has a runtime of its own, so that it works in any program, and goes on while the program's
+//! own threads are busy. The work takes a lock for some microseconds and never waits for a server.
 
 mod checker;
 

@@ -114,7 +114,8 @@ impl Session {
         self.state().superseded.clone().map_or(Ok(()), Err)
     }
 
-    /// Takes over the outcome of the `begin`: where the book is, and whether it had passed the stage.
+    /// Takes over the outcome of the `begin`: where the book is, and whether it had passed the
+    /// stage.
     pub fn learn(&self, point: ResumePoint, has_passed: bool) {
         let mut state = self.state();
         if point.status == self.stage {

@@ -330,8 +330,8 @@ impl Reporter {
     /// of the last checkpoint, so that value and items belong together.
     ///
     /// # Errors
-    /// As [`Reporter::progress`], and [`Error::Invalid`] for a value that cannot be written as JSON,
-    /// is deeper than 64 levels or larger than 64 KiB; the last one that was saved stays.
+    /// As [`Reporter::progress`], and [`Error::Invalid`] for a value that cannot be written as
+    /// JSON, is deeper than 64 levels or larger than 64 KiB; the last one that was saved stays.
     pub fn checkpoint(&self, substep: &str, value: &impl Serialize) -> Result<(), Error> {
         let json = json_text("checkpoint", value)?;
         debug_assert!(is_json(&json), "what serde_json writes is JSON");

@@ -1,4 +1,5 @@
-//! Any stream entry is an event, which is written and read again as the same one, or is rejected with a reason.
+//! Any stream entry is an event, which is written and read again as the same one, or is rejected
+//! with a reason.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use serde_json::value::RawValue;
 fuzz_target!(|entry: Vec<(Vec<u8>, Vec<u8>)>| {
     match Event::parse(entry) {
         Ok(event) => {
-            // What the batch adds is ignored by a reader. `progress` follows from `done` and `total`, and a report has either.
+            // What the batch adds is ignored by a reader. `progress` follows from `done` and
+            // `total`, and a report has either.
             let mut batch = Batch::new();
             batch.push(StreamId::new(1, 0), Ok(event.clone()));
             let mut written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&batch.to_json()).unwrap();

@@ -1,4 +1,5 @@
-//! What the tests share: the pipeline that ships with Bindery, random pipelines, and random lives of books.
+//! What the tests share: the pipeline that ships with Bindery, random pipelines, and random lives
+//! of books.
 
 // Each test file uses a part of it.
 #![allow(dead_code)]
@@ -43,7 +44,8 @@ pub fn comic() -> Machine {
     compile(&comic_definition()).unwrap()
 }
 
-/// A pipeline that goes both ways: a preview that may be skipped, a check that may send back, guards.
+/// A pipeline that goes both ways: a preview that may be skipped, a check that may send back,
+/// guards.
 pub fn branching() -> Machine {
     compile(&json!({"auto_advance": true, "states": [
         {"name": "DRAFT", "weight": 10, "next": ["PREVIEW", {"to": "PRINT", "guard": "substeps_complete"}],
@@ -69,7 +71,8 @@ struct StateSeed {
     max_attempts: Option<u8>,
 }
 
-/// Definitions that have no fault: random graphs with branches, ways back, guards, substeps of every sort.
+/// Definitions that have no fault: random graphs with branches, ways back, guards, substeps of
+/// every sort.
 pub fn definition() -> impl Strategy<Value = Value> {
     let seed = (
         prop_oneof![2 => Just(0_u8), 5 => 1..=50_u8],
@@ -94,8 +97,9 @@ pub fn machine() -> impl Strategy<Value = Machine> {
     definition().prop_map(|definition| compile(&definition).unwrap())
 }
 
-/// Edges lead from lower to higher numbers, each state but the first has one that leads to it, each but the last one that
-/// leads on. The states between are then written down in any order, so that edges also lead up the page.
+/// Edges lead from lower to higher numbers, each state but the first has one that leads to it, each
+/// but the last one that leads on. The states between are then written down in any order, so that
+/// edges also lead up the page.
 fn define(seeds: &[StateSeed], auto_advance: bool, order: u64) -> Value {
     let last = seeds.len();
     let mut edges = vec![vec![false; last + 1]; last + 1];

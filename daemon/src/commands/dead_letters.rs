@@ -1,4 +1,5 @@
-//! `binderyd dead-letters`: events that could not take effect: looked at, applied once more, or dropped for good.
+//! `binderyd dead-letters`: events that could not take effect: looked at, applied once more, or
+//! dropped for good.
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
@@ -42,7 +43,8 @@ enum Action {
         /// Its id, as list gives it.
         id: i64,
     },
-    /// Apply them once more, the oldest first, each once. What takes effect or comes too late is gone; the rest stays.
+    /// Apply them once more, the oldest first, each once. What takes effect or comes too late is
+    /// gone; the rest stays.
     Replay {
         #[command(flatten)]
         database: DatabaseOptions,

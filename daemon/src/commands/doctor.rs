@@ -27,7 +27,8 @@ use crate::source::{RedisUrl, SourceOptions};
 /// Clocks further apart than this many seconds make times on screens and in logs disagree.
 const SKEW_WARNS: f64 = 1.0;
 
-/// Options of `doctor`: those of `run` that name servers, streams, queues, channels and the HTTP port.
+/// Options of `doctor`: those of `run` that name servers, streams, queues, channels and the HTTP
+/// port.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorOptions {
     #[command(flatten)]

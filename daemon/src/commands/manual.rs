@@ -20,7 +20,8 @@ pub struct CompletionsOptions {
 /// Options of `man`.
 #[derive(Debug, Clone, Args)]
 pub struct ManOptions {
-    /// Write binderyd.1 and a page for each command into this folder; without it binderyd(1) is printed.
+    /// Write binderyd.1 and a page for each command into this folder; without it binderyd(1) is
+    /// printed.
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }

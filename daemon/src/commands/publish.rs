@@ -1,4 +1,5 @@
-//! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only if the relay would take it.
+//! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only
+//! if the relay would take it.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::source::RedisUrl;
 /// A server that is there answers sooner.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Options of `publish`. The fields are those of an event (docs/events.md); what a type needs, and may have, the error says.
+/// Options of `publish`. The fields are those of an event (docs/events.md); what a type needs, and
+/// may have, the error says.
 #[derive(Debug, Clone, Args)]
 pub struct PublishOptions {
     /// Redis, such as redis://host:6379/.

@@ -1,5 +1,5 @@
-//! `binderyd simulate`: books of the pipeline comic whose services work, stutter, crash and go silent; what must become of them is
-//! known, and printed.
+//! `binderyd simulate`: books of the pipeline comic whose services work, stutter, crash and go
+//! silent; what must become of them is known, and printed.
 
 mod book;
 
@@ -58,7 +58,8 @@ struct Mix {
     /// Reports that come with an event that nobody can take: each becomes a dead letter.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.5, value_parser = percent)]
     bad: f64,
-    /// Stages whose first worker crashes: the book is failed, resumed, and worked on as its next attempt.
+    /// Stages whose first worker crashes: the book is failed, resumed, and worked on as its next
+    /// attempt.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
     crashes: f64,
     /// Books whose worker goes silent in the midst of a stage, for the sweeper to find.

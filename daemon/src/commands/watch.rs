@@ -66,7 +66,8 @@ trait View {
     async fn pressed(&mut self);
 }
 
-/// Shows the books until interrupted, or until all are done where that is asked for. Postgres may come and go meanwhile.
+/// Shows the books until interrupted, or until all are done where that is asked for. Postgres may
+/// come and go meanwhile.
 pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     // A database that is not there at the start is more likely a wrong address than an outage.
     let client = database::connect(&options.database.database_url).await?;

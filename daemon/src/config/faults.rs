@@ -116,8 +116,8 @@ impl Faults {
     }
 }
 
-/// Whether white space, a line end included, stands around a value. In a secret it is no part of the
-/// secret, and whatever is checked with it fails without a reason.
+/// Whether white space, a line end included, stands around a value. In a secret it is no part of
+/// the secret, and whatever is checked with it fails without a reason.
 fn has_space_around(value: &OsStr) -> bool {
     let text = value.to_string_lossy();
     text.trim() != text
@@ -147,7 +147,8 @@ fn problem(arg: &Arg, value: &OsStr) -> Option<String> {
         .disable_help_flag(true)
         .arg(arg.clone().required(false));
     let error = without_secrets(alone.try_get_matches_from([word]).err()?);
-    // One line of it: "error: invalid value 'x' for '--name <NAME>': why". The rest is the usage; possible values stand on the next.
+    // One line of it: "error: invalid value 'x' for '--name <NAME>': why". The rest is the usage;
+    // possible values stand on the next.
     let said = error.to_string();
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();

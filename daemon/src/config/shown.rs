@@ -48,7 +48,8 @@ fn plain(value: &OsString, secret: bool) -> String {
     if secret { masked(&text) } else { text }
 }
 
-/// A URL without its password and what its query may hold; anything else, such as a key, not at all.
+/// A URL without its password and what its query may hold; anything else, such as a key, not at
+/// all.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return HIDDEN.to_owned();

@@ -9,14 +9,16 @@ use super::DatabaseError;
 pub enum Policy {
     /// Another relay has the stream: leave it alone, and ask again for the lease.
     StandBy,
-    /// This relay lost the stream, or its place in it: drop what is in memory, acquire again, read on from there.
+    /// This relay lost the stream, or its place in it: drop what is in memory, acquire again, read
+    /// on from there.
     Reacquire,
     /// The server or the network: the same again after a pause.
     Retry,
 }
 
 impl Policy {
-    /// What to do about it. Whatever is not known to be otherwise may pass, and nothing is lost by trying again.
+    /// What to do about it. Whatever is not known to be otherwise may pass, and nothing is lost by
+    /// trying again.
     pub fn after(error: &DatabaseError) -> Self {
         match error.code().as_deref() {
             Some("lease_held") => Self::StandBy,

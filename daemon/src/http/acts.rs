@@ -1,4 +1,5 @@
-//! What an operator does to a book: resume, cancel, rewind. The body is the SQL function's arguments but the book's id.
+//! What an operator does to a book: resume, cancel, rewind. The body is the SQL function's
+//! arguments but the book's id.
 
 use axum::body::Bytes;
 use axum::extract::State;

@@ -1,4 +1,5 @@
-//! Who is asking: a token's role and claims, which Postgres then goes by; or, without a secret, this machine's own people.
+//! Who is asking: a token's role and claims, which Postgres then goes by; or, without a secret,
+//! this machine's own people.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -432,8 +432,8 @@ impl Listing {
         Ok((events, !self.due.is_empty()))
     }
 
-    /// Events for these books: what changed since the readers were last told, or the whole status. A
-    /// book that does not fit any more stays due.
+    /// Events for these books: what changed since the readers were last told, or the whole status.
+    /// A book that does not fit any more stays due.
     async fn tell(
         &mut self,
         transaction: &Transaction<'_>,
@@ -469,8 +469,8 @@ struct Read {
     seen: Seen,
 }
 
-/// Those of these books that the caller may see: what changed since a revision, or the whole status.
-/// The statuses are as many of the first as fit.
+/// Those of these books that the caller may see: what changed since a revision, or the whole
+/// status. The statuses are as many of the first as fit.
 async fn read(
     transaction: &Transaction<'_>,
     caller: &Caller,

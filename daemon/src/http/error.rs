@@ -1,4 +1,5 @@
-//! What `/api` says when it says no: `{code, message, details, hint}`, with the HTTP status that PostgREST would give.
+//! What `/api` says when it says no: `{code, message, details, hint}`, with the HTTP status that
+//! PostgREST would give.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -134,7 +135,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// PostgREST's table: `PTnnn` is the HTTP status nnn; what a role may not do is 403 with a token and 401 without.
+/// PostgREST's table: `PTnnn` is the HTTP status nnn; what a role may not do is 403 with a token
+/// and 401 without.
 fn http_status(code: &str, has_token: bool) -> StatusCode {
     if let Some(status) = code.strip_prefix("PT") {
         let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());

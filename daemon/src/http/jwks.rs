@@ -1,5 +1,5 @@
-//! Public keys of tokens: a JWKS from a file or over https, read again every ten minutes, and when a
-//! token names a key that is not among them.
+//! Public keys of tokens: a JWKS from a file or over https, read again every ten minutes, and when
+//! a token names a key that is not among them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -191,8 +191,8 @@ fn download(url: &str) -> anyhow::Result<String> {
     Ok(answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()?)
 }
 
-/// What a key can sign with. A shared secret in a public list is no secret, and HS256 with a public key as its secret is the
-/// oldest forgery there is: neither is taken.
+/// What a key can sign with. A shared secret in a public list is no secret, and HS256 with a public
+/// key as its secret is the oldest forgery there is: neither is taken.
 fn algorithms(key: &Jwk) -> &'static [Algorithm] {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match &key.algorithm {

@@ -1,8 +1,10 @@
 //! One session that hears `NOTIFY bindery` for all streams, and tells the hub.
 //!
-//! Where Supabase Realtime is installed the schema broadcasts there and is silent here (sql/books/announce.sql). Then, and while
-//! this session is away, the hub says that it does not hear, and each stream looks for itself now and then. So it does behind a
-//! pooler in transaction mode, where what listens is a session that belongs to others the moment after: a probe finds that out.
+//! Where Supabase Realtime is installed the schema broadcasts there and is silent here
+//! (sql/books/announce.sql). Then, and while this session is away, the hub says that it does not
+//! hear, and each stream looks for itself now and then. So it does behind a pooler in transaction
+//! mode, where what listens is a session that belongs to others the moment after: a probe finds
+//! that out.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,8 @@ use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 
-/// How often it is asked whether the schema still notifies; and with it whether the session is still there.
+/// How often it is asked whether the schema still notifies; and with it whether the session is
+/// still there.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A notification that takes longer does not come.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);

@@ -15,8 +15,8 @@ const SECRET_BYTES: usize = 32;
 /// Flags of the HTTP port.
 #[derive(Debug, Clone, Args)]
 pub struct HttpOptions {
-    /// Where to answer: the page at /, /api, /healthz, /readyz and /metrics. /api needs tokens (--jwt-secret or --jwks-url) beyond
-    /// loopback.
+    /// Where to answer: the page at /, /api, /healthz, /readyz and /metrics. /api needs tokens
+    /// (--jwt-secret or --jwks-url) beyond loopback.
     #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
     pub http: SocketAddr,
     /// The secret of tokens signed with HS256, 32 bytes or more.
@@ -43,8 +43,8 @@ pub struct HttpOptions {
         value_parser = claim
     )]
     pub jwt_audiences: Vec<String>,
-    /// An origin whose pages may ask /api, such as https://app.example.com; http://localhost:* is any
-    /// port of this machine; may be given again.
+    /// An origin whose pages may ask /api, such as https://app.example.com; http://localhost:* is
+    /// any port of this machine; may be given again.
     #[arg(
         long = "cors-origin",
         env = "BINDERY_CORS_ORIGINS",
@@ -52,8 +52,8 @@ pub struct HttpOptions {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<Origin>,
-    /// The most connections at once; a stream of events is one. Fewer where the process may not open
-    /// enough files.
+    /// The most connections at once; a stream of events is one. Fewer where the process may not
+    /// open enough files.
     #[arg(long, env = "BINDERY_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub http_connections: u32,
     /// Connections to Postgres for /api.
@@ -99,8 +99,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A page's origin as browsers send it: scheme, host, and the port where it is not the scheme's own;
-/// of this machine also with `*` for any port.
+/// A page's origin as browsers send it: scheme, host, and the port where it is not the scheme's
+/// own; of this machine also with `*` for any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 

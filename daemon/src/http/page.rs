@@ -1,4 +1,5 @@
-//! The page at `/`: one HTML file, its style and its modules, all in the program; nothing comes from elsewhere.
+//! The page at `/`: one HTML file, its style and its modules, all in the program; nothing comes
+//! from elsewhere.
 
 use axum::Router;
 use axum::http::header::{

@@ -1,4 +1,5 @@
-//! Postgres as the caller: each request is a transaction with the caller's role and claims, so that row-level security decides.
+//! Postgres as the caller: each request is a transaction with the caller's role and claims, so that
+//! row-level security decides.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,8 +69,9 @@ pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
         .build()?)
 }
 
-/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and with it go the role and the time limit:
-/// nothing is left to the session, which behind a pooler may be another one each time.
+/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and with it go
+/// the role and the time limit: nothing is left to the session, which behind a pooler may be
+/// another one each time.
 pub async fn begin<'a>(
     client: &'a mut Object,
     caller: &Caller,

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::database::Applied;
 
-/// A relay begins: what may be counted is 0, rather than missing until it happens, so that the first one is seen.
+/// A relay begins: what may be counted is 0, rather than missing until it happens, so that the
+/// first one is seen.
 pub fn begin(stream: &str) {
     settled(stream, Applied::default());
     ::metrics::counter!(BATCHES, "stream" => stream.to_owned()).increment(0);
@@ -50,7 +51,8 @@ pub fn settled(stream: &str, outcome: Applied) {
     }
 }
 
-/// Events written at these times are committed now. The ids are of Redis's clock, which is `offset` seconds before ours.
+/// Events written at these times are committed now. The ids are of Redis's clock, which is `offset`
+/// seconds before ours.
 pub fn committed(stream: &str, times: &Times, offset: f64) {
     let now = by_redis(SystemTime::now(), offset);
     let histogram = ::metrics::histogram!(END_TO_END_SECONDS, "stream" => stream.to_owned());
@@ -87,7 +89,8 @@ mod tests {
 
     #[test]
     fn clocks_that_differ_make_an_event_neither_older_nor_younger() {
-        // Redis wrote it at 1,700,000,100 by its own clock, and 20 ms later it was committed; ours was 90 s behind, or before.
+        // Redis wrote it at 1,700,000,100 by its own clock, and 20 ms later it was committed; ours
+        // was 90 s behind, or before.
         let mut times = Times::default();
         times.push(StreamId { ms: 1_700_000_100_000, seq: 0 });
         let committed = UNIX_EPOCH + Duration::from_millis(1_700_000_100_020);

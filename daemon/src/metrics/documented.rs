@@ -1,4 +1,5 @@
-//! docs/operations.md, the alert rules and the dashboard say of the metrics what the table says, and leave none out.
+//! docs/operations.md, the alert rules and the dashboard say of the metrics what the table says,
+//! and leave none out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +22,8 @@ const PROCESS: [&str; 8] = [
     "process_virtual_memory_bytes",
     "process_virtual_memory_max_bytes",
 ];
-/// Metrics that no rule watches: what they say is normal in any amount, or another one says it when it is not.
+/// Metrics that no rule watches: what they say is normal in any amount, or another one says it when
+/// it is not.
 const WITHOUT_ALERT: [&str; 18] = [
     super::BATCHES,
     super::BATCH_EVENTS,
@@ -54,7 +56,8 @@ fn labels() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     ours.chain(PROCESS.map(|name| (name, BTreeSet::new()))).collect()
 }
 
-/// What a query names: its metrics, each with the labels that it is asked by, and the labels it is grouped by.
+/// What a query names: its metrics, each with the labels that it is asked by, and the labels it is
+/// grouped by.
 #[derive(Default)]
 struct Asked {
     metrics: Vec<(String, Vec<String>)>,

@@ -12,7 +12,8 @@ use super::{
 use crate::logging;
 use crate::state::{Phase, State};
 
-/// Every value of a histogram waits in memory for this, 24 bytes each: at 200,000 events a second 5 MB.
+/// Every value of a histogram waits in memory for this, 24 bytes each: at 200,000 events a second 5
+/// MB.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What was collected, and how it is told.

@@ -1,4 +1,5 @@
-//! When a batch's events were written, by the clock of their ids: enough to say how long each was on its way.
+//! When a batch's events were written, by the clock of their ids: enough to say how long each was
+//! on its way.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -37,7 +38,8 @@ impl Times {
             .filter(|&(age, _)| age < NO_TIME)
     }
 
-    /// Two neighbours become one of the older's time: an age may be said too long then, never too short.
+    /// Two neighbours become one of the older's time: an age may be said too long then, never too
+    /// short.
     fn halve(&mut self) {
         self.0 =
             self.0.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|run| run.1).sum())).collect();

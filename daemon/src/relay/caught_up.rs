@@ -1,8 +1,9 @@
 //! Up to which moment everything that was in the stream is applied, as far as it is proven.
 //!
-//! A read that began with an answer of Postgres at hand, and brought all that the stream had left, has seen everything that was
-//! in the stream at that answer's moment; once what it brought is applied, this relay was caught up then. No clock but that of
-//! Postgres is asked, and no duration measured: only the order of things counts.
+//! A read that began with an answer of Postgres at hand, and brought all that the stream had left,
+//! has seen everything that was in the stream at that answer's moment; once what it brought is
+//! applied, this relay was caught up then. No clock but that of Postgres is asked, and no duration
+//! measured: only the order of things counts.
 
 use std::time::SystemTime;
 
@@ -11,7 +12,8 @@ use std::time::SystemTime;
 pub struct CaughtUp<M = SystemTime> {
     /// Of the chunk that is moved into the batch: set where it was the stream's end.
     read: Option<M>,
-    /// All that was in the stream then is in the batch, in the one before, or applied: set once the chunk is moved whole.
+    /// All that was in the stream then is in the batch, in the one before, or applied: set once the
+    /// chunk is moved whole.
     batched: Option<M>,
     /// The same of the batch that Postgres has: set when it is sent.
     sent: Option<M>,

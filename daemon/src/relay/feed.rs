@@ -21,10 +21,12 @@ use crate::pauses::{MAX_PAUSE, Pauses, pauses};
 use crate::source::{Chunk, Reader, Seen};
 use bindery_client::cut;
 
-/// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and bounds the memory.
+/// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and
+/// bounds the memory.
 const CHUNKS_AHEAD: usize = 1;
 
-/// The stream is looked at this often, or as often as the lease is renewed where that is more; and after every reconnect.
+/// The stream is looked at this often, or as often as the lease is renewed where that is more; and
+/// after every reconnect.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A stream is deleted once it has not been there for so long: one that is renamed away and back is
@@ -87,7 +89,8 @@ impl Feed {
         seen.go_on_from(lease.position);
         let reading = Reading {
             position: lease.position,
-            // Entries that say nothing are not counted, so what was counted in another lease is not known.
+            // Entries that say nothing are not counted, so what was counted in another lease is not
+            // known.
             entries: lease.entries.filter(|_| matches!(relay.origin, Origin::Events)),
             seen,
             absent: None,
@@ -108,7 +111,8 @@ impl Feed {
         self.moments.send_replace(moment);
     }
 
-    /// What comes next; `None` where the reading task has ended, which only a panic in it can bring about.
+    /// What comes next; `None` where the reading task has ended, which only a panic in it can bring
+    /// about.
     pub async fn next(&mut self) -> Option<Fed> {
         self.fed.recv().await
     }
@@ -177,7 +181,8 @@ impl Reading {
     /// Reads until that fails.
     async fn read_once_connected(&mut self, pauses: &mut Pauses) -> Result<Infallible, Pause> {
         let relay = self.relay.clone();
-        // Half of what is between two renewals, so that each can say of the one before that the stream was at its end.
+        // Half of what is between two renewals, so that each can say of the one before that the
+        // stream was at its end.
         let mut reader =
             Reader::connect(&relay.redis, &relay.stream, self.position, relay.renewal() / 2)
                 .await?;

@@ -1,9 +1,11 @@
-//! Whether the stream is still the one that was read: entries may be gone unread, or another stream be in its place.
+//! Whether the stream is still the one that was read: entries may be gone unread, or another stream
+//! be in its place.
 //!
-//! Asked between two reads, so that what was read is exactly what comes up to `read`. Redis counts what was ever added; that
-//! number, less what comes after `read`, is what must have been read. Where an entry that was read is not there any more, the
-//! entries remembered say up to which one the stream is the same: a Redis that lost its end has a beginning of what was read,
-//! and after it only what nobody has read.
+//! Asked between two reads, so that what was read is exactly what comes up to `read`. Redis counts
+//! what was ever added; that number, less what comes after `read`, is what must have been read.
+//! Where an entry that was read is not there any more, the entries remembered say up to which one
+//! the stream is the same: a Redis that lost its end has a beginning of what was read, and after it
+//! only what nobody has read.
 
 use bindery_core::stream_id::StreamId;
 use redis::RedisError;
@@ -14,7 +16,8 @@ use crate::source::{Info, Reader, Seen};
 /// Entries are compared so many at a time: they may be large.
 const PAGE: usize = 50;
 
-/// So many entries that wait may be counted one by one, once, where Redis's number is not known yet.
+/// So many entries that wait may be counted one by one, once, where Redis's number is not known
+/// yet.
 const FEW: usize = 100;
 
 /// What is missing.
@@ -55,7 +58,8 @@ pub struct Finding {
     pub position: Option<StreamId>,
 }
 
-/// Looks whether the stream is the one that was read up to `read`, where Redis counted `entries`. The reader is at rest.
+/// Looks whether the stream is the one that was read up to `read`, where Redis counted `entries`.
+/// The reader is at rest.
 pub async fn look(
     reader: &mut Reader,
     redis: &mut impl ConnectionLike,
@@ -64,7 +68,8 @@ pub async fn look(
     entries: Option<u64>,
     seen: &Seen,
 ) -> Result<Option<Finding>, RedisError> {
-    // Before the stream as a whole: so a last entry that is trimmed meanwhile does not seem to have vanished.
+    // Before the stream as a whole: so a last entry that is trimmed meanwhile does not seem to have
+    // vanished.
     let last = if read == StreamId::ZERO { None } else { reader.range(read, read, 1).await?.pop() };
     let Some(info) = Info::ask(redis, stream).await? else {
         let (loss, position) = match read {

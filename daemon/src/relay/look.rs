@@ -1,7 +1,9 @@
-//! Looks at the stream now and then, beside the reading: how many entries wait, and what Redis's clock says.
+//! Looks at the stream now and then, beside the reading: how many entries wait, and what Redis's
+//! clock says.
 //!
-//! Redis counts what was ever added. Once it is known how many of these the position covers, what waits is exact; until then, with
-//! a backlog at the start, it is worked out from the times in the ids.
+//! Redis counts what was ever added. Once it is known how many of these the position covers, what
+//! waits is exact; until then, with a backlog at the start, it is worked out from the times in the
+//! ids.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +30,8 @@ pub fn start(relay: &Relay) -> JoinSet<()> {
         let mut covered = None;
         loop {
             if let Err(error) = look_on(&relay, &mut covered).await {
-                // The relay itself tells when Redis is away. A login that may not ask this leaves the two gauges out.
+                // The relay itself tells when Redis is away. A login that may not ask this leaves
+                // the two gauges out.
                 debug!(stream = relay.stream, error = %error, "the stream could not be looked at");
             }
             tokio::time::sleep(EVERY).await;
@@ -37,7 +40,8 @@ pub fn start(relay: &Relay) -> JoinSet<()> {
     task
 }
 
-/// How many entries were ever added up to the position, less what this daemon has applied since it was started.
+/// How many entries were ever added up to the position, less what this daemon has applied since it
+/// was started.
 type Covered = Option<i128>;
 
 async fn look_on(relay: &Relay, covered: &mut Covered) -> Result<(), RedisError> {
@@ -67,7 +71,8 @@ async fn entries(
     covered: &mut Covered,
 ) -> Result<(), RedisError> {
     let (mut position, mut events) = (StreamId::default(), 0);
-    // Before Redis is asked: what is applied meanwhile makes the number too large by that, never too small.
+    // Before Redis is asked: what is applied meanwhile makes the number too large by that, never
+    // too small.
     relay.state.update(&relay.stream, |state| (position, events) = (state.position, state.events));
     let waiting = if let Some(info) = Info::ask(redis, &relay.stream).await? {
         match info.certain(position) {

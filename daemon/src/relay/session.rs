@@ -26,8 +26,8 @@ use crate::state::Phase;
 const MAX_BATCH_BYTES: usize = 5 * 1024 * 1024;
 /// The most segments: each is a few statements of its own, so more would make a long transaction.
 const MAX_SEGMENTS: u32 = 32;
-/// How long a batch may grow while the stream has more: the more events are coalesced, the less Postgres has to do, and an
-/// event that waits in a backlog does not notice.
+/// How long a batch may grow while the stream has more: the more events are coalesced, the less
+/// Postgres has to do, and an event that waits in a backlog does not notice.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
 type Applying<'a> =
@@ -109,7 +109,8 @@ pub async fn run(
             if batch.is_empty() {
                 caught_up.idle();
             }
-            // Also where one batch follows the other: only so does Postgres hear how far this has caught up.
+            // Also where one batch follows the other: only so does Postgres hear how far this has
+            // caught up.
             if std::mem::take(&mut renewal_due) {
                 let proven = caught_up.take();
                 let silence = proven.and_then(|proof| proof.silence);

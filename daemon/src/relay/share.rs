@@ -1,5 +1,6 @@
-//! Streams spread over daemons: each says by `bindery.announce_relay` that it lives and which streams it would read, and hears
-//! which one to give up and which to leave to others. It is advice: without it, whoever comes first takes a stream.
+//! Streams spread over daemons: each says by `bindery.announce_relay` that it lives and which
+//! streams it would read, and hears which one to give up and which to leave to others. It is
+//! advice: without it, whoever comes first takes a stream.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use crate::repeats::Repeats;
 
 /// A daemon announces itself this often within the time for which it counts.
 const ANNOUNCEMENTS: u32 = 4;
-/// How many leases' time a free stream is left to another daemon, which may live and be unable to take it.
+/// How many leases' time a free stream is left to another daemon, which may live and be unable to
+/// take it.
 const PATIENCE: u32 = 2;
 
 /// What the database advises this daemon.

@@ -1,5 +1,6 @@
-//! Trims a stream: what is applied and older than `--retain` goes. Only right after a look that found the stream to be the one that
-//! was read: of another one in its place the position says nothing.
+//! Trims a stream: what is applied and older than `--retain` goes. Only right after a look that
+//! found the stream to be the one that was read: of another one in its place the position says
+//! nothing.
 
 use std::time::{Duration, Instant};
 

@@ -60,7 +60,8 @@ impl Voice {
         );
     }
 
-    /// Another daemon has taken the stream over. Each time is news, and none comes without a takeover, so it is said each time.
+    /// Another daemon has taken the stream over. Each time is news, and none comes without a
+    /// takeover, so it is said each time.
     pub fn fenced(&mut self, error: &str) {
         self.held = None;
         warn!(

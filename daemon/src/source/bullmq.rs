@@ -189,7 +189,8 @@ impl QueueEntry {
             return None;
         }
         let mut fields = match self.event.as_str() {
-            // Another job of a FAILED book can become active; only a retry by hand resumes the book.
+            // Another job of a FAILED book can become active; only a retry by hand resumes the
+            // book.
             "active" | "waiting" => vec![
                 field("type", "begin"),
                 field("to_status", queue.stage.as_str()),

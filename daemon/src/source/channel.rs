@@ -1,10 +1,12 @@
 //! Redis Pub/Sub: a channel, and the stream of the daemon's own that keeps what is published on it.
 //!
-//! Nobody keeps a message of a channel for who is not there, so the first thing to be done with one is to append it to a stream.
-//! Of several daemons one does that: the one that has claimed it, by a key beside the stream that runs out. Each append asks in
-//! Redis itself, atomically, whether the claim still stands, so a daemon that slept through its end appends nothing any more; and
-//! says its number, so one whose answer was lost can be sent again. A subscription begins after its claim, and what comes of it
-//! is appended under that claim or not at all: therefore no message is in the stream twice, whatever the clocks say.
+//! Nobody keeps a message of a channel for who is not there, so the first thing to be done with one
+//! is to append it to a stream. Of several daemons one does that: the one that has claimed it, by a
+//! key beside the stream that runs out. Each append asks in Redis itself, atomically, whether the
+//! claim still stands, so a daemon that slept through its end appends nothing any more; and says
+//! its number, so one whose answer was lost can be sent again. A subscription begins after its
+//! claim, and what comes of it is appended under that claim or not at all: therefore no message is
+//! in the stream twice, whatever the clocks say.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +16,16 @@ use redis::RedisError;
 use redis::aio::ConnectionLike;
 use uuid::Uuid;
 
-/// About how many messages a stream keeps at most: when nobody can apply them, Redis is not to be filled for ever.
+/// About how many messages a stream keeps at most: when nobody can apply them, Redis is not to be
+/// filled for ever.
 pub const KEPT: usize = 1_000_000;
 /// A longer name makes a stream's key longer than `bindery.acquire_stream` takes.
 const MAX_NAME: usize = 400;
 
-/// KEYS: the stream, the claim. ARGV: the token, the append's number, for how many ms the claim is to last from now, how many
-/// messages to keep, the messages. Gives 1 where they are in the stream, 0 where the claim is not ours any more. A claim that
-/// has our number already is an append whose answer was lost, or a renewal; none of it takes memory, which Redis may lack.
+/// KEYS: the stream, the claim. ARGV: the token, the append's number, for how many ms the claim is
+/// to last from now, how many messages to keep, the messages. Gives 1 where they are in the stream,
+/// 0 where the claim is not ours any more. A claim that has our number already is an append whose
+/// answer was lost, or a renewal; none of it takes memory, which Redis may lack.
 const APPEND: &str = "
 local held, ours = redis.call('GET', KEYS[2]) or '', ARGV[1] .. ARGV[2]
 if held == ours then
@@ -48,7 +52,8 @@ impl Channel {
         &self.0
     }
 
-    /// The key of the stream that keeps its messages. The braces have a cluster put the claim on the same node.
+    /// The key of the stream that keeps its messages. The braces have a cluster put the claim on
+    /// the same node.
     pub fn stream(&self) -> String {
         format!("bindery:channel:{{{}}}", self.0)
     }
@@ -108,8 +113,9 @@ impl Claim {
         Ok(taken.map(|_| claim))
     }
 
-    /// Appends these messages, and renews the claim; whether it was still ours. After a failure the same messages are to be given
-    /// again before any others: they may be in the stream already, and then are not appended once more.
+    /// Appends these messages, and renews the claim; whether it was still ours. After a failure the
+    /// same messages are to be given again before any others: they may be in the stream already,
+    /// and then are not appended once more.
     pub async fn append(
         &mut self,
         redis: &mut impl ConnectionLike,

@@ -1,4 +1,5 @@
-//! A connection that reads entries as they come off the wire: it holds one entry at a time, whatever a reply has in it.
+//! A connection that reads entries as they come off the wire: it holds one entry at a time,
+//! whatever a reply has in it.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use super::seen::Content;
 
 /// So much is asked of the socket at once.
 const READ_BYTES: usize = 64 * 1024;
-/// An entry that is larger is read in pieces. An event may have 256 KiB, so most of these are rejected.
+/// An entry that is larger is read in pieces. An event may have 256 KiB, so most of these are
+/// rejected.
 const WHOLE_BYTES: usize = 384 * 1024;
 /// What is kept of each field of such an entry, and of all of them: more than a dead letter shows.
 const KEPT_OF_FIELD: usize = 17 * 1024;
@@ -126,7 +128,8 @@ impl Link {
         if self.line(Duration::ZERO).await?.kind == b'+' { Ok(()) } else { Err(resp::unexpected()) }
     }
 
-    /// Waits, for as long as it takes, until something has come. May be given up: nothing is lost by that.
+    /// Waits, for as long as it takes, until something has come. May be given up: nothing is lost
+    /// by that.
     pub async fn wait(&mut self) -> Result<(), RedisError> {
         if self.buffer.is_empty() {
             self.make_room();
@@ -157,7 +160,8 @@ impl Link {
         Ok(text.kept)
     }
 
-    /// How many entries `XREAD` gives, for the one stream that it was asked for; the answer may be held back for so long.
+    /// How many entries `XREAD` gives, for the one stream that it was asked for; the answer may be
+    /// held back for so long.
     pub async fn entries_of_xread(&mut self, held_back: Duration) -> Result<usize, RedisError> {
         let line = self.line(held_back).await?;
         if line.kind == b'*' && line.number <= 0 {

@@ -11,14 +11,15 @@ pub struct SourceOptions {
     /// A stream to relay; may be given again.
     #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = crate::cli::stream)]
     pub streams: Vec<String>,
-    /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may be given again.
+    /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may
+    /// be given again.
     #[arg(long, env = "BINDERY_BULLMQ", value_name = "QUEUE=STAGE", value_delimiter = ',')]
     bullmq: Vec<Queue>,
     /// What the keys of BullMQ's queues begin with.
     #[arg(long, env = "BINDERY_BULLMQ_PREFIX", value_name = "PREFIX", default_value = PREFIX, value_parser = crate::cli::stream)]
     bullmq_prefix: String,
-    /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be given again. What is published
-    /// while no daemon is subscribed is lost.
+    /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be
+    /// given again. What is published while no daemon is subscribed is lost.
     #[arg(
         long = "channel",
         env = "BINDERY_CHANNELS",

@@ -10,15 +10,18 @@ use super::RedisUrl;
 use super::link::{Came, Fields, Link};
 use super::seen::Seen;
 
-/// What one chunk should bring: large enough that the round trip does not count, small enough to hold two or three of.
+/// What one chunk should bring: large enough that the round trip does not count, small enough to
+/// hold two or three of.
 const CHUNK_BYTES: usize = 512 * 1024;
-/// The most entries asked for at once. XREAD knows no limit in bytes; what of an answer goes beyond a chunk stays on the wire
-/// until it is asked for, so this bounds what a sudden run of large entries takes in Redis, not here.
+/// The most entries asked for at once. XREAD knows no limit in bytes; what of an answer goes beyond
+/// a chunk stays on the wire until it is asked for, so this bounds what a sudden run of large
+/// entries takes in Redis, not here.
 const MAX_COUNT: usize = 500;
-/// The first guess, before any entry's size is known. One: where Redis cuts off who has too much to read
-/// (`client-output-buffer-limit`), each new connection gets at least an entry further.
+/// The first guess, before any entry's size is known. One: where Redis cuts off who has too much to
+/// read (`client-output-buffer-limit`), each new connection gets at least an entry further.
 const FIRST_COUNT: usize = 1;
-/// The longest that Redis may hold an empty answer back. It bounds how long a dead connection goes unnoticed, too.
+/// The longest that Redis may hold an empty answer back. It bounds how long a dead connection goes
+/// unnoticed, too.
 const MAX_BLOCK: Duration = Duration::from_secs(5);
 /// The shortest: an idle stream is to cost next to nothing.
 const MIN_BLOCK: Duration = Duration::from_millis(20);
@@ -37,8 +40,8 @@ pub type Raw = Vec<(Vec<u8>, Vec<u8>)>;
 pub struct Chunk<T = Said> {
     /// The entries; none where none came for a while.
     pub entries: Vec<Entry<T>>,
-    /// Whether more are likely to be there already: some are on the wire, or as many came as were asked for. Else these were all
-    /// that the stream had.
+    /// Whether more are likely to be there already: some are on the wire, or as many came as were
+    /// asked for. Else these were all that the stream had.
     pub more: bool,
 }
 
@@ -49,14 +52,16 @@ pub struct Reader {
     stream: String,
     position: StreamId,
     count: usize,
-    /// How many entries of the last answer are still on the wire, and whether it had as many as were asked for.
+    /// How many entries of the last answer are still on the wire, and whether it had as many as
+    /// were asked for.
     left: usize,
     full: bool,
     block: Duration,
 }
 
 impl Reader {
-    /// Connects, to read what comes after `position`. A read with nothing to bring ends after about `block`.
+    /// Connects, to read what comes after `position`. A read with nothing to bring ends after about
+    /// `block`.
     pub async fn connect(
         url: &RedisUrl,
         stream: &str,
@@ -137,7 +142,8 @@ impl Reader {
         let (count, block) = (self.count.to_string(), self.block.as_millis().to_string());
         let position = self.position.to_string();
         let mut words = vec![&b"XREAD"[..], b"COUNT", count.as_bytes()];
-        // After a full answer there may be more or not: it is asked for without waiting, so that the end is known at once.
+        // After a full answer there may be more or not: it is asked for without waiting, so that
+        // the end is known at once.
         if !self.full {
             words.extend([&b"BLOCK"[..], block.as_bytes()]);
         }
@@ -148,7 +154,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The entries of these ids, the newest first: each with the number for what it says. To be asked at rest.
+    /// The entries of these ids, the newest first: each with the number for what it says. To be
+    /// asked at rest.
     pub async fn range(
         &mut self,
         newest: StreamId,
@@ -174,7 +181,8 @@ impl Reader {
     }
 }
 
-/// How many entries to ask for next: as many of the size just seen as a chunk holds, growing by steps, shrinking at once.
+/// How many entries to ask for next: as many of the size just seen as a chunk holds, growing by
+/// steps, shrinking at once.
 fn next_count(count: usize, entries: usize, bytes: usize) -> usize {
     let fitting = CHUNK_BYTES / (bytes / entries.max(1)).max(1);
     fitting.clamp(1, MAX_COUNT).min(count * 4)

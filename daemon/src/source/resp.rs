@@ -1,11 +1,13 @@
-//! Redis's protocol, as far as reading entries takes it: where in a buffer the parts of a reply lie. Nothing is copied.
+//! Redis's protocol, as far as reading entries takes it: where in a buffer the parts of a reply
+//! lie. Nothing is copied.
 
 use std::ops::Range;
 
 use bindery_core::stream_id::StreamId;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A line's kind (`*`, `$`, `+`, `-`, `:`), its number where it has one, and where the next part begins.
+/// A line's kind (`*`, `$`, `+`, `-`, `:`), its number where it has one, and where the next part
+/// begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     pub kind: u8,
@@ -27,7 +29,8 @@ impl Parts {
     }
 }
 
-/// The line that begins here; `None`: not all of it has come. An error of the server's is one here, too.
+/// The line that begins here; `None`: not all of it has come. An error of the server's is one here,
+/// too.
 pub fn line(buffer: &[u8], at: usize) -> Result<Option<Line>, RedisError> {
     let Some(rest) = buffer.get(at..) else { return Ok(None) };
     let Some(length) = rest.iter().position(|&byte| byte == b'\r') else { return Ok(None) };
@@ -72,7 +75,8 @@ pub fn expect(line: Line, kind: u8) -> Result<usize, RedisError> {
     }
 }
 
-/// The entry that begins here, `[id, [name, value, …]]`: its id, and where the next one begins; `None`: not all of it has come.
+/// The entry that begins here, `[id, [name, value, …]]`: its id, and where the next one begins;
+/// `None`: not all of it has come.
 pub fn entry(buffer: &[u8], parts: &mut Parts) -> Result<Option<(StreamId, usize)>, RedisError> {
     parts.0.clear();
     let Some(line_of) = line(buffer, 0)? else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! The entries that were read last, by id and content: enough to find in another copy of the stream where the two part.
+//! The entries that were read last, by id and content: enough to find in another copy of the stream
+//! where the two part.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
@@ -22,8 +23,9 @@ impl Seen {
         Self { entries: VecDeque::new(), forgotten: position != StreamId::ZERO }
     }
 
-    /// The reading begins anew after this position: at what was read last, or before it, where less was applied than read. Anywhere
-    /// else somebody else has read what is between, and nothing of this is known.
+    /// The reading begins anew after this position: at what was read last, or before it, where less
+    /// was applied than read. Anywhere else somebody else has read what is between, and nothing of
+    /// this is known.
     pub fn go_on_from(&mut self, position: StreamId) {
         while self.entries.back().is_some_and(|&(last, _)| last > position) {
             self.entries.pop_back();
@@ -52,7 +54,8 @@ impl Seen {
     }
 }
 
-/// Makes a number for what an entry says, piece by piece: two that differ have the same one as good as never.
+/// Makes a number for what an entry says, piece by piece: two that differ have the same one as good
+/// as never.
 #[derive(Debug, Default)]
 pub struct Content(DefaultHasher);
 
@@ -130,7 +133,8 @@ mod tests {
     }
 
     proptest! {
-        /// The stream has a beginning of what was read, and then what nobody has, under ids that may have been given before.
+        /// The stream has a beginning of what was read, and then what nobody has, under ids that
+        /// may have been given before.
         #[test]
         fn the_newest_entry_that_is_known_is_the_one_where_another_copy_parts(
             read in 1_u64..200, kept in 0_u64..200, fresh in prop::collection::btree_set(1_u64..300, 0..50),

@@ -1,5 +1,6 @@
-//! A subscription to a channel, on a connection of its own. It reads no faster than it is asked to: what is not taken waits on the
-//! wire, then in Redis, which ends the subscription when that becomes too much (`client-output-buffer-limit pubsub`).
+//! A subscription to a channel, on a connection of its own. It reads no faster than it is asked to:
+//! what is not taken waits on the wire, then in Redis, which ends the subscription when that
+//! becomes too much (`client-output-buffer-limit pubsub`).
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ const LATE: Duration = Duration::from_secs(5);
 /// What comes of a subscription.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A message; of one that is larger than an event may be, the beginning, which is still too large for one.
+    /// A message; of one that is larger than an event may be, the beginning, which is still too
+    /// large for one.
     Message(Vec<u8>),
     /// It has begun.
     Begun,
@@ -34,8 +36,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes, at the server that has the channel's stream: there a failover is noticed at once. What is published from now on
-    /// comes.
+    /// Subscribes, at the server that has the channel's stream: there a failover is noticed at
+    /// once. What is published from now on comes.
     pub async fn begin(url: &RedisUrl, channel: &Channel) -> Result<Self, RedisError> {
         Self::on(Link::connect(url, &channel.stream(), LATE).await?, channel).await
     }

@@ -1,5 +1,5 @@
-//! Postgres fails over: the primary is killed while events keep coming, and its streaming replica is
-//! promoted. The daemon has the addresses of both, and is never touched.
+//! Postgres fails over: the primary is killed while events keep coming, and its streaming replica
+//! is promoted. The daemon has the addresses of both, and is never touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

@@ -257,8 +257,8 @@ async fn a_batch_that_runs_into_statement_timeout_is_tried_again_and_no_event_is
     Ok(())
 }
 
-/// A backlog whose full batches take longer than `statement_timeout` allows. A trigger makes a batch
-/// of more than 100 rows take too long, whatever the machine.
+/// A backlog whose full batches take longer than `statement_timeout` allows. A trigger makes a
+/// batch of more than 100 rows take too long, whatever the machine.
 #[tokio::test]
 async fn a_batch_that_takes_too_long_is_halved_until_it_passes() -> Result<()> {
     let servers = Servers::shared().await?;

@@ -1,4 +1,5 @@
-//! What HTTP may take: connections, files, memory and Postgres. Health and relaying never lack them.
+//! What HTTP may take: connections, files, memory and Postgres. Health and relaying never lack
+//! them.
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ async fn lost(daemon: &Daemon) -> Result<f64> {
     Ok(value.parse()?)
 }
 
-/// With this log, events are applied, lost lines are counted, and the daemon stops when it is asked.
+/// With this log, events are applied, lost lines are counted, and the daemon stops when it is
+/// asked.
 async fn goes_on_with(log: &str, format: &str) -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;

@@ -1,4 +1,5 @@
-//! The whole of Bindery against private servers: the real daemon, a real Postgres, a real Redis, and what can befall them.
+//! The whole of Bindery against private servers: the real daemon, a real Postgres, a real Redis,
+//! and what can befall them.
 //!
 //! | module | subject |
 //! |---|---|
@@ -45,8 +46,9 @@
 //! | `commands`, `doctor` | publish, dead-letters, the configuration, the manual; both ends looked at |
 //! | `docs`, `docs_events` | docs/api.md: every function, and examples that run; those of docs/events.md, in four languages |
 //!
-//! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds them, `node` and `python` run programs of tests/bridges and of the documentation, `live` has books in every
-//! kind of status, and `oracle` knows what must have become of them.
+//! `support` asks the database, `http_support` has tokens, `load` makes up events, `produce` adds
+//! them, `node` and `python` run programs of tests/bridges and of the documentation, `live` has
+//! books in every kind of status, and `oracle` knows what must have become of them.
 
 mod announce;
 mod bullmq;

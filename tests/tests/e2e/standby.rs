@@ -1,5 +1,5 @@
-//! `binderyd serve`: at a hot standby everything is read and nothing written, and it goes on when the
-//! standby is promoted; few rights are enough.
+//! `binderyd serve`: at a hot standby everything is read and nothing written, and it goes on when
+//! the standby is promoted; few rights are enough.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Replica, Servers, eventually};

@@ -116,7 +116,8 @@ impl Certificate {
                 "replace it by one of version 3 with a subjectAltName, or use sslmode=require \
                  without sslrootcert to encrypt without verification",
             ),
-            // One that is marked as an authority, as OpenSSL makes it by default, has another error.
+            // One that is marked as an authority, as OpenSSL makes it by default, has another
+            // error.
             CertificateError::UnknownIssuer | CertificateError::Other(_)
                 if self.is_self_signed() =>
             {

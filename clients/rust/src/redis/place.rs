@@ -147,7 +147,8 @@ impl Redis {
         Ok((owner, nodes))
     }
 
-    /// A node's address from `CLUSTER SLOTS`; one that does not know its own name is where it was asked.
+    /// A node's address from `CLUSTER SLOTS`; one that does not know its own name is where it was
+    /// asked.
     fn node_at(&self, asked: &ConnectionAddr, says: &Value) -> Option<ConnectionAddr> {
         let says = says.as_sequence()?;
         let host: Option<String> = redis::from_redis_value(says.first()?.clone()).ok()?;

@@ -1,4 +1,5 @@
-//! TLS to Redis: by the system's certificates or an authority of one's own, with a certificate of ours where it asks for one.
+//! TLS to Redis: by the system's certificates or an authority of one's own, with a certificate of
+//! ours where it asks for one.
 
 use std::fs;
 use std::sync::Arc;

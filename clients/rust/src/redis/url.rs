@@ -30,7 +30,8 @@ pub(super) enum Kind {
         master: String,
         login: (Option<String>, Option<String>),
     },
-    /// Each knows which one has it. Those that were heard of since are remembered: the first may be gone some day.
+    /// Each knows which one has it. Those that were heard of since are remembered: the first may be
+    /// gone some day.
     Cluster { seeds: Vec<ConnectionAddr>, heard_of: Mutex<Vec<ConnectionAddr>> },
 }
 

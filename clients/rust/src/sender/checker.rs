@@ -80,7 +80,8 @@ impl Checker {
         let begin = session.state().begin_id.clone();
         let Some(begin) = begin.and_then(|id| id.parse::<StreamId>().ok()) else { return Ok(()) };
         let Status { calls, stream } = &mut self.status;
-        // Asked before the resume point: once no early event waits, the book's state is the outcome.
+        // Asked before the resume point: once no early event waits, the book's state is the
+        // outcome.
         let (position, waits) = calls.relayed(stream, session.book_id).await?;
         let position = position.and_then(|id| id.parse::<StreamId>().ok());
         if position.is_none_or(|position| position < begin) {

@@ -56,14 +56,15 @@ impl Postgres {
         super::read(&self.ask(call, &[&stream, &book_id.to_string()]).await?)
     }
 
-    /// The one value of an answer. A call that fails closes the connection, unless the server said so.
+    /// The one value of an answer. A call that fails closes the connection, unless the server said
+    /// so.
     async fn ask(&mut self, call: &str, values: &[&(dyn ToSql + Sync)]) -> Result<String, Problem> {
         let client = match self.client.take() {
             Some(client) if !client.is_closed() => client,
             _ => connect(&self.url).await?,
         };
-        // All of them as text: in one round trip, without a prepared statement that a pooler may not
-        // know.
+        // All of them as text: in one round trip, without a prepared statement that a pooler may
+        // not know.
         let typed: Vec<_> = values.iter().map(|value| (*value, Type::TEXT)).collect();
         let asked = tokio::time::timeout(ANSWER_WITHIN, client.query_typed(call, &typed)).await;
         match asked {
