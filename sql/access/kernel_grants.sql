@@ -2,7 +2,6 @@
 -- the other kernel.
 -- Invariant: both kernels are open to the same callers; what the portable functions call runs with
 -- its caller's rights.
--- Locks: none of ours.
 revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
   bindery_relay, bindery_worker;
 grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),

@@ -1,7 +1,6 @@
 -- Row-level security: a user reads the books it owns; the service reads all; the relay and anon no
 -- table.
 -- Invariants: one permissive policy a role and action; the user's id is looked up once a statement.
--- Locks: none of ours.
 drop policy if exists owner_reads_book on bindery.book_status;
 create policy owner_reads_book on bindery.book_status for select to authenticated
   using (owner_id = (select bindery_internal.user_id()));

@@ -1,6 +1,5 @@
 -- Membership in Supabase Realtime's publication, where there is one.
 -- Invariants: Postgres Changes sees book_status; everything else is reached through it.
--- Locks: none of ours.
 do $$
 begin
   if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime'

@@ -3,7 +3,6 @@
 -- SQL functions run), each made where it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
 -- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
--- Locks: none of ours.
 do $$
 declare
   wanted text;

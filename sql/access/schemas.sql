@@ -1,7 +1,6 @@
 -- bindery is the exposed API; bindery_internal holds what the API stands on (triggers, definers,
 -- helpers).
 -- Invariant: bindery_core (the kernel) is made by the extension or by sql/kernel, never here.
--- Locks: none of ours.
 create schema if not exists bindery;
 create schema if not exists bindery_internal;
 

@@ -2,7 +2,6 @@
 -- API call raises.
 -- Invariant: every refusal of ours has a SQLSTATE, a message for people, a JSON detail with a code,
 -- and a hint.
--- Locks: none.
 create or replace function bindery_internal.error(
   sqlstate text, code text, message text, hint text, detail jsonb default '{}'
 ) returns jsonb

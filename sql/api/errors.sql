@@ -1,7 +1,6 @@
 -- The errors that more than one function gives, each worded once.
 -- Invariant: PT404 unknown, PT409 conflict, PT422 bad input (PostgREST answers with that HTTP
 -- status).
--- Locks: none.
 create or replace function bindery_internal.unknown_book(book_id uuid) returns jsonb
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

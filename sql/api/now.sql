@@ -2,7 +2,6 @@
 -- sleep.
 -- Invariant: everything in bindery that asks for the time asks here; nobody else's setting moves a
 -- lease or a heartbeat.
--- Locks: none.
 create or replace function bindery_internal.may_set_clock() returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -3,7 +3,7 @@
 -- Invariants: a text is plain (no control characters but tab and line ends, nothing that turns the
 -- direction of what follows);
 -- JSON is small and not deep, and its strings are its owner's own affair. core/src/event has the
--- same for events. Locks: none.
+-- same for events.
 create or replace function bindery_internal.refused_text(argument text, value text,
   longest integer) returns jsonb
 language plpgsql immutable parallel safe

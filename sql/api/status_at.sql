@@ -1,6 +1,5 @@
 -- status_at: the status as the history has it at a moment.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
--- Locks: none.
 create or replace function bindery.status_at(book_id uuid, at timestamptz) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

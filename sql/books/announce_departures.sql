@@ -3,7 +3,7 @@
 -- Invariants: one statement, one set of messages; where Realtime is not installed, nothing is done.
 -- The owners of an UPDATE are collected row by row in the setting bindery.departed: a transition
 -- table would copy the rows of every report.
--- Locks: none of ours; waits at most 100 ms for another session's.
+-- Locks: waits at most 100 ms for a lock of another session.
 create or replace function bindery_internal.send_departures(departures jsonb) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

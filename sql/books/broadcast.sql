@@ -3,7 +3,7 @@
 -- Invariants: nothing here can fail the change that is announced; a payload stays below 32 KiB and
 -- names what was left out. The owner is part of the topic, so that a former owner's channel
 -- receives nothing more, although Realtime checks rights only when a channel is joined.
--- Locks: none of ours; waits at most 100 ms for another session's.
+-- Locks: waits at most 100 ms for a lock of another session.
 create or replace function bindery_internal.book_topic(book_id uuid, owner_id uuid) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- estimate: when a book is expected to be complete. The arithmetic for all who set
 -- estimated_completion_at.
 -- Invariants: null without a pace to go by; never before the moment it is made.
--- Locks: none. (In PL/pgSQL: with its search_path pinned a function in SQL is never inlined, and
+-- (In PL/pgSQL: with its search_path pinned a function in SQL is never inlined, and
 -- planned anew at each call.)
 create or replace function bindery_internal.estimate(
   moment timestamptz, stage_started_at timestamptz, stage_progress double precision,

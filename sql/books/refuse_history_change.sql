@@ -1,6 +1,5 @@
 -- refuse_history_change: BEFORE UPDATE on book_events, whoever updates.
 -- Invariant: the history is appended to and pruned by age, never rewritten.
--- Locks: none of ours.
 create or replace function bindery_internal.refuse_history_change() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -2,7 +2,7 @@
 -- as a role that has no rights.
 -- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks;
 -- one that is missing, raises, or answers null does not hold; what it did in the transaction is
--- undone. Locks: none of ours.
+-- undone.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

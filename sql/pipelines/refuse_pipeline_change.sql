@@ -1,6 +1,5 @@
 -- refuse_pipeline_change: BEFORE UPDATE on pipelines, whoever updates.
 -- Invariant: what a version says stays as it was defined; books were promised that.
--- Locks: none of ours.
 create or replace function bindery_internal.refuse_pipeline_change() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp

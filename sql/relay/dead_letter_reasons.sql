@@ -1,6 +1,5 @@
 -- dead_letter_reasons: why a stream's newest dead letters are there, counted.
 -- Invariants: reads only; looks at no more than max_letters.
--- Locks: none.
 create or replace function bindery_internal.dead_letter_reasons(stream text, after text,
   max_letters integer)
 returns table (reason text, letters bigint, events bigint)

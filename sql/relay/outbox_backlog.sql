@@ -1,7 +1,6 @@
 -- outbox_backlog: how many messages wait to be published, and since when.
 -- Invariants: reads only; counts no further than it is told, so that a neglected outbox costs no
 -- more to look at.
--- Locks: none.
 create or replace function bindery_internal.outbox_backlog(max_messages integer,
   out messages bigint, out oldest_at timestamptz, out age interval)
 language sql stable security definer
