@@ -1,7 +1,7 @@
--- drop_dead_letters: deletes dead letters for good, by their ids; an operator's decision, where
--- prune_dead_letters goes by age.
--- Invariants: only letters that are named go. Locks: skips letters that somebody else is deleting
--- or replaying.
+-- drop_dead_letters: permanently deletes dead letters by their ids; prune_dead_letters deletes by
+-- age.
+-- Invariant: only the given dead letters are deleted.
+-- Locks: skips dead letters that another session is deleting or replaying.
 create or replace function bindery_internal.drop_dead_letters(ids bigint[]) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

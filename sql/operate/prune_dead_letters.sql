@@ -1,6 +1,6 @@
--- prune_dead_letters: deletes old dead letters, in small batches that block nobody.
--- Invariants: by when a letter was refused first; replays do not keep it longer.
--- Locks: skips letters that somebody else is deleting or replaying.
+-- prune_dead_letters: deletes old dead letters in small batches that block no other session.
+-- Invariant: age counts from the first rejection; a replay does not extend it.
+-- Locks: skips dead letters that another session is deleting or replaying.
 create or replace function bindery_internal.prune_dead_letters(before timestamptz,
   batch integer) returns integer
 language plpgsql security definer

@@ -1,6 +1,7 @@
--- prune_events: deletes old history, in small batches that block nobody.
--- Invariant: each book keeps its newest row, and the one of how it ended, so that its status can
--- always be told from the history. Locks: skips rows that somebody else is deleting.
+-- prune_events: deletes old history in small batches that block no other session.
+-- Invariant: each book keeps its newest row and the row of its end, so that the history always
+-- gives its status.
+-- Locks: skips rows that another session is deleting.
 create or replace function bindery_internal.check_pruning(before timestamptz,
   batch integer) returns jsonb
 language plpgsql immutable parallel safe
@@ -28,7 +29,7 @@ declare
 begin
   perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_events.before,
     prune_events.batch));
-  -- Chosen once: as a subquery of the DELETE it may be run again for each row.
+  -- Selected once: a subquery of the DELETE may run again for each row.
   with chosen as materialized (
     select c.book_id, c.revision from bindery.book_events c
     where c.at < prune_events.before and c.kind not in ('complete', 'cancel')

@@ -1,7 +1,7 @@
--- prune_outbox: deletes old messages that nobody has published, in small batches that block nobody.
--- Invariants: from the front only, so that of a book's messages no later one goes before an earlier
--- one; a call looks at no more than a batch. Locks: the mutex of take_outbox, for which it waits;
--- publishers do not wait, they take nothing meanwhile.
+-- prune_outbox: deletes old unpublished messages in small batches that block no other session.
+-- Invariants: deletes from the front only, so no message of a book is deleted before an earlier
+-- one; a call reads at most one batch.
+-- Locks: waits for the mutex of take_outbox; publishers do not wait, and take nothing meanwhile.
 create or replace function bindery_internal.prune_outbox(before timestamptz,
   batch integer) returns integer
 language plpgsql security definer

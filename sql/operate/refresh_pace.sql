@@ -1,7 +1,7 @@
 -- refresh_pace: keeps stage_pace current with stage_visits, once a minute at most.
 -- Invariants: reads only the visits that ended since the last time (and in the minute before), at
 -- most 50,000 a call, by the index on left_at.
--- Locks: the mutex pace until the transaction ends; where another session has it, nothing is done.
+-- Locks: the mutex pace until the transaction ends; if another session has it, nothing is done.
 create or replace function bindery_internal.pace_of(machine jsonb, medians jsonb)
 returns table (stage text, median_seconds double precision, later_seconds double precision)
 language plpgsql immutable parallel safe
@@ -27,7 +27,7 @@ begin
     paces := paces || coalesce((medians ->> names[i])::double precision, case when weights[i] = 0
       then 0 end);
   end loop;
-  -- States may stand in any order. Their forward edges have no cycle, so this comes to rest.
+  -- States may be in any order. Their forward edges have no cycle, so the loop ends.
   while not settled loop
     settled := true;
     for i in reverse n - 1 .. 1 loop
@@ -67,7 +67,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- The newest visits of a state that its median is of.
+  -- The newest visits of a state, from which its median is computed.
   newest constant integer := 50;
   moment constant timestamptz := bindery_internal.now();
   reading bindery_internal.pace_refresh;

@@ -1,8 +1,8 @@
--- replay_dead_letters: dead letters applied once more, by what the relay would do with them today.
--- Invariants: letter by letter in order of id, so a book's keep their order; each ends deleted
--- (applied or stale) or kept with its newest reason, and harms no other. Locks: the mutex
--- dead_letters (one replay at a time), the letters (skipping what is being pruned), then their
--- books in order of book_id.
+-- replay_dead_letters: applies dead letters once more, by the rules of the present relay.
+-- Invariants: one by one in order of id, so a book's dead letters keep their order; each is deleted
+-- (applied or stale) or kept with its newest reason, and affects no other.
+-- Locks: the mutex dead_letters (one replay at a time), the dead letters (skipping those that are
+-- being pruned), then their books in order of book_id.
 create or replace function bindery_internal.replay_letter(letter bindery.dead_letters) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -10,8 +10,7 @@ as $$
 declare
   raised_detail text;
 begin
-  -- What was cut, or what the relay could not read in the first place, is no event: nothing can be
-  -- made of it here that the relay would not have made of it.
+  -- A truncated entry, or one that the relay could not read, is not an event and cannot be applied.
   if letter.truncated or jsonb_typeof(letter.payload -> 'count') is distinct from 'number' then
     return jsonb_build_object('code', letter.reason, 'message', letter.message);
   end if;
@@ -31,7 +30,7 @@ create or replace function bindery_internal.replay_dead_letters(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that somebody holds for long is told (55P03) rather than waited for in silence.
+-- If another session holds a book's row for long, the call fails with 55P03.
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -63,8 +62,8 @@ begin
       and (replay_dead_letters.reason is null or d.reason = replay_dead_letters.reason)
       and (replay_dead_letters.book_id is null or d.book_id = replay_dead_letters.book_id)
       and (replay_dead_letters.ids is null or d.id = any (replay_dead_letters.ids))
-      -- What can never be replayed is not in the way of what can; who names it is told that it is
-      -- dead.
+      -- Skip dead letters that can never be replayed. If the caller gives their ids, include them,
+      -- so that the result counts them as rejected.
       and (replay_dead_letters.ids is not null or not d.truncated
         and jsonb_typeof(d.payload -> 'count') = 'number')
     order by d.id limit replay_dead_letters.max_letters

@@ -1,8 +1,8 @@
 -- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
 -- been quiet in a long one.
--- Where Realtime is not installed: announces what was left to be announced by NOTIFY.
--- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
--- it, and it is due again after another window. Where nothing is due, nothing is written.
+-- Without Realtime: announces the books in unannounced by NOTIFY.
+-- Invariants: a window is removed if its book has nothing newer than what was sent; a failure keeps
+-- the window, and it is due again after another period. If nothing is due, nothing is written.
 -- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
 -- their windows.
 create or replace function bindery_internal.send_held_broadcasts(
@@ -31,8 +31,8 @@ begin
     next_seconds := case when bindery_internal.announce_left() > 0 then 0.03 else 0.1 end;
     return;
   end if;
-  -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
-  -- quiet for twice as long as usual: that was its last change for now.
+  -- If a window is longer than broadcast_every and its book has been quiet for twice the usual
+  -- period, broadcast before the window ends: that was the last change of the book for now.
   due_ids := array(
     select w.book_id from bindery_internal.broadcast_windows w
     where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute'
@@ -49,9 +49,9 @@ begin
       where b.book_id = any (due_ids)
       order by b.book_id
       for no key update skip locked) l;
-    -- What is seen from here on is what the locks protect.
+    -- Statements from here on see the state that the locks protect.
     select array_agg(w.book_id order by w.book_id) as book_ids,
-      -- A status that could not be sent: the whole list.
+      -- A status could not be sent: send the whole list.
       array_agg(case when (w.status, w.attempt) is not distinct from (b.status, b.attempt)
         then w.revision end order by w.book_id) as since,
       sum(w.held_back + b.revision - w.revision) as held_back
@@ -87,7 +87,7 @@ begin
       coalesce((select sum(e.held_back) from ended e), 0)
         + case when problem is null then coalesce(due.held_back, 0) else 0 end
     into sent, failed, held_back;
-    -- Books that are gone without a trigger (TRUNCATE).
+    -- Books that were removed without a trigger (TRUNCATE).
     delete from bindery_internal.broadcast_windows w
     where w.due_at < moment - interval '1 minute'
       and not exists (select from bindery.book_status b where b.book_id = w.book_id);

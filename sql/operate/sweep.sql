@@ -2,8 +2,7 @@
 -- an early event that waited too long becomes a dead letter.
 -- Invariants: one sweep at a time; time without a heartbeat counts only up to the moment to which
 -- every relay is known to have applied what was sent; a book whose job waits in a BullMQ queue is
--- not silent; each act stands in the history with the actor
--- sweep and a reason.
+-- not silent; the history has each act with the actor sweep and a reason.
 -- Locks: the mutex sweep, waited for at most 2 s; then books one by one, skipping locked ones.
 create or replace function bindery_internal.sweep(given timestamptz) returns jsonb
 language plpgsql security definer
@@ -11,7 +10,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   clock constant timestamptz := bindery_internal.now();
-  -- A moment that has not come would fail books that are not silent yet.
+  -- A moment in the future would fail books that are not silent yet.
   moment constant timestamptz := case when bindery_internal.may_set_clock()
     then coalesce(given, clock) else least(given, clock) end;
   waiting_for jsonb;
@@ -35,7 +34,7 @@ begin
   delete from bindery_internal.stored_answers a
   where a.at < clock - interval '1 day';
 
-  -- An event that waits in a stream is a heartbeat that has not arrived yet.
+  -- An event that is not applied yet is a heartbeat that has not arrived.
   select least(moment, min(c.caught_up_at)),
     coalesce(jsonb_agg(c.stream order by c.stream) filter (
       where c.holder is null or c.lease_expires_at <= clock or c.caught_up_at is null), '[]')
@@ -57,9 +56,9 @@ begin
     order by b.book_id
     for no key update of b skip locked
   loop
-    -- One that cannot be failed does not count: it would keep the others out for ever.
+    -- A book that cannot be failed does not count; otherwise it would block the others permanently.
     exit when stalled >= 500;
-    -- One that raises (a trigger of somebody's own, say) holds up no other.
+    -- An error for one book (raised by a user's trigger, for example) does not stop the others.
     begin
       refusal := bindery_internal.do_transition(book.book_id, 'FAILED',
         format('No heartbeat from %s for more than %s.',
@@ -92,7 +91,7 @@ begin
     end;
   end loop;
   perform set_config('bindery.actor', '', true);
-  -- For those without a daemon, which sends them as soon as they are due.
+  -- For installations without a daemon; a daemon sends them as soon as they are due.
   perform bindery_internal.send_held_broadcasts(interval '2 seconds');
   return jsonb_build_object('ran', true, 'stalled', stalled, 'resumed', resumed,
     'expired', expired, 'waiting_for', waiting_for);

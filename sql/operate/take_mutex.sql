@@ -1,6 +1,6 @@
 -- take_mutex: lets one session at a time do a task.
 -- Invariant: the lock is on a row that only this schema's owner can lock, and ends with the
--- transaction. Locks: the row; waits a bounded time.
+-- transaction. Locks: the row, for which it waits a bounded time.
 create or replace function bindery_internal.take_mutex(task text, most_ms integer)
 returns boolean
 language plpgsql security definer

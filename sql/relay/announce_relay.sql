@@ -1,7 +1,8 @@
--- announce_relay: a relay says that it lives, and hears which streams are better read by another.
--- Invariants: a stream is given up only for a living relay that would read it and has two fewer,
--- one at a time over all relays that share streams; so the numbers come to differ by one at most,
--- and then nothing moves. It is advice: safety is the epochs' alone.
+-- announce_relay: records that a relay is live, and returns which streams it should release or
+-- leave to other relays.
+-- Invariants: a stream is given up only for a live relay that would read it and has at least two
+-- fewer, one at a time over all relays that share streams; so the numbers come to differ by one at
+-- most, and then nothing moves. This is advice: safety rests on the epochs alone.
 -- Locks: relays, whole, so that two relays are advised one after the other.
 create or replace function bindery_internal.announce_relay(
   holder text, streams text[], ttl interval, out relays integer, out give_up text, out leave text[]
@@ -45,7 +46,7 @@ begin
       moment + make_interval(secs => extract(epoch from announce_relay.ttl)::double precision))
     on conflict (holder) do update set streams = excluded.streams, expires_at = excluded.expires_at;
   end if;
-  -- What was handed over has been given up, or taken by another.
+  -- The handover is over once the stream was released or acquired by another relay.
   update bindery_internal.relays r set handing_over = null
   where r.handing_over is not null and not exists (
     select from bindery.relay_cursors c where c.stream = r.handing_over and c.holder = r.holder
@@ -63,7 +64,7 @@ begin
     select count(*) as has from held h where h.holder = announce_relay.holder
   )
   select
-    -- Free, and somebody else who would read it has fewer.
+    -- Free streams that another relay with fewer streams would read.
     array(select distinct s.name from unnest(announce_relay.streams) s(name)
       where not exists (select from held h where h.stream = s.name)
         and exists (select from others o where s.name = any (o.streams) and o.has < me.has)
@@ -75,8 +76,7 @@ begin
   into leave, give_up
   from me;
 
-  -- One at a time: as long as one is on its way to another relay, the numbers are not what they
-  -- will be.
+  -- One at a time: while a stream is being handed over, the counts are about to change.
   if give_up is not null and (
     exists (select from bindery_internal.relays r where r.handing_over is not null
       and r.holder <> announce_relay.holder and r.streams && announce_relay.streams)

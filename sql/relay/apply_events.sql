@@ -18,7 +18,7 @@ language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- A position beyond what Redis can count to would never be passed.
+  -- A position above Redis's largest id could never be passed.
   return case when "position" ~ '^[0-9]{1,20}-[0-9]{1,20}$' then
     greatest(split_part("position", '-', 1)::numeric, split_part("position", '-', 2)::numeric)
       <= 18446744073709551615 end;
@@ -38,7 +38,7 @@ as $$
     select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
 $$;
 
--- Locks the stream's row for its holder, or raises.
+-- Locks the stream's row for its holder, or raises an error.
 create or replace function bindery_internal.lock_cursor(stream text, epoch bigint, "position" text)
 returns void
 language plpgsql security definer
@@ -83,7 +83,7 @@ begin
     select from bindery.book_status b
     where b.book_id = any (book_ids) order by b.book_id for no key update) l;
   if known < cardinality(book_ids) then
-    -- Wait for registrations that are under way, and lock what they have brought.
+    -- Wait for concurrent registrations, and lock the books that they have inserted.
     perform from bindery_internal.registration_slots s
     where s.slot in (
       select bindery_internal.slot_of(u.book_id) from unnest(book_ids) as u(book_id)
@@ -104,7 +104,7 @@ create or replace function bindery_internal.apply_events(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that another session holds for long is reported (55P03, and the relay tries again).
+-- If another session holds a book's row for long, the call fails with 55P03 and the relay retries.
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -175,18 +175,18 @@ begin
         with ordinality as s(number, ord)
       group by 1) r
     full join (
-      -- An item without a segment is one of its own, in the order of the array.
+      -- An item without a segment is a segment of its own, in the order of the array.
       select case when i.item ->> 'segment' ~ '^[0-9]{1,9}$' then (i.item ->> 'segment')::integer
         else i.ord::integer end as number, jsonb_agg(i.item order by i.ord) as items
       from jsonb_array_elements(apply_events.events) with ordinality as i(item, ord)
       group by 1) e on e.number = r.number
     order by 1
   loop
-    -- By the index, which is quick also where vacuum is yet to come.
+    -- By the index, which is fast also before the first vacuum.
     some_early := (
       select e.id from bindery.early_events e order by e.id limit 1) is not null;
     held := '{}';
-    -- Only the books of this segment's reports, and of each the first such event.
+    -- Only the books of this segment's reports, and the first such event of each.
     if some_early and segment.a is not null then
       select coalesce(array_agg(u.book_id), '{}') into held
       from (
@@ -197,7 +197,7 @@ begin
         where e.book_id = u.book_id and e.stream = apply_events.stream
           and bindery_internal.may_lead_on(e.payload));
     end if;
-    -- Reports: all at once; where that raises, each half by itself.
+    -- Apply all reports at once; on an error, apply each half separately.
     slices := case when segment.a is not null then array[int4range(segment.a, segment.z, '[]')]
       else '{}' end;
     while cardinality(slices) > 0 loop
@@ -320,8 +320,8 @@ begin
       end;
     end loop;
 
-    -- The other items one by one, first in one subtransaction: a batch with one each would slow
-    -- down every other session. Where one raises, each in its own.
+    -- Apply the other items one by one, in one subtransaction: one for each would slow down every
+    -- other session. On an error, retry each in its own.
     begin
       select 0::bigint as applied, 0::bigint as stale, 0::bigint as early, 0::bigint as rejected
       into here;
@@ -362,7 +362,7 @@ begin
 end
 $$;
 
--- JSON as text; a text that is no JSON as a JSON string.
+-- Parses a text as JSON; a text that is not JSON becomes a JSON string.
 create or replace function bindery_internal.as_json(value text) returns jsonb
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -374,7 +374,7 @@ exception when others then
 end
 $$;
 
--- One item of a batch that is no report: applied, or kept, or rejected.
+-- Applies, defers or rejects one item of a batch that is not a report.
 create or replace function bindery_internal.apply_one(
   stream text, item jsonb, by_itself boolean, out applied bigint, out stale bigint,
   out early bigint, out rejected bigint
@@ -424,7 +424,7 @@ begin
 end
 $$;
 
--- Slices count from 1, so a list must as well.
+-- Slices count from 1, so a list must count from 1 too.
 create or replace function bindery_internal.list_length(list anyarray) returns integer
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -445,15 +445,15 @@ begin
   if jsonb_typeof(events) is distinct from 'array' then
     perform bindery_internal.raise_error(bindery_internal.bad_input(
       'events', 'is not a JSON array', 'Give an array, empty if there are none.'));
-  -- An item's own JSON may be 64 levels deep. What is far deeper can be read, and then neither
-  -- taken apart nor rejected.
+  -- An item's own JSON may be 64 levels deep. JSON that is much deeper can be parsed, but can then
+  -- neither be split nor rejected.
   elsif jsonb_path_exists(events, '$.**{68}') then
     perform bindery_internal.raise_error(bindery_internal.bad_input(
       'events', 'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
   elsif exists (select from unnest(lengths) as l(length) where l.length <> reports) then
     perform bindery_internal.raise_error(bindery_internal.bad_input('the arrays of reports',
       'are not lists of one length', 'Give one element a report; leave out what no report has.'));
-  -- As event_count; what is larger could make the totals in relay_cursors overflow.
+  -- The limit of event_count: a larger value could overflow the totals in relay_cursors.
   elsif exists (select from unnest(counts) as c(count) where c.count not between 1 and 999999999)
   then
     perform bindery_internal.raise_error(bindery_internal.bad_input('counts',
@@ -471,8 +471,8 @@ begin
 end
 $$;
 
--- Announces what a batch changed: the books of reports with their changed substeps, and those whose
--- status changed, which bindery.changed has collected, as a whole.
+-- Announces the books that a batch changed: those with reports with their changed substeps, and
+-- those whose status changed (collected in bindery.changed) as a whole.
 create or replace function bindery_internal.announce_batch(
   changed uuid[], revisions bigint[], shown jsonb[]
 ) returns void
@@ -495,7 +495,7 @@ begin
   perform bindery_internal.announce_books(array_agg(c.book_id), array_agg(b.revision),
     array_agg(case when c.whole then null else c.shown end))
   from (
-    -- Where several segments changed a substep, its last state.
+    -- If several segments changed a substep, its last state counts.
     select u.book_id, bool_or(u.whole) as whole, coalesce(jsonb_path_query_array(
       jsonb_object_agg(s.substep ->> 'substep', s.substep order by u.place)
         filter (where s.substep is not null), '$.*'), '[]') as shown

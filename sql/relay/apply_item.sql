@@ -1,6 +1,6 @@
--- apply_item: one event, handed to the function that does it.
--- Invariants: returns null when done, {"stale": true}, or the error (an early event's is one for
--- which is_early holds), and changes nothing then. Locks: the book's row.
+-- apply_item: passes one event to the function that applies it.
+-- Invariants: returns null when applied, {"stale": true}, or the error (is_early is true for the
+-- error of an early event), and then changes nothing. Locks: the book's row.
 create or replace function bindery_internal.apply_item(item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -33,7 +33,7 @@ begin
 end
 $$;
 
--- A transition as an event has it: to a status that the book has, had, or is still to come to.
+-- The transition of an event: its target may be the book's present, a past or a future status.
 create or replace function bindery_internal.apply_transition(
   book_id uuid, to_status text, message text, attempt integer
 ) returns jsonb
@@ -82,7 +82,7 @@ begin
 end
 $$;
 
--- With a pipeline, a begin registers an unknown book.
+-- A begin that names a pipeline registers an unknown book.
 create or replace function bindery_internal.apply_begin(book_id uuid, item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -102,12 +102,12 @@ begin
   refusal := bindery_internal.do_begin(apply_begin.book_id, item ->> 'to_status',
     item ->> 'worker', (item ->> 'attempt')::integer,
     coalesce((item ->> 'resume')::boolean, true));
-  -- Early events can have led on from there already; the registration is an effect all the same.
+  -- Early events may have moved the book on already; the registration still counts as an effect.
   return case when not registers or not refusal ? 'stale' then refusal end;
 end
 $$;
 
--- A fail of an attempt or a stage that is over is stale.
+-- A fail for an attempt or a stage that is over is stale.
 create or replace function bindery_internal.apply_fail(book_id uuid, item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- dead_letter_reasons: why a stream's newest dead letters are there, counted.
--- Invariants: reads only; looks at no more than max_letters.
+-- dead_letter_reasons: counts a stream's newest dead letters by rejection reason.
+-- Invariants: read-only; reads at most max_letters.
 create or replace function bindery_internal.dead_letter_reasons(stream text, after text,
   max_letters integer)
 returns table (reason text, letters bigint, events bigint)
@@ -20,7 +20,7 @@ begin
     select c.reason, c.count, c.event_id from bindery.dead_letters c
     where c.stream = dead_letter_reasons.stream
     order by c.id desc limit least(greatest(max_letters, 0), 100000)) d
-  -- A letter without an id that is one was handed to apply_events by somebody else than binderyd.
+  -- A dead letter without a valid id comes from a caller of apply_events other than binderyd.
   where case when bindery_internal.is_position(d.event_id) is true
     then bindery_internal.is_after(d.event_id, dead_letter_reasons.after) else true end
   group by d.reason

@@ -1,12 +1,11 @@
--- early_events: defer keeps events that came too early; settle_early applies a book's early events
+-- early_events: defer keeps early events; settle_early applies a book's early events
 -- after a change of the book; expire_early turns those that waited too long into dead letters.
 -- Invariants: an event is kept in the transaction that moves the position past it, and takes effect
 -- in the transaction of the change that makes it applicable, each exactly once. Events of one book
 -- and stream keep their order; one that names no stage waits behind those before it.
--- Locks: the book's row. For an unknown book there is none: the registration locks the book's slot
--- FOR KEY SHARE before it inserts the book, and a batch that keeps an early event locks the slot
--- FOR
--- UPDATE and looks for the book again before. So one of the two sees the other.
+-- Locks: the book's row. An unknown book has no row: its registration locks the book's slot FOR KEY
+-- SHARE before it inserts the book; a batch that keeps an early event locks the slot FOR UPDATE and
+-- then queries the book again. So at least one of the two sees the other's change.
 create or replace function bindery_internal.slot_of(book_id uuid) returns integer
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -16,7 +15,7 @@ begin
 end
 $$;
 
--- Whether an outcome of apply_item means that the event came too early.
+-- True if an outcome of apply_item means that the event is early.
 create or replace function bindery_internal.is_early(outcome jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -50,7 +49,7 @@ begin
   if span + jsonb_array_length(items) > bounds.early_events_total then
     select count(*) into span from bindery.early_events e;
   end if;
-  -- An event of no book can never apply; of the others as many are kept as fit.
+  -- An event without a book can never apply. Of the others, keep as many as the limit allows.
   select jsonb_agg(j.item order by j.ord) filter (where j.fits),
     jsonb_agg(j.item || case when j.book_id is null then '{}'
         else jsonb_build_object('reason', 'too_many_early_events', 'refusal', format(
@@ -66,7 +65,7 @@ begin
       select n.item, n.ord, bindery_internal.as_uuid(n.item ->> 'book_id') as book_id
       from jsonb_array_elements(items) with ordinality as n(item, ord)) i
     left join (
-      -- As for the total: a batch keeps some items one by one, and each would count all again.
+      -- Like the total: a batch keeps some items one by one, and each would count all again.
       select b.book_id, case
         when s.span + jsonb_array_length(items) <= bounds.early_events_per_book then s.span
         else (
@@ -126,8 +125,8 @@ declare
   event bindery.early_events;
   outcome jsonb;
   blocked text[];
-  -- A report's stage and attempt decide whether it is early: of many that wait for the same, one is
-  -- tried as long as the book stands where it stood.
+  -- A report's stage and attempt decide whether it is early: of many that wait for the same state,
+  -- one is tried until the book changes.
   report text;
   tried text[];
   stood text;
@@ -135,17 +134,17 @@ declare
   again boolean;
   by_itself boolean;
 begin
-  -- The outermost call goes on until nothing more applies.
+  -- The outermost call repeats until nothing more applies.
   if strpos(settling, settle_early.book_id::text) > 0
     or not exists (
       select from bindery.early_events e where e.book_id = settle_early.book_id)
   then
     return;
   end if;
-  -- Triggers of others can lead from here to other books, and back to this one.
+  -- Other people's triggers can call this function for other books, and again for this one.
   nothing := set_config('bindery.settling', settling || settle_early.book_id || ' ', true);
-  -- All in one subtransaction: one each would slow down every other session. Where an event raises,
-  -- all once more, each in its own.
+  -- All in one subtransaction: one for each would slow down every other session. If an event raises
+  -- an error, all are retried, each in its own.
   foreach by_itself in array array[false, true] loop
     begin
       again := true;
@@ -205,7 +204,7 @@ begin
 end
 $$;
 
--- After a report that completes a stage: a guard substeps_complete holds now.
+-- Called after a report that completes a stage: a guard substeps_complete then holds.
 create or replace function bindery_internal.settle_complete(book_id uuid) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -222,7 +221,7 @@ begin
 end
 $$;
 
--- An event without a stage is about the stage that the events before it led to.
+-- An event without a stage is about the stage that the events before it lead to.
 create or replace function bindery_internal.depends_on_order(item jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -232,7 +231,7 @@ begin
 end
 $$;
 
--- A heartbeat or a plan leads to no stage, so nothing waits behind it.
+-- A heartbeat or a plan changes no stage, so no event waits behind it.
 create or replace function bindery_internal.may_lead_on(item jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -259,8 +258,8 @@ exception when assert_failure or others then
 end
 $$;
 
--- A book that another session has locked is left for the next sweep; so is an unknown one that is
--- being registered.
+-- Skips a book that another session has locked, and an unknown book that is being registered; the
+-- next sweep retries them.
 create or replace function bindery_internal.expire_early(moment timestamptz, most integer)
 returns integer
 language plpgsql security definer
@@ -288,7 +287,7 @@ begin
     end if;
     continue when not found or not book.is_known and exists (
       select from bindery.book_status b where b.book_id = book.book_id);
-    -- A change made in REPEATABLE READ may not have seen what had come to wait meanwhile.
+    -- A change in REPEATABLE READ may not have seen the events deferred since its snapshot.
     if book.is_known then
       perform bindery_internal.settle_early(book.book_id);
     end if;
@@ -303,7 +302,7 @@ begin
       delete from bindery.early_events e where e.id = event.id;
       expired := expired + 1;
     end loop;
-    -- Those that waited behind it.
+    -- The events that waited behind it.
     if book.is_known then
       perform bindery_internal.settle_early(book.book_id);
     end if;

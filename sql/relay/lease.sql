@@ -1,8 +1,8 @@
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this
 -- database's clock.
--- Invariants: two holders never have the same epoch, also where the stream was forgotten between
--- them; an unexpired lease of another holder is not taken; caught_up_at never goes back, nor past
--- the clock.
+-- Invariants: two holders never have the same epoch, even if the stream was forgotten between them;
+-- an unexpired lease of another holder is never taken over; caught_up_at never decreases, and never
+-- exceeds the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
 returns table (
@@ -16,8 +16,8 @@ as $$
 declare
   cursor_row bindery.relay_cursors;
   moment timestamptz;
-  -- In seconds alone: a month and minus 30 days compare as nothing, and added to a date are
-  -- something.
+  -- Converted to seconds: as intervals, one month and 30 days compare as equal, but added to a date
+  -- they differ.
   length_of interval;
 begin
   if acquire_stream.stream is null or length(acquire_stream.stream) not between 1 and 512 then
@@ -42,10 +42,10 @@ begin
     on conflict (stream) do nothing;
     select c.* into cursor_row from bindery.relay_cursors c
       where c.stream = acquire_stream.stream for no key update;
-    -- Not there: it was forgotten while this waited for its lock.
+    -- No row: forget_stream deleted it while this statement waited for the lock.
     exit when found;
   end loop;
-  -- After the lock: it may have been waited for.
+  -- Read the clock after the lock, which may have taken time.
   moment := bindery_internal.now();
   if cursor_row.holder <> acquire_stream.holder and cursor_row.lease_expires_at > moment then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'lease_held',
@@ -55,7 +55,7 @@ begin
         'lease_expires_at', cursor_row.lease_expires_at)));
   end if;
   if cursor_row.epoch = 0 then
-    -- Its epochs go on where it was forgotten; which the insert above may have waited for.
+    -- Continue the epochs of a forgotten stream; the insert above may have waited for that.
     with remembered as (delete from bindery_internal.forgotten_streams f
       where f.stream = acquire_stream.stream returning f.epoch)
     update bindery.relay_cursors c set epoch = r.epoch from remembered r
@@ -88,7 +88,7 @@ begin
   end if;
   update bindery.relay_cursors c
   set lease_expires_at = bindery_internal.now() + c.lease_ttl,
-      -- Of nulls greatest and least make nothing, so least(null, now) would be now.
+      -- GREATEST and LEAST ignore NULLs: least(null, now) would be now.
       caught_up_at = case when renew_stream.caught_up_at is null then c.caught_up_at
                           else greatest(c.caught_up_at, least(renew_stream.caught_up_at,
                             bindery_internal.now())) end
@@ -110,7 +110,7 @@ as $$
 begin
   perform bindery_internal.raise_error(bindery_internal.refused_text('stream',
     release_stream.stream, 512));
-  -- The epoch grows, so that nothing sent before the release can still be applied after it.
+  -- The epoch grows, so that nothing sent before the release can be applied after it.
   update bindery.relay_cursors c set epoch = c.epoch + 1, holder = null, lease_expires_at = null
   where c.stream = release_stream.stream and c.epoch = release_stream.epoch;
   if not found then

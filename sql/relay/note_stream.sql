@@ -1,6 +1,6 @@
--- note_stream: what the relay found its stream in Redis to be, and where it goes on when that is
--- not what it was.
--- Invariants: only the newest epoch notes anything; the counts of events never change here.
+-- note_stream: records what the relay found when it probed its stream in Redis and, after a loss,
+-- the position to continue from.
+-- Invariants: only the newest epoch may write; the counts of events never change here.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.note_stream(
   stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text

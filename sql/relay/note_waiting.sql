@@ -1,7 +1,8 @@
--- note_waiting: which books have a job that waits in a BullMQ queue, as the queue's relay found it.
--- Invariants: only the newest epoch notes anything; of a range of book ids the rows of the stream
--- become those that are given, so that a job that was removed ends its book's waiting; silence
--- counts from the end of the waiting.
+-- note_waiting: records which books have a job that waits in a BullMQ queue, as found by the
+-- queue's relay.
+-- Invariants: only the newest epoch may write; within a range of book ids, the given rows replace
+-- the stream's rows, so a removed job ends its book's waiting; silence counts from the end of the
+-- waiting.
 -- Locks: the stream's row in relay_cursors, then the books' rows in order of book_id. A book's row
 -- that another session holds is left for the next call.
 create or replace function bindery_internal.brief_silence(stall_after double precision)
@@ -79,7 +80,7 @@ begin
     from given g full join noted n on n.book_id = g.book_id
     join bindery.book_status b on b.book_id = coalesce(g.book_id, n.book_id)
   ), places as materialized (
-    -- Few: the machine is looked at once for each, not once a book.
+    -- There are few pipelines: each machine is read once, not once a book.
     select p.pipeline, p.pipeline_version, p.current_stage,
       bindery_internal.brief_silence((s.here ->> 'stall_after')::double precision) as brief,
       p.current_stage = note_waiting.stage as is_here,

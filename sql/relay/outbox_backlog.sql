@@ -1,6 +1,5 @@
--- outbox_backlog: how many messages wait to be published, and since when.
--- Invariants: reads only; counts no further than it is told, so that a neglected outbox costs no
--- more to look at.
+-- outbox_backlog: the number of messages that wait to be published, and since when.
+-- Invariants: read-only; counts at most max_messages, so that a large backlog costs no more.
 create or replace function bindery_internal.outbox_backlog(max_messages integer,
   out messages bigint, out oldest_at timestamptz, out age interval)
 language sql stable security definer

@@ -1,15 +1,15 @@
 -- reject: writes events to dead_letters; is_transient: which errors are not the event's fault.
 -- Invariants: an event is rejected in the transaction that moves the position past it, or in which
--- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
--- are only counted: one letter a stream and reason, without a payload.
--- Locks: appends; where events are only counted, that letter, unless another session has it: then
--- one more is appended.
+-- it stops waiting. Above the setting dead_letters_total, events are only counted: one dead letter
+-- a stream and reason, without a payload.
+-- Locks: appends. If events are only counted, that dead letter's row; if another session has locked
+-- it, one more is appended.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Rejecting must not fail, or the batch would never pass: what is no count counts as one.
+  -- Rejecting must not fail, or the batch would never pass: an invalid count counts as 1.
   return case when item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (item ->> 'count')::bigint
     else 1 end;
 end
@@ -38,7 +38,7 @@ begin
     select reject.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'),
       c.count, bindery_internal.as_uuid(n.book_id), coalesce(i.item ->> 'reason', 'unknown'),
       coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
-      -- By its count, a number, replay_dead_letters recognizes what the relay could read.
+      -- replay_dead_letters recognizes by a numeric count that the relay could read the event.
       coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']
         || jsonb_build_object('count', c.count)),
       coalesce(i.item -> 'truncated' = 'true', false), bindery_internal.now()
@@ -77,7 +77,7 @@ begin
     where d.id = (
       select c.id from bindery.dead_letters c
       where c.reason = rejected.reason and c.payload = '{}' and c.id = any (array(
-        -- The newest: since events are only counted, few letters have been added.
+        -- One of the newest: few dead letters were added since events are only counted.
         select n.id from bindery.dead_letters n
         where n.stream = count_rejected.stream order by n.id desc limit 100))
       order by c.id desc limit 1
@@ -111,9 +111,9 @@ create or replace function bindery_internal.is_transient(sqlstate text) returns 
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-  -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and
-  -- a panic in the kernel. A missing function, a lost grant, a full disk or a deadlock is the
-  -- server's.
+  -- Only these can be an event's fault: bad data, a constraint, a limit, a RAISE in a trigger, and
+  -- a panic in the kernel. A missing function, a lost grant, a full disk or a deadlock is a fault
+  -- of the server.
   select not (
     left(sqlstate, 2) in ('21', '22', '23', '27', '2F', '38', '39', '44', '54', 'P0', 'PT')
     or sqlstate = 'XX000');

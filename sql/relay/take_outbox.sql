@@ -1,15 +1,16 @@
--- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
--- Invariants: the caller commits once it has published them, so each is published at least once;
--- one publisher at a time, so a book's messages keep their order. A call takes no more than about
--- a megabyte, or one message. Locks: the mutex outbox until the
--- transaction ends; without it nothing is taken.
+-- take_outbox: returns the oldest messages of the outbox and deletes them in the caller's
+-- transaction.
+-- Invariants: the caller commits after it has published them, so each is published at least once;
+-- there is one publisher at a time, so a book's messages keep their order. A call takes at most
+-- about a megabyte, or one message.
+-- Locks: the mutex outbox until the transaction ends; without the mutex nothing is taken.
 create or replace function bindery_internal.take_outbox(max_rows integer)
 returns setof bindery.outbox
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- A lock is a write: an idle publisher makes none.
+  -- Locking a row writes to it; an idle publisher writes nothing.
   if (select o.id from bindery.outbox o order by o.id limit 1) is null
     or not bindery_internal.take_mutex('outbox', 0)
   then
