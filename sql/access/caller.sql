@@ -1,6 +1,6 @@
--- Who is asking: the user of the token (for policies) and the name that goes into the history.
--- Invariant: works with and without PostgREST, and inside definer functions (the setting role
--- outlives them).
+-- The caller: the user of the token (for policies) and the name that goes into the history.
+-- Invariant: works with and without PostgREST, and inside definer functions (which do not change
+-- the setting role).
 create or replace function bindery_internal.user_id() returns uuid
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,11 +1,11 @@
--- Who may do what. Nothing is left to PUBLIC, nor to a role that default privileges gave a right.
--- Invariants: writes go through functions; of plain writes the service has those that the triggers
+-- Grants. PUBLIC has no right, and neither has a role that default privileges gave one.
+-- Invariants: writes go through functions; the service has only those plain writes that triggers
 -- check. A function is granted by its name: no name here has two functions.
 do $$
 declare
   thing record;
 begin
-  -- Every right that somebody other than the owner has, whoever granted it.
+  -- Every right of a role other than the owner, whichever role granted it.
   for thing in
     select distinct o.statement, case when a.grantee = 0 then 'public'
       else quote_ident(pg_get_userbyid(a.grantee)) end as grantee
@@ -26,7 +26,7 @@ begin
     ) o
     cross join lateral aclexplode(o.acl) a
     where a.grantee <> o.owner
-      -- ask_guard belongs to bindery_guard (pipelines/guards.sql), and the schema's owner calls it.
+      -- ask_guard belongs to bindery_guard (pipelines/guards.sql); the schema's owner calls it.
       and a.grantee <> (
         select n.nspowner from pg_namespace n where n.nspname = 'bindery_internal')
   loop
@@ -57,7 +57,7 @@ declare
 begin
   for granted in
     select * from (values
-      -- Reading, and what reading calls.
+      -- Reading, and the functions that reading calls.
       ('authenticated, service_role', array[
         'bindery.get_book_status', 'bindery.get_book_changes', 'bindery.list_substeps',
         'bindery.get_resume_point', 'bindery.list_books', 'bindery.status_at',
@@ -82,7 +82,7 @@ begin
         'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
         'bindery.resume_book', 'bindery_internal.do_resume',
         'bindery.rewind_book', 'bindery_internal.do_rewind']),
-      -- Reporting, which workers may do, too.
+      -- Reporting, also for workers.
       ('service_role, bindery_worker', array[
         'bindery.begin_stage', 'bindery_internal.do_begin',
         'bindery.report_progress', 'bindery_internal.do_report',
@@ -92,7 +92,7 @@ begin
         'bindery.report_events', 'bindery_internal.report_events',
         'bindery_internal.refused_attempt', 'bindery_internal.claimed_stage',
         'bindery_internal.worker_claims', 'bindery_internal.refused_worker']),
-      -- What workers need of reading, and what those functions call.
+      -- Reads that workers need, and the functions that those call.
       ('bindery_worker', array[
         'bindery.get_resume_point', 'bindery_internal.worker_resume_point',
         'bindery_internal.worker_book', 'bindery_internal.is_worker',
@@ -116,7 +116,7 @@ begin
         'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
-      -- Operating: a stream that is no longer read, dead letters, retention.
+      -- Operation: unused streams, dead letters, retention.
       ('service_role', array[
         'bindery.forget_stream', 'bindery_internal.forget_stream',
         'bindery.replay_dead_letters', 'bindery_internal.replay_dead_letters',

@@ -1,7 +1,7 @@
--- Who may call the kernel: the readers what reading stands on. Run again when a database goes to
--- the other kernel.
--- Invariant: both kernels are open to the same callers; what the portable functions call runs with
--- its caller's rights.
+-- Grants on the kernel: readers may call the functions that reading needs. Run again when a
+-- database changes its kernel.
+-- Invariant: both kernels have the same callers; the portable functions run with their caller's
+-- rights.
 revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
   bindery_relay, bindery_worker;
 grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),

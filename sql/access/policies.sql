@@ -1,5 +1,5 @@
--- Row-level security: a user reads the books it owns; the service reads all; the relay and anon no
--- table.
+-- Row-level security: a user reads the books it owns; the service reads all rows; the relay and
+-- anon read no table.
 -- Invariants: one permissive policy a role and action; the user's id is looked up once a statement.
 drop policy if exists owner_reads_book on bindery.book_status;
 create policy owner_reads_book on bindery.book_status for select to authenticated
@@ -42,7 +42,7 @@ drop policy if exists service_updates_settings on bindery.settings;
 create policy service_updates_settings on bindery.settings
   for update to service_role using (true) with check (true);
 
--- What only definer functions read: no row for anybody else, said aloud.
+-- Tables that only definer functions read: an explicit policy hides every row from other roles.
 drop policy if exists nobody on bindery_internal.relays;
 create policy nobody on bindery_internal.relays using (false);
 drop policy if exists nobody on bindery_internal.waiting_books;

@@ -1,4 +1,4 @@
--- Makes the policy on realtime.messages anew at every `binderyd migrate`.
+-- Recreates the policy on realtime.messages at every `binderyd migrate`.
 do $$
 declare
   made record;

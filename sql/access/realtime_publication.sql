@@ -1,5 +1,5 @@
--- Membership in Supabase Realtime's publication, where there is one.
--- Invariants: Postgres Changes sees book_status; everything else is reached through it.
+-- Adds book_status to Supabase Realtime's publication, if it exists.
+-- Invariant: Postgres Changes delivers book_status; clients query everything else.
 do $$
 begin
   if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime'

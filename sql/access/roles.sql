@@ -1,6 +1,6 @@
 -- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, bindery_worker
--- (as which the bearer of a worker's token reports), and bindery_guard (as which guards that are
--- SQL functions run), each made where it is missing.
+-- (the role of workers' tokens), and bindery_guard (the role as which guards that are SQL functions
+-- run), each created if it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
 -- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
 do $$
@@ -13,7 +13,7 @@ begin
       begin
         execute format('create role %I nologin noinherit', wanted);
       exception when duplicate_object or unique_violation then
-        -- Roles are the server's: another of its databases is being migrated at this moment.
+        -- Roles belong to the server: a migration of another of its databases created it just now.
         null;
       end;
     end if;

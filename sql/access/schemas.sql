@@ -1,6 +1,5 @@
--- bindery is the exposed API; bindery_internal holds what the API stands on (triggers, definers,
--- helpers).
--- Invariant: bindery_core (the kernel) is made by the extension or by sql/kernel, never here.
+-- bindery is the exposed API; bindery_internal is its implementation (triggers, definers, helpers).
+-- Invariant: bindery_core (the kernel) is created by the extension or by sql/kernel, never here.
 create schema if not exists bindery;
 create schema if not exists bindery_internal;
 

@@ -1,13 +1,13 @@
--- What a token of the role bindery_worker admits: it may report, on the books and the stage that
+-- The rights of a token of the role bindery_worker: it may report, on the books and the stage that
 -- its claims pipeline, stage and book_id name, and nothing else.
--- Invariants: a claim that is no text admits nothing; a claim stage is the stage of a report that
--- names none; every function that a worker may call asks refused_worker first.
+-- Invariants: a claim that is not a text admits nothing; if a report names no stage, the claim
+-- stage is its stage; every function that a worker may call checks refused_worker first.
 create or replace function bindery_internal.is_worker() returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- The setting role outlives definer functions.
+  -- Definer functions do not change the setting role.
   return coalesce(nullif(current_setting('role', true), 'none'), session_user) = 'bindery_worker';
 end
 $$;
@@ -58,7 +58,7 @@ begin
     where b.book_id = refused_worker.book_id;
   end if;
   foreach claim in array array['book_id', 'pipeline', 'stage'] loop
-    -- An unknown book is unknown, whatever its pipeline would be.
+    -- An unknown book gives unknown_book, whatever pipeline the claims name.
     continue when not claims ? claim or claim = 'pipeline' and pipeline is null;
     given := case claim when 'book_id' then refused_worker.book_id::text
       when 'pipeline' then pipeline else refused_worker.stage end;
@@ -76,7 +76,7 @@ begin
 end
 $$;
 
--- The row of a book, for a worker whose claims admit it: a worker may read no table.
+-- Returns a book's row to a worker whose claims admit it, because a worker may read no table.
 create or replace function bindery_internal.worker_book(book_id uuid)
 returns setof bindery.book_status rows 1
 language plpgsql stable security definer

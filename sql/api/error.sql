@@ -1,7 +1,7 @@
--- Errors are values until they are raised: a relay turns the same value into a dead letter that an
+-- Errors are values until they are raised: the relay stores as a dead letter the same value that an
 -- API call raises.
--- Invariant: every refusal of ours has a SQLSTATE, a message for people, a JSON detail with a code,
--- and a hint.
+-- Invariant: every error of this schema has a SQLSTATE, a message for people, a JSON detail with a
+-- code, and a hint.
 create or replace function bindery_internal.error(
   sqlstate text, code text, message text, hint text, detail jsonb default '{}'
 ) returns jsonb
@@ -18,7 +18,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Null is no error, and stale is an outcome, not a fault.
+  -- Raises nothing for null (no error) and for stale, which is an outcome, not an error.
   if error is null or error ? 'stale' then
     return;
   end if;

@@ -1,4 +1,4 @@
--- The errors that more than one function gives, each worded once.
+-- The errors that more than one function gives, each defined once.
 -- Invariant: PT404 unknown, PT409 conflict, PT422 bad input (PostgREST answers with that HTTP
 -- status).
 create or replace function bindery_internal.unknown_book(book_id uuid) returns jsonb
@@ -33,8 +33,7 @@ as $$
     jsonb_build_object('book_id', book_id, 'pipeline', pipeline, 'version', version));
 $$;
 
--- What an exception that is not transient makes of an event: a reason and a message for the dead
--- letter.
+-- Converts an exception that is not transient to the reason and message of a dead letter.
 create or replace function bindery_internal.raised(sqlstate text, message text, detail text)
 returns jsonb
 language sql immutable

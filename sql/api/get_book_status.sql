@@ -22,7 +22,7 @@ as $$
   ) as s(silence, stall_after);
 $$;
 
--- JSON of a caller, as far as it fits: the small members of an object, those first that are small.
+-- A caller's JSON, cut to fit: the members of an object, the smallest first.
 create or replace function bindery_internal.cut_json(value jsonb, most_bytes integer) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -54,9 +54,9 @@ begin
 end
 $$;
 
--- The current stage's substeps as a status shows them: at most 200, those at work first, then those
--- that are pending, then those that are done; among them the declared ones in their order, then by
--- key; as many as fit. since: only those that changed after this revision.
+-- The current stage's substeps as a status shows them, as many as fit, at most 200: those in
+-- progress first, then pending ones, then those that are done; within each group the declared ones
+-- in their order, then by key. since: only those that changed after this revision.
 create or replace function bindery_internal.shown_substeps(
   book bindery.book_status, since bigint, most_bytes integer
 ) returns jsonb
@@ -108,8 +108,8 @@ begin
 end
 $$;
 
--- A book of a list. One whose pipeline is missing does not fail the list: it has no stages, and the
--- error under missing_pipeline.
+-- A book in a list. If its pipeline is missing, the list does not fail: the book has no stages and
+-- the error under missing_pipeline.
 create or replace function bindery_internal.listed_status(
   book bindery.book_status, since_revision bigint default null
 ) returns jsonb
@@ -161,8 +161,8 @@ begin
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_changes.book_id));
   end if;
-  -- The whole list where the stage was entered or left since then, where not all changes fit, or
-  -- where no substep is as it was (one may be gone: follow_progress).
+  -- The whole list if the stage was entered or left since then, if not all changes fit, or if no
+  -- substep is unchanged (one may have been deleted: follow_progress).
   if since_revision <= book.revision and not exists (
     select from bindery.book_events e
     where e.book_id = book.book_id and e.revision > since_revision)
@@ -232,9 +232,9 @@ begin
 end
 $$;
 
--- Where to go on with a book. after: the substep that the page before ended with. Of the substeps
--- that are left as many as fit into max_bytes, at least one where at_least_one says so; the loop
--- reads no further, since checkpoints may be large.
+-- A book's resume point. after: the last substep of the previous page. Of the remaining substeps,
+-- returns as many as fit into max_bytes, at least one if at_least_one is set; the loop reads no
+-- further, since checkpoints may be large.
 create or replace function bindery_internal.resume_point(
   book bindery.book_status, after text, max_bytes integer, at_least_one boolean
 ) returns jsonb
@@ -276,7 +276,7 @@ begin
       || jsonb_build_object('checkpoint', part.checkpoint);
     bytes := bytes + octet_length(item::text);
     if bytes > max_bytes and not (at_least_one and rest = '{}') then
-      -- Without any of them, so that nobody takes a part for the whole.
+      -- Leave all of them out, so that no client takes a part for the whole.
       return point || case when at_least_one
         then jsonb_build_object('done', done, 'left', to_jsonb(rest), 'cut', true)
         else '{"done": [], "left": [], "cut": true}' end;

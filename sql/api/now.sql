@@ -1,13 +1,13 @@
--- The one clock: wall time, or what the schema's owner set in bindery.now so that tests need no
--- sleep.
--- Invariant: everything in bindery that asks for the time asks here; nobody else's setting moves a
--- lease or a heartbeat.
+-- The only clock: wall time, or the value that the schema's owner set in bindery.now, so that tests
+-- need no sleep.
+-- Invariant: all code in bindery takes the time from here; no other role's setting moves a lease or
+-- a heartbeat.
 create or replace function bindery_internal.may_set_clock() returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- The session's own user: what it became by SET ROLE or a definer function counts for nothing.
+  -- Checks the session's own user; SET ROLE and definer functions do not change it.
   return pg_has_role(session_user, (select n.nspowner from pg_catalog.pg_namespace n
     where n.nspname = 'bindery_internal'), 'member');
 end

@@ -1,9 +1,8 @@
--- What no text and no JSON of a caller may hold: the one place that says it, for calls and, by
--- triggers (books/guard_texts.sql), for plain writes.
--- Invariants: a text is plain (no control characters but tab and line ends, nothing that turns the
--- direction of what follows);
--- JSON is small and not deep, and its strings are its owner's own affair. core/src/event has the
--- same for events.
+-- The limits on the texts and JSON of callers: checked here for calls and, by triggers
+-- (books/guard_texts.sql), for plain writes.
+-- Invariants: a text is plain (no control characters except tab and line ends, no characters that
+-- change the text direction); JSON is limited in size and depth, and string contents are not
+-- checked. core/src/event has the same rules for events.
 create or replace function bindery_internal.refused_text(argument text, value text,
   longest integer) returns jsonb
 language plpgsql immutable parallel safe
@@ -15,8 +14,8 @@ begin
   elsif length(value) > longest then
     return bindery_internal.bad_input(argument, format('is longer than %s characters',
       to_char(longest, 'FM999,999')), 'Shorten it.');
-  -- Marks and joiners (U+200C to U+200F) stay: scripts that need them are written with them. NUL
-  -- never comes here: no text of Postgres can hold it.
+  -- Marks and joiners (U+200C to U+200F) are allowed, because some scripts need them. NUL cannot
+  -- occur in a Postgres text.
   elsif value ~ ('[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F'
     '\u202A-\u202E\u2066-\u2069]') then
     return bindery_internal.bad_input(argument,
@@ -37,8 +36,8 @@ begin
   elsif octet_length(value::text) > 131072 then
     return bindery_internal.bad_input(argument, 'is larger than 128 KiB',
       'Keep large things elsewhere and store a reference.');
-  -- What is too deep for Postgres itself to read (54001) never comes here; neither does half of a
-  -- surrogate pair (22P02).
+  -- Postgres itself refuses JSON that is too deep to parse (54001) and half of a surrogate pair
+  -- (22P02).
   elsif jsonb_path_exists(value, '$.**{65}') then
     return bindery_internal.bad_input(argument, 'is nested deeper than 64 levels',
       'Make it flatter, or store it as text.');

@@ -1,4 +1,4 @@
--- status_at: the status as the history has it at a moment.
+-- status_at: a book's status at a moment, from its history.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
 create or replace function bindery.status_at(book_id uuid, at timestamptz) returns jsonb
 language plpgsql stable
@@ -17,8 +17,8 @@ begin
       'attempt', e.attempt,
       'revision', e.revision, 'since', e.at, 'actor', e.actor, 'message', e.message, 'data', e.data)
     from bindery.book_events e
-    -- Where the next row goes on from somewhere else, what lay between was pruned, and nobody can
-    -- tell.
+    -- If the next row begins at another status, the rows between were pruned: the status is
+    -- unknown.
     left join lateral (
       select n.from_status from bindery.book_events n
       where n.book_id = e.book_id and n.revision > e.revision order by n.revision limit 1) n on true

@@ -1,12 +1,12 @@
--- announce: says which books changed: by Supabase Realtime's broadcast where that is installed,
--- else by NOTIFY.
--- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the
--- change. A function announces a book once, at its end; a plain statement's books are collected row
--- by row in the setting bindery.changed and announced after the statement.
--- NOTIFY holds a lock of the whole cluster until its commit is on disk, so only one session at a
--- time does it: another leaves its books in unannounced.
--- Locks: the mutex notify, where nobody has it; never waits for it. Waits at most 100 ms for
--- somebody else's lock.
+-- announce: announces changed books, by Supabase Realtime's broadcast if it is installed, else by
+-- NOTIFY.
+-- Invariants: a hint only, rows and revisions are the truth; an error here never fails the change.
+-- A function announces a book once, at its end; a plain statement's books are collected row by row
+-- in the setting bindery.changed and announced after the statement. NOTIFY holds a lock of the
+-- whole cluster until its commit is on disk, so only one session at a time notifies: any other
+-- session leaves its books in unannounced.
+-- Locks: the mutex notify, if it is free; never waits for it. Waits at most 100 ms for a lock of
+-- another session.
 create or replace function bindery_internal.announce_books(
   book_ids uuid[], revisions bigint[], substeps jsonb[]
 ) returns void
@@ -18,7 +18,7 @@ declare
 begin
   if book_ids is null or book_ids = '{}' then
     return;
-  -- The schema first: the quicker look-up, and to_regprocedure raises where USAGE is missing.
+  -- Check the schema first: this is faster, and to_regprocedure raises an error without USAGE.
   elsif has_schema_privilege(to_regnamespace('realtime'), 'usage')
     and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
   then
@@ -32,7 +32,7 @@ begin
   if found then
     nothing := bindery_internal.notify_books(book_ids, revisions);
   elsif bindery_internal.notifies() then
-    -- Where nobody announces what is left there, it does not grow for ever.
+    -- Bounded, in case no session announces these rows.
     if pg_relation_size('bindery_internal.unannounced') < 16777216 then
       insert into bindery_internal.unannounced (book_id, revision)
       select u.book_id, u.revision from unnest(book_ids, revisions) as u(book_id, revision);
@@ -50,7 +50,7 @@ declare
   nothing text;
 begin
   for i in 1 .. cardinality(book_ids) loop
-    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
+    -- Joined as text, which is much faster than building JSON; neither value needs quoting.
     nothing := pg_notify('bindery',
       '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
   end loop;
@@ -66,8 +66,8 @@ begin
 end
 $$;
 
--- Announces what sessions left; what a session is just leaving, or another is announcing, is for
--- the next call.
+-- Announces the books in unannounced. Rows that another session is inserting or announcing are left
+-- for the next call.
 create or replace function bindery_internal.announce_left() returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -103,7 +103,7 @@ begin
 end
 $$;
 
--- Announces one book as it stands now, or, in a batch, collects it for the batch's end.
+-- Announces one book in its present state or, in a batch, collects it for the batch's end.
 create or replace function bindery_internal.announce_book(book_id uuid, substeps jsonb)
 returns void
 language plpgsql security definer
@@ -129,7 +129,7 @@ as $$
 declare
   collected text := coalesce(current_setting('bindery.changed', true), '');
 begin
-  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  -- Each row copies the collected ids, so a statement on very many books announces them in parts.
   if length(collected) >= 37 * 1000
     and coalesce(current_setting('bindery.batching', true), '') <> 'yes'
   then
@@ -140,7 +140,7 @@ begin
 end
 $$;
 
--- These books as they stand now. collected: their ids, with a blank after each.
+-- Announces these books in their present state. collected: their ids, each followed by a blank.
 create or replace function bindery_internal.announce_those(collected text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
--- announce_departures: a book that changes its owner or is deleted is announced to the topics that
--- it had, with the event gone.
--- Invariants: one statement, one set of messages; where Realtime is not installed, nothing is done.
+-- announce_departures: announces a book that changes its owner or is deleted to its former topics,
+-- with the event gone.
+-- Invariants: one statement, one set of messages; without Realtime, does nothing.
 -- The owners of an UPDATE are collected row by row in the setting bindery.departed: a transition
 -- table would copy the rows of every report.
 -- Locks: waits at most 100 ms for a lock of another session.
@@ -25,7 +25,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- A client drops what is not newer than what it has.
+  -- A client ignores revisions that are not newer than its own.
   departures jsonb;
 begin
   if not bindery_internal.has_realtime() then
@@ -57,7 +57,7 @@ begin
   if not bindery_internal.has_realtime() then
     return null;
   end if;
-  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  -- Each row copies the collected ids, so a statement on very many books announces them in parts.
   if length(collected) >= 100000 then
     perform bindery_internal.send_departures(('[' || rtrim(collected, ',') || ']')::jsonb);
     collected := '';

@@ -1,5 +1,5 @@
--- apply_reports: progress reports, one or ten thousand, in one set-based statement; the only writer
--- of reported progress.
+-- apply_reports: applies progress reports, one or ten thousand, in one set-based statement; the
+-- only writer of reported progress.
 -- Invariants: each report has a verdict (bindery_core.report_verdict, or bad_input, unknown_book,
 -- queued_behind or too_many_substeps), and the accepted ones are written; within an attempt the
 -- higher progress stays, with its own done and total; the books' sums change by what the rows
@@ -32,7 +32,7 @@ begin
   perform bindery_internal.check_reports(units, messages, checkpoints);
   with judged as materialized (
     select g.ord, g.book_id, g.progress, g.done, g.total, g.unit, g.message,
-      -- JSON's null is no checkpoint: a resume would keep the substep for its sake.
+      -- JSON's null is not a checkpoint; stored, it would make a resume keep the substep.
       nullif(g.checkpoint::jsonb, 'null') as checkpoint, coalesce(g.substep, 'all') as substep,
       b.ctid as book_row, b.current_stage, b.attempt, b.revision, b.substeps_total,
       case when with_substeps then (
@@ -46,7 +46,7 @@ begin
         * case when greatest(p.progress, g.progress) >= 100 then 100000000
           else least(round(greatest(p.progress, g.progress) * 1e6)::bigint, 99999999)
         end as points,
-      -- The ordinary case; the kernel is asked about the rest.
+      -- The common case; the kernel decides the others.
       case
         when not (p.substep is not null and g.message is null and g.unit is null
             and g.checkpoint is null and g.done is null and g.total is null
@@ -158,7 +158,7 @@ begin
       array_agg(coalesce(v.shown, '[]')) as shown
     from books v where v.visible) c
   into others, verdicts, changed, revisions, shown, written, accepted;
-  -- Two reports of one substep in one call: the UPDATE would take one of them, and lose the other.
+  -- If one call has two reports of one substep, the UPDATE would apply only one of them.
   if coalesce(written, 0) <> accepted then
     raise exception using errcode = '21000',
       message = 'Two of these reports are about the same substep of one book.',
@@ -168,7 +168,7 @@ begin
 end
 $$;
 
--- What is wrong with the form of a report, as an error: its numbers, its key, its texts.
+-- Checks the form of a report (numbers, key, texts) and returns an error or null.
 create or replace function bindery_internal.bad_report(
   substep text, progress double precision, done double precision, total double precision,
   unit text, message text, checkpoint jsonb, attempt integer
@@ -202,8 +202,8 @@ begin
 end
 $$;
 
--- The form of texts and JSON, looked at once a call and not once a row; what raises here is found
--- one by one by apply_events.
+-- Checks the form of texts and JSON once a call instead of once a row; if it raises an error,
+-- apply_events finds the faulty item one by one.
 create or replace function bindery_internal.check_reports(
   units text[], messages text[], checkpoints text[]
 ) returns void
@@ -227,7 +227,7 @@ begin
 end
 $$;
 
--- For what is not the ordinary case: the kernel's verdict.
+-- The kernel's verdict, for all but the common case.
 create or replace function bindery_internal.report_verdict(
   book_id uuid, stage text, substep text, attempt integer
 ) returns text

@@ -1,7 +1,7 @@
--- begin_stage: what a worker calls first: the book enters the stage, resumes in it, or is there
--- already.
--- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, else the
--- error (with "early": true where a later change can make it applicable), and changes nothing then.
+-- begin_stage: a worker's first call: the book enters the stage, resumes in it, or is already
+-- there.
+-- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, or the error
+-- (with "early": true if a later change can make it applicable), and then changes nothing.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_begin(
   book_id uuid, to_status text, worker text default null, attempt integer default null,
@@ -40,7 +40,7 @@ begin
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
   if do_begin.attempt is not null then
-    -- The attempt at the stage that the book is at, or comes to; null: it has left the stage.
+    -- The attempt at the book's present or later stage; null: the book has left the stage.
     coming := case
       when verdict = 'none' then book.attempt
       when verdict not in ('accept', 'early') then null

@@ -1,8 +1,8 @@
 -- broadcast: books as messages of Supabase Realtime, to the private topics
 -- book:<book_id>:<owner_id>, or book:<book_id> for a book without an owner, and owner:<owner_id>.
--- Invariants: nothing here can fail the change that is announced; a payload stays below 32 KiB and
--- names what was left out. The owner is part of the topic, so that a former owner's channel
--- receives nothing more, although Realtime checks rights only when a channel is joined.
+-- Invariants: an error here never fails the announced change; a payload stays below 32 KiB and
+-- names the parts that were left out. The owner is part of the topic, so that a former owner's
+-- channel receives nothing more, although Realtime checks rights only when a channel is joined.
 -- Locks: waits at most 100 ms for a lock of another session.
 create or replace function bindery_internal.book_topic(book_id uuid, owner_id uuid) returns text
 language sql immutable parallel safe
@@ -27,7 +27,7 @@ declare
   left_out text[] := case when substeps = 'null' then '{substeps}' else '{}' end;
   part text;
 begin
-  -- The largest first, and of those what a screen needs least.
+  -- Remove the largest parts first, and among them those that a screen needs least.
   foreach part in array array['metadata', 'error', 'substeps', 'message', 'title'] loop
     exit when octet_length(payload::text) <= 30000;
     if octet_length((payload -> part)::text) > 1000 then
@@ -50,8 +50,8 @@ declare
   due record;
   problem text;
 begin
-  -- A subtransaction, so that a window is opened only for what was sent: one, however many books
-  -- (more than 64 of them slow down every other session), and none where all is held back.
+  -- A subtransaction, so that a window is opened only for a broadcast that was sent: one for all
+  -- books (more than 64 slow down every other session), and none if everything is held back.
   begin
     due := bindery_internal.open_windows(book_ids, substeps);
     if due.book_ids is null then
@@ -86,7 +86,7 @@ begin
 end
 $$;
 
--- What went wrong, or null.
+-- Returns the error, or null.
 create or replace function bindery_internal.send_messages(
   book_ids uuid[], substeps jsonb[], departures jsonb
 ) returns text
@@ -95,7 +95,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
 as $$
 declare
-  -- By name: neither need exist.
+  -- By name, because neither has to exist.
   messages text;
   send regprocedure;
   message record;
@@ -113,7 +113,7 @@ begin
     end if;
     problem := 'there is no table realtime.messages (SQLSTATE 42P01)';
   exception
-    -- The columns of another version of Realtime.
+    -- The table of another version of Realtime has other columns.
     when undefined_column or undefined_table or not_null_violation or datatype_mismatch then
       problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
     -- realtime.send would fail the same way, with a warning a message: no partition for today, no
@@ -121,8 +121,8 @@ begin
     when others then
       return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
-  -- Another version of Realtime may keep its messages elsewhere; it keeps this function. One that
-  -- writes to a table that is missing turns every error into a warning.
+  -- Another version of Realtime may store its messages elsewhere, but has this function. If its
+  -- table is missing, the function turns every error into a warning.
   begin
     send := to_regprocedure('realtime.send(jsonb,text,text,boolean)');
     if messages is null and (
@@ -153,8 +153,8 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_indexscan = off
 set plan_cache_mode = force_generic_plan
--- The functions it calls have no other way than a disabled one to some rows; such a plan is costed
--- so high that it would be compiled, which takes longer than everything else.
+-- Some rows can only be reached by a disabled plan node; the cost of such a plan is so high that
+-- Postgres would JIT-compile it, which takes longer than the query.
 set jit = off
 as $$
 begin

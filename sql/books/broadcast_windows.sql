@@ -1,9 +1,9 @@
 -- open_windows: decides which changed books are broadcast at once, and which are held back.
 -- Invariants: a change of status, attempt or owner is never held back. Any other change is held
 -- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
--- has sent the newest state. A window is as long as broadcast_every, and longer where so many
--- books change that there would be more messages than broadcasts_per_second. What is sent after
--- something was held back has every substep that changed since what was sent before.
+-- has sent the newest state. A window is as long as broadcast_every, and longer if so many books
+-- change that there would be more messages than broadcasts_per_second. The first broadcast after a
+-- held-back change has every substep that changed since the last broadcast.
 -- A change is held back only before due_at, by a session that has locked the book, and a row is
 -- removed only after due_at, by a session that has locked the book: no change falls in between,
 -- whatever the isolation level.
@@ -33,20 +33,20 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
--- A plan that has no other way than a disabled one is costed so high that it would be compiled.
+-- The cost of a plan with a disabled node is so high that Postgres would JIT-compile it.
 set jit = off
 as $$
 declare
   every constant interval := bindery_internal.window_length();
   moment constant timestamptz := bindery_internal.now();
-  -- Of the books of which something was held back, the revision that was sent last.
+  -- For books with a held-back change, the revision that was sent last.
   since bigint[];
 begin
   with due as materialized (
     select c.book_id, c.substeps, b.revision, b.status, b.attempt, b.owner_id,
       case when c.substeps is not null and b.revision > w.revision + 1 then w.revision end as since,
       w.book_id is not null as known,
-      -- A window is for progress. A change of status opens none, so that the report after it is
+      -- A window is for progress. A change of status opens none, so that the next report is
       -- broadcast at once.
       case when w.book_id is null
         then c.substeps is null and exists (
@@ -61,7 +61,7 @@ begin
       where v.book_id = c.book_id limit 1) w on true
     where w.book_id is null
       or (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
-      -- A clock that was set back must not hold back for longer than a window.
+      -- If the clock is set back, hold back no longer than one window.
       or moment >= w.due_at or moment < w.due_at - interval '1 minute'
   ), opened as (
     insert into bindery_internal.broadcast_windows as w
@@ -80,7 +80,7 @@ begin
         owner_id = excluded.owner_id,
         held_back = w.held_back + greatest(excluded.revision - w.revision - 1, 0)
   )
-  -- After a change of status, the whole list.
+  -- After a change of status, send the whole list.
   select array_agg(d.book_id),
     array_agg(case when d.moved and d.since is not null then null else d.substeps end),
     array_agg(case when not d.moved then d.since end)
@@ -89,8 +89,8 @@ begin
 end
 $$;
 
--- The lists of what was held back, too. In a stage of many substeps, and in a batch that has very
--- many such books, they are left out: looking for what changed would cost more than the reports.
+-- Adds the substeps of held-back changes. In a stage of many substeps, and in a batch with very
+-- many such books, they are left out: finding the changes would cost more than the reports.
 create or replace function bindery_internal.substeps_since(
   book_ids uuid[], substeps jsonb[], since bigint[]
 ) returns jsonb[]
@@ -121,7 +121,7 @@ begin
       from bindery.pipelines m
       where m.name = b.pipeline and m.version = b.pipeline_version offset 0) d
     cross join lateral (
-      -- The whole list where no substep is as it was: one may be gone (follow_progress).
+      -- The whole list if no substep is unchanged: one may have been deleted (follow_progress).
       select case when count(*) > count(*) filter (where g.revision > c.since) then coalesce(
         jsonb_agg(bindery_internal.substep_json(g, d.declared)
           order by g.substep) filter (where g.revision > c.since), '[]') end as changed

@@ -1,8 +1,8 @@
--- estimate: when a book is expected to be complete. The arithmetic for all who set
+-- estimate: when a book is expected to be complete. The only arithmetic for
 -- estimated_completion_at.
--- Invariants: null without a pace to go by; never before the moment it is made.
--- (In PL/pgSQL: with its search_path pinned a function in SQL is never inlined, and
--- planned anew at each call.)
+-- Invariants: null without a median duration; never before the present moment.
+-- In PL/pgSQL: an SQL function with a pinned search_path is never inlined, and is planned at each
+-- call.
 create or replace function bindery_internal.estimate(
   moment timestamptz, stage_started_at timestamptz, stage_progress double precision,
     attempt integer,
@@ -15,9 +15,9 @@ declare
   part constant double precision := stage_progress / 100;
   whole double precision := median_seconds;
 begin
-  -- The stage's own pace is elapsed / part. It weighs part squared: at the beginning it says
-  -- little, in the end nearly all.
-  -- Of a resumed attempt it says nothing, which began with what the one before had done.
+  -- The stage's own duration is elapsed / part. Its weight is part squared: at the beginning it
+  -- counts little, at the end almost fully. It is unusable in a resumed attempt, which begins with
+  -- the progress of the attempt before.
   if attempt = 1 then
     whole := (1 - part * part) * median_seconds
       + part * greatest(extract(epoch from moment - stage_started_at)::double precision, 0);

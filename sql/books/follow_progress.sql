@@ -1,9 +1,10 @@
--- A plain INSERT, UPDATE or DELETE on book_progress, by an operator, say. prepare_progress, BEFORE
--- each row: locks the book, checks the row, and computes its points and revision. follow_progress,
--- AFTER the statement: its books' sums, percentages and revision follow, and they are announced.
--- Invariant: the sums end where the sums over all rows end. They are computed once a book and
--- statement: one update of the book's row for each of 10,000 rows would take minutes. A book that
--- triggers of others have halted or completed meanwhile keeps its values.
+-- Handles a plain INSERT, UPDATE or DELETE on book_progress, for example by an operator.
+-- prepare_progress, BEFORE each row: locks the book, checks the row, and computes its points and
+-- revision. follow_progress, AFTER the statement: updates the books' sums, percentages and
+-- revision, and announces the books.
+-- Invariant: the sums equal the sums over all rows. They are computed once a book and statement:
+-- one update of the book's row for each of 10,000 rows would take minutes. A book that users'
+-- triggers have halted or completed meanwhile keeps its values.
 -- Locks: the book's row, before its rows.
 create or replace function bindery_internal.prepare_progress() returns trigger
 language plpgsql security definer
@@ -81,7 +82,7 @@ begin
         substeps_weight = sums.weight, substeps_points = sums.points, heartbeat_at = moment
     where b.book_id = book.book_id;
     perform bindery_internal.show_progress(book.book_id, moment);
-    -- So that get_book_changes gives the whole list, of which a client learns what is gone.
+    -- So that get_book_changes returns the whole list, from which a client finds deleted substeps.
     if strpos(removed, book.book_id::text) > 0 then
       update bindery.book_progress g set revision = book.revision + 1
       where g.book_id = book.book_id and g.stage = book.current_stage;
@@ -109,7 +110,7 @@ begin
 end
 $$;
 
--- What a book shows once these are added to its sums.
+-- A book's percentages once these are added to its sums.
 create or replace function bindery_internal.shown_progress(
   book bindery.book_status, substeps integer, done integer, weight numeric, points numeric,
   moment timestamptz, out stage_progress double precision, out overall_progress double precision,

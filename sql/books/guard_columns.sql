@@ -1,7 +1,7 @@
--- guard_columns: BEFORE UPDATE on book_status where a column that follows from others is set by
--- hand. touch: the same for columns that may be set by hand; it counts as a visible change.
--- Invariants: identity and pipeline never change; stage, attempt, sums and percentages only follow;
--- revision never falls. Locks: the row being updated.
+-- guard_columns: BEFORE UPDATE on book_status, if a plain UPDATE sets a derived column. touch: the
+-- same for columns that a plain UPDATE may set; this counts as a visible change.
+-- Invariants: identity and pipeline never change; stage, attempt, sums and percentages are only
+-- derived; revision never falls. Locks: the row being updated.
 create or replace function bindery_internal.guard_columns() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ begin
 end
 $$;
 
--- A condition is read anew by each statement, so it is short.
+-- The condition is short, because every statement parses it.
 create or replace trigger guard_columns before update of
   book_id, pipeline, pipeline_version, created_at, revision, current_stage, attempt,
   overall_progress, stage_progress, substeps_total, substeps_done, substeps_weight,
@@ -61,7 +61,7 @@ begin
 end
 $$;
 
--- A report names none of these columns.
+-- A report sets none of these columns.
 create or replace trigger touch
 before update of owner_id, title, message, error, metadata, resume_at on bindery.book_status
 for each row when (old.status = new.status) execute function bindery_internal.touch();

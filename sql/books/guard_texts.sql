@@ -1,6 +1,6 @@
--- guard_texts: the form of a book's texts and JSON: BEFORE INSERT, and called by guard_transition
--- and touch where a plain UPDATE sets title, message, error or metadata.
--- Invariant: a plain write is refused what a call is refused, with the same error.
+-- guard_texts: checks the form of a book's texts and JSON: BEFORE INSERT, and called by
+-- guard_transition and touch if a plain UPDATE sets title, message, error or metadata.
+-- Invariant: a plain write is refused with the same error as a call.
 create or replace function bindery_internal.refuse_texts(book bindery.book_status) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.metadata := coalesce(new.metadata, '{}');
-  -- Whoever inserts: the settings that name a writer are anybody's to set.
+  -- For every writer: any role may set the settings that mark Bindery's own functions.
   perform bindery_internal.refuse_texts(new);
   return new;
 end

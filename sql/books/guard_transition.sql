@@ -1,6 +1,6 @@
--- guard_transition: BEFORE UPDATE on book_status where status changes, whoever changes it.
--- Invariants: nothing that the kernel refuses is stored; what follows from the change (stage,
--- attempt, sums, percent, revision) is computed here. Locks: the row being updated.
+-- guard_transition: BEFORE UPDATE on book_status if status changes, for every writer.
+-- Invariants: no change that the kernel refuses is stored; the derived columns (stage, attempt,
+-- sums, percentages, revision) are computed here. Locks: the row being updated.
 create or replace function bindery_internal.facts(
   book bindery.book_status, machine jsonb, to_status text
 ) returns jsonb
@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   state constant jsonb := bindery_internal.state_of(machine, book.current_stage);
-  -- Only the edge to be taken is asked about.
+  -- Only the guard of the requested edge is called.
   guard constant text := (
     select e.edge ->> 'guard' from jsonb_array_elements(state -> 'next') as e(edge)
     where e.edge ->> 'to' = to_status and book.status = book.current_stage);
@@ -26,7 +26,7 @@ begin
   if called is not null then
     answer := bindery_internal.ask_guard(called, book);
   end if;
-  -- A guard without an answer does not hold.
+  -- A guard that returns null does not hold.
   return facts
     || jsonb_strip_nulls(jsonb_build_object('guards', jsonb_build_object(guard, answer)));
 end
@@ -39,7 +39,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Facts only allow more, so they are computed only where the change is refused without any.
+  -- Facts can only allow more: compute them only if the change is refused without them.
   reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
     case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
   allowed text[];
@@ -60,9 +60,9 @@ begin
 end
 $$;
 
--- A rewind asks for what no edge allows, so transition_book marks it in a setting that names the
--- book and lasts as long as its UPDATE: what triggers of others do to other books meanwhile is no
--- rewind.
+-- No edge allows a rewind, so transition_book marks it in a setting that names the book and lasts
+-- as long as its UPDATE: changes that users' triggers make to other books meanwhile are not
+-- rewinds.
 create or replace function bindery_internal.is_rewinding(book_id uuid) returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -79,8 +79,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   moment constant timestamptz := bindery_internal.now();
-  -- Set by transition_book, which says whether this is a rewind; anybody may set it, so it is no
-  -- proof that the texts were checked.
+  -- Set by transition_book, also to mark a rewind. Any role may set it, so it does not prove that
+  -- the texts were checked.
   change constant text := coalesce(current_setting('bindery.changing', true), '');
   by_call constant boolean := starts_with(change, old.book_id::text);
   rewinding constant boolean := change like '% rewinding'
@@ -155,8 +155,8 @@ begin
   new.stage_entered_at := old.stage_entered_at;
   new.stage_started_at := old.stage_started_at;
   new.completed_at := null;
-  -- A message or an error belongs to the change that brought it; a plain UPDATE that names none
-  -- leaves the old one in new.
+  -- A message or an error belongs to its own change; after a plain UPDATE that sets none, new still
+  -- has the old one.
   if new.message is not distinct from old.message and not by_call then
     new.message := null;
   end if;
@@ -180,7 +180,7 @@ begin
     return new;
   end if;
 
-  -- Attempts go on counting when a book comes back to a stage, so that events of an earlier visit
+  -- Attempts continue to count when a book re-enters a stage, so that events of an earlier visit
   -- are stale.
   new.attempt := case when new.status = old.current_stage then old.attempt
                       else coalesce(visited, 0) end + 1;

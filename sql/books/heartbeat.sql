@@ -1,5 +1,5 @@
--- heartbeat: still alive, for one book or many; one statement, no new revision. A call gives the
--- book's row, from which a worker sees that its heartbeat had no effect.
+-- heartbeat: renews the heartbeat of one book or many; one statement, no new revision. A call
+-- returns the book's row, in which a worker sees that its heartbeat had no effect.
 -- Invariant: a halted book or an earlier attempt is stale.
 -- Locks: the books' rows in order of book_id.
 create or replace function bindery_internal.do_heartbeats(heartbeats jsonb)

@@ -1,5 +1,5 @@
 -- plan_substeps: a book's own substeps of a stage and their weights.
--- Invariants: do_plan returns null when done, else the error, and changes nothing then. Planning
+-- Invariants: do_plan returns null when done, else the error, and then changes nothing. Planning
 -- again changes weights, never progress. Locks: the book's row, then its progress rows.
 create or replace function bindery_internal.do_plan(
   book_id uuid, stage text, substeps jsonb, expected_revision bigint default null
@@ -53,8 +53,8 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_plan.book_id);
   end if;
-  -- A plan is for the stage the book is in or comes to, whatever its substeps; a FAILED book may
-  -- go on.
+  -- A plan is for the book's present or a later stage, whatever its substeps; a FAILED book may
+  -- resume.
   verdict := case when book.status = 'FAILED' then bindery_core.report_verdict(
       bindery_internal.book_machine(book), book.current_stage,
       book.current_stage, book.attempt, coalesce(do_plan.stage, ''), null, null, true)

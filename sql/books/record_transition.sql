@@ -1,7 +1,7 @@
--- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
--- Invariants: history, visit, outbox and the rows of the stage that is entered stand in the
--- change's transaction, under its revision. Locks: the book's row is held; then book_progress,
--- then stage_visits, then the append-only tables.
+-- record_transition: AFTER INSERT, and AFTER UPDATE if status changed, for every writer.
+-- Invariants: history, visit, outbox and the rows of the entered stage are written in the change's
+-- transaction, under its revision. Locks: the book's row is held; then book_progress, then
+-- stage_visits, then the append-only tables.
 create or replace function bindery_internal.record_transition() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -58,7 +58,7 @@ begin
   values (new.book_id, new.revision,
     case when resuming or rewinding then 'resume' else 'transition' end, payload, new.updated_at);
 
-  -- A function settles early events and announces itself, after its statement.
+  -- Bindery's functions settle early events and announce the book after their statement.
   if not by_call then
     perform bindery_internal.settle_early(new.book_id);
     perform bindery_internal.collect_change(new.book_id);

@@ -1,4 +1,4 @@
--- refuse_history_change: BEFORE UPDATE on book_events, whoever updates.
+-- refuse_history_change: BEFORE UPDATE on book_events, for every role.
 -- Invariant: the history is appended to and pruned by age, never rewritten.
 create or replace function bindery_internal.refuse_history_change() returns trigger
 language plpgsql

@@ -1,6 +1,6 @@
--- register_book: puts a book at the start of a pipeline; the same call again finds it there.
--- Invariants: do_register returns null when the book stands as asked, else the error, and changes
--- nothing then. Locks: its registration slot, then the new row.
+-- register_book: registers a book in the first state of a pipeline; a repeated call has no effect.
+-- Invariants: do_register returns null when the book exists as requested, else the error, and then
+-- changes nothing. Locks: its registration slot, then the new row.
 create or replace function bindery_internal.do_register(
   book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb
 ) returns jsonb

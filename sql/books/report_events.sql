@@ -1,14 +1,15 @@
--- report_events: a batch of events over HTTP, each with its own outcome; with a key, once.
--- Invariants: an event takes effect as in a stream, those of one book in the batch's order; one
--- that is rejected harms no other and is no dead letter, since the caller learns why; a failure
--- that may pass (is_transient) undoes the whole call. A repeated key gives the stored answer.
+-- report_events: applies a batch of events over HTTP, each with its own outcome; with a key, once.
+-- Invariants: an event takes effect as in a stream, those of one book in the batch's order; a
+-- rejected event affects no other and becomes no dead letter, since the caller receives the reason;
+-- a transient failure (is_transient) undoes the whole call. A repeated key returns the stored
+-- answer.
 -- Locks: the row of the key, then all books of the batch in order of book_id, then the
 -- registration slots of those that are unknown.
 create or replace function bindery_internal.report_events(events jsonb, idempotency_key text)
 returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that another session holds for long is reported (55P03).
+-- If another session holds a book's row for long, the call fails with 55P03.
 set lock_timeout = '5s'
 as $$
 declare
@@ -28,7 +29,7 @@ begin
   then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events',
       'is not a JSON array of at most 1,000 events', 'Send an array, or several batches.'));
-  -- As check_batch of apply_events.
+  -- The same checks as in check_batch of apply_events.
   elsif jsonb_path_exists(report_events.events, '$.**{68}') then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events',
       'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
@@ -47,7 +48,7 @@ begin
       exit when found;
       select a.* into stored from bindery_internal.stored_answers a
       where a.caller = asking and a.key = report_events.idempotency_key;
-      -- Not there: it was deleted meanwhile.
+      -- No row: it was deleted meanwhile.
       continue when not found;
       if stored.digest <> hash then
         perform bindery_internal.raise_error(bindery_internal.error('PT422', 'key_reused',
@@ -68,7 +69,7 @@ begin
   end if;
   nothing := set_config('bindery.batching', 'yes', true);
   nothing := set_config('bindery.changed', '', true);
-  -- First in one subtransaction: a batch with one each would slow down every other session.
+  -- First in one subtransaction: one for each event would slow down every other session.
   begin
     for item in select e.item from jsonb_array_elements(report_events.events) as e(item) loop
       outcomes := outcomes || bindery_internal.report_event(item, false);
@@ -115,7 +116,7 @@ begin
     return '{"outcome": "rejected", "code": "bad_uuid", "message": "book_id is not a uuid"}';
   end if;
   if claims is not null then
-    -- A worker registers no book, and a report without a stage is about its token's.
+    -- A worker registers no book; a report without a stage is about the stage of its token.
     item := item - 'pipeline';
     if claims ? 'stage' and item ->> 'stage' is null
       and item ->> 'type' in ('progress', 'heartbeat', 'fail')
@@ -143,7 +144,7 @@ begin
     return '{"outcome": "applied"}';
   elsif outcome ? 'stale' then
     return '{"outcome": "stale"}';
-  -- Whether a worker's claims admit a book that is still unknown cannot be known when it comes.
+  -- It is not known yet whether a worker's claims will admit a book that is not registered.
   elsif bindery_internal.is_early(outcome)
     and not (coalesce(claims ? 'pipeline', false) and outcome ->> 'code' = 'unknown_book')
   then

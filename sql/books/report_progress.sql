@@ -1,7 +1,7 @@
--- report_progress: one progress report, checked; makes the transition first where the pipeline says
--- auto_advance.
--- Invariants: do_report returns null when done, {"stale": true}, or the error, and changes nothing
--- then. Locks: the book's row, then its progress row.
+-- report_progress: checks and applies one progress report; makes the transition first if the
+-- pipeline has auto_advance.
+-- Invariants: do_report returns null when done, {"stale": true}, or the error, and then changes
+-- nothing. Locks: the book's row, then its progress row.
 create or replace function bindery_internal.do_report(
   book_id uuid, substep text, progress double precision, done double precision,
   total double precision, unit text, message text, checkpoint jsonb, stage text, attempt integer
@@ -24,7 +24,7 @@ begin
     return bindery_internal.bad_input('progress', 'or done and total is expected, one of the two',
       'Give progress (0 to 100), or done and total.');
   end if;
-  -- Sums of fractions in floating point end beside 0, 100 or total by less than 1e-9 of it.
+  -- Sums of fractions in floating point miss 0, 100 or total by less than 1e-9 of it.
   if progress is not null then
     percent := case when abs(progress) <= 1e-7 then 0
       when abs(progress - 100) <= 1e-7 then 100 else progress end;

@@ -1,6 +1,6 @@
--- resume_book: a FAILED book goes on at the stage it failed in.
--- Invariants: do_resume returns null when done, else the error, and changes nothing then. Which
--- progress is kept: bindery_internal.kept. Locks: the book's row.
+-- resume_book: resumes a FAILED book at the stage it failed in.
+-- Invariants: do_resume returns null when done, else the error, and then changes nothing.
+-- bindery_internal.kept decides which progress is kept. Locks: the book's row.
 create or replace function bindery_internal.do_resume(
   book_id uuid, expected_revision bigint default null, message text default null
 ) returns jsonb

@@ -1,7 +1,7 @@
--- rewind_book: an operator's step back to an earlier stage, or of a FAILED book to the start of the
--- stage it failed in.
--- Invariants: do_rewind returns null when done, else the error, and changes nothing then. Nothing
--- is kept of the stage that is entered. Locks: the book's row.
+-- rewind_book: moves a book back to an earlier stage, or a FAILED book to the start of the stage it
+-- failed in.
+-- Invariants: do_rewind returns null when done, else the error, and then changes nothing. No
+-- progress of the entered stage is kept. Locks: the book's row.
 create or replace function bindery_internal.do_rewind(
   book_id uuid, to_stage text, message text default null, expected_revision bigint default null
 ) returns jsonb

@@ -1,4 +1,4 @@
--- start_book: BEFORE INSERT on book_status, whoever inserts.
+-- start_book: BEFORE INSERT on book_status, for every writer.
 -- Invariants: a book begins in its pipeline's first state, at revision 1 and 0 percent, on a
 -- version that exists. Locks: the book's registration slot.
 create or replace function bindery_internal.start_book() returns trigger

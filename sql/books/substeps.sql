@@ -1,10 +1,10 @@
 -- The substeps of a stage: their sums, the rows that entering a stage makes, and their JSON.
 -- Invariants: a resume keeps the rows that are finished or have a checkpoint, any other entry keeps
--- none: stage_sums foresees that for guard_transition, enter_stage does it. The sums are exact
+-- none: stage_sums predicts this for guard_transition, enter_stage does it. The sums are exact
 -- (book_progress.points).
--- In PL/pgSQL, as everything that runs once a call: its plans are cached in the session.
--- entering: null: the rows as they are; else as they will be once the stage is entered (true: by a
--- resume), with the declared substeps that have no row yet.
+-- In PL/pgSQL, like everything that runs once a call: its plans are cached in the session.
+-- entering: null for the present rows; else the rows as they will be once the stage is entered
+-- (true: by a resume), including declared substeps that have no row yet.
 create or replace function bindery_internal.stage_sums(
   book_id uuid, state jsonb, entering boolean, has_rows boolean,
   out substeps integer, out done integer, out weight numeric, out points numeric
@@ -40,7 +40,7 @@ begin
 end
 $$;
 
--- The book is in the stage already, under its new attempt and revision.
+-- The book is already in the stage, under its new attempt and revision.
 create or replace function bindery_internal.enter_stage(
   book bindery.book_status, resuming boolean
 ) returns void
@@ -87,7 +87,7 @@ begin
 end
 $$;
 
--- A substep as statuses, broadcasts and lists show it.
+-- A substep as JSON, as in statuses, broadcasts and lists.
 create or replace function bindery_internal.substep_json(g bindery.book_progress, declared jsonb)
 returns jsonb
 language plpgsql stable parallel safe

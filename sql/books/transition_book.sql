@@ -1,7 +1,7 @@
 -- transition_book: one change of status.
--- Invariants: do_transition returns null when done (also where the book has that status already),
--- {"stale": true} for an earlier attempt, else the error, and changes nothing then. The setting
--- bindery.changing names the book to the triggers for as long as the UPDATE lasts.
+-- Invariants: do_transition returns null when done (also if the book already has that status),
+-- {"stale": true} for an earlier attempt, else the error, and then changes nothing. The setting
+-- bindery.changing names the book to the triggers while the UPDATE lasts.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_transition(
   book_id uuid, to_status text, message text default null, expected_revision bigint default null,
@@ -36,7 +36,7 @@ begin
   end if;
 
   if do_transition.asking_first then
-    -- Else guard_transition raises them.
+    -- Otherwise guard_transition raises these errors.
     refusal := coalesce(
       bindery_internal.refused_text('message', do_transition.message, 8192),
       bindery_internal.refused_json('error', do_transition.error));
@@ -81,7 +81,8 @@ begin
     if do_transition.asking_first then
       return null;
     end if;
-    -- Untouched, and not asked before: the same again says why.
+    -- The UPDATE matched no row and nothing was checked before: call again with all checks, which
+    -- return the error.
     return bindery_internal.do_transition(do_transition.book_id, do_transition.to_status,
       do_transition.message, do_transition.expected_revision, do_transition.attempt,
       do_transition.error, do_transition.rewinding);
@@ -91,8 +92,8 @@ begin
 end
 $$;
 
--- At the end of a function that changed a book's status: its early events may apply now, and it is
--- announced. revision: what the change made.
+-- Called at the end of a function that changed a book's status: settles its early events and
+-- announces it. revision: the revision that the change made.
 create or replace function bindery_internal.settle_and_announce(book_id uuid, revision bigint)
 returns void
 language plpgsql security definer

@@ -1,7 +1,7 @@
--- Who writes: a function of this schema, which computes what follows from its own statement, or
--- somebody else's statement, for which triggers compute it.
--- Invariant: the setting bindery.writer holds the trigger depth at which a function of ours is
--- writing. What triggers of others do meanwhile happens at another depth and counts as theirs.
+-- Distinguishes writers: a function of this schema, which computes the derived columns itself, from
+-- any other statement, for which triggers compute them.
+-- Invariant: the setting bindery.writer has the trigger depth at which a function of this schema is
+-- writing. Statements of users' triggers run at another depth and count as other statements.
 -- Conditions of triggers compare it with pg_trigger_depth()::text themselves.
 create or replace function bindery_internal.begin_writing() returns text
 language plpgsql volatile

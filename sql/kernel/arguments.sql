@@ -1,12 +1,12 @@
 -- The portable kernel: the extension's functions in PL/pgSQL, for hosts that load no native code.
--- Here: what they raise. Invariants: texts and numbers as in core/src, compared by
--- tests/tests/e2e/kernels.rs. Nothing here catches an exception: that takes a subtransaction, which
--- parallel workers refuse.
+-- This file has the errors that they raise. Invariants: texts and numbers as in core/src, compared
+-- by tests/tests/e2e/kernels.rs. No function here catches an exception: that takes a
+-- subtransaction, which parallel workers refuse.
 create schema if not exists bindery_core;
 
--- Every function checks its arguments itself: a STRICT one would answer null, which reads as
--- "allowed". Stable, where all else is immutable: nobody is to work these out before they are
--- reached.
+-- Every function checks its arguments itself: a STRICT one would return null, which means
+-- "allowed". Stable, although all else is immutable, so that the planner does not evaluate it
+-- early.
 create or replace function bindery_core.refuse_null(argument text) returns void
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,9 @@
--- From a definition to a machine, or to all of its faults: first those of single values in the
--- order of the text, then the graph's. Invariants: core/src/definition in SQL; what was faulty in
--- itself brings no follow-on faults.
+-- Compiles a definition to a machine, or returns all of its faults: first those of single values in
+-- the order of the text, then those of the graph. Invariants: core/src/definition in SQL; a faulty
+-- value causes no further faults.
 
--- A state as it was written. known: what of it is fit to be used by the graph, in the keys named,
--- weight_known, edges_known, has_next.
+-- Reads one state of a definition. known: the parts that are valid for use by the graph, in the
+-- keys named, weight_known, edges_known and has_next.
 create or replace function bindery_core.read_state(
   value jsonb, path text, is_final boolean, earlier text[],
   out state jsonb, out known jsonb, out faults jsonb[]
@@ -35,7 +35,7 @@ begin
       path)
       || bindery_core.name_faults(keys -> 'name', 'state', path || '.name');
   else
-    -- What is no state at all is reported as such, not for what it lacks.
+    -- A value that is not a state is reported as such, without its missing parts.
     faults := array[bindery_core.fault(path, 'expected a state, an object with a name, found '
       || bindery_core.describe(value))];
   end if;
@@ -68,7 +68,7 @@ begin
       'a whole number from 1', keys -> 'max_attempts')
     || bindery_core.value_faults(retry_after is not null, path || '.retry_after', duration,
       keys -> 'retry_after');
-  -- A book ends in the last state: no work is done in it, and nothing follows.
+  -- A book ends in the last state: it has no work and no next state.
   if is_final and weight > 0 then
     faults := faults || bindery_core.fault(path || '.weight',
       'the last state is final, no work is done in it: its weight is 0, or left out');
@@ -112,7 +112,7 @@ declare
   n integer;
   written record;
   states jsonb[] := '{}';
-  -- By place: the name where it is fit to be referred to, else null.
+  -- The names by position; null for a name that cannot be referred to.
   names text[] := '{}';
   earlier text[] := '{}';
   known jsonb[] := '{}';
@@ -172,7 +172,7 @@ begin
     fits := fits and (written.known ->> 'named')::boolean
       and (written.known ->> 'edges_known')::boolean;
   end loop;
-  -- A state that does not say what follows leads to the one below it.
+  -- A state without next leads to the one below it.
   for index in 1 .. n - 1 loop
     if not (known[index] ->> 'has_next')::boolean and names[index + 1] is not null then
       states[index] := jsonb_set(states[index], '{next}',
@@ -214,8 +214,8 @@ begin
     return jsonb_build_object('faults', faults);
   end if;
 
-  -- The heaviest weight that can lie before each. A state has more states ahead of it than any
-  -- state ahead of it has.
+  -- The heaviest weight that can lie before each state. A state has more states ahead of it than
+  -- any state ahead of it has.
   starts := array_fill(0::double precision, array[n]);
   weights := array(select (s.state ->> 'weight')::double precision
     from unnest(states) with ordinality as s(state, place) order by s.place);

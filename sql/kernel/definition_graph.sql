@@ -1,5 +1,5 @@
--- From single states to one graph: what each state leads to, whether that goes in a circle, and
--- whether it ends. Invariants: one bit a state, the first state's the lowest;
+-- Builds a graph of the states: what each state leads to, whether the edges form a cycle, and
+-- whether every path ends. Invariants: one bit a state, the first state's the lowest;
 -- core/src/definition/graph.rs in SQL.
 create or replace function bindery_core.closure(direct bigint[]) returns bigint[]
 language plpgsql immutable parallel safe

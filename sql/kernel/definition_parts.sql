@@ -1,6 +1,5 @@
--- The lists of a state: where it leads to, where back, and its substeps; each as far as it is fit
--- to be used, with its faults. Invariant: faults stand in the order of the text;
--- core/src/definition/parse.rs in SQL.
+-- The lists of a state: next, rework and substeps, each as far as it is valid, with its faults.
+-- Invariant: faults are in the order of the text; core/src/definition/parse.rs in SQL.
 create or replace function bindery_core.read_next(
   keys jsonb, path text, out next jsonb, out faults jsonb[]
 )

@@ -1,6 +1,6 @@
--- Single values of a definition: each is read, or null where it is faulty or left out; and the
--- fault of one that is faulty. Invariants: core/src/definition/values.rs in SQL. A function named
--- …_faults gives an array, empty where all is well.
+-- Single values of a definition: each function returns the value, or null if it is faulty or left
+-- out; others return the fault. Invariants: core/src/definition/values.rs in SQL. A function named
+-- …_faults returns an array, empty if there is no fault.
 create or replace function bindery_core.fault(path text, problem text) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -10,7 +10,7 @@ begin
 end
 $$;
 
--- The fault of a value that may be left out; null counts as left out.
+-- The fault of an optional value; null counts as left out.
 create or replace function bindery_core.value_faults(
   is_valid boolean, path text, expected text, value jsonb
 ) returns jsonb[]
@@ -39,7 +39,7 @@ begin
 end
 $$;
 
--- Of a name that must be there.
+-- The fault of a required name.
 create or replace function bindery_core.name_faults(
   value jsonb, kind text, path text
 ) returns jsonb[]
@@ -98,7 +98,7 @@ as $$
 declare
   weight constant double precision := bindery_core.as_double(value);
 begin
-  -- The sum makes 0 of -0.
+  -- Adding 0 turns -0 into 0.
   return case when weight = 0 or weight between 1e-9 and 1e9 then weight + 0 end;
 end
 $$;

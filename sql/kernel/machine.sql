@@ -1,5 +1,5 @@
--- Reading a compiled machine: its form, its states, and which leads to which. Invariant: what is a
--- machine here is one in core/src/machine.rs, where the JSON is read and put together.
+-- Reads a compiled machine: its form, its states, and their edges. Invariant: accepts the same
+-- machines as core/src/machine.rs, which reads and writes the JSON.
 create or replace function bindery_core.is_machine(machine jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -58,8 +58,8 @@ begin
   then
     return false;
   end if;
-  -- Most pipelines lead straight on. In others a state is settled once all that it leads to are;
-  -- what is in a circle never is.
+  -- Most pipelines are linear. In others a state is settled once all its next states are; a state
+  -- in a cycle never is.
   while targets <> names - 0 and settled <> names loop
     found := jsonb_path_query_array(machine,
       '$.states[*] ? (!exists(@.next[*] ? (!(@.to == $settled[*])))).name',
@@ -83,8 +83,8 @@ begin
 end
 $$;
 
--- The state a book is in or, once halted or complete, was last in; null where that is none that
--- work is done in.
+-- The state a book is in or, once halted, was last in; null if the state is final or not in the
+-- machine.
 create or replace function bindery_core.current_state(
   machine jsonb, status text, stage text
 ) returns jsonb
@@ -138,7 +138,7 @@ begin
 end
 $$;
 
--- The states from which one is reached, in the machine's order.
+-- The states from which a state can be reached, in the machine's order.
 create or replace function bindery_core.states_before(machine jsonb, name text) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,6 @@
--- What may follow a status, guards aside; and where a rewind may go. Invariant: forward, back, then
--- FAILED and CANCELLED; what lies before, then where it failed; core/src/transition.rs in SQL.
+-- The statuses that may follow a status, without guards; and the targets of a rewind. Invariant:
+-- the order is forward, back, then FAILED and CANCELLED; for a rewind the states before, then the
+-- one it failed in; core/src/transition.rs in SQL.
 create or replace function bindery_core.following(
   machine jsonb, status text, stage text
 ) returns text[]
@@ -10,7 +11,7 @@ declare
   state jsonb;
 begin
   if status = 'FAILED' then
-    -- Where the stage is no state of this pipeline there is nothing to resume to.
+    -- If the stage is not a state of this pipeline, there is no state to resume to.
     return array_remove(array[bindery_core.current_state(machine, status, stage) ->> 'name',
       'CANCELLED'], null);
   end if;

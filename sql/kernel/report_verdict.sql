@@ -1,4 +1,4 @@
--- What becomes of a progress report: accept, stale, advance, or the code of the error.
+-- The verdict on a progress report: accept, stale, advance, or the code of the error.
 -- Invariant: core/src/report.rs in SQL, question by question.
 create or replace function bindery_core.takes_substep(state jsonb, substep text) returns boolean
 language plpgsql immutable parallel safe
@@ -42,8 +42,8 @@ begin
   is_over := status in ('FAILED', 'CANCELLED') or status = machine #>> '{states,-1,name}';
   current := bindery_core.current_state(machine, status, stage);
   if current is null and stage is null and is_over then
-    -- A complete book whose last stage is not told was last in any of them; the report is stale
-    -- wherever that was.
+    -- A complete book without a given last stage may have ended in any of them; the report is stale
+    -- in every case.
     current := machine #> '{states,0}';
   end if;
   reported := case when report_stage is null then current
@@ -54,7 +54,7 @@ begin
     return 'unknown_stage';
   end if;
 
-  -- A FAILED book may go on to later stages; every other halt is final.
+  -- A FAILED book may still reach later stages; every other halt is final.
   may_come := status = 'FAILED' and reported -> 'name' <> current -> 'name'
     and bindery_core.reaches(machine, current ->> 'name', reported ->> 'name');
   if reported -> 'name' = current -> 'name' or (is_over and not may_come) then

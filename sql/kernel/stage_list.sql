@@ -1,5 +1,5 @@
--- The stages of a pipeline and where a book stands in them.
--- Invariant: core/src/progress.rs in SQL. States of weight 0 are no stages.
+-- The stages of a pipeline and a book's place among them.
+-- Invariant: core/src/progress.rs in SQL. States of weight 0 are not stages.
 create or replace function bindery_core.stage_list(
   machine jsonb, status text, stage text, stage_progress double precision
 ) returns jsonb

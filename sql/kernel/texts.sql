@@ -8,7 +8,7 @@ declare
   quoted text := to_json(value)::text;
   hidden text;
 begin
-  -- What nobody sees: further controls, directions, joiners.
+  -- Invisible characters: further controls, direction marks, joiners.
   for hidden in
     select distinct m.match[1]
     from regexp_matches(quoted, '[\u007F-\u009F\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]',
@@ -30,7 +30,7 @@ declare
   number double precision;
   shortest text;
   digits text;
-  -- How many of the digits stand before the point.
+  -- How many digits are before the decimal point.
   point integer;
 begin
   if strpos(written, '.') = 0

@@ -1,5 +1,5 @@
--- Why a book may not change to a status, for people; null where it may. Invariant: a fact that is
--- missing counts as one that does not hold; core/src/transition.rs in SQL.
+-- Why a book may not change to a status, for people; null if it may. Invariant: a missing fact
+-- counts as false; core/src/transition.rs in SQL.
 create or replace function bindery_core.unmet_guard(
   status text, edge jsonb, facts jsonb
 ) returns text
@@ -28,7 +28,7 @@ language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- In an array of facts the paths below would find facts, too.
+  -- The paths below would also look into an array of facts.
   return jsonb_typeof(facts) = 'object'
     and not facts @@ 'exists($.substeps_complete.type() ? (@ != "boolean" && @ != "null"))
     || exists($.attempts_left.type() ? (@ != "boolean" && @ != "null"))
@@ -38,7 +38,7 @@ begin
 end
 $$;
 
--- The refusal of a step back, where the book is in a state of its pipeline that is not its end.
+-- The error of a rewind, if the book is in a state of its pipeline that is not final.
 create or replace function bindery_core.rewind_error(
   status text, target text, states text[], allowed text[]
 ) returns text
@@ -59,7 +59,7 @@ begin
 end
 $$;
 
--- Stable, as what it calls: not to be worked out before it is reached.
+-- Stable, like the functions that it calls, so that the planner does not evaluate it early.
 create or replace function bindery_core.check_transition(
   machine jsonb, status text, target text, facts jsonb
 ) returns void

@@ -1,4 +1,4 @@
--- What becomes of an event that asks for another status: none, accept, early, stale or illegal.
+-- The verdict on an event that requests another status: none, accept, early, stale or illegal.
 -- Invariant: core/src/transition.rs in SQL, question by question.
 create or replace function bindery_core.edge_to(machine jsonb, status text, target text)
 returns jsonb
@@ -11,7 +11,7 @@ begin
 end
 $$;
 
--- The verdict on a target that is not allowed now, by where it lies from the book's stage.
+-- The verdict on a target that is not allowed now, by its position relative to the book's stage.
 create or replace function bindery_core.verdict_by_place(
   machine jsonb, status text, stage text, target text
 ) returns text

@@ -1,6 +1,6 @@
 -- define_pipeline: stores the next version of a pipeline, compiled.
--- Invariants: a definition with a fault is refused with all its faults; the same definition again
--- is the version it was.
+-- Invariants: a definition with a fault is refused with all its faults; an identical definition
+-- returns the existing version.
 -- Locks: the mutex pipelines, waited for at most 5 s.
 create or replace function bindery_internal.define_pipeline(name text,
   definition jsonb) returns integer

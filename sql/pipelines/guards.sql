@@ -1,8 +1,8 @@
--- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked
+-- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, called
 -- as a role that has no rights.
--- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks;
--- one that is missing, raises, or answers null does not hold; what it did in the transaction is
--- undone.
+-- Invariants: a guard runs as bindery_guard, so it has the rights of PUBLIC only, whichever role
+-- makes the change; a guard that is missing, raises, or returns null does not hold; what it did in
+-- the transaction is undone.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -27,7 +27,7 @@ as $$
 declare
   answer boolean;
 begin
-  -- A dump restored without owners leaves it to whoever restored, with all of that role's rights.
+  -- After a dump is restored without owners, the restoring role owns it, with all its rights.
   if current_user <> 'bindery_guard' then
     raise exception using errcode = '55000',
       message = format('bindery_internal.ask_guard belongs to %I, not to bindery_guard.',
@@ -36,16 +36,16 @@ begin
   end if;
   begin
     execute format('select %s($1)', guard) into answer using book;
-    -- A guard is a question. What it did in the transaction is undone: settings it left, and what
-    -- it put off to a moment when others' rights count. What no rollback undoes stays: locks of the
-    -- session, prepared statements, sequences' values.
+    -- A guard only answers. What it did in the transaction is undone: settings it left, and work it
+    -- deferred to a moment when others' rights count. A rollback does not undo session locks,
+    -- prepared statements and sequence values.
     raise exception using errcode = 'BD000';
   exception
     when sqlstate 'BD000' then
       return answer;
     when assert_failure or others then
-      -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever
-      -- asked tries again.
+      -- A transient fault (a deadlock, a lock timeout, a full disk, a shutdown) is not an answer:
+      -- the caller retries.
       if sqlstate in ('40P01', '55P03') or left(sqlstate, 2) in ('53', '57', '58') then
         raise;
       end if;
@@ -56,8 +56,8 @@ begin
 end
 $$;
 
--- Only the owner's rights count in a definer function, so its owner is the one who has none. Done
--- anew at each migrate.
+-- A definer function runs with its owner's rights, so its owner is a role without any. Set again at
+-- each migrate.
 do $$
 begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
@@ -77,8 +77,8 @@ exception when insufficient_privilege then
 end
 $$;
 
--- The guards of a definition that are SQL functions and could not be asked. What is no definition
--- at all the kernel says.
+-- The guards of a definition that are SQL functions and cannot be called. The kernel reports values
+-- that are no definition at all.
 create or replace function bindery_internal.guard_faults(definition jsonb) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -105,7 +105,7 @@ begin
           then format('the role bindery_guard, as which guards are asked, may not call %s; '
             'grant it usage on the schema and execute on the function',
             g.guard) end as problem) as p
-    -- What cannot name a function is the kernel's to refuse.
+    -- The kernel refuses texts that cannot name a function.
     where g.guard ~ '^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$'
       and g.guard not in ('substeps_complete', 'attempts_left')
       and p.problem is not null);

@@ -1,7 +1,6 @@
--- The compiled machine of a pipeline's version: what every rule asks.
--- Invariant: readers get it without a right to read the table; a version never changes, so the
--- answer is the same for good.
--- Locks: reads only.
+-- The compiled machine of a pipeline's version, which every rule reads.
+-- Invariant: readers get it without a right to read the table; a version never changes, so neither
+-- does the answer.
 create or replace function bindery_internal.machine(pipeline text,
   pipeline_version integer) returns jsonb
 language plpgsql stable parallel safe security definer
@@ -13,7 +12,7 @@ begin
 end
 $$;
 
--- The same for a book, which a restore of data can bring without its pipeline.
+-- The same for a book, whose pipeline may be missing after a restore of data.
 create or replace function bindery_internal.book_machine(book bindery.book_status) returns jsonb
 language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
 -- pipeline_xstate: a pipeline as an XState v5 config, made of its compiled machine.
--- Invariants: SECURITY INVOKER and STABLE; an event's type is the status it asks for; FAILED has a
--- child a stage, so that it knows where it resumes to without context or code.
+-- Invariants: SECURITY INVOKER and STABLE; an event's type is the status that it requests; FAILED
+-- has a child for each stage, so the machine resumes correctly without context or code.
 create or replace function bindery_internal.latest_version(pipeline text) returns integer
 language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp

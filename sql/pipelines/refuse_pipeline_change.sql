@@ -1,5 +1,5 @@
--- refuse_pipeline_change: BEFORE UPDATE on pipelines, whoever updates.
--- Invariant: what a version says stays as it was defined; books were promised that.
+-- refuse_pipeline_change: BEFORE UPDATE on pipelines, for every role.
+-- Invariant: a version never changes after it was defined, because books rely on it.
 create or replace function bindery_internal.refuse_pipeline_change() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- What SQL needs to know of a state: its entry in the compiled machine, whether attempts are left,
+-- Facts about a state for SQL: its entry in the compiled machine, whether attempts are left, and
 -- when a failed attempt is retried.
 -- Invariant: the machine is what the kernel compiled.
 create or replace function bindery_internal.state_of(machine jsonb, name text) returns jsonb

@@ -19,7 +19,7 @@ create table bindery.book_events (
     foreign key (book_id) references bindery.book_status (book_id) on delete cascade
 );
 
--- For prune_events, which keeps how books ended.
+-- For prune_events, which keeps the row of each book's end.
 create index book_events_prunable on bindery.book_events (at)
   where kind not in ('complete', 'cancel');
 

@@ -24,7 +24,7 @@ create table bindery.book_progress (
   constraint book_progress_pkey primary key (book_id, stage, substep),
   constraint progress_belongs_to_a_book
     foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
-  -- Short, since every statement reads it anew. The rest: prepare_progress.
+  -- Short, because every statement parses it; prepare_progress checks the rest.
   constraint numbers_are_in_range check (
     weight between 0 and 1e9 and progress between 0 and 100)
 -- As for book_status: a batch that updates every row of a page finds room on it.

@@ -1,7 +1,7 @@
--- book_status: one row a book; what a reader sees.
--- Invariants: status moves only as the book's pipeline allows (trigger guard_transition). The
--- percentages and the substeps_ columns follow from the current stage's rows in book_progress;
--- nobody sets them by hand. revision grows by one with every visible change.
+-- book_status: one row a book; the row that readers see.
+-- Invariants: status changes only as the book's pipeline allows (trigger guard_transition). The
+-- percentages and the substeps_ columns are derived from the current stage's rows in book_progress;
+-- a plain UPDATE cannot set them. revision grows by one with every visible change.
 -- Locks: a writer takes this row FOR NO KEY UPDATE before it touches book_progress; several rows
 -- are locked in order of book_id.
 create table bindery.book_status (
@@ -36,7 +36,7 @@ create table bindery.book_status (
   constraint book_status_pkey primary key (book_id),
   constraint book_follows_a_pipeline
     foreign key (pipeline, pipeline_version) references bindery.pipelines (name, version),
-  -- Short, since every statement reads it anew. Texts: refuse_texts; columns: guard_columns.
+  -- Short, because every statement parses it. refuse_texts checks texts, guard_columns columns.
   constraint numbers_are_in_range check (
     overall_progress between 0 and 100 and stage_progress between 0 and 100
     and substeps_total <= 10000),

@@ -1,7 +1,7 @@
 -- broadcast_windows: the books that were broadcast to Supabase Realtime a moment ago; until due_at,
 -- their further progress is held back.
--- Invariant: a held-back change writes nothing here: it shows in the book's revision, which is then
--- above the one sent. A row is written only by a session that has locked the book.
+-- Invariant: a held-back change writes nothing here: the book's revision is then above the revision
+-- in the row. A row is written only by a session that has locked the book.
 -- Locks: after the book's row.
 create table bindery_internal.broadcast_windows (
   book_id uuid not null,

@@ -1,4 +1,4 @@
--- dead_letters: events that could not take effect, each with its reason.
+-- dead_letters: rejected events, each with its rejection reason.
 -- Invariants: written in the transaction that moves the position past the event, so none is lost or
 -- listed twice.
 -- Locks: appended to last.

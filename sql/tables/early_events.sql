@@ -1,8 +1,8 @@
 -- early_events: events that a later change of their book can make applicable.
 -- Invariants: written in the transaction that moves the stream's position past the event; deleted
--- in the transaction in which it takes effect, proves stale or becomes a dead letter. Of one book,
--- the events of one stream keep their order (id). Locks: the book's row first (see settle_early),
--- for an unknown book its slot in registration_slots.
+-- in the transaction in which it takes effect, proves stale or becomes a dead letter. The events of
+-- one book and stream keep their order (id). Locks: the book's row first (see settle_early), for an
+-- unknown book its slot in registration_slots.
 create table bindery.early_events (
   id bigint generated always as identity,
   stream text not null,

@@ -1,7 +1,7 @@
--- forgotten_streams: streams that were forgotten, each with its last epoch. One that is acquired
--- again goes on above it.
--- Invariant: a relay that slept through all of that does not find its own epoch in force again.
--- Locks: as relay_cursors; taken before any book's row.
+-- forgotten_streams: streams that were forgotten, each with its last epoch. If one is acquired
+-- again, its epochs continue above it.
+-- Invariant: a relay that was paused meanwhile never finds its own epoch in force again.
+-- Locks: like relay_cursors; taken before any book's row.
 create table bindery_internal.forgotten_streams (
   stream text not null,
   epoch bigint not null,

@@ -1,5 +1,5 @@
--- mutexes: rows that are locked so that only one session at a time does a task; registration_slots:
--- rows that a registration and an event about an unknown book both lock.
+-- mutexes: rows that are locked so that only one session at a time does a task.
+-- registration_slots: rows that both a registration and an event about an unknown book lock.
 -- Invariant: only the schema's owner can lock a row here, unlike an advisory lock, which any login
 -- can hold. Locks: a mutex before everything else; slots after relay_cursors, in order.
 create table bindery_internal.mutexes (

@@ -1,4 +1,4 @@
--- outbox: what workers and other systems must hear of, written in the change's own transaction.
+-- outbox: messages to workers and other systems, written in the change's own transaction.
 -- Invariants: written by the trigger record_transition; the daemon publishes rows in order of id
 -- and deletes them (take_outbox).
 -- Locks: appended to last.

@@ -1,5 +1,5 @@
--- pace_refresh: one row: up to when refresh_pace has read stage_visits, and when it ran.
--- Invariant: at most one row, made by the first refresh.
+-- pace_refresh: one row: the time up to which refresh_pace has read stage_visits, and when it ran.
+-- Invariant: at most one row, inserted by the first refresh.
 -- Locks: written while refresh_pace holds its mutex.
 create table bindery_internal.pace_refresh (
   only_row boolean not null default true,

@@ -1,6 +1,6 @@
 -- pipelines: named, versioned state machines.
--- Invariants: a row is never changed; one that books use is not deleted (their foreign key);
--- machine is what the kernel compiled.
+-- Invariants: a row is never changed; a row that books use cannot be deleted (their foreign key);
+-- the kernel compiles machine.
 -- Locks: define_pipeline takes the mutex pipelines.
 create table bindery.pipelines (
   name text not null,
@@ -14,7 +14,7 @@ create table bindery.pipelines (
 -- A machine of up to 8 KB stays in its row: each change of a book reads it.
 ) with (toast_tuple_target = 8160);
 
--- Every report reads the machine: uncompressed it is read without unpacking.
+-- Every report reads the machine; uncompressed, it needs no decompression.
 alter table bindery.pipelines alter column machine set storage external;
 alter table bindery.pipelines enable row level security;
 

@@ -1,6 +1,6 @@
--- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves with the events it covers, in one transaction, or by note_stream where
--- the stream is not what it was; epoch and caught_up_at only grow; one holder at a time.
+-- relay_cursors: one row a stream: its position and its holder.
+-- Invariants: position moves with the events it covers, in one transaction, or by note_stream after
+-- a loss in the stream; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,

@@ -1,8 +1,8 @@
--- relays: which relays live, and which streams each would read, so that they can share them out.
--- Invariants: a relay that has not announced itself within its ttl counts no more; handing_over is
+-- relays: the live relays and the streams that each would read, from which they share the streams.
+-- Invariants: a relay that has not announced itself within its ttl does not count; handing_over is
 -- one of its streams, or null.
--- Locks: the whole table, by announce_relay, before everything else; no row of relay_cursors is
--- locked besides.
+-- Locks: the whole table, by announce_relay, before everything else; announce_relay locks no row of
+-- relay_cursors.
 create table bindery_internal.relays (
   holder text not null,
   streams text[] not null,

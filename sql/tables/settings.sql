@@ -1,5 +1,5 @@
--- settings: one row, what an operator may set. A table, since a server's setting such as
--- bindery.broadcast can be stored by superusers only, and hosted projects have none.
+-- settings: one row of settings for operators. A table, because only superusers can store a server
+-- setting such as bindery.broadcast, and hosted projects have none.
 -- Invariant: there is one row. Read by definer functions.
 create table bindery.settings (
   only_row boolean not null default true,

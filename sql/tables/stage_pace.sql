@@ -1,4 +1,4 @@
--- stage_pace: how long a state of a pipeline takes, and what comes after it, by the median of its
+-- stage_pace: the median duration of each state of a pipeline and of the states after it, from the
 -- newest visits.
 -- Invariants: written by refresh_pace only; a row for every state but the final one, once any state
 -- of the pipeline was visited.

@@ -1,5 +1,5 @@
--- stage_visits: what a transition needs of the past: the stages a book has left, and in which
--- attempt. With it a transition never reads the history.
+-- stage_visits: the stages that a book has left, and in which attempt. With it a transition never
+-- reads the history.
 -- Invariants: one row a stage that the book has left; attempt only grows. Written by
 -- record_transition only. Locks: the book's row is held.
 create table bindery.stage_visits (

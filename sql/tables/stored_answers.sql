@@ -1,4 +1,4 @@
--- stored_answers: what report_events has answered to a batch with a key.
+-- stored_answers: the answers of report_events to batches with a key.
 -- Invariants: a row is written in the transaction that applies its batch; it is kept for a day.
 create table bindery_internal.stored_answers (
   caller text not null,

@@ -1,4 +1,5 @@
--- unannounced: books whose change was not announced by NOTIFY, since another session was at it.
+-- unannounced: books whose change was not announced by NOTIFY, because another session was
+-- notifying.
 -- Invariant: hints only; a crash of the server empties the table. Rows are deleted as they are
 -- announced (announce_left). Locks: appended to last.
 create unlogged table bindery_internal.unannounced (

@@ -1,6 +1,6 @@
 -- waiting_books: which books have a job that waits in a BullMQ queue. Such a book is not silent.
--- Invariants: written by note_waiting only, for the holder of the stream's newest epoch; a row goes
--- when the queue no longer has such a job, and the book's heartbeat is renewed then.
+-- Invariants: written by note_waiting only, for the holder of the stream's newest epoch; a row is
+-- deleted when the queue no longer has such a job, and the book's heartbeat is then renewed.
 -- Locks: the stream's row in relay_cursors first, then the book's row.
 create table bindery_internal.waiting_books (
   book_id uuid not null,
