@@ -26,8 +26,8 @@ is_ready() {
   read -r -t 5 line <&3 && [[ $line == *" 200 "* ]]
 } 2>/dev/null
 
-# BINDERY_PORT, if it is set; else the address it had before, so that pages and environments stay
-# right, unless somebody has that port.
+# BINDERY_PORT, if it is set; else the previous address, so that open pages and environments stay
+# valid, unless another process has that port.
 address_of() {
   local before
   if [[ -n ${BINDERY_PORT:-} ]]; then
@@ -42,8 +42,8 @@ address_of() {
   fi
 }
 
-# The daemon's settings in the environment. These concern others: addresses that `make env` has
-# given, and the scripts.
+# The daemon's settings in the environment, without those for other programs: addresses that `make
+# env` has exported, and settings of the scripts.
 settings() {
   local others='URL|STATUS_URL|KERNEL|PORT|PROFILE|SCRATCH|CACHE|PAUSES|SKIPPED|SUBSTITUTES'
   env | sed -nE "/^BINDERY_($others)=/d; /^BINDERY_/p" | sort
@@ -89,7 +89,7 @@ start() {
   }
   for ((try = 0; try < 3; try++)); do
     run && return
-    # Somebody else took the port in the meantime.
+    # Another process took the port in the meantime.
     grep -qi 'address.*in use' "$dir/binderyd.log" || break
     rm -f "$dir/binderyd.http"
   done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what was built: the program, its unit for systemd, an example of its configuration, and
-# how to operate it. It starts nothing. PREFIX is where programs go; DESTDIR stands before every
-# path, for who makes packages. BINDERYD is the program to install. shellcheck source-path=SCRIPTDIR
+# Installs the built program, its unit for systemd, an example of its configuration, and the
+# operations manual. It starts nothing. PREFIX is where programs go; DESTDIR is put before every
+# path, for building packages. BINDERYD is the program to install.
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
@@ -36,7 +37,7 @@ put 644 docs/operations.md "$prefix/share/doc/binderyd/operations.md"
 put 644 deploy/systemd/env.example "$prefix/share/doc/binderyd/env.example"
 put 644 deploy/prometheus/alerts.yml "$prefix/share/doc/binderyd/alerts.yml"
 put 644 deploy/grafana/bindery.json "$prefix/share/doc/binderyd/grafana.json"
-# What somebody has written there stays.
+# An existing configuration is kept.
 if [[ ! -e $destdir$config/env ]]; then put 600 deploy/systemd/env.example "$config/env"; fi
 if [[ -z $destdir && -d /run/systemd/system ]]; then
   systemctl daemon-reload

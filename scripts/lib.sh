@@ -1,5 +1,6 @@
-# shellcheck shell=bash What the other scripts share: where things are, how a step is shown, how to
-# fail. Sourced, never run.
+# shellcheck shell=bash
+# Functions of the other scripts: where files are, how a step is shown, how to fail. Sourced, never
+# run.
 
 set -euo pipefail
 umask 022
@@ -29,7 +30,7 @@ has() { command -v "$1" >/dev/null; }
 
 is_root() { [[ $EUID -eq 0 ]]; }
 
-# Runs a command as root, however we got here.
+# Runs a command as root, directly or through sudo.
 as_root() {
   if is_root; then "$@"; else
     has sudo || die "this needs root: $* (sudo is not installed)"
@@ -37,17 +38,18 @@ as_root() {
   fi
 }
 
-# Postgres refuses to run as root; Debian's user for it steps in.
+# Postgres refuses to run as root; run it as Debian's user postgres.
 as_postgres() {
   if is_root; then
     (cd / && HOME=/ setpriv --reuid=postgres --regid=postgres --init-groups -- "$@")
   else "$@"; fi
 }
 
-# Packages come over a network that fails now and then.
+# Downloads of packages fail at times.
 export npm_config_fetch_retries=6 CARGO_NET_RETRY=8
 
-# again COMMAND...: what asks a network, up to three times, with these pauses in seconds.
+# again COMMAND...: runs a command that uses the network up to three times, with these pauses in
+# seconds.
 again() {
   local pause
   for pause in ${BINDERY_PAUSES-5 20}; do
@@ -57,7 +59,7 @@ again() {
   "$@"
 }
 
-# cause_of LOG: the cause of a failure that is the machine's, and its remedy, in one line.
+# cause_of LOG: if the machine caused the failure, the cause and its remedy in one line.
 cause_of() {
   local line
   if line=$(grep -iE -m 1 'no space left on device|disk quota exceeded' "$1"); then
@@ -78,7 +80,7 @@ UNREACHABLE+='|(could not|cannot|failed to) connect|failed to (fetch|download)|\
 UNREACHABLE+='|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|NewConnectionError'
 cut_line() { sed 's/^[[:space:]]*//; s/[[:space:]]*$//' <<<"$1" | cut -c1-160; }
 
-# need_room FOLDER MEGABYTES: dies where the disk of a folder has less room than that.
+# need_room FOLDER MEGABYTES: dies if the disk of a folder has less free space than that.
 need_room() {
   local free
   free=$(df --output=avail --block-size=1M "$1" 2>/dev/null | tail -n1) || return 0
@@ -86,8 +88,7 @@ need_room() {
     "free some, then run this again"
 }
 
-# check_port NAME PORT: dies unless PORT, which the setting NAME asks for, is a port that nobody
-# listens on.
+# check_port NAME PORT: dies if PORT, the value of the setting NAME, is in use.
 check_port() {
   if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || (($2 > 65535)); then
     die "$1 is '$2'; set it to a port, 1 to 65535"
@@ -98,9 +99,8 @@ check_port() {
   fi
 }
 
-# step TEXT COMMAND...: one line that ends with the time it took. The output goes to a log. On a
-# failure its cause is named in one line where it is the machine's, else the tail of the log is
-# shown.
+# step TEXT COMMAND...: prints one line that ends with the time it took; the output goes to a log.
+# On a failure, prints the cause in one line if it is the machine's, else the tail of the log.
 step() {
   local text=$1 began=$SECONDS log
   shift
@@ -109,7 +109,8 @@ step() {
   printf '==> %s … ' "$text"
   if [[ -n ${STEP_IS_LONG:-} ]]; then printf '(%s; log: %s) ' "$STEP_IS_LONG" "$log"; fi
   local code
-  # In a shell of its own, where `set -e` holds and whatever dies leaves its last words in the log.
+  # In a shell of its own, in which `set -e` holds and a failing command writes its error to the
+  # log.
   set +e
   (
     set -e
@@ -132,8 +133,8 @@ step() {
   fi
 }
 
-# Where logs and private servers' data go: .bindery/ in the checkout. User postgres cannot reach a
-# checkout under /root, say; as root it is then a folder of its own in /tmp.
+# The folder of logs and private servers' data: .bindery/ in the checkout. User postgres cannot
+# reach a checkout under /root, for example; as root it is therefore a folder of its own in /tmp.
 scratch() {
   local dir=${BINDERY_SCRATCH:-$ROOT/.bindery}
   mkdir -p "$dir"
@@ -145,10 +146,10 @@ scratch() {
   echo "$dir"
 }
 
-# Before set-up there may be no user postgres yet, and nothing that it would have to reach.
+# Before set-up, user postgres may not exist, and needs no access to any folder.
 postgres_reaches() { ! id postgres >/dev/null 2>&1 || as_postgres test -x "$1"; }
 
-# Cargo knows best where it puts what it builds (CARGO_TARGET_DIR, the user's own configuration).
+# Cargo prints where it puts its builds (CARGO_TARGET_DIR, the user's own configuration).
 target_dir() {
   if [[ ${CARGO_TARGET_DIR:-} == /* ]]; then
     echo "$CARGO_TARGET_DIR"
@@ -161,8 +162,8 @@ target_dir() {
 # built FILE: its path, once cargo has built it.
 built() { echo "$(target_dir)/$PROFILE/$1"; }
 
-# A port that nobody listens on now; below the range that the system gives to outgoing connections.
-# Somebody may still be faster, so whoever takes one tries again with another.
+# A free port, below the range that the system gives to outgoing connections. Another process may
+# take it first; then the caller retries with another port.
 free_port() {
   local port
   while port=$((20000 + RANDOM % 12000)); do
@@ -171,9 +172,9 @@ free_port() {
   echo "$port"
 }
 
-# make_venv FOLDER LOCKFILE [PROJECT]: a Python environment with what the lock file pins and,
-# editable, with the project of that folder. One that is there is kept, without a network: the
-# stamp, which is written last, says what it was made of.
+# make_venv FOLDER LOCKFILE [PROJECT]: a Python environment with the packages that the lock file
+# pins and, editable, the project of that folder. An existing one is kept, without network access,
+# if its stamp, which is written last, matches.
 make_venv() {
   local stamp
   stamp=$("${PYTHON:-python3}" -V && echo "${3:-}" && cat "$2")
@@ -192,7 +193,7 @@ fill_venv() {
     --no-build-isolation --editable "$3"
 }
 
-# skipped WHAT WHY: says so, and has .ci/run repeat it at its end.
+# skipped WHAT WHY: prints that WHAT is skipped; .ci/run prints it again at its end.
 skipped() {
   echo "==> not tested: $1 ($2)"
   if [[ -n ${BINDERY_SKIPPED:-} ]]; then echo "$1 ($2)" >>"$BINDERY_SKIPPED"; fi

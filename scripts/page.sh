@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The page in Chromium (tests/page) against private servers and the real daemon.
 #
-#   page.sh [screenshots|frames]    the tests; or docs/images/page-*.png made anew; or how smooth a
-#   busy list is, printed shellcheck source-path=SCRIPTDIR
+#   page.sh                the tests
+#   page.sh screenshots    makes docs/images/page-*.png anew
+#   page.sh frames         prints how smooth a busy list is
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/page"
 
@@ -12,7 +14,7 @@ export BINDERYD CHROMIUM
 [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
 [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"
 if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
-# Every version is pinned, so what is there and fits is what is wanted.
+# Every version is pinned, so an installation that matches the lock file is kept.
 if ! npm ls --all >/dev/null 2>&1; then step "installing Playwright and what its test needs" npm ci --ignore-scripts; fi
 npm run --silent check
 

@@ -34,7 +34,7 @@ if [[ -n $given ]]; then
   exit
 fi
 if is_whole "$packaged" || has_package || ! has apt-get || ! grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
-  # On other systems setup.sh knows what to do, or says what to install by hand.
+  # On other systems setup.sh installs it, or prints what to install by hand.
   PG_CONFIG='' PG_MAJOR=$major "$ROOT/scripts/setup.sh" >&2
   echo "$packaged"
   exit

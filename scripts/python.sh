@@ -5,7 +5,8 @@
 #   python.sh [check|test [ARGUMENT...]|bench]    only one of them; arguments go to pytest
 #
 # BINDERYD is the daemon (target/release/binderyd by default), PYTHON the interpreter, 3.10 or
-# later. shellcheck source-path=SCRIPTDIR
+# later.
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/clients/python"
 

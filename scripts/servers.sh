@@ -4,17 +4,18 @@
 # the folder is touched.
 #
 #   servers.sh start|stop|status|env DIR
-#   servers.sh leash DIR                   start; when standard input closes, stop and remove DIR
-#   (for test programs)
-#   servers.sh leash DIR PRIMARY           the same with Postgres alone: a streaming replica of the
-#   one at this URL
-#   servers.sh restart-postgres DIR [fast|immediate]    stop-postgres, start-postgres,
-#   kill9-postgres DIR
-#   servers.sh restart-redis DIR                        stop-redis, start-redis, kill9-redis DIR
+#   servers.sh leash DIR              start; when standard input closes, stop and remove DIR (for
+#                                     test programs)
+#   servers.sh leash DIR PRIMARY      the same with Postgres alone: a streaming replica of the
+#                                     server at this URL
+#   servers.sh restart-postgres DIR [fast|immediate]
+#   servers.sh stop-postgres|start-postgres|kill9-postgres DIR
+#   servers.sh restart-redis|stop-redis|start-redis|kill9-redis DIR
 #
 # DIR holds: env (exports for clients), postgres/, postgres.log, postgres.port, redis/, redis.log,
 # redis.port, redis.pid. Anyone on this machine may connect, as superuser too: for tests and
-# development, not for data that matters. shellcheck source-path=SCRIPTDIR
+# development only.
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
 usage() {
@@ -40,8 +41,8 @@ wait_gone() { # PID WORD
   die "process $1 ($2) does not end"
 }
 
-# with_port FILE COMMAND: the port of FILE, so that clients find a restarted server again; at first
-# start a free one.
+# with_port FILE COMMAND: uses the port in FILE, so that clients find a restarted server again; a
+# free one at the first start.
 with_port() {
   local try port
   if [[ -s $1 ]]; then
@@ -119,7 +120,7 @@ start_postgres() {
   if postgres_pid >/dev/null; then return; fi
   [[ -x $bin/postgres ]] || die "no PostgreSQL $PG_MAJOR in $bin; run: make setup"
   as_postgres test -s "$dir/postgres/PG_VERSION" || create_cluster
-  # Its process is known to be gone, but the number may be another's by now, or a zombie's.
+  # Its process has ended, but another process or a zombie may have its number by now.
   as_postgres rm -f "$dir/postgres/postmaster.pid"
   with_port "$dir/postgres.port" run_postgres
 }
@@ -129,8 +130,7 @@ stop_postgres() { # [MODE]
   as_postgres "$bin/pg_ctl" stop -w -t 120 -s -D "$dir/postgres" -m "${1:-fast}" || die "Postgres does not stop; see $dir/postgres.log"
 }
 
-# As in a crash of the machine: the server and all its sessions at once, with no chance to say
-# good-bye.
+# As in a crash of the machine: kills the server and all its sessions at once, without a shutdown.
 kill9_postgres() {
   local pid child children
   pid=$(postgres_pid) || die "Postgres is not running in $dir"
@@ -158,7 +158,7 @@ run_redis() { # PORT
   echo "$pid" >"$dir/redis.pid"
   for ((try = 0; try < 1200; try++)); do
     kill -0 "$pid" 2>/dev/null || return 1
-    # It must be ours that answers, and its append-only file be loaded.
+    # Check that this folder's server answers, and that it has loaded its append-only file.
     answer=$(redis-cli -p "$1" info 2>&1)
     if [[ $answer == *"process_id:$pid"$'\r'* && $answer == *"loading:0"* ]]; then return; fi
     sleep 0.05
@@ -190,8 +190,7 @@ write_env() {
 
 is_up() { postgres_pid >/dev/null && { [[ $primary ]] || redis_pid >/dev/null; }; }
 
-# The ports of a copied folder are the original's: where another process has one, a free one is
-# taken.
+# A copied folder names the original's ports: if another process has one, a free one is taken.
 forget_taken_ports() {
   local name
   for name in postgres redis; do
@@ -229,8 +228,8 @@ status() {
   is_up
 }
 
-# The caller holds our standard input open as long as it lives; however it ends, nothing stays
-# behind.
+# The caller keeps standard input open while it lives; however it ends, the servers stop and DIR is
+# removed.
 leash() {
   local failed=0
   # In a subshell, so that a failure too comes to the end of this function.
@@ -251,7 +250,7 @@ command=$1
 dir=$2
 primary=
 if [[ $command == leash ]]; then primary=${3:-}; fi
-# Who holds a leash reads the reason of a failure where it waits for `ready`.
+# The caller of leash reads the reason of a failure in place of `ready`.
 if [[ $command == leash ]]; then exec 2>&1; fi
 bin=$("$PG_CONFIG" --bindir 2>/dev/null) || die "no PostgreSQL $PG_MAJOR ($PG_CONFIG); run: make setup"
 

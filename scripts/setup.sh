@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what Bindery's build, demo and tests need and this machine lacks. Looks at the real
-# things each time (no stamps), so it is quick when all is there and mends what went missing. Debian
-# and Ubuntu, as root or through sudo; elsewhere it says what to install by hand. shellcheck
-# source-path=SCRIPTDIR
+# Installs what Bindery's build, demo and tests need and this machine lacks. Checks the machine
+# itself each time (no stamps), so it is fast if nothing is missing, and restores what was removed.
+# On Debian and Ubuntu, as root or through sudo; elsewhere it prints what to install by hand.
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
 missing=()
@@ -60,7 +60,7 @@ find_missing() {
   # For `make test-web` alone.
   if [[ -n ${WITH_WEB:-} ]]; then
     need nginx has_nginx
-    # For the page's tests and pictures; fonts, so that there is something to see.
+    # For the page's tests and pictures; with fonts, so that text is visible.
     # Ubuntu's package is a snap, which runs in no container: bring one, and name it in CHROMIUM.
     if ! grep -qs '^ID=ubuntu' /etc/os-release; then need chromium has_chromium; fi
     need fonts-liberation has_fonts
@@ -84,14 +84,14 @@ check_pg_major() {
     die "PG_MAJOR=$PG_MAJOR: the extension supports $(sed -n 's/^pg\([0-9]*\) = .*/PostgreSQL \1/p' "$ROOT/extension/Cargo.toml" | paste -sd,) for now"
 }
 
-# What set-up cannot install here, in one line.
+# The dependencies that set-up cannot install here, in one line.
 by_hand() { # WHY
   local named=${missing[*]}
   if [[ $named == *build-essential* ]]; then named="a C compiler (build-essential)${named/build-essential/}"; fi
   die "missing: $named; $1. Install them by hand, as CONTRIBUTING.md lists, then run this again"
 }
 
-# Installing postgresql would also create and enable a cluster `main`; nobody here asked for one.
+# Installing postgresql would also create and enable an unwanted cluster `main`.
 without_main_cluster() {
   local conf=/etc/postgresql-common/createcluster.d/bindery-setup.conf failed=0
   as_root mkdir -p "${conf%/*}"
@@ -129,7 +129,7 @@ install_missing() {
   if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
     echo "    The package may have started a Redis service of its own on port 6379. Bindery does not use it."
   fi
-  # Nobody here asked for a web server on port 80, only for the program.
+  # Only the program is needed, not a web server on port 80.
   if [[ " ${missing[*]} " == *" nginx "* && -d /run/systemd/system ]]; then as_root systemctl disable --now nginx >/dev/null 2>&1 || true; fi
   find_missing
   [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"

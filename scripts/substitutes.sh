@@ -3,9 +3,10 @@
 # another major of PostgreSQL, Envoy, a newer Node.js. They exist so that CI can run every test on a
 # machine with Debian 12 and package indexes alone. Sourced, never run.
 #
-# Each function first looks for the real program, and does nothing if it is there. So whoever has
-# the packages of the PostgreSQL project, Envoy and Node.js 22 never comes here.
-# BINDERY_SUBSTITUTES=no refuses all of them; what needs one then fails, or is skipped by name.
+# Each function first searches for the real program, and does nothing if it exists. With the
+# packages of the PostgreSQL project, Envoy and Node.js 22 no substitute is used.
+# BINDERY_SUBSTITUTES=no refuses all of them; a test that needs one then fails, or is skipped by
+# name.
 #
 # What is unpacked stays in ~/.cache/bindery (BINDERY_CACHE), is checked by checksum, and is not
 # installed anywhere else.
@@ -63,8 +64,8 @@ declare -A IN_WHEEL=([16]=pginstall [18]=pginstall18)
 # The Debian release that has it.
 declare -A IN_DEBIAN=([17]=trixie)
 
-# What runs tests runs servers, as user postgres where we are root: the cache must be in reach of
-# it.
+# Tests run servers, as user postgres if started by root, so that user must be able to read the
+# cache.
 cache() {
   local dir=${BINDERY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bindery}
   if is_root; then
@@ -103,14 +104,14 @@ from_wheel() { # FOLDER: unpacks into it
   rm -rf "$work"
 }
 
-# Asks apt itself where this machine gets Debian's packages from.
+# Queries apt for this machine's source of Debian packages.
 debian_mirror() {
   # shellcheck disable=SC2016 # apt fills these in
   apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(LABEL)|' 'Created-By: Packages' | sed -n 's/|Debian|Debian|$//p' | sort -u | head -n1
 }
 
-# Downloads the packages of another release, with an apt that knows nothing of this machine's, and
-# unpacks them. The programs are then told to run with that release's own C library.
+# Downloads the packages of another release, with an apt configuration separate from this machine's,
+# and unpacks them. The programs are then patched to run with that release's own C library.
 from_debian() { # FOLDER
   local folder=$1 work=$1.work release=${IN_DEBIAN[$major]} mirror libc loader apt packages
   rm -rf "$work"

@@ -2,12 +2,14 @@
 # Bindery as Supabase sees it, on a private Postgres, with the real CLI and without Docker.
 #
 #   supabase.sh generate          writes supabase/migrations/ and supabase/types/
-#   supabase.sh test [FILE...]    proves them current; applies, seeds, lints and tests them, then
-#   tests REST, Realtime and the gateways
+#   supabase.sh test [FILE...]    checks that they are current; applies, seeds, lints and tests
+# them,
+#                                 then tests REST, Realtime and the gateways
 #   supabase.sh with-api COMMAND  pastes the migration, starts the Data API, and runs a command with
-#   its address and keys
-#   supabase.sh load [ARG...]     runs k6 over REST (tests/load) where k6 is there: 10, 50 and 200
-#   books at once, or ARGs shellcheck source-path=SCRIPTDIR
+#                                 its address and keys
+#   supabase.sh load [ARG...]     runs k6 over REST (tests/load), if it is installed: 10, 50 and 200
+#                                 books at once, or ARGs
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/substitutes.sh"
 cd "$ROOT"
@@ -16,18 +18,18 @@ migration=supabase/migrations/20261123000000_bindery.sql
 types=supabase/types/database.ts
 node_tests=$ROOT/tests/supabase
 modules=$node_tests/node_modules
-# The CLI would speak TLS to a remote server, and both would report to their makers.
+# The CLI would use TLS to a remote server, and both would send telemetry.
 export PGSSLMODE=disable DO_NOT_TRACK=1 SUPABASE_TELEMETRY_DISABLED=1
 
 prepare() {
   binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
-  # supabase-js wants a newer Node.js than Debian has.
+  # supabase-js requires a newer Node.js than Debian has.
   need_node 22
-  # Every version is pinned, so what is there and fits is what is wanted.
+  # Every version is pinned, so an installation that matches the lock file is kept.
   if ! (cd "$node_tests" && npm ls --all >/dev/null 2>&1); then
-    # Not `npm ci`: it wants the binaries of every other platform in the lock file, too.
+    # Not `npm ci`: it requires the binaries of every other platform in the lock file, too.
     step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" install --no-save --ignore-scripts
   fi
   export PATH=$PATH:$modules/.bin
@@ -38,7 +40,7 @@ prepare() {
   # shellcheck source=/dev/null
   source "$dir/env"
   server=${DATABASE_URL%/*}
-  # What a Supabase project has, and a plain Postgres has not. `project` is as Supabase's role
+  # Create what a Supabase project has and a plain Postgres lacks. `project` is like Supabase's role
   # postgres: no superuser.
   psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create role project login createrole replication bypassrls' \
     -c 'create database bindery owner project'
@@ -126,14 +128,14 @@ start_data_api() {
   export PUBLISHABLE_KEY=sb_publishable_of_the_tests SECRET_KEY=sb_secret_of_the_tests JWT_SECRET=0f7c4e1b92d86a35f7c4e1b92d86a35e
   for try in 1 2 3; do
     if try_data_api; then return; fi
-    # Somebody else was faster at the port.
+    # Another process took the port first.
     grep -qi 'in use\|EADDRINUSE' "$dir/data-api.log" || break
   done
   tail -n 30 "$dir/data-api.log" >&2
   die "the Data API does not answer at $API_URL; above is the end of its log"
 }
 
-# One try, on a port of its own; whether it answers within a minute.
+# One try, on a port of its own; succeeds if it answers within a minute.
 try_data_api() {
   local port wait
   port=$(free_port)
@@ -157,10 +159,10 @@ TOML
   (cd "$dir/api" && exec node --import "$node_tests/data-api.js" "$modules/@supabase/lite/dist/cli/index.js" start --no-admin) \
     >"$dir/data-api.log" 2>&1 </dev/null &
   echo $! >"$dir/data-api.pid"
-  # Its log is for people, and is coloured where CI is set; whether it serves is asked of itself.
+  # Its log is for people, and is coloured if CI is set, so probe the server itself.
   for ((wait = 0; wait < 600; wait++)); do
     kill -0 "$!" 2>/dev/null || return 1
-    # With the key, so that nobody else's server on that port is taken for it.
+    # With the key, so that another server on that port is not mistaken for it.
     if node -e 'fetch(process.argv[1], { headers: { apikey: process.argv[2] } }).then((a) => process.exit(a.ok ? 0 : 1), () => process.exit(1))' \
       "$API_URL/rest/v1/" "$SECRET_KEY"; then
       return
@@ -181,7 +183,7 @@ run_tests() {
   [[ $second == *'up to date'* ]] || die "a second migration up finds something to do: $second"
   print_types
   is_current "$types" "$dir/database.ts"
-  # A session of the CLI may take its time to be gone, and a template is nobody's.
+  # A session of the CLI may take time to end, and a template database must have no sessions.
   psql -Xq -d "$server/postgres" -c "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = 'bindery'" \
     -c 'create database bindery_template template bindery' >/dev/null
   advise
@@ -218,7 +220,7 @@ paste() {
   ' "$node_tests/" "$(as_project bindery)" "$migration"
 }
 
-# In the PATH, where K6 says, or where Go has put it.
+# In the PATH, at the path in K6, or where Go has installed it.
 find_k6() {
   if [[ -z ${K6:-} ]] && has go && [[ -x $(go env GOPATH)/bin/k6 ]]; then K6=$(go env GOPATH)/bin/k6; fi
   export K6=${K6:-k6}

@@ -3,8 +3,9 @@
 # pgTAP and the end-to-end tests run on both kernels. The server is found or made by postgres.sh.
 # One line of timings at the end.
 #
-#   test-pg.sh MAJOR           with QUICK=1: end to end only what has to do with the schema, and on
-#   the native kernel only shellcheck source-path=SCRIPTDIR
+#   test-pg.sh MAJOR           with QUICK=1: end to end only the schema's tests, on the native
+# kernel
+# shellcheck source-path=SCRIPTDIR
 given=${PG_CONFIG:-}
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -16,7 +17,7 @@ export PG_CONFIG
 timings=
 failed=
 
-# Goes on after a failure: what else differs on this version is worth knowing.
+# Continues after a failure, to show every difference of this version.
 suite() { # NAME COMMAND...
   local name=$1 began=$SECONDS
   shift

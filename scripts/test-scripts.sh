@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The scripts themselves (tests/scripts): bad input, two checkouts, substitutes, what CI prints
-# last. shellcheck source-path=SCRIPTDIR
+# last.
+# shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/scripts"
 
