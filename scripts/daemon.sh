@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 
-[[ $# -eq 2 ]] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
+[[ $# -eq 2 ]] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
 command=$1
 dir=$(cd "$2" && pwd -P) || exit 1
 

@@ -15,7 +15,7 @@ given=${PG_CONFIG:-}
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/substitutes.sh"
 
-[[ $# -eq 1 && $1 =~ ^[0-9]+$ ]] || { sed -n '5s/^# *//p' "$0" >&2; exit 2; }
+[[ $# -eq 1 && $1 =~ ^[0-9]+$ ]] || { sed -n 's/^#   \(postgres\.sh\)/\1/p' "$0" >&2; exit 2; }
 major=$1
 packaged=/usr/lib/postgresql/$major/bin/pg_config
 

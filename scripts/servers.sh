@@ -19,7 +19,7 @@
 source "$(dirname "$0")/lib.sh"
 
 usage() {
-  sed -n '5,9s/^# *//p' "$0" >&2
+  sed -n 's/^#   //p' "$0" >&2
   exit 2
 }
 
