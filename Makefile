@@ -2,7 +2,7 @@
 
 # A fresh rustup is not in the PATH of shells that were open before it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-# The extension's PostgreSQL, where cargo is called here; scripts/lib.sh does the same.
+# The extension's PostgreSQL, for the calls of cargo here; scripts/lib.sh does the same.
 ifdef PG_CONFIG
 export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
@@ -19,13 +19,13 @@ setup: ## install what is missing (Debian, Ubuntu; as root or with sudo)
 build: setup ## build the daemon, build and install the extension
 	@scripts/build.sh binderyd
 
-# Quicker to build, slower to run; tests, benchmarks and what is installed are release builds.
+# Faster to build, slower to run; tests, benchmarks and installed programs are release builds.
 demo dev: export BINDERY_PROFILE ?= quick
-# Only the tests need Node.js; the load over HTTP runs where k6 and Node.js are there.
+# Only the tests need Node.js; the load over HTTP runs if k6 and Node.js are installed.
 demo dev load bench: export WITHOUT_NODE = yes
-# A reader of the write-ahead log.
+# wal2json, which reads the write-ahead log.
 bench: export WITH_BENCH = yes
-# Node.js for the relay that Bindery is measured beside; the other benchmarks do without.
+# Node.js for the relay with which Bindery is compared; the other benchmarks do not need it.
 bench: export WITH_PEER = $(if $(filter-out peer,$(ONLY)),,yes)
 
 demo: check-demo build ## make comics of three stories, and watch until q (ONCE=1: no live view; SPEED=2; BINDERY_PORT)
@@ -34,7 +34,7 @@ demo: check-demo build ## make comics of three stories, and watch until q (ONCE=
 dev: check-dev build ## a private Postgres, Redis and daemon in the background; prints their addresses (BINDERY_PORT)
 	@scripts/dev.sh start
 
-# A port that is taken is named before minutes of building.
+# Report a port in use before the build, which takes minutes.
 check-demo check-dev: check-%:
 	@scripts/$*.sh check
 

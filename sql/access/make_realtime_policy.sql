@@ -1,5 +1,5 @@
 -- make_realtime_policy: the policy by which a user joins the private topics
--- book:<book_id>:<owner_id> and owner:<owner_id>, where Supabase Realtime is installed.
+-- book:<book_id>:<owner_id> and owner:<owner_id>, if Supabase Realtime is installed.
 -- Invariants: only a book's present owner; the user's id is looked up once a statement.
 -- Locks: realtime.messages, for at most 1 s of waiting: broadcasts queue behind it.
 create or replace function bindery_internal.make_realtime_policy(

@@ -2,7 +2,7 @@
 -- (the role of workers' tokens), and bindery_guard (the role as which guards that are SQL functions
 -- run), each created if it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
--- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
+-- login role. PostgREST's login, if it is Supabase's, may act as bindery_worker.
 do $$
 declare
   wanted text;

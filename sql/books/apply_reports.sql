@@ -14,8 +14,8 @@ create or replace function bindery_internal.apply_reports(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Row by row: each row is found once through its primary key and updated by its ctid, whatever the
--- tables' statistics say; planned once. The caller's lock keeps the ctids true.
+-- Row by row: each row is found once through its primary key and updated by its ctid, independent
+-- of the tables' statistics; planned once. The caller's lock keeps the ctids valid.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_hashjoin = off

@@ -28,7 +28,7 @@ create or replace function bindery_internal.open_windows(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Book by book through the primary keys, whatever the tables' statistics say; planned once.
+-- Book by book through the primary keys, independent of the tables' statistics; planned once.
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off

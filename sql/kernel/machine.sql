@@ -10,8 +10,8 @@ declare
   settled jsonb := '[]';
   found jsonb;
 begin
-  -- Bounds are where rounding to a double gives infinity or 0. A path looks into arrays, so each
-  -- type is asked for itself.
+  -- Beyond these bounds, rounding to a double gives infinity or 0. A path also looks into arrays,
+  -- so each type is checked separately.
   if jsonb_typeof(machine) <> 'object'
     or machine @@ '$.total_weight.type() == "number" && $.total_weight > 2.4703282292062327e-324
       && $.total_weight < 1.7976931348623158079372897140530341507993e308

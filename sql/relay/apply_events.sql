@@ -206,7 +206,7 @@ begin
       a := lower(slice);
       z := upper(slice) - 1;
       begin
-        -- Counted here first: an exception undoes what the database did, not what variables hold.
+        -- Count in variables: an exception undoes changes of the database, not of variables.
         select 0::bigint as applied, 0::bigint as stale, 0::bigint as early, 0::bigint as rejected
         into here;
         if a = 1 and z = reports then
