@@ -1,4 +1,4 @@
-//! docs/guarantees.md names tests that exist.
+//! docs/guarantees.md names tests that exist, docs/architecture.md files that exist.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -47,4 +47,21 @@ fn every_test_that_the_guarantees_name_exists() {
     };
     let missing: Vec<_> = tests.iter().filter(|test| !exists(test)).collect();
     assert!(missing.is_empty(), "no test is called {missing:?}");
+}
+
+#[test]
+fn every_file_on_the_way_of_a_value_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, way) = text.split_once("## One value's way").unwrap();
+    let (way, _) = way.split_once("\n## ").unwrap();
+    // In a row's first column everything in backquotes is a file.
+    let files: Vec<&str> = way
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|row| row.split(" | ").next().unwrap_or_default().split('`').skip(1).step_by(2))
+        .collect();
+    assert!(files.len() > 15, "{files:?}");
+    let missing: Vec<_> = files.iter().filter(|file| !root.join(file).is_file()).collect();
+    assert!(missing.is_empty(), "there is no {missing:?}");
 }
