@@ -28,7 +28,8 @@
 //! use serde_json::json;
 //!
 //! let definition = json!({"states": [
-//!     {"name": "READING", "weight": 1, "substeps": [{"substep": "first_half"}, {"substep": "second_half"}]},
+//!     {"name": "READING", "weight": 1,
+//!      "substeps": [{"substep": "first_half"}, {"substep": "second_half"}]},
 //!     {"name": "READ"}
 //! ]});
 //! let machine = definition::compile(&definition).expect("it has no fault");

@@ -54,19 +54,23 @@ fn nothing_is_an_empty_array() {
 #[test]
 fn reports_of_one_substep_merge() {
     let items = items(&[
-        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 10, "message": "one", "checkpoint": {"n": 1}}),
-        json!({"type": "progress", "stage": "A", "substep": "a", "done": 6, "total": 8, "unit": "page", "at": "x"}),
+        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 10, "message": "one",
+            "checkpoint": {"n": 1}}),
+        json!({"type": "progress", "stage": "A", "substep": "a", "done": 6, "total": 8,
+            "unit": "page", "at": "x"}),
         json!({"type": "progress", "stage": "A", "substep": "b", "progress": 1}),
-        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 20, "message": "late"}),
+        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 20,
+            "message": "late"}),
     ]);
     assert_eq!(
         items,
         [
-            json!({"type": "progress", "id": "4-0", "first_id": "1-0", "count": 3, "segment": 0, "book_id": BOOK,
-                "stage": "A", "substep": "a", "progress": 75.0, "done": 6.0, "total": 8.0, "unit": "page",
+            json!({"type": "progress", "id": "4-0", "first_id": "1-0", "count": 3, "segment": 0,
+                "book_id": BOOK, "stage": "A", "substep": "a", "progress": 75.0, "done": 6.0,
+                "total": 8.0, "unit": "page",
                 "message": "late", "checkpoint": {"n": 1}}),
-            json!({"type": "progress", "id": "3-0", "first_id": "3-0", "count": 1, "segment": 0, "book_id": BOOK,
-                "stage": "A", "substep": "b", "progress": 1.0}),
+            json!({"type": "progress", "id": "3-0", "first_id": "3-0", "count": 1, "segment": 0,
+                "book_id": BOOK, "stage": "A", "substep": "b", "progress": 1.0}),
         ]
     );
 }
@@ -79,10 +83,8 @@ fn between_equals_the_later_counts() {
     ]);
     assert_eq!(
         items,
-        [
-            json!({"type": "progress", "id": "2-0", "first_id": "1-0", "count": 2, "segment": 0, "book_id": BOOK,
-            "progress": 50.0, "done": 50.0, "total": 100.0})
-        ]
+        [json!({"type": "progress", "id": "2-0", "first_id": "1-0", "count": 2, "segment": 0,
+                "book_id": BOOK, "progress": 50.0, "done": 50.0, "total": 100.0})]
     );
 }
 
@@ -101,34 +103,38 @@ fn a_heartbeat_of_another_stage_is_judged_by_itself() {
 #[test]
 fn lifecycle_events_stand_alone_in_order() {
     let events = [
-        json!({"type": "register", "pipeline": "comic", "title": "T", "owner_id": OTHER, "metadata": {"a": 1}}),
+        json!({"type": "register", "pipeline": "comic", "title": "T", "owner_id": OTHER,
+            "metadata": {"a": 1}}),
         json!({"type": "transition", "to_status": "ANALYZING", "at": "17"}),
-        json!({"type": "plan", "stage": "ANALYZING", "substeps": [{"substep": "a", "weight": 2}, {"substep": "b"}]}),
+        json!({"type": "plan", "stage": "ANALYZING",
+            "substeps": [{"substep": "a", "weight": 2}, {"substep": "b"}]}),
         progress("a", 5.0),
         json!({"type": "heartbeat", "message": "one", "stage": "ANALYZING"}),
         progress("a", 6.0),
         json!({"type": "heartbeat", "stage": "ANALYZING"}),
-        json!({"type": "fail", "error": {"code": "oom"}, "message": "no", "attempt": 1, "stage": "ANALYZING"}),
+        json!({"type": "fail", "error": {"code": "oom"}, "message": "no", "attempt": 1,
+            "stage": "ANALYZING"}),
         progress("a", 7.0),
     ];
     let items = items(&events);
     assert_eq!(
         items,
         [
-            json!({"type": "register", "id": "1-0", "count": 1, "segment": 0, "book_id": BOOK, "pipeline": "comic",
-                "title": "T", "owner_id": OTHER, "metadata": {"a": 1}}),
-            json!({"type": "transition", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK, "to_status": "ANALYZING",
-                "at": "17"}),
-            json!({"type": "plan", "id": "3-0", "count": 1, "segment": 2, "book_id": BOOK, "stage": "ANALYZING",
+            json!({"type": "register", "id": "1-0", "count": 1, "segment": 0, "book_id": BOOK,
+                "pipeline": "comic", "title": "T", "owner_id": OTHER, "metadata": {"a": 1}}),
+            json!({"type": "transition", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK,
+                "to_status": "ANALYZING", "at": "17"}),
+            json!({"type": "plan", "id": "3-0", "count": 1, "segment": 2, "book_id": BOOK,
+                "stage": "ANALYZING",
                 "substeps": [{"substep": "a", "weight": 2.0}, {"substep": "b"}]}),
-            json!({"type": "progress", "id": "6-0", "first_id": "4-0", "count": 2, "segment": 3, "book_id": BOOK,
-                "substep": "a", "progress": 6.0}),
-            json!({"type": "heartbeat", "id": "7-0", "count": 2, "segment": 3, "book_id": BOOK, "stage": "ANALYZING",
-                "message": "one"}),
-            json!({"type": "fail", "id": "8-0", "count": 1, "segment": 4, "book_id": BOOK, "error": {"code": "oom"},
-                "message": "no", "attempt": 1, "stage": "ANALYZING"}),
-            json!({"type": "progress", "id": "9-0", "first_id": "9-0", "count": 1, "segment": 5, "book_id": BOOK,
-                "substep": "a", "progress": 7.0}),
+            json!({"type": "progress", "id": "6-0", "first_id": "4-0", "count": 2, "segment": 3,
+                "book_id": BOOK, "substep": "a", "progress": 6.0}),
+            json!({"type": "heartbeat", "id": "7-0", "count": 2, "segment": 3, "book_id": BOOK,
+                "stage": "ANALYZING", "message": "one"}),
+            json!({"type": "fail", "id": "8-0", "count": 1, "segment": 4, "book_id": BOOK,
+                "error": {"code": "oom"}, "message": "no", "attempt": 1, "stage": "ANALYZING"}),
+            json!({"type": "progress", "id": "9-0", "first_id": "9-0", "count": 1, "segment": 5,
+                "book_id": BOOK, "substep": "a", "progress": 7.0}),
         ]
     );
     let batch = batch(&events);
@@ -163,7 +169,10 @@ fn books_share_segments() {
 
 #[test]
 fn what_may_mean_another_stage_stands_after() {
-    let of = |stage: Option<&str>, attempt: Option<i32>| json!({"type": "progress", "substep": "a", "progress": 1, "stage": stage, "attempt": attempt});
+    let of = |stage: Option<&str>, attempt: Option<i32>| {
+        json!({"type": "progress", "substep": "a", "progress": 1, "stage": stage,
+            "attempt": attempt})
+    };
     let segments = |events: &[Value]| -> Vec<u64> {
         items(events).iter().filter_map(|item| item["segment"].as_u64()).collect()
     };
@@ -208,7 +217,8 @@ fn what_is_wrong_goes_along() {
 #[test]
 fn progress_is_handed_over_in_columns_and_the_rest_as_json() {
     let batch = batch(&[
-        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 10, "message": "m", "checkpoint": {"n": 1}}),
+        json!({"type": "progress", "stage": "A", "substep": "a", "progress": 10, "message": "m",
+            "checkpoint": {"n": 1}}),
         json!({"type": "transition", "to_status": "B"}),
         json!({"type": "progress", "stage": "B", "done": 1, "total": 4}),
         json!({"type": "progress", "book_id": OTHER, "progress": 7}),
@@ -264,8 +274,8 @@ fn a_begin_stands_alone() {
     assert_eq!(segments, [0, 1, 2, 3]);
     assert_eq!(
         items[1],
-        json!({"type": "begin", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK, "to_status": "A", "worker": "w",
-            "metadata": {"a": 1.5}})
+        json!({"type": "begin", "id": "2-0", "count": 1, "segment": 1, "book_id": BOOK,
+            "to_status": "A", "worker": "w", "metadata": {"a": 1.5}})
     );
 }
 
@@ -274,14 +284,19 @@ fn bytes_follow_what_is_held() {
     let few = batch(&[progress("a", 1.0)]).bytes();
     let merged = batch(&vec![progress("a", 1.0); 1000]).bytes();
     assert_eq!(merged, few);
-    let text = |length: usize| json!({"type": "progress", "progress": 1, "message": "x".repeat(length), "checkpoint": ["y".repeat(length)]});
+    let text = |length: usize| {
+        json!({"type": "progress", "progress": 1, "message": "x".repeat(length),
+            "checkpoint": ["y".repeat(length)]})
+    };
     // The latest text is held, and no other.
     for lengths in [[1, 5000], [5000, 1]] {
         let bytes = batch(&lengths.map(text)).bytes();
         let expected = batch(&[text(lengths[1])]).bytes();
         assert!(bytes.abs_diff(expected) < 100, "{lengths:?}: {bytes}, {expected}");
     }
-    let apart = ["a", "b"].map(|key| json!({"type": "progress", "substep": key, "progress": 1, "message": "x".repeat(500)}));
+    let apart = ["a", "b"].map(|key| {
+        json!({"type": "progress", "substep": key, "progress": 1, "message": "x".repeat(500)})
+    });
     assert!(batch(&apart).bytes() >= 1000);
 }
 
@@ -339,7 +354,8 @@ fn dense() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         12 => report,
         1 => Just(json!({"type": "fail"})),
-        2 => prop_oneof![Just("A"), Just("B"), Just("C")].prop_map(|to| json!({"type": "transition", "to_status": to})),
+        2 => prop_oneof![Just("A"), Just("B"), Just("C")]
+            .prop_map(|to| json!({"type": "transition", "to_status": to})),
         1 => Just(json!({"type": "heartbeat"})),
     ];
     let event = event.prop_map(|mut event| {
@@ -351,7 +367,9 @@ fn dense() -> impl Strategy<Value = Vec<Event>> {
 
 /// Three stages, one after the other, through which reports alone can take a book.
 fn chain() -> Machine {
-    compile(&json!({"auto_advance": true, "states": [{"name": "A", "weight": 1}, {"name": "B", "weight": 1, "rework": ["A"]},
+    compile(&json!({"auto_advance": true, "states": [
+        {"name": "A", "weight": 1},
+        {"name": "B", "weight": 1, "rework": ["A"]},
         {"name": "C", "weight": 1, "rework": ["A", "B"]}, {"name": "D"}]}))
     .unwrap()
 }
@@ -384,7 +402,12 @@ proptest! {
         let (events, one_by_one) = live(&machine, &lives);
         let batch = coalesced(&events);
         let merged = applied(&machine, &batch);
-        prop_assert!(merged.iter().map(decided).eq(one_by_one.iter().map(decided)), "{:?} is not {:?}", merged, one_by_one);
+        prop_assert!(
+            merged.iter().map(decided).eq(one_by_one.iter().map(decided)),
+            "{:?} is not {:?}",
+            merged,
+            one_by_one,
+        );
     }
 
     #[test]
@@ -406,7 +429,10 @@ proptest! {
         prop_assert_eq!(batch.events(), events.len() as u64);
         prop_assert_eq!(items.iter().map(|item| item.count()).sum::<u64>(), batch.events());
         prop_assert_eq!(items.len(), batch.items());
-        prop_assert_eq!(items.iter().map(|item| item.segment() + 1).max().unwrap_or(0), batch.segments());
+        prop_assert_eq!(
+            items.iter().map(|item| item.segment() + 1).max().unwrap_or(0),
+            batch.segments(),
+        );
         prop_assert!(items.windows(2).all(|pair| pair[0].first_id() < pair[1].first_id()));
         let mut seen = HashSet::new();
         for item in &items {
@@ -417,17 +443,26 @@ proptest! {
                     let substep = progress.substep.clone().unwrap_or_else(|| "all".to_owned());
                     format!("{:?} {substep}", progress.attempt)
                 }
-                EventKind::Heartbeat(heartbeat) => format!("beat {:?} {:?}", heartbeat.attempt, heartbeat.stage),
+                EventKind::Heartbeat(heartbeat) => {
+                    format!("beat {:?} {:?}", heartbeat.attempt, heartbeat.stage)
+                }
                 _ => String::new(),
             };
-            prop_assert!(seen.insert((event.book_id, item.segment(), key)), "two items mean the same");
+            prop_assert!(
+                seen.insert((event.book_id, item.segment(), key)),
+                "two items mean the same",
+            );
             if lone {
                 let company = |other: &&&bindery_core::batch::Item| {
-                    other.segment() == item.segment() && other.content().is_ok_and(|other| other.book_id == event.book_id)
+                    other.segment() == item.segment()
+                        && other.content().is_ok_and(|other| other.book_id == event.book_id)
                 };
                 prop_assert_eq!(items.iter().filter(company).count(), 1);
             }
         }
-        prop_assert!(serde_json::from_str::<Vec<Value>>(&batch.to_json()).is_ok_and(|json| json.len() == items.len()));
+        prop_assert!(
+            serde_json::from_str::<Vec<Value>>(&batch.to_json())
+                .is_ok_and(|json| json.len() == items.len()),
+        );
     }
 }

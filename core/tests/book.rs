@@ -95,7 +95,8 @@ fn a_resume_keeps_what_is_done_or_has_a_checkpoint() {
     let mut life = Life::of(comic());
     life.go("ANALYZING");
     life.report("extract_text", 100.0);
-    life.event(json!({"type": "progress", "substep": "detect_chapters", "done": 4, "total": 8, "message": "m", "checkpoint": 4}));
+    life.event(json!({"type": "progress", "substep": "detect_chapters", "done": 4, "total": 8,
+        "message": "m", "checkpoint": 4}));
     life.report("analyze_characters", 50.0);
     assert_eq!(life.overall(), 12.5);
     assert_eq!(life.fail(), Outcome::Applied);
@@ -154,7 +155,8 @@ fn a_plan_gives_a_book_its_own_substeps() {
     let mut life = Life::of(comic());
     let plan = |stage: &str| {
         json!({"type": "plan", "stage": stage,
-            "substeps": [{"name": "chapter_1", "weight": 3}, {"name": "extract_text"}, {"name": "chapter_2"}]})
+            "substeps": [{"name": "chapter_1", "weight": 3}, {"name": "extract_text"},
+            {"name": "chapter_2"}]})
     };
     // Ahead of the stage, too.
     assert_eq!(life.event(plan("ANALYZING")), Outcome::Applied);
@@ -210,7 +212,9 @@ fn whoever_still_works_on_an_earlier_visit_is_too_late() {
         life.event(json!({"type": "progress", "substep": "write", "progress": 9, "attempt": 1})),
         Outcome::Stale
     );
-    let coming = |attempt: i32| json!({"type": "progress", "stage": "PREVIEW", "progress": 20, "attempt": attempt});
+    let coming = |attempt: i32| -> Value {
+        json!({"type": "progress", "stage": "PREVIEW", "progress": 20, "attempt": attempt})
+    };
     assert_eq!(life.event(coming(3)), early("attempt_ahead"));
     assert_eq!(life.event(coming(2)), Outcome::Applied);
     assert_eq!(life.place(), ("PREVIEW", "PREVIEW", 2));
@@ -321,7 +325,10 @@ proptest! {
     #![proptest_config(common::twice_as_many())]
 
     #[test]
-    fn a_life_keeps_every_promise(machine in prop_oneof![3 => machine(), 1 => Just(comic()), 1 => Just(branching())], steps in one_life()) {
+    fn a_life_keeps_every_promise(
+        machine in prop_oneof![3 => machine(), 1 => Just(comic()), 1 => Just(branching())],
+        steps in one_life(),
+    ) {
         let mut book = Book::register(&machine);
         for step in steps {
             for event in step.events(&machine, &book, Uuid::nil()) {
@@ -340,7 +347,11 @@ proptest! {
                 prop_assert!(machine.is_over(book.status()) || book.status() == book.stage());
 
                 if book.status() != before.status() {
-                    prop_assert!(allowed.iter().any(|status| status == book.status()), "{:?}", event);
+                    prop_assert!(
+                        allowed.iter().any(|status| status == book.status()),
+                        "{:?}",
+                        event,
+                    );
                     let forward = machine.reaches(before.status(), book.status());
                     prop_assert!(!forward || now.0 >= was.0, "forward from {:?} to {:?}", was, now);
                 }
@@ -361,10 +372,19 @@ proptest! {
                     let count = |book: &Book| book.summary(&machine).unwrap().sums.substeps;
                     let is_longer = count(&book) > count(&before);
                     prop_assert!(
-                        is_longer || (now.0 >= was.0 && now.1 >= was.1), "{:?} took {:?} to {:?}", event, was, now
+                        is_longer || (now.0 >= was.0 && now.1 >= was.1),
+                        "{:?} took {:?} to {:?}",
+                        event,
+                        was,
+                        now,
                     );
-                    for (substep, row) in &before.rows().get(before.stage()).cloned().unwrap_or_default() {
-                        prop_assert!(book.rows()[before.stage()][substep].progress.progress >= row.progress.progress);
+                    let rows_before =
+                        before.rows().get(before.stage()).cloned().unwrap_or_default();
+                    for (substep, row) in &rows_before {
+                        prop_assert!(
+                            book.rows()[before.stage()][substep].progress.progress
+                                >= row.progress.progress,
+                        );
                     }
                     // What was said once more changes nothing.
                     let after = book.clone();
@@ -380,12 +400,16 @@ proptest! {
     #[test]
     fn no_attempt_at_a_stage_is_given_twice(
         machine in prop_oneof![3 => machine(), 1 => Just(branching())],
-        steps in prop::collection::vec((step(), prop::option::weighted(0.2, any::<Index>())), 0..60),
+        steps in prop::collection::vec(
+            (step(), prop::option::weighted(0.2, any::<Index>())),
+            0..60,
+        ),
     ) {
         let mut book = Book::register(&machine);
         let mut visits = BTreeMap::from([(book.stage().to_owned(), 1)]);
         let mut enter = |before: &Book, book: &Book| {
-            let entered = book.status() == book.stage() && (before.status(), before.attempt()) != (book.status(), book.attempt());
+            let entered = book.status() == book.stage()
+                && (before.status(), before.attempt()) != (book.status(), book.attempt());
             if entered {
                 *visits.entry(book.stage().to_owned()).or_insert(0) += 1;
             }
@@ -403,7 +427,13 @@ proptest! {
                 prop_assert_eq!(book.rewind(&machine, target), Outcome::Applied);
                 prop_assert!(enter(&before, &book), "{:?}", book);
                 prop_assert_eq!(book.status(), target.as_str());
-                prop_assert!(book.rows().get(target).into_iter().flatten().all(|(_, row)| row.progress == Default::default()));
+                prop_assert!(
+                    book.rows()
+                        .get(target)
+                        .into_iter()
+                        .flatten()
+                        .all(|(_, row)| row.progress == Default::default()),
+                );
                 prop_assert!(seen(&machine, &book).0 <= seen(&machine, &before).0);
             }
         }
@@ -411,7 +441,10 @@ proptest! {
 
     #[test]
     fn no_report_on_a_declared_substep_lowers_a_percentage(
-        reports in prop::collection::vec((0..9_usize, 0.0..=100.0, prop::option::of(1..3_i32)), 0..80)
+        reports in prop::collection::vec(
+            (0..9_usize, 0.0..=100.0, prop::option::of(1..3_i32)),
+            0..80,
+        ),
     ) {
         let mut life = Life::of(comic());
         let (stage, end) = ("ANALYZING", 20.0);
@@ -419,8 +452,11 @@ proptest! {
         let mut last = life.overall();
         for (substep, progress, attempt) in reports {
             let declared = &life.machine.state(stage).unwrap().substeps;
-            let name = declared.get(substep % 3).map_or_else(|| format!("panel_{substep}"), |substep| substep.substep.clone());
-            let event = json!({"type": "progress", "substep": name, "progress": progress, "attempt": attempt});
+            let name = declared
+                .get(substep % 3)
+                .map_or_else(|| format!("panel_{substep}"), |substep| substep.substep.clone());
+            let event = json!({"type": "progress", "substep": name, "progress": progress,
+                "attempt": attempt});
             life.event(event);
             prop_assert!(life.overall() >= last && life.overall() <= end);
             last = life.overall();

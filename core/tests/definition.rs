@@ -32,8 +32,8 @@ fn the_comic_pipeline_compiles_to_this() {
     assert_eq!(machine["auto_advance"], false);
     assert_eq!(
         machine["states"][1],
-        json!({"name": "ANALYZING", "label": "Reading the book", "weight": 20.0, "start": 0.0, "final": false,
-            "next": [{"to": "GENERATING_SCENES", "guard": null}], "rework": [],
+        json!({"name": "ANALYZING", "label": "Reading the book", "weight": 20.0, "start": 0.0,
+            "final": false, "next": [{"to": "GENERATING_SCENES", "guard": null}], "rework": [],
             "substeps": [{"substep": "extract_text", "label": "Extract text", "weight": 1.0},
                 {"substep": "detect_chapters", "label": "Detect chapters", "weight": 1.0},
                 {"substep": "analyze_characters", "label": "Analyze characters", "weight": 2.0}],
@@ -41,8 +41,8 @@ fn the_comic_pipeline_compiles_to_this() {
     );
     assert_eq!(
         machine["states"][4],
-        json!({"name": "COMPLETED", "label": "Completed", "weight": 0.0, "start": 100.0, "final": true,
-            "next": [], "rework": [], "substeps": [], "open_substeps": false,
+        json!({"name": "COMPLETED", "label": "Completed", "weight": 0.0, "start": 100.0,
+            "final": true, "next": [], "rework": [], "substeps": [], "open_substeps": false,
             "stall_after": null, "max_attempts": null, "retry_after": null})
     );
     let starts: Vec<f64> = comic().states().iter().map(|state| state.start).collect();
@@ -79,8 +79,8 @@ fn edges_may_lead_up_the_page() {
 #[test]
 fn null_is_as_good_as_left_out() {
     let with = json!({"auto_advance": null, "states": [
-        {"name": "A", "weight": 1, "label": null, "next": null, "rework": null, "substeps": null, "open_substeps": null,
-         "stall_after": null, "max_attempts": null, "retry_after": null},
+        {"name": "A", "weight": 1, "label": null, "next": null, "rework": null, "substeps": null,
+            "open_substeps": null, "stall_after": null, "max_attempts": null, "retry_after": null},
         {"name": "B", "weight": null}]});
     let without = json!({"states": [{"name": "A", "weight": 1}, {"name": "B"}]});
     assert_eq!(compile(&with), compile(&without));
@@ -151,7 +151,9 @@ fn what_is_no_pipeline_at_all() {
 #[test]
 fn there_are_two_to_sixty_four_states() {
     let chain = |count: usize| {
-        let state = |index: usize| json!({"name": format!("S{index}"), "weight": u8::from(index + 1 < count)});
+        let state = |index: usize| -> Value {
+            json!({"name": format!("S{index}"), "weight": u8::from(index + 1 < count)})
+        };
         json!({"states": (0..count).map(state).collect::<Vec<_>>()})
     };
     assert_eq!(
@@ -170,7 +172,8 @@ fn names_have_their_form_and_are_unique() {
     const FORM: &str = "a name of the form [A-Z][A-Z0-9_]*, up to 63 characters";
     let long = "A".repeat(64);
     let definition = json!({"states": [
-        {"name": "A", "weight": 1}, {"name": "analyzing"}, {"name": 5}, {}, {"name": "A"}, {"name": "FAILED"},
+        {"name": "A", "weight": 1}, {"name": "analyzing"}, {"name": 5}, {}, {"name": "A"},
+        {"name": "FAILED"},
         {"name": "CANCELLED"}, {"name": long}, {"name": null}, "B", {"name": "Z"}]});
     assert_eq!(
         faults(&definition),
@@ -193,21 +196,29 @@ fn names_have_their_form_and_are_unique() {
 #[test]
 fn values_have_their_types_and_limits() {
     let faults = faults_in(
-        json!({"label": "", "weight": -1, "next": "C", "rework": {}, "substeps": 3, "open_substeps": 1,
-            "stall_after": 120, "max_attempts": 0, "retry_after": "soon", "colour": "red"}),
+        json!({"label": "", "weight": -1, "next": "C", "rework": {}, "substeps": 3,
+            "open_substeps": 1, "stall_after": 120, "max_attempts": 0, "retry_after": "soon",
+            "colour": "red"}),
         json!({}),
     );
-    const DURATION: &str = "a number above 0 and a unit (seconds, minutes, hours or days), such as \"30 seconds\", up to 3650 days";
+    const DURATION: &str = "a number above 0 and a unit (seconds, minutes, hours or days), \
+        such as \"30 seconds\", up to 3650 days";
     assert_eq!(
         faults,
         [
-            "$.states[1].colour: is no key that is known here; known are name, label, weight, next, rework, substeps, \
-             open_substeps, stall_after, max_attempts, retry_after"
+            "$.states[1].colour: is no key that is known here; known are name, label, weight, \
+             next, rework, substeps, open_substeps, stall_after, max_attempts, retry_after"
                 .to_owned(),
             "$.states[1].label: expected a text of 1 to 200 characters, found \"\"".to_owned(),
-            "$.states[1].weight: expected 0, or a number from 0.000000001 to 1000000000, found -1".to_owned(),
-            "$.states[1].next: expected an array of the states that may follow, found \"C\"".to_owned(),
-            "$.states[1].rework: expected an array of the names of earlier states, found an object".to_owned(),
+            "$.states[1].weight: expected 0, or a number from 0.000000001 to 1000000000, \
+             found -1"
+                .to_owned(),
+            "$.states[1].next: expected an array of the states that may follow, \
+             found \"C\""
+                .to_owned(),
+            "$.states[1].rework: expected an array of the names of earlier states, \
+             found an object"
+                .to_owned(),
             "$.states[1].substeps: expected an array of substeps, found 3".to_owned(),
             "$.states[1].open_substeps: expected true or false, found 1".to_owned(),
             format!("$.states[1].stall_after: expected {DURATION}, found 120"),
@@ -240,20 +251,29 @@ fn values_have_their_types_and_limits() {
 #[test]
 fn substeps_have_their_rules() {
     const FORM: &str = "a key of the form [a-z][a-z0-9_]*, up to 63 characters";
-    let substeps = json!([{"substep": "a"}, {"substep": "a"}, {"substep": "B"}, {}, "c", {"substep": "d", "weight": "2"},
+    let substeps = json!([{"substep": "a"}, {"substep": "a"}, {"substep": "B"}, {}, "c",
+        {"substep": "d", "weight": "2"},
         {"substep": "e", "label": 5, "name": "e"}]);
     assert_eq!(
         faults_in(json!({"substeps": substeps}), json!({})),
         [
-            "$.states[1].substeps[1].substep: a is the key of an earlier substep; keys are unique in a state"
+            "$.states[1].substeps[1].substep: a is the key of an earlier substep; keys are unique \
+             in a state"
                 .to_owned(),
             format!("$.states[1].substeps[2].substep: expected {FORM}, found \"B\""),
             format!("$.states[1].substeps[3].substep: is missing; expected {FORM}"),
-            "$.states[1].substeps[4]: expected an object with the key substep, found \"c\"".to_owned(),
-            "$.states[1].substeps[5].weight: expected 0, or a number from 0.000000001 to 1000000000, found \"2\""
+            "$.states[1].substeps[4]: expected an object with the key substep, \
+             found \"c\""
                 .to_owned(),
-            "$.states[1].substeps[6].name: is no key that is known here; known are substep, label, weight".to_owned(),
-            "$.states[1].substeps[6].label: expected a text of 1 to 200 characters, found 5".to_owned(),
+            "$.states[1].substeps[5].weight: expected 0, or a number from 0.000000001 to \
+             1000000000, found \"2\""
+                .to_owned(),
+            "$.states[1].substeps[6].name: is no key that is known here; \
+             known are substep, label, weight"
+                .to_owned(),
+            "$.states[1].substeps[6].label: expected a text of 1 to 200 characters, \
+             found 5"
+                .to_owned(),
         ]
     );
     assert_eq!(
@@ -280,11 +300,15 @@ fn edges_have_their_rules() {
     assert_eq!(
         faults_in(json!({"next": next, "rework": [1, "A", "A"]}), json!({})),
         [
-            "$.states[1].next[0]: expected the name of a state, or an object with to and guard, found 5".to_owned(),
+            "$.states[1].next[0]: expected the name of a state, or an object with to and guard, \
+             found 5"
+                .to_owned(),
             format!("$.states[1].next[1].to: is missing; expected {FORM}"),
-            "$.states[1].next[2].when: is no key that is known here; known are to, guard".to_owned(),
-            "$.states[1].next[2].guard: expected substeps_complete, attempts_left, or the name of an SQL function, \
-             found \"No!\""
+            "$.states[1].next[2].when: is no key that is known here; \
+             known are to, guard"
+                .to_owned(),
+            "$.states[1].next[2].guard: expected substeps_complete, attempts_left, or the name of \
+             an SQL function, found \"No!\""
                 .to_owned(),
             "$.states[1].next[3]: C is listed already; a state has one edge to another".to_owned(),
             format!("$.states[1].next[4]: expected {FORM}, found \"c\""),
@@ -313,7 +337,8 @@ fn edges_have_their_rules() {
 
 #[test]
 fn the_last_state_is_final() {
-    let last = json!({"weight": 1, "substeps": [{"substep": "a"}], "open_substeps": true, "next": ["A"], "rework": ["A"]});
+    let last = json!({"weight": 1, "substeps": [{"substep": "a"}], "open_substeps": true,
+        "next": ["A"], "rework": ["A"]});
     let faults = faults_in(json!({}), last);
     let paths: Vec<&str> =
         faults.iter().filter_map(|fault| fault.split_once(':')).map(|(path, _)| path).collect();
@@ -346,29 +371,29 @@ fn forward_edges_form_no_circle() {
         {"name": "D", "next": ["B", "D"]}, {"name": "E"}]});
     assert_eq!(
         faults(&definition),
-        [
-            "$.states[1].next: forward edges lead in a circle: B -> C -> D -> B; a way back belongs into rework"
-        ]
+        ["$.states[1].next: forward edges lead in a circle: B -> C -> D -> B; a way back \
+             belongs into rework"]
     );
     let itself = json!({"states": [{"name": "A", "weight": 1, "next": ["A", "B"]}, {"name": "B"}]});
     assert_eq!(
         faults(&itself),
-        [
-            "$.states[0].next: forward edges lead in a circle: A -> A; a way back belongs into rework"
-        ]
+        ["$.states[0].next: forward edges lead in a circle: A -> A; a way back belongs into \
+             rework"]
     );
 }
 
 #[test]
 fn every_state_is_on_a_way_from_the_first_to_the_last() {
     let definition = json!({"states": [
-        {"name": "A", "weight": 1, "next": ["C"]}, {"name": "B", "next": ["D"]}, {"name": "C", "next": []}, {"name": "D"}]});
+        {"name": "A", "weight": 1, "next": ["C"]}, {"name": "B", "next": ["D"]},
+        {"name": "C", "next": []}, {"name": "D"}]});
     assert_eq!(
         faults(&definition),
         [
             "$.states[0].next: D, the final state, cannot be reached from here",
             "$.states[1]: B cannot be reached from A, where every book begins",
-            "$.states[2].next: expected at least one state that may follow; only the last state is final",
+            "$.states[2].next: expected at least one state that may follow; only the last state is \
+             final",
             "$.states[3]: D cannot be reached from A, where every book begins",
         ]
     );
@@ -377,7 +402,8 @@ fn every_state_is_on_a_way_from_the_first_to_the_last() {
 #[test]
 fn rework_leads_back() {
     let definition = json!({"states": [
-        {"name": "A", "weight": 1, "next": ["B", "C"], "rework": ["D"]}, {"name": "B", "next": ["D"], "rework": ["C", "A"]},
+        {"name": "A", "weight": 1, "next": ["B", "C"], "rework": ["D"]},
+        {"name": "B", "next": ["D"], "rework": ["C", "A"]},
         {"name": "C", "rework": ["C"]}, {"name": "D"}]});
     assert_eq!(
         faults(&definition),
@@ -455,19 +481,26 @@ proptest! {
 
     #[test]
     fn a_definition_with_something_else_in_it_compiles_soundly_or_has_a_fault(
-        mut definition in definition(), changes in prop::collection::vec((any::<Index>(), any_json()), 1..4)
+        mut definition in definition(),
+        changes in prop::collection::vec((any::<Index>(), any_json()), 1..4),
     ) {
         for (place, new) in changes {
             replace(&mut definition, &place, new);
         }
         match compile(&definition) {
             Ok(machine) => is_sound(&machine)?,
-            Err(faults) => prop_assert!(faults.iter().all(|fault| fault.path.starts_with('$') && !fault.problem.is_empty())),
+            Err(faults) => prop_assert!(
+                faults.iter().all(|fault| fault.path.starts_with('$') && !fault.problem.is_empty()),
+            ),
         }
     }
 
     #[test]
-    fn no_json_makes_reading_a_machine_panic(machine in definition(), place in any::<Index>(), new in any_json()) {
+    fn no_json_makes_reading_a_machine_panic(
+        machine in definition(),
+        place in any::<Index>(),
+        new in any_json(),
+    ) {
         let mut json = serde_json::to_value(compile(&machine).unwrap()).unwrap();
         replace(&mut json, &place, new);
         let _ = Machine::from_json(&json);

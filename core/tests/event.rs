@@ -217,19 +217,21 @@ fn what_may_be_left_out_may_be_empty() {
         assert_eq!(flat(&with).unwrap(), flat(bare).unwrap());
     }
     assert_eq!(
-        data(
-            json!({"type": "progress", "progress": 1, "checkpoint": null, "stage": null, "attempt": null, "at": ""})
-        ),
+        data(json!({"type": "progress", "progress": 1, "checkpoint": null, "stage": null,
+                "attempt": null, "at": ""})),
         flat(&[("type", "progress"), ("progress", "1"), ("checkpoint", "null")])
     );
 }
 
 #[test]
 fn json_may_hold_numbers_and_json_or_their_texts() {
-    let texts = json!({"type": "progress", "done": "3", "total": "4", "attempt": "1", "checkpoint": "[1]", "at": "17"});
-    let values = json!({"type": "progress", "done": 3, "total": 4.0, "attempt": 1.0, "checkpoint": [1], "at": 17});
+    let texts = json!({"type": "progress", "done": "3", "total": "4", "attempt": "1",
+        "checkpoint": "[1]", "at": "17"});
+    let values = json!({"type": "progress", "done": 3, "total": 4.0, "attempt": 1.0,
+        "checkpoint": [1], "at": 17});
     assert_eq!(data(texts).unwrap(), data(values).unwrap());
-    let texts = json!({"type": "plan", "stage": "A", "substeps": "[{\"substep\": \"a\", \"weight\": \"2\"}]"});
+    let texts = json!({"type": "plan", "stage": "A",
+        "substeps": "[{\"substep\": \"a\", \"weight\": \"2\"}]"});
     let values = json!({"type": "plan", "stage": "A", "substeps": [{"substep": "a", "weight": 2}]});
     assert_eq!(data(texts).unwrap(), data(values).unwrap());
 }
@@ -240,14 +242,18 @@ fn type_and_book_are_needed() {
         fault(&[("progress", "4")]),
         (
             "missing_field",
-            "type is missing; expected progress, transition, begin, fail, heartbeat, plan or register".into()
+            "type is missing; expected progress, transition, begin, fail, heartbeat, plan or \
+             register"
+                .into()
         )
     );
     assert_eq!(
         fault(&[("type", "progres")]),
         (
             "unknown_type",
-            "type is \"progres\"; expected progress, transition, begin, fail, heartbeat, plan or register".into()
+            "type is \"progres\"; expected progress, transition, begin, fail, heartbeat, \
+             plan or register"
+                .into()
         )
     );
     assert_eq!(data_fault(json!({"type": 5})).0, "wrong_type");
@@ -568,7 +574,10 @@ fn a_fail_is_never_rejected_for_its_message_or_error() {
 
 #[test]
 fn json_keeps_the_digits_of_its_numbers() {
-    let numbers = r#"{"cursor":147696713205860203665304570961189620315,"at":12345678901234567.89,"small":1.10,"e":1E+2}"#;
+    let numbers = concat!(
+        r#"{"cursor":147696713205860203665304570961189620315,"#,
+        r#""at":12345678901234567.89,"small":1.10,"e":1E+2}"#,
+    );
     let EventKind::Progress(progress) =
         kind(&[("type", "progress"), ("progress", "1"), ("checkpoint", numbers)])
     else {

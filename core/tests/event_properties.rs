@@ -147,7 +147,8 @@ proptest! {
             let mut batch = Batch::new();
             batch.push(StreamId::new(1, 0), Ok(event.clone()));
             let json = batch.to_json();
-            let mut written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&json).unwrap();
+            let mut written: Vec<BTreeMap<String, Box<RawValue>>> =
+                serde_json::from_str(&json).unwrap();
             if written[0].contains_key("done") {
                 // What follows from done and total is worked out already; a sender names either.
                 written[0].remove("progress");
@@ -155,7 +156,10 @@ proptest! {
             let data = serde_json::to_vec(&written[0]).unwrap();
             // Progress leaves no line in the history, so that its time is not handed over.
             let at = event.at.clone().filter(|_| !matches!(event.kind, EventKind::Progress(_)));
-            prop_assert_eq!(Event::parse(vec![(b"data".to_vec(), data)]), Ok(Event { at, ..event }));
+            prop_assert_eq!(
+                Event::parse(vec![(b"data".to_vec(), data)]),
+                Ok(Event { at, ..event }),
+            );
         }
     }
 
@@ -164,10 +168,14 @@ proptest! {
         // Each field once, since that is all that an object can hold.
         let object: serde_json::Map<String, Value> = entry
             .into_iter()
-            .map(|(name, value)| (String::from_utf8(name).unwrap(), String::from_utf8(value).unwrap().into()))
+            .map(|(name, value)| {
+                (String::from_utf8(name).unwrap(), String::from_utf8(value).unwrap().into())
+            })
             .filter(|(name, _)| name != "data")
             .collect();
-        let flat = object.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_str().unwrap().into()));
+        let flat = object
+            .iter()
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_str().unwrap().into()));
         let flat = Event::parse(flat.collect());
         let json = Event::from_json(Value::Object(object));
         prop_assert_eq!(&flat, &json);
@@ -182,7 +190,10 @@ proptest! {
     }
 
     #[test]
-    fn a_payload_is_cut_to_size_and_no_more(sizes in prop::collection::vec(0..9000_usize, 1..6), piece in "[aä\"\\x01\\n\\x00€𝄞]") {
+    fn a_payload_is_cut_to_size_and_no_more(
+        sizes in prop::collection::vec(0..9000_usize, 1..6),
+        piece in "[aä\"\\x01\\n\\x00€𝄞]",
+    ) {
         let entry: Vec<(Vec<u8>, Vec<u8>)> = sizes
             .iter()
             .enumerate()

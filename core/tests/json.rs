@@ -120,7 +120,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_json_that_reads_as_the_same(sent in prop_oneof![nearly_json(), any::<String>()]) {
+    fn what_is_read_is_json_that_reads_as_the_same(
+        sent in prop_oneof![nearly_json(), any::<String>()],
+    ) {
         if let Ok(node) = Node::read(&sent) {
             let text = node.to_text();
             prop_assert!(!text.contains('\0') && !text.contains("\\u0000"));
@@ -133,16 +135,25 @@ proptest! {
     #[test]
     fn what_serde_refuses_is_refused_but_for_what_is_named(sent in nearly_json()) {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&sent).is_ok();
-        let named = ["NaN", "Infinity", "\\u", "\0", "\u{1}"].iter().any(|part| sent.contains(part));
+        let named = ["NaN", "Infinity", "\\u", "\0", "\u{1}"]
+            .iter()
+            .any(|part| sent.contains(part));
         if !named {
             prop_assert_eq!(Node::read(&sent).is_ok(), is_json);
         }
     }
 
     #[test]
-    fn a_cut_object_fits_and_is_no_smaller_than_it_has_to_be(json in any_json(), bytes in 20..400_usize, levels in 1..5_usize) {
+    fn a_cut_object_fits_and_is_no_smaller_than_it_has_to_be(
+        json in any_json(),
+        bytes in 20..400_usize,
+        levels in 1..5_usize,
+    ) {
         let long = "x".repeat(60);
-        let object = Node::Object(vec![("a".into(), Node::from(json)), ("b".into(), Node::from(long.as_str()))]);
+        let object = Node::Object(vec![
+            ("a".into(), Node::from(json)),
+            ("b".into(), Node::from(long.as_str())),
+        ]);
         let whole = object.clone();
         let cut = object.cut_object(bytes, levels);
         prop_assert!(cut.size() <= bytes && !cut.is_deeper(levels), "{} of {}", cut.size(), bytes);

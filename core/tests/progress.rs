@@ -66,7 +66,8 @@ fn a_summary_has_this_shape() {
     let machine = comic();
     let own = rows(json!([
         {"substep": "zeta", "progress": 12.345, "weight": null, "done": null, "attempt": 3},
-        {"substep": "analyze_characters", "weight": 4, "progress": 100, "done": 7, "total": 7, "unit": "character"},
+        {"substep": "analyze_characters", "weight": 4, "progress": 100, "done": 7, "total": 7,
+            "unit": "character"},
         {"substep": "beta", "weight": 2, "progress": null, "message": "soon"},
     ]));
     let summary = summarize(&machine, FAILED, Some("ANALYZING"), &own).unwrap();
@@ -76,19 +77,25 @@ fn a_summary_has_this_shape() {
         json!({
             "overall": 9.16, "stage_progress": 45.82,
             "substeps": [
-                {"substep": "zeta", "label": "Zeta", "weight": 1.0, "state": "active", "progress": 12.35},
-                {"substep": "extract_text", "label": "Extract text", "weight": 1.0, "state": "pending", "progress": 0.0},
-                {"substep": "detect_chapters", "label": "Detect chapters", "weight": 1.0, "state": "pending",
-                 "progress": 0.0},
-                {"substep": "beta", "label": "Beta", "weight": 2.0, "state": "pending", "progress": 0.0,
-                 "message": "soon"},
-                {"substep": "analyze_characters", "label": "Analyze characters", "weight": 4.0, "state": "done",
-                 "progress": 100.0, "done": 7.0, "total": 7.0, "unit": "character"},
+                {"substep": "zeta", "label": "Zeta", "weight": 1.0, "state": "active",
+                    "progress": 12.35},
+                {"substep": "extract_text", "label": "Extract text", "weight": 1.0,
+                    "state": "pending", "progress": 0.0},
+                {"substep": "detect_chapters", "label": "Detect chapters", "weight": 1.0,
+                    "state": "pending", "progress": 0.0},
+                {"substep": "beta", "label": "Beta", "weight": 2.0, "state": "pending",
+                    "progress": 0.0, "message": "soon"},
+                {"substep": "analyze_characters", "label": "Analyze characters", "weight": 4.0,
+                    "state": "done", "progress": 100.0, "done": 7.0, "total": 7.0,
+                    "unit": "character"},
             ],
             "stages": [
-                {"name": "ANALYZING", "label": "Reading the book", "state": "failed", "progress": 45.82},
-                {"name": "GENERATING_SCENES", "label": "Generating scenes", "state": "pending", "progress": 0.0},
-                {"name": "CREATING_ARTWORK", "label": "Creating artwork", "state": "pending", "progress": 0.0},
+                {"name": "ANALYZING", "label": "Reading the book", "state": "failed",
+                    "progress": 45.82},
+                {"name": "GENERATING_SCENES", "label": "Generating scenes", "state": "pending",
+                    "progress": 0.0},
+                {"name": "CREATING_ARTWORK", "label": "Creating artwork", "state": "pending",
+                    "progress": 0.0},
             ],
         })
     );
@@ -218,9 +225,8 @@ fn a_stage_is_at_100_only_when_every_substep_is_done() {
     let summary = summarize(&machine, "CREATING_ARTWORK", None, &own).unwrap();
     assert_eq!(summary.stage_progress, 100.0);
     for weight in [0.0, 1e-9] {
-        let own = rows(
-            json!([{"substep": "a", "weight": 1e9, "progress": 100}, {"substep": "b", "weight": weight}]),
-        );
+        let own = rows(json!([{"substep": "a", "weight": 1e9, "progress": 100},
+                {"substep": "b", "weight": weight}]));
         let summary = summarize(&machine, "CREATING_ARTWORK", None, &own).unwrap();
         assert_eq!(summary.stage_progress, 99.99, "{weight}");
     }
@@ -369,7 +375,13 @@ fn some_row() -> impl Strategy<Value = SubstepRow> {
         6 => 0.0..=100.0,
         2 => Just(100.0),
         1 => any::<f64>(),
-        1 => prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::MAX), Just(f64::MIN_POSITIVE), Just(-0.0)],
+        1 => prop_oneof![
+            Just(f64::NAN),
+            Just(f64::INFINITY),
+            Just(f64::MAX),
+            Just(f64::MIN_POSITIVE),
+            Just(-0.0),
+        ],
     ];
     (name, prop::option::of(number.clone()), prop::option::of(number)).prop_map(
         |(name, weight, progress)| SubstepRow {
@@ -384,7 +396,10 @@ fn some_row() -> impl Strategy<Value = SubstepRow> {
 /// Substeps of any weight and percent that a stage can have.
 fn part() -> impl Strategy<Value = Part> {
     let weight = prop_oneof![
-        4 => Just(1.0), 3 => 1e-9..1e9, 2 => (-9.0..9.0_f64).prop_map(|exponent| 10_f64.powf(exponent)), 1 => Just(0.0),
+        4 => Just(1.0),
+        3 => 1e-9..1e9,
+        2 => (-9.0..9.0_f64).prop_map(|exponent| 10_f64.powf(exponent)),
+        1 => Just(0.0),
     ];
     let percent =
         prop_oneof![3 => 0.0..=100.0, 2 => Just(100.0), 1 => Just(0.0), 1 => 99.99..=100.0];
@@ -420,13 +435,19 @@ proptest! {
         let (sums, other) = (StageSums::from_rows(parts), StageSums::from_rows(shuffled));
         prop_assert_eq!(sums, other);
         prop_assert_eq!(sums.percent().to_bits(), other.percent().to_bits());
-        prop_assert_eq!(sums.percentages(base, share).map(f64::to_bits), other.percentages(base, share).map(f64::to_bits));
+        prop_assert_eq!(
+            sums.percentages(base, share).map(f64::to_bits),
+            other.percentages(base, share).map(f64::to_bits),
+        );
     }
 
     /// Substeps come, change and go one by one or several at once: the sums are those of all rows.
     #[test]
     fn incremental_sums_are_the_sums_of_all_rows(
-        changes in prop::collection::vec((0..20_usize, prop::option::weighted(0.9, part())), 0..200),
+        changes in prop::collection::vec(
+            (0..20_usize, prop::option::weighted(0.9, part())),
+            0..200,
+        ),
         batch in 1..9_usize,
     ) {
         let mut rows: Vec<Option<Part>> = vec![None; 20];
@@ -447,13 +468,19 @@ proptest! {
     }
 
     #[test]
-    fn exactly_100_when_all_are_done_and_below_before(mut parts in prop::collection::vec(part(), 1..60), place in any::<Index>()) {
+    fn exactly_100_when_all_are_done_and_below_before(
+        mut parts in prop::collection::vec(part(), 1..60),
+        place in any::<Index>(),
+    ) {
         let all_done = parts.iter().all(|part| part.percent == 100.0);
         let shown = StageSums::from_rows(parts.clone()).percentages(0.0, 100.0);
         prop_assert_eq!(shown[0] == 100.0, all_done);
         prop_assert!(shown[1] <= 99.99 && (all_done || shown[0] <= 99.99));
         parts.iter_mut().for_each(|part| part.percent = 100.0);
-        prop_assert_eq!(StageSums::from_rows(parts.clone()).percentages(0.0, 100.0), [100.0, 99.99]);
+        prop_assert_eq!(
+            StageSums::from_rows(parts.clone()).percentages(0.0, 100.0),
+            [100.0, 99.99],
+        );
         let index = place.index(parts.len());
         parts[index].percent = 100.0_f64.next_down();
         prop_assert_eq!(StageSums::from_rows(parts).percentages(0.0, 100.0)[0] <= 99.99, true);
@@ -470,24 +497,30 @@ proptest! {
 
     #[test]
     fn percents_stay_within_their_bounds(
-        machine in machine(), status in any::<Index>(), stage in any::<Index>(), own in prop::collection::vec(some_row(), 0..6)
+        machine in machine(),
+        status in any::<Index>(),
+        stage in any::<Index>(),
+        own in prop::collection::vec(some_row(), 0..6),
     ) {
         let states = machine.states().iter().map(|state| state.name.as_str());
         let all: Vec<&str> = states.clone().chain([FAILED, CANCELLED]).collect();
         let status = all[status.index(all.len())];
         let stages: Vec<&str> = states.take(machine.states().len() - 1).collect();
-        let stage = if machine.is_over(status) { stages[stage.index(stages.len())] } else { status };
+        let stage =
+            if machine.is_over(status) { stages[stage.index(stages.len())] } else { status };
         let summary = summarize(&machine, status, Some(stage), &own).unwrap();
         let complete = status == machine.final_state().name;
         prop_assert_eq!(summary.overall == 100.0, complete);
         let percents = [summary.overall, summary.stage_progress];
-        let percents = percents.into_iter().chain(summary.substeps.iter().map(|substep| substep.progress));
+        let percents =
+            percents.into_iter().chain(summary.substeps.iter().map(|substep| substep.progress));
         for percent in percents.chain(summary.stages.iter().map(|stage| stage.progress)) {
             prop_assert!((0.0..=100.0).contains(&percent), "{}", percent);
         }
         if !complete {
             let mut substeps = summary.substeps.iter().peekable();
-            let all_done = substeps.peek().is_some() && substeps.all(|substep| substep.state == SubstepState::Done);
+            let all_done = substeps.peek().is_some()
+                && substeps.all(|substep| substep.state == SubstepState::Done);
             prop_assert_eq!(summary.stage_progress == 100.0, all_done);
         }
         for substep in &summary.substeps {
@@ -497,7 +530,10 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter(machine in machine(), mut own in prop::collection::vec(some_row(), 0..5)) {
+    fn the_order_of_rows_does_not_matter(
+        machine in machine(),
+        mut own in prop::collection::vec(some_row(), 0..5),
+    ) {
         own.sort_by(|a, b| a.substep.cmp(&b.substep));
         own.dedup_by(|a, b| a.substep == b.substep);
         let reversed: Vec<SubstepRow> = own.iter().rev().cloned().collect();
@@ -510,7 +546,10 @@ proptest! {
 
     #[test]
     fn more_progress_is_never_less(
-        machine in machine(), own in prop::collection::vec(some_row(), 1..6), place in any::<Index>(), more in 0.0..=100.0
+        machine in machine(),
+        own in prop::collection::vec(some_row(), 1..6),
+        place in any::<Index>(),
+        more in 0.0..=100.0,
     ) {
         let percents = |machine: &Machine, rows: &[SubstepRow]| {
             let summary = summarize(machine, &machine.initial().name, None, rows).unwrap();
@@ -571,7 +610,10 @@ proptest! {
     #[test]
     fn a_percent_that_is_in_range_moves_by_at_most_the_tolerance(percent in -1.0..101.0_f64) {
         match snap(percent) {
-            Some(snapped) => prop_assert!((snapped - percent).abs() <= 1.001e-7 && (0.0..=100.0).contains(&snapped)),
+            Some(snapped) => {
+                prop_assert!((snapped - percent).abs() <= 1.001e-7);
+                prop_assert!((0.0..=100.0).contains(&snapped));
+            }
             None => prop_assert!(!(0.0..=100.0).contains(&percent)),
         }
     }

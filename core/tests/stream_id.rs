@@ -17,7 +17,11 @@ proptest! {
     }
 
     #[test]
-    fn ids_order_as_the_stream_does(a in any::<(u64, u64)>(), b in any::<(u64, u64)>(), near in 0..3_u64) {
+    fn ids_order_as_the_stream_does(
+        a in any::<(u64, u64)>(),
+        b in any::<(u64, u64)>(),
+        near in 0..3_u64,
+    ) {
         prop_assert_eq!(StreamId::new(a.0, a.1).cmp(&StreamId::new(b.0, b.1)), a.cmp(&b));
         prop_assert_eq!(StreamId::new(a.0, near).cmp(&StreamId::new(a.0, b.1)), near.cmp(&b.1));
     }

@@ -44,7 +44,8 @@ fn what_failed_resumes_where_it_was() {
     assert_eq!(error(FAILED, Some("ANALYZING"), CANCELLED), None);
     assert_eq!(
         error(FAILED, Some("ANALYZING"), "GENERATING_SCENES").unwrap(),
-        "A book in FAILED cannot go to GENERATING_SCENES; from FAILED it may go to ANALYZING or CANCELLED."
+        "A book in FAILED cannot go to GENERATING_SCENES; from FAILED it may go to ANALYZING or \
+         CANCELLED."
     );
 }
 
@@ -72,8 +73,8 @@ fn a_refusal_says_what_would_be_allowed() {
     assert_eq!(error(CANCELLED, None, FAILED).unwrap(), "CANCELLED is final; nothing follows it.");
     assert_eq!(
         error("LOST", None, "UPLOADED").unwrap(),
-        "This pipeline has no state LOST; its states are UPLOADED, ANALYZING, GENERATING_SCENES, CREATING_ARTWORK, \
-         COMPLETED, FAILED and CANCELLED."
+        "This pipeline has no state LOST; its states are UPLOADED, ANALYZING, GENERATING_SCENES, \
+         CREATING_ARTWORK, COMPLETED, FAILED and CANCELLED."
     );
 }
 
@@ -88,7 +89,8 @@ fn a_guard_holds_only_where_it_is_known_to() {
     assert_eq!(error("DRAFT", "PRINT", json!({"substeps_complete": true})), None);
     assert_eq!(
         error("DRAFT", "PRINT", json!({"substeps_complete": false})).unwrap(),
-        "The guard substeps_complete of DRAFT -> PRINT does not hold: not every substep of DRAFT is done."
+        "The guard substeps_complete of DRAFT -> PRINT does not hold: not every substep of DRAFT \
+         is done."
     );
     assert_eq!(
         error("DRAFT", "PRINT", json!({"substeps_complete": null, "guards": null})).unwrap(),
@@ -291,7 +293,10 @@ fn an_event_for_a_halted_or_complete_book_is_judged_by_the_stage_it_was_in() {
 proptest! {
     #[test]
     fn a_rewind_goes_back_and_nowhere_else(
-        machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>()
+        machine in machine(),
+        status in any::<Index>(),
+        stage in prop::option::of(any::<Index>()),
+        target in any::<Index>(),
     ) {
         let states = machine.states().iter().map(|state| state.name.as_str());
         let all: Vec<&str> = states.chain([FAILED, CANCELLED, "NOWHERE"]).collect();
@@ -314,12 +319,17 @@ proptest! {
         }
         // Whatever lies before is a target, unless the book is at its end.
         let over = status == machine.final_state().name || status == CANCELLED;
-        prop_assert!(over || !machine.reaches(target, current) || targets.iter().any(|back| back == target));
+        prop_assert!(
+            over || !machine.reaches(target, current) || targets.iter().any(|back| back == target)
+        );
     }
 
     #[test]
     fn what_may_follow_is_what_is_not_refused(
-        machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>()
+        machine in machine(),
+        status in any::<Index>(),
+        stage in prop::option::of(any::<Index>()),
+        target in any::<Index>(),
     ) {
         let states = machine.states().iter().map(|state| state.name.as_str());
         let all: Vec<&str> = states.chain([FAILED, CANCELLED, "NOWHERE"]).collect();
@@ -333,15 +343,27 @@ proptest! {
         };
         let allowed = next_statuses(&machine, status, stage);
         let error = transition_error(&machine, status, stage, target, &facts);
-        prop_assert_eq!(allowed.iter().any(|allowed| allowed == target), error.is_none(), "{:?}", error);
+        prop_assert_eq!(
+            allowed.iter().any(|allowed| allowed == target),
+            error.is_none(),
+            "{:?}",
+            error,
+        );
         if let Some(error) = error {
-            prop_assert!(allowed.iter().all(|allowed| error.contains(allowed.as_str())), "{}", error);
+            prop_assert!(
+                allowed.iter().all(|allowed| error.contains(allowed.as_str())),
+                "{}",
+                error,
+            );
         }
     }
 
     #[test]
     fn what_waits_lies_ahead_and_what_is_late_lies_behind(
-        machine in machine(), status in any::<Index>(), stage in prop::option::of(any::<Index>()), target in any::<Index>(),
+        machine in machine(),
+        status in any::<Index>(),
+        stage in prop::option::of(any::<Index>()),
+        target in any::<Index>(),
         complete in any::<bool>(),
     ) {
         let states = machine.states().iter().map(|state| state.name.as_str());
@@ -356,16 +378,28 @@ proptest! {
         let transition = transition_verdict(&machine, status, stage, target, &facts);
         let begin = begin_verdict(&machine, status, stage, target, &facts);
         prop_assert_eq!(transition == TransitionVerdict::None, status == target);
-        prop_assert_eq!(transition == TransitionVerdict::Accept, status != target && error.is_none());
+        prop_assert_eq!(
+            transition == TransitionVerdict::Accept,
+            status != target && error.is_none(),
+        );
         for verdict in [transition, begin] {
-            prop_assert!(verdict != TransitionVerdict::Early || (!over && machine.reaches(current, target)));
-            prop_assert!(verdict != TransitionVerdict::Stale || over || machine.reaches(target, current));
+            prop_assert!(
+                verdict != TransitionVerdict::Early || (!over && machine.reaches(current, target))
+            );
+            prop_assert!(
+                verdict != TransitionVerdict::Stale || over || machine.reaches(target, current)
+            );
         }
         // A worker can begin what a transition leads to, but for ways back.
         let works = machine.state(target).is_some_and(|state| !state.is_final);
         prop_assert!(begin != TransitionVerdict::Accept || (works && error.is_none()));
         prop_assert!(works || begin == TransitionVerdict::Illegal);
         let back = machine.reaches(target, current);
-        prop_assert!(back || !works || status == target || (begin == TransitionVerdict::Accept) == error.is_none());
+        prop_assert!(
+            back
+                || !works
+                || status == target
+                || (begin == TransitionVerdict::Accept) == error.is_none(),
+        );
     }
 }

@@ -26,7 +26,8 @@ fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, Err
         // written.
         Err(_) => json!({ "faults": [{
             "path": "$",
-            "problem": "cannot be read: a number is beyond any double, or values are nested more than 127 deep",
+            "problem": "cannot be read: a number is beyond any double, \
+                        or values are nested more than 127 deep",
         }] }),
     })
 }

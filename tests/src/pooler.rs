@@ -31,8 +31,10 @@ impl Pooler {
             (servers.new_file("users"), servers.new_file("pgbouncer"), servers.new_file("log"));
         fs::write(&users, "\"postgres\" \"\"\n")?;
         let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
-             auth_type = trust\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = {sessions}\nunix_socket_dir =\n",
+            "[databases]\n* = host=127.0.0.1 port={port}\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
+             auth_type = trust\nauth_file = {}\npool_mode = transaction\n\
+             default_pool_size = {sessions}\nunix_socket_dir =\n",
             address.port(),
             users.display(),
         );

@@ -17,7 +17,8 @@ fuzz_target!(|entry: Vec<(Vec<u8>, Vec<u8>)>| {
             // `total`, and a report has either.
             let mut batch = Batch::new();
             batch.push(StreamId::new(1, 0), Ok(event.clone()));
-            let mut written: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(&batch.to_json()).unwrap();
+            let mut written: Vec<BTreeMap<String, Box<RawValue>>> =
+                serde_json::from_str(&batch.to_json()).unwrap();
             if written[0].contains_key("done") {
                 written[0].remove("progress");
             }

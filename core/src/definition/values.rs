@@ -104,7 +104,8 @@ pub(super) fn duration(
     let seconds = value.as_str().and_then(seconds);
     if seconds.is_none() {
         let expected = format_args!(
-            "a number above 0 and a unit (seconds, minutes, hours or days), such as \"30 seconds\", up to {MAX_DAYS} days"
+            "a number above 0 and a unit (seconds, minutes, hours or days), \
+             such as \"30 seconds\", up to {MAX_DAYS} days"
         )
         .to_string();
         faults.expected(at(key), expected, value);

@@ -33,7 +33,8 @@ pub fn comic_definition() -> Value {
          "max_attempts": 3, "retry_after": "30 seconds",
          "substeps": [{"substep": "extract_text"}, {"substep": "detect_chapters"},
             {"substep": "analyze_characters", "weight": 2}]},
-        {"name": "GENERATING_SCENES", "weight": 30, "substeps": [{"substep": "split_scenes"}, {"substep": "write_prompts"}]},
+        {"name": "GENERATING_SCENES", "weight": 30,
+            "substeps": [{"substep": "split_scenes"}, {"substep": "write_prompts"}]},
         {"name": "CREATING_ARTWORK", "weight": 50, "open_substeps": true},
         {"name": "COMPLETED"}
     ]})
@@ -48,11 +49,13 @@ pub fn comic() -> Machine {
 /// guards.
 pub fn branching() -> Machine {
     compile(&json!({"auto_advance": true, "states": [
-        {"name": "DRAFT", "weight": 10, "next": ["PREVIEW", {"to": "PRINT", "guard": "substeps_complete"}],
+        {"name": "DRAFT", "weight": 10,
+         "next": ["PREVIEW", {"to": "PRINT", "guard": "substeps_complete"}],
          "max_attempts": 2, "substeps": [{"substep": "write"}, {"substep": "check"}]},
         {"name": "PREVIEW", "weight": 5, "next": ["PRINT"], "rework": ["DRAFT"]},
         {"name": "PRINT", "weight": 85, "rework": ["PREVIEW", "DRAFT"],
-         "next": [{"to": "SHIPPED", "guard": "has_address"}, {"to": "DISPUTED", "guard": "attempts_left"}]},
+         "next": [{"to": "SHIPPED", "guard": "has_address"},
+                  {"to": "DISPUTED", "guard": "attempts_left"}]},
         {"name": "DISPUTED"},
         {"name": "SHIPPED"}
     ]}))
@@ -218,7 +221,12 @@ fn place() -> impl Strategy<Value = Place> {
 }
 
 fn attempt() -> impl Strategy<Value = Try> {
-    prop_oneof![6 => Just(Try::Unsaid), 6 => Just(Try::Current), 1 => Just(Try::Before), 1 => Just(Try::After)]
+    prop_oneof![
+        6 => Just(Try::Unsaid),
+        6 => Just(Try::Current),
+        1 => Just(Try::Before),
+        1 => Just(Try::After),
+    ]
 }
 
 /// Anything that may happen to a book, mostly sensible.
@@ -247,7 +255,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (place(), attempt()).prop_map(|(stage, attempt)| Step::Fail(stage, attempt)),
         2 => Just(Step::Resume),
         1 => (place(), attempt()).prop_map(|(stage, attempt)| Step::Beat(stage, attempt)),
-        1 => (place(), 1..4_u8, prop::option::of(1..5_u8)).prop_map(|(stage, n, w)| Step::Plan(stage, n, w)),
+        1 => (place(), 1..4_u8, prop::option::of(1..5_u8))
+            .prop_map(|(stage, n, w)| Step::Plan(stage, n, w)),
         1 => Just(Step::Register),
     ]
 }

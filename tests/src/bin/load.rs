@@ -56,7 +56,8 @@ async fn main() -> Result<()> {
 
     let reports = books * STAGES.len() * UNITS as usize;
     println!(
-        "{reports} reports and {} transitions written in {written:.1?}, all in effect after {took:.1?}",
+        "{reports} reports and {} transitions written in {written:.1?}, \
+         all in effect after {took:.1?}",
         books * 5
     );
     println!("every book is COMPLETED at 100, every history has its five rows in order");
@@ -84,7 +85,8 @@ async fn by_sql(client: &Client, books: &[Uuid]) -> Result<()> {
             for book in books {
                 client
                     .query(
-                        "select from bindery.report_progress($1, $2, done => $3, total => $4, stage => $5, attempt => 1)",
+                        "select from bindery.report_progress($1, $2, done => $3, total => $4, \
+                         stage => $5, attempt => 1)",
                         &[book, &substep, &f64::from(done), &f64::from(UNITS), &stage],
                     )
                     .await?;
@@ -134,7 +136,8 @@ async fn by_events(mut redis: MultiplexedConnection, stream: &str, books: &[Uuid
 
 /// Waits until every book is complete, then checks every row and every history.
 async fn check(client: &Client, books: usize) -> Result<()> {
-    let complete = "select count(*) from bindery.book_status where status = 'COMPLETED' and overall_progress = 100";
+    let complete = "select count(*) from bindery.book_status \
+                    where status = 'COMPLETED' and overall_progress = 100";
     eventually(DONE_WITHIN, "every book to be complete", async || {
         let complete: i64 = client.query_one(complete, &[]).await?.get(0);
         ensure!(complete == i64::try_from(books)?, "{complete} of {books} are");
@@ -145,7 +148,8 @@ async fn check(client: &Client, books: usize) -> Result<()> {
         ["UPLOADED", "ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"].as_slice();
     let odd: i64 = client
         .query_one(
-            "select count(*) from (select array_agg(to_status order by revision) as path from bindery.book_events group by book_id) h \
+            "select count(*) from (select array_agg(to_status order by revision) as path \
+             from bindery.book_events group by book_id) h \
              where path <> $1::text[]",
             &[&expected],
         )

@@ -93,7 +93,8 @@ async fn killed_again_and_again_under_load() -> Result<()> {
 /// Waits until a session of the daemon is inside `apply_events`.
 pub async fn until_applying(client: &Client) -> Result<()> {
     eventually(SOON, "the daemon to be applying", async || {
-        let query = "select from pg_stat_activity where datname = current_database() and application_name = 'binderyd'
+        let query = "select from pg_stat_activity
+            where datname = current_database() and application_name = 'binderyd'
             and state = 'active' and query like '%apply_events%'";
         match client.query(query, &[]).await?.len() {
             0 => Err(anyhow!("it is not")),

@@ -53,8 +53,8 @@ impl<'a> Streams<'a> {
     /// Waits until these streams are held, by so many each of as many daemons.
     async fn until_spread(&self, each: &[i64]) -> Result<()> {
         eventually(SOON, &format!("the streams to be spread as {each:?}"), async || {
-            let query =
-                "select count(*) from bindery.relay_cursors where stream = any ($1) and lease_expires_at > now()
+            let query = "select count(*) from bindery.relay_cursors
+                where stream = any ($1) and lease_expires_at > now()
                 group by holder order by 1";
             let rows = self.client.query(query, &[&self.names]).await?;
             let held: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();

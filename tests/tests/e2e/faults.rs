@@ -176,7 +176,8 @@ const DISK_FULL: &str = "
     begin
       raise exception 'could not extend file: No space left on device' using errcode = 'disk_full';
     end $$;
-    create trigger disk_full before insert or update on bindery.book_progress for each row execute function public.disk_full();";
+    create trigger disk_full before insert or update on bindery.book_progress
+      for each row execute function public.disk_full();";
 
 #[tokio::test]
 async fn a_full_disk_is_waited_for_and_no_event_is_rejected() -> Result<()> {
@@ -361,7 +362,8 @@ async fn an_event_that_the_database_refuses_is_rejected_alone_in_each_position_o
                if new.message = 'poison' then raise exception 'it is poison'; end if;
                return new;
              end $$;
-             create trigger poison before insert or update on bindery.book_progress for each row execute function public.poison()",
+             create trigger poison before insert or update on bindery.book_progress
+               for each row execute function public.poison()",
         )
         .await?;
     let mut redis = servers.redis().await?;
@@ -395,8 +397,11 @@ async fn an_event_that_the_database_refuses_is_rejected_alone_in_each_position_o
     assert_eq!(counts, Counts { applied: all - poisons, rejected: poisons, ..Counts::default() });
     for (poisoned, books, _) in &batches {
         for (at, book) in books.iter().enumerate() {
-            let query = "select (select g.message from bindery.book_progress g where g.book_id = $1 and g.substep = 'extract_text'),
-                (select count(*) from bindery.dead_letters d where d.book_id = $1 and d.reason = 'refused_by_database')";
+            let query = "select
+                (select g.message from bindery.book_progress g
+                  where g.book_id = $1 and g.substep = 'extract_text'),
+                (select count(*) from bindery.dead_letters d
+                  where d.book_id = $1 and d.reason = 'refused_by_database')";
             let row = client.query_one(query, &[book]).await?;
             let (message, dead): (Option<String>, i64) = (row.get(0), row.get(1));
             if at == *poisoned {

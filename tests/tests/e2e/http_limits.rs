@@ -192,7 +192,8 @@ async fn two_hundred_readers_that_do_not_read_take_less_than_128_mb_and_leave_no
     drop((readers, quick));
     until(&at.daemon, "bindery_http_streams", 0.0).await?;
     println!(
-        "{READERS} readers that do not read a status of {status} bytes: {:.1} MB before, {:.1} MB most",
+        "{READERS} readers that do not read a status of {status} bytes: \
+         {:.1} MB before, {:.1} MB most",
         before as f64 / MB as f64,
         most as f64 / MB as f64
     );

@@ -26,7 +26,8 @@ struct Losses {
 }
 
 async fn losses(client: &Client, stream: &str) -> Result<Losses> {
-    let query = "select losses, lost, last_loss, lost_at is not null, position from bindery.relay_cursors where stream = $1";
+    let query = "select losses, lost, last_loss, lost_at is not null, position
+        from bindery.relay_cursors where stream = $1";
     let row = client.query_one(query, &[&stream]).await?;
     Ok(Losses {
         losses: row.get(0),
@@ -90,7 +91,8 @@ async fn report(
 
 /// How far the book's substep is.
 async fn progress(client: &Client, book: &str) -> Result<f64> {
-    let query = "select progress from bindery.book_progress where book_id = $1::text::uuid and substep = 'extract_text'";
+    let query = "select progress from bindery.book_progress
+        where book_id = $1::text::uuid and substep = 'extract_text'";
     Ok(client.query_one(query, &[&book]).await?.get(0))
 }
 

@@ -187,7 +187,8 @@ async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
         read += missing;
     }
     println!(
-        "{acknowledged} acknowledged entries were lost, {read} of them after the daemon had read them"
+        "{acknowledged} acknowledged entries were lost, \
+         {read} of them after the daemon had read them"
     );
     entries.sort_by_key(|(id, _)| id.parse::<StreamId>().unwrap_or_default());
     load.check(&client, entries).await
@@ -203,7 +204,8 @@ const NOTE_BATCHES: &str = "
       return null;
     end $$;
     create trigger note_batch after update on bindery.relay_cursors
-    for each row when (old.position <> new.position and old.losses = new.losses) execute function public.note_batch();";
+    for each row when (old.position <> new.position and old.losses = new.losses)
+    execute function public.note_batch();";
 
 /// Takes the end off Redis's append-only file; Redis loads what is before.
 fn forget_the_end(servers: &Servers) -> Result<()> {

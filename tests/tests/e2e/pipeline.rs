@@ -114,11 +114,9 @@ async fn a_book_from_beginning_to_end() -> Result<()> {
         ("unit", "page"),
     ])
     .await?;
-    at.data(
-        json!({"type": "progress", "substep": "extract_text", "done": 320, "total": 320, "unit": "page",
-            "attempt": 1}),
-    )
-    .await?;
+    at.data(json!({"type": "progress", "substep": "extract_text", "done": 320, "total": 320,
+            "unit": "page", "attempt": 1}))
+        .await?;
     at.data(json!({"type": "progress", "stage": "ANALYZING", "substep": "detect_chapters",
         "progress": 100}))
         .await?;

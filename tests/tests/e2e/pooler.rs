@@ -75,7 +75,9 @@ async fn through_a_pooler_in_transaction_mode_books_are_swept() -> Result<()> {
     let client = database.connect().await?;
     let pooler = Pooler::start(servers, 2).await?;
     let definition = json!({"states": [
-        {"name": "QUEUED"}, {"name": "WORKING", "weight": 1, "stall_after": "1 second"}, {"name": "DONE"}]});
+        {"name": "QUEUED"},
+        {"name": "WORKING", "weight": 1, "stall_after": "1 second"},
+        {"name": "DONE"}]});
     client.query("select bindery.define_pipeline('brief', $1)", &[&definition]).await?;
     let book = Uuid::new_v4();
     client.query("select from bindery.register_book($1, pipeline => 'brief')", &[&book]).await?;

@@ -31,7 +31,8 @@ async fn the_relays_role_can_do_all_that_a_relay_does() -> Result<()> {
         {"type": "transition", "book_id": book, "to_status": "ANALYZING"},
         {"type": "progress", "book_id": book, "substep": "extract_text", "progress": 5},
         {"type": "heartbeat", "book_id": book},
-        {"type": "plan", "book_id": book, "stage": "CREATING_ARTWORK", "substeps": [{"substep": "a"}]},
+        {"type": "plan", "book_id": book, "stage": "CREATING_ARTWORK",
+            "substeps": [{"substep": "a"}]},
         {"type": "fail", "book_id": book, "error": {"code": "ink"}},
         {"type": "progress", "book_id": Uuid::new_v4(), "progress": 1}]);
     let apply = "select applied, early from bindery.apply_events('s', 1, '1-0', $1)";

@@ -15,7 +15,8 @@ const ARGS: [&str; 6] = ["--outbox", "", "--lease", "300ms", "--sweep", "50ms"];
 async fn define(client: &Client, stall_after: &str, retry_after: &str) -> Result<()> {
     let definition = serde_json::json!({"states": [
         {"name": "QUEUED"},
-        {"name": "WORKING", "weight": 1, "stall_after": stall_after, "max_attempts": 2, "retry_after": retry_after},
+        {"name": "WORKING", "weight": 1, "stall_after": stall_after, "max_attempts": 2,
+            "retry_after": retry_after},
         {"name": "DONE"},
     ]});
     client.query("select bindery.define_pipeline('brief', $1)", &[&definition]).await?;
@@ -57,7 +58,8 @@ async fn acts_when(client: &Client, book: Uuid, wanted: &str) -> Result<()> {
 async fn caught_up(client: &Client, stream: &str) -> Result<()> {
     let now: String = client.query_one("select bindery_internal.now()::text", &[]).await?.get(0);
     eventually(SOON, &format!("{stream} to be caught up after {now}"), async || {
-        let query = "select caught_up_at > $2::text::timestamptz, caught_up_at::text from bindery.relay_cursors where stream = $1";
+        let query = "select caught_up_at > $2::text::timestamptz, caught_up_at::text
+            from bindery.relay_cursors where stream = $1";
         let row = client.query_one(query, &[&stream, &now]).await?;
         match row.get(0) {
             Some(true) => Ok(()),
@@ -215,7 +217,8 @@ async fn while_a_relay_is_dead_no_book_is_called_silent() -> Result<()> {
     assert_eq!(
         swept,
         serde_json::json!({
-            "ran": true, "stalled": 0, "resumed": 0, "expired": 0, "waiting_for": [database.stream()],
+            "ran": true, "stalled": 0, "resumed": 0, "expired": 0,
+            "waiting_for": [database.stream()],
         })
     );
 

@@ -185,7 +185,8 @@ impl Maker {
         }
         if self.chance(50) {
             let substeps = (0..self.0.usize(1..5)).map(|at| {
-                let mut substep = json!({"substep": if at == 0 { "extract".to_owned() } else { format!("part_{at}") }});
+                let key = if at == 0 { "extract".to_owned() } else { format!("part_{at}") };
+                let mut substep = json!({"substep": key});
                 if at > 0 && self.chance(50) {
                     substep["weight"] = self.weight();
                 }
@@ -214,7 +215,8 @@ impl Maker {
         match self.0.u8(0..5) {
             0 => json!({"to": to}),
             1..3 => {
-                json!({"to": to, "guard": self.one(&["substeps_complete", "attempts_left", "shop.has_cover", "_own"])})
+                let guards = ["substeps_complete", "attempts_left", "shop.has_cover", "_own"];
+                json!({"to": to, "guard": self.one(&guards)})
             }
             _ => json!(to),
         }
@@ -317,7 +319,8 @@ impl Maker {
             );
         }
         if self.chance(60) {
-            let guards = json!({"shop.has_cover": self.0.bool(), "_own": if self.chance(5) { Value::Null } else { json!(true) }});
+            let guards = json!({"shop.has_cover": self.0.bool(),
+                "_own": if self.chance(5) { Value::Null } else { json!(true) }});
             facts.insert("guards".to_owned(), guards);
         }
         Value::Object(facts)
@@ -360,7 +363,8 @@ impl Maker {
         let weight = (self.0.f64() * 1e3).round() * 1e9;
         let points = |rng: &mut Rng| (rng.f64() * weight * 1e8).round();
         json!({
-            "call": "percentages", "substeps": if self.chance(1) { Value::Null } else { json!(substeps) },
+            "call": "percentages",
+            "substeps": if self.chance(1) { Value::Null } else { json!(substeps) },
             "done": if self.chance(1) { Value::Null } else { json!(done) },
             "points": self.double(points), "weight": self.double(|_| weight),
             "base": self.double(|rng| (rng.f64() * 1e4).round() / 100.0),
@@ -433,19 +437,35 @@ impl Maker {
                     self.state_name(machine)
                 };
                 let call = self.one(&["transition", "transition_verdict", "begin_verdict"]);
-                json!({"call": call, "machine": machine, "status": status, "stage": stage, "target": target, "facts": self.facts()})
+                json!({"call": call, "machine": machine, "status": status, "stage": stage,
+                    "target": target, "facts": self.facts()})
             }
             5 => {
-                json!({"call": self.one(&["next", "rewind"]), "machine": machine, "status": status, "stage": stage})
+                json!({"call": self.one(&["next", "rewind"]), "machine": machine, "status": status,
+                    "stage": stage})
             }
             6..8 => json!({"call": "report", "machine": machine, "status": status, "stage": stage,
                 "attempt": if self.chance(2) { Value::Null } else { json!(self.0.i32(1..4)) },
-                "report_stage": if self.chance(30) { self.next_of(machine, &stage) } else { self.state_name(machine) }, "substep": self.one(&["extract", "part_1", "all", "zz"]),
-                "last_attempt": if self.chance(60) { Value::Null } else { json!(self.one(&[&0, &1, &2, &3, &i32::MAX])) },
-                "report_attempt": if self.chance(50) { Value::Null } else { json!(self.0.i32(1..5)) },
+                "report_stage": if self.chance(30) {
+                    self.next_of(machine, &stage)
+                } else {
+                    self.state_name(machine)
+                },
+                "substep": self.one(&["extract", "part_1", "all", "zz"]),
+                "last_attempt": if self.chance(60) {
+                    Value::Null
+                } else {
+                    json!(self.one(&[&0, &1, &2, &3, &i32::MAX]))
+                },
+                "report_attempt": if self.chance(50) {
+                    Value::Null
+                } else {
+                    json!(self.0.i32(1..5))
+                },
                 "planned": if self.chance(2) { Value::Null } else { json!(self.chance(20)) }}),
             8 if self.chance(20) => {
-                json!({"call": "label", "name": if self.chance(5) { Value::Null } else { json!(self.text()) }})
+                let name = if self.chance(5) { Value::Null } else { json!(self.text()) };
+                json!({"call": "label", "name": name})
             }
             8 => self.sums(),
             _ => json!({"call": "stages", "machine": machine, "status": status, "stage": stage,
@@ -470,12 +490,17 @@ pub fn rare_definitions() -> Vec<Value> {
         json!({"states": [{"name": "S0"}, {"name": "S1"}]}),
         json!({"states": states(65)}),
         json!({"states": states(64)}),
-        json!({"states": [{"name": "S0", "weight": 1, "next": ["S1", "S2"]}, {"name": "S1", "next": []}, {"name": "S2"}]}),
-        json!({"states": [{"name": "S0", "weight": 1, "next": ["S3"]}, {"name": "S1", "next": ["S2"]}, {"name": "S2", "next": ["S1", "S2"]},
+        json!({"states": [{"name": "S0", "weight": 1, "next": ["S1", "S2"]},
+            {"name": "S1", "next": []}, {"name": "S2"}]}),
+        json!({"states": [{"name": "S0", "weight": 1, "next": ["S3"]},
+            {"name": "S1", "next": ["S2"]}, {"name": "S2", "next": ["S1", "S2"]},
             {"name": "S3"}]}),
-        json!({"states": [{"name": "S0", "weight": 1}, {"name": "S1", "rework": ["S0", "S0"]}, {"name": "S2"}]}),
-        json!({"states": [{"name": "S0", "weight": 1, "next": [{"to": "S1", "guard": "no guard"}]}, {"name": "S1"}]}),
-        json!({"states": [{"name": "S0", "weight": 1}, {"name": "S1", "rework": ["S2", "S1"]}, {"name": "S2"}]}),
+        json!({"states": [{"name": "S0", "weight": 1},
+            {"name": "S1", "rework": ["S0", "S0"]}, {"name": "S2"}]}),
+        json!({"states": [{"name": "S0", "weight": 1,
+            "next": [{"to": "S1", "guard": "no guard"}]}, {"name": "S1"}]}),
+        json!({"states": [{"name": "S0", "weight": 1},
+            {"name": "S1", "rework": ["S2", "S1"]}, {"name": "S2"}]}),
     ]
 }
 
