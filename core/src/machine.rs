@@ -319,8 +319,8 @@ mod tests {
     fn state(name: &str, next: &[&str], is_final: bool) -> Value {
         let next: Vec<Value> = next.iter().map(|to| json!({"to": to, "guard": null})).collect();
         json!({"name": name, "label": name, "weight": if is_final { 0.0 } else { 1.0 },
-            "start": 0.0, "final": is_final, "next": next, "rework": [], "substeps": [], "open_substeps": false,
-            "stall_after": null, "max_attempts": null, "retry_after": null})
+            "start": 0.0, "final": is_final, "next": next, "rework": [], "substeps": [],
+            "open_substeps": false, "stall_after": null, "max_attempts": null, "retry_after": null})
     }
 
     fn machine(states: &[Value]) -> Result<Machine, MachineError> {

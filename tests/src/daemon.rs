@@ -128,15 +128,16 @@ impl Daemon {
         environment: &[(&str, &str)],
     ) -> Result<Daemon> {
         // Where it is told where to listen, it is asked on loopback all the same.
-        let told = args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
-        let http = match told {
+        let requested =
+            args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
+        let http = match requested {
             Some(address) => {
                 SocketAddr::from(([127, 0, 0, 1], address.parse::<SocketAddr>()?.port()))
             }
             None => free_address()?,
         };
         let here = http.to_string();
-        let listen = if told.is_some() { vec![] } else { vec!["--http", &here] };
+        let listen = if requested.is_some() { vec![] } else { vec!["--http", &here] };
         let log = servers.new_file("binderyd.log");
         let output = File::create(&log)?;
         let child = command

@@ -94,14 +94,14 @@ fn start(primary: Option<&str>, postgres_at: Option<SocketAddr>) -> Result<Leash
 
 fn await_ready(script: &mut Child) -> Result<()> {
     let output = script.stdout.take().context("the script's output is piped")?;
-    let mut said = String::new();
+    let mut output = String::new();
     for line in BufReader::new(output).lines() {
         let line = line?;
         if line == "ready" {
             return Ok(());
         }
-        said.push_str(&line);
-        said.push('\n');
+        output.push_str(&line);
+        output.push('\n');
     }
-    bail!("private servers did not start:\n{said}")
+    bail!("private servers did not start:\n{output}")
 }

@@ -76,12 +76,12 @@ impl Node {
             .context("starting redis-server; run: make setup")?;
         self.child = Some(child);
         eventually(SOON, "redis-server to answer", async || {
-            let said = self.cli(&["ping"]).await?;
+            let answer = self.cli(&["ping"]).await?;
             // One that asks for a login answers, too.
-            if said == "PONG" || said.starts_with("NOAUTH") {
+            if answer == "PONG" || answer.starts_with("NOAUTH") {
                 Ok(())
             } else {
-                Err(anyhow!("{said}"))
+                Err(anyhow!("{answer}"))
             }
         })
         .await

@@ -1,4 +1,4 @@
-//! `NOTIFY`: a session whose commit is slow holds up nobody else's.
+//! `NOTIFY`: a session whose commit is slow does not delay other sessions.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_tests::{Listener, Servers, connect, eventually};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::support::{SOON, book_in};
 
-/// A commit that waits for a standby that is not there has the lock of the cluster which each
-/// `NOTIFY` takes, until it gets an answer.
+/// A commit that waits for a missing standby holds the cluster-wide lock that each `NOTIFY` takes,
+/// until an answer arrives.
 #[tokio::test]
 async fn a_change_waits_for_no_other_sessions_notify_and_is_announced_by_the_next_call()
 -> Result<()> {
@@ -54,18 +54,18 @@ async fn a_change_waits_for_no_other_sessions_notify_and_is_announced_by_the_nex
     client.batch_execute("alter system reset synchronous_standby_names").await?;
     client.batch_execute("select pg_reload_conf()").await?;
     hangs.await??;
-    ensure!(heard(&mut listener).await? == json!({"book_id": theirs, "revision": 3}));
+    ensure!(next_message(&mut listener).await? == json!({"book_id": theirs, "revision": 3}));
     let again = connect(database.url()).await?;
     let next: f64 = again
         .query_one("select next_seconds from bindery.send_held_broadcasts()", &[])
         .await?
         .get(0);
     ensure!(next < 0.1, "the next call is due in {next} s");
-    ensure!(heard(&mut listener).await? == json!({"book_id": ours, "revision": 3}));
-    // Only once.
+    ensure!(next_message(&mut listener).await? == json!({"book_id": ours, "revision": 3}));
+    // Sent only once.
     let marker = book_in(&client, &[]).await?;
     again.query("select from bindery.send_held_broadcasts()", &[]).await?;
-    ensure!(heard(&mut listener).await? == json!({"book_id": marker, "revision": 1}));
+    ensure!(next_message(&mut listener).await? == json!({"book_id": marker, "revision": 1}));
     Ok(())
 }
 
@@ -79,13 +79,13 @@ async fn with_notify_switched_off_nothing_is_announced_and_nothing_is_left_to_an
     book_in(&client, &["ANALYZING"]).await?;
     client.batch_execute("update bindery.settings set notify = true where true").await?;
     let book: Uuid = book_in(&client, &[]).await?;
-    ensure!(heard(&mut listener).await? == json!({"book_id": book, "revision": 1}));
+    ensure!(next_message(&mut listener).await? == json!({"book_id": book, "revision": 1}));
     let left: i64 =
         client.query_one("select count(*) from bindery_internal.unannounced", &[]).await?.get(0);
     ensure!(left == 0, "{left} changes are left to announce");
     Ok(())
 }
 
-async fn heard(listener: &mut Listener) -> Result<Value> {
+async fn next_message(listener: &mut Listener) -> Result<Value> {
     Ok(serde_json::from_str(&listener.next().await?)?)
 }

@@ -1,5 +1,5 @@
-//! Channels of Redis Pub/Sub: a message that a subscribed daemon received takes effect once and in
-//! its order, whichever daemon it was; a message that none received is lost.
+//! Channels of Redis Pub/Sub. A message that a subscribed daemon receives takes effect once and in
+//! order, whichever daemon receives it. A message that no daemon receives is lost.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,20 +13,20 @@ use uuid::Uuid;
 use crate::faults::server;
 use crate::support::{Counts, SOON, book_in, book_row, cursor, cursor_when, entries, json, text};
 
-/// A lease that does not run out because the machine is busy.
+/// A lease that does not end early on a busy machine.
 const LONG: &str = "60s";
-/// One whose end is waited for. A busy machine may keep a daemon waiting for seconds, and that must
-/// not end it.
+/// A lease whose end a test waits for. It is long because a busy machine may delay a daemon for
+/// seconds, and the lease must survive that.
 const ENDING: &str = "20s";
 
-/// A channel of this test's own, and all that is around it.
+/// A channel for one test, with its database, Redis connection and counts.
 struct Channel<'a> {
     database: Database<'a>,
     client: Client,
     redis: MultiplexedConnection,
     name: String,
     /// How many times a subscriber received a message.
-    heard: usize,
+    received: usize,
     /// The message that was published last.
     last: String,
 }
@@ -41,7 +41,7 @@ impl Channel<'_> {
             client,
             redis: servers.redis().await?,
             name,
-            heard: 0,
+            received: 0,
             last: String::new(),
         })
     }
@@ -60,10 +60,10 @@ impl Channel<'_> {
 
     /// Publishes a message; returns how many subscribers received it.
     async fn publish(&mut self, message: &[u8]) -> Result<usize> {
-        let heard: usize =
+        let received: usize =
             redis::cmd("PUBLISH").arg(&self.name).arg(message).query_async(&mut self.redis).await?;
-        self.heard += heard;
-        Ok(heard)
+        self.received += received;
+        Ok(received)
     }
 
     /// Publishes a heartbeat of this book that differs from all others; returns how many received
@@ -82,7 +82,7 @@ impl Channel<'_> {
         .await
     }
 
-    /// How many are subscribed, as Redis has it.
+    /// The number of subscribers that Redis reports.
     async fn subscribed(&self) -> Result<usize> {
         let mut redis = self.redis.clone();
         let answer: (String, usize) =
@@ -92,11 +92,11 @@ impl Channel<'_> {
 
     /// Whether a daemon is subscribed, as its `/readyz` reports.
     async fn is_subscribed(&self, daemon: &Daemon) -> Result<bool> {
-        let said: Value = serde_json::from_str(&daemon.get("/readyz").await?.body)?;
-        said["channels"][&self.name]["subscribed"].as_bool().with_context(|| said.to_string())
+        let answer: Value = serde_json::from_str(&daemon.get("/readyz").await?.body)?;
+        answer["channels"][&self.name]["subscribed"].as_bool().with_context(|| answer.to_string())
     }
 
-    /// The messages that are kept.
+    /// The messages in the channel's stream.
     async fn kept(&mut self) -> Result<Vec<String>> {
         let stream = self.stream();
         let entries = entries(&mut self.redis, &stream).await?;
@@ -218,7 +218,7 @@ async fn published_events_take_effect_in_order_and_a_message_that_is_no_event_is
         reasons,
         json!(["bad_json", "wrong_type", "too_large", "missing_field", "wrong_type"])
     );
-    // As they were published, but for the end of the one that no event may have.
+    // The kept messages equal the sent ones, except for the end of the message that is too large.
     for (kept, sent) in on.kept().await?.iter().zip(&sent) {
         assert!(
             sent.len() < 400 * 1024 && *kept == String::from_utf8_lossy(sent)
@@ -243,8 +243,8 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
     }
     on.settled(100).await?;
 
-    // One that stops: what it was given up to its last moment counts, and what nobody was given
-    // does not.
+    // A daemon that stops: messages received up to its end count; messages that no daemon received
+    // do not.
     for _ in 0..3 {
         let subscribed = usize::from(on.is_subscribed(&daemons[1]).await?);
         let mut leaving = daemons.remove(subscribed);
@@ -261,21 +261,25 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
         assert_eq!(on.publish_one(book).await?, 1);
         daemons.push(on.daemon(ENDING).await?);
     }
-    on.settled(on.heard).await?;
+    on.settled(on.received).await?;
 
-    // One that is killed.
+    // A daemon that is killed.
     let subscribed = usize::from(on.is_subscribed(&daemons[1]).await?);
     let mut killed = daemons.remove(subscribed);
-    let (before, by_then) = (on.metrics(&daemons[0]).await?[0], on.heard);
+    let (before, by_then) = (on.metrics(&daemons[0]).await?[0], on.received);
     killed.sigkill().await?;
-    // Until Redis has noticed it.
+    // Wait until Redis has noticed the end of the connection.
     eventually(SOON, "the killed one to be gone", async || {
-        let (heard, other) = (on.subscribed().await?, on.is_subscribed(&daemons[0]).await?);
-        if heard == usize::from(other) { Ok(()) } else { Err(anyhow!("{heard} are subscribed")) }
+        let (subscribers, other) = (on.subscribed().await?, on.is_subscribed(&daemons[0]).await?);
+        if subscribers == usize::from(other) {
+            Ok(())
+        } else {
+            Err(anyhow!("{subscribers} are subscribed"))
+        }
     })
     .await?;
     eventually(SOON, "the other to be subscribed", async || {
-        // Lost, until it is; and nobody says otherwise.
+        // Messages are lost until the other daemon is subscribed.
         on.publish_one(book).await?;
         if on.is_subscribed(&daemons[0]).await? { Ok(()) } else { Err(anyhow!("it is not")) }
     })
@@ -283,10 +287,10 @@ async fn of_two_daemons_one_is_subscribed_and_the_other_takes_over_when_it_stops
     for _ in 0..100 {
         assert_eq!(on.publish_one(book).await?, 1);
     }
-    on.settled(on.heard).await?;
+    on.settled(on.received).await?;
     assert_eq!(
         on.metrics(&daemons[0]).await?,
-        [before + number(on.heard - by_then), 0.0, 0.0, 1.0]
+        [before + number(on.received - by_then), 0.0, 0.0, 1.0]
     );
     Ok(())
 }
@@ -300,7 +304,7 @@ async fn a_subscriber_that_was_paused_beyond_its_claim_appends_nothing() -> Resu
     assert_eq!(on.publish_one(book).await?, 1);
     on.settled(1).await?;
     sleeper.pause().await?;
-    // Nobody else is there yet.
+    // No other daemon runs yet.
     for _ in 0..10 {
         assert_eq!(on.publish_one(book).await?, 1);
     }
@@ -311,12 +315,16 @@ async fn a_subscriber_that_was_paused_beyond_its_claim_appends_nothing() -> Resu
     }
     on.settled(51).await?;
     sleeper.resume().await?;
-    // It hears of its claim's end by an append of what waited, or by a renewal that was due, and
-    // then takes nothing of that any more: what it heard but did not append is told of.
+    // The paused daemon learns that its lease has ended from a refused append or a refused renewal.
+    // It then drops the messages that it received and did not append, and counts them.
     eventually(SOON, "the one that slept to have dropped what it heard", async || {
-        let metrics @ [heard, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
-        let told = (heard - dropped - 1.0).abs() < 1e-9;
-        if told && lost >= 1.0 && subscribed == 0.0 { Ok(()) } else { Err(anyhow!("{metrics:?}")) }
+        let metrics @ [received, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
+        let accounted = (received - dropped - 1.0).abs() < 1e-9;
+        if accounted && lost >= 1.0 && subscribed == 0.0 {
+            Ok(())
+        } else {
+            Err(anyhow!("{metrics:?}"))
+        }
     })
     .await?;
     on.until_subscribed(1).await?;
@@ -330,7 +338,7 @@ async fn a_subscriber_that_was_paused_beyond_its_claim_appends_nothing() -> Resu
 
 #[tokio::test]
 async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
-    // A pair of its own: every subscription is cut.
+    // Own servers, because every subscription is cut.
     let servers = Servers::start().await?;
     let mut on = Channel::new(&servers).await?;
     let daemon = on.daemon(LONG).await?;
@@ -343,7 +351,7 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
             .arg(&["KILL", "TYPE", kind, "SKIPME", "yes"])
             .query_async(&mut on.redis)
             .await?;
-        // The one that appends is missed with the next message, or with the next renewal.
+        // The next message or the next renewal detects the lost append connection.
         eventually(SOON, "the metric to say so, and the channel to be heard again", async || {
             on.publish_one(book).await?;
             let [_, lost, _, subscribed] = on.metrics(&daemon).await?;
@@ -356,14 +364,15 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
         .await?;
     }
     daemon.ready().await?;
-    // What came in between may be lost; what is kept is settled, and nothing is there twice.
+    // Messages published in between may be lost. Those that are kept are settled, and none is there
+    // twice.
     assert_eq!(on.publish_one(book).await?, 1);
     let kept = on.caught_up().await?;
     assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len());
-    // Said when it began and when it was over, by whatever number of failures.
+    // The log has one line at the beginning and one at the end, however many attempts fail.
     daemon.logged("the channel is not heard").await?;
-    let said = daemon.log().matches("the channel is not heard").count();
-    assert!((1..=2).contains(&said), "said {said} times");
+    let lines = daemon.log().matches("the channel is not heard").count();
+    assert!((1..=2).contains(&lines), "said {lines} times");
     Ok(())
 }
 
@@ -381,13 +390,13 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     for round in 1..=5 {
         on.until_subscribed(1).await?;
-        // What the append says, and each that tries to find out what became of it.
+        // Cut the answer to the append, and those to the queries that determine its outcome.
         proxy.set(Fault::CutAnswer(b":1\r\n"));
         let cuts = proxy.cuts();
         assert_eq!(on.publish_one(book).await?, 1);
         eventually(SOON, "the append and two more answers to be cut", async || {
             let (kept, cut) = (on.kept().await?.len(), proxy.cuts() - cuts);
-            // It is deaf until answers come again, and has to have noticed before they do.
+            // The daemon must notice that it is not subscribed before answers come again.
             let deaf = !on.is_subscribed(&daemon).await?;
             if kept == round && cut >= 3 && deaf {
                 Ok(())
@@ -403,8 +412,8 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
         .await?;
     }
     on.settled(5).await?;
-    let [heard, lost, dropped, _] = on.metrics(&daemon).await?;
-    assert!((heard, dropped) == (5.0, 0.0) && lost >= 5.0, "{heard} {lost} {dropped}");
+    let [received, lost, dropped, _] = on.metrics(&daemon).await?;
+    assert!((received, dropped) == (5.0, 0.0) && lost >= 5.0, "{received} {lost} {dropped}");
     Ok(())
 }
 
@@ -453,8 +462,8 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
     let grant = async |rights: &str| {
         let words: Vec<&str> =
             ["ACL", "SETUSER", "relay", "on"].into_iter().chain(rights.split(' ')).collect();
-        let said = node.cli(&words).await?;
-        ensure!(said == "OK", "{said}");
+        let answer = node.cli(&words).await?;
+        ensure!(answer == "OK", "{answer}");
         Ok(())
     };
     grant(&rights("`ACL SETUSER relay on ")?).await?;
@@ -470,9 +479,9 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
     )?;
     eventually(SOON, "/readyz to say what is refused", async || {
         let ready = daemon.get("/readyz").await?;
-        let said: Value = serde_json::from_str(&ready.body)?;
+        let answer: Value = serde_json::from_str(&ready.body)?;
         let problem =
-            said["channels"][&on.name]["problem"].as_str().unwrap_or_default().to_lowercase();
+            answer["channels"][&on.name]["problem"].as_str().unwrap_or_default().to_lowercase();
         if ready.status == 503 && problem.contains("permission") {
             Ok(())
         } else {
@@ -485,8 +494,8 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     let event = json!({"type": "heartbeat", "book_id": book}).to_string();
     eventually(SOON, "the channel to be heard", async || {
-        let heard = node.cli(&["PUBLISH", &on.name, &event]).await?;
-        if heard == "1" { Ok(()) } else { Err(anyhow!("{heard}")) }
+        let subscribers = node.cli(&["PUBLISH", &on.name, &event]).await?;
+        if subscribers == "1" { Ok(()) } else { Err(anyhow!("{subscribers}")) }
     })
     .await?;
     cursor_when(&on.client, &on.stream(), "it to be applied", |cursor| cursor.counts.applied == 1)
@@ -509,15 +518,15 @@ async fn invalid_channel_names_are_faults_of_the_configuration() -> Result<()> {
     )?;
     let path = file.to_str().context("a path of text")?;
     let output = run_binderyd(&["run", "--config", path]).await?;
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
     for part in [
         "3 faults",
         ":3:1: channel: invalid value ' '",
         ":3:1: channel: the channel a is named twice",
         ":3:1: channel: bindery:channel:{b} is what keeps the channel's messages",
     ] {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(printed.contains(part), "{part} is not in {printed}");
     }
     let output = run_binderyd(&[
         "run",

@@ -1,4 +1,4 @@
-//! The Rust client over each of its transports, with workers that are killed and servers that go.
+//! The Rust client over each of its transports, with workers that are killed and servers that stop.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl<'a> On<'a> {
         Ok(Self { servers, database, daemon, client })
     }
 
-    /// The settings of a client, as its environment has them.
+    /// The client's settings as environment variables.
     fn settings(&self, way: Way) -> Vec<(&'static str, String)> {
         let postgres = self.database.url().to_owned();
         match way {
@@ -198,7 +198,7 @@ async fn a_worker_killed_in_mid_stage_goes_on_where_it_was() -> Result<()> {
             worked.extend(line.strip_prefix("item ").map(str::parse::<u64>).transpose()?);
         }
         ensure!(child.wait().await?.success());
-        // Item 7 was begun and not finished: it is the only one that is worked on twice.
+        // Item 7 was begun and not finished, so it is the only one that is processed twice.
         let expected: Vec<u64> = (0..=7).chain(7..20).collect();
         ensure!(worked == expected, "{way:?}: {worked:?}");
         on.status_when(book, "the stage to be whole", |status| {
@@ -270,7 +270,7 @@ async fn a_worker_whose_book_was_cancelled_stops_and_changes_nothing() -> Result
             worked += 1;
             match stage.progress("extract_text", f64::from(worked % 100)) {
                 Err(Error::Superseded(superseded)) => Ok(superseded),
-                told => Err(anyhow!("{told:?}")),
+                other => Err(anyhow!("{other:?}")),
             }
         })
         .await?;
@@ -309,15 +309,15 @@ async fn a_workers_token_reports_its_stage_and_learns_that_the_book_has_left_it(
     let call = "select from bindery.transition_book($1, 'GENERATING_SCENES')";
     guarded.client.query(call, &[&id]).await?;
     let mut percent = 40.0;
-    let told = eventually(SOON, "the worker to be told", async || {
+    let superseded = eventually(SOON, "the worker to be told", async || {
         percent += 0.01;
         match stage.progress("extract_text", percent) {
-            Err(Error::Superseded(told)) => Ok(told),
-            told => Err(anyhow!("{told:?}")),
+            Err(Error::Superseded(superseded)) => Ok(superseded),
+            other => Err(anyhow!("{other:?}")),
         }
     })
     .await?;
-    ensure!(told.attempt == Some(1), "{told}");
+    ensure!(superseded.attempt == Some(1), "{superseded}");
     ensure!(book.flush(SOON).await, "what no longer counts is not sent again and again");
     Ok(())
 }
@@ -351,8 +351,8 @@ async fn a_stage_that_is_dropped_makes_its_book_failed() -> Result<()> {
     Ok(())
 }
 
-/// 10,000 reports from 50 books at once, while servers go and come back; at the end each substep is
-/// where its worker left it.
+/// 10,000 reports from 50 books at once while servers stop and start. At the end each substep has
+/// its worker's last progress.
 async fn through_outages(way: Way, outage: impl AsyncFn(&Servers) -> Result<()>) -> Result<()> {
     let servers = Servers::start().await?;
     let mut on = On::new(&servers).await?;
@@ -366,7 +366,7 @@ async fn through_outages(way: Way, outage: impl AsyncFn(&Servers) -> Result<()>)
             book.stage("ANALYZING")
                 .run(async |stage| {
                     for done in 1..=200_u32 {
-                        // The last ones say less: what was reported does not go back.
+                        // The last reports are lower; progress does not decrease.
                         let done = f64::from(done.min(last));
                         stage.count("extract_text", done, 200.0, "page")?;
                         tokio::time::sleep(Duration::from_millis(20)).await;

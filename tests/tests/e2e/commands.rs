@@ -1,4 +1,4 @@
-//! The commands that operators type: publish, dead-letters, the configuration, the manual.
+//! The commands for operators: publish, dead-letters, the configuration, the manual.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -24,7 +24,7 @@ async fn publish_sends_an_event_that_the_relay_accepts_and_nothing_else() -> Res
         ["publish", "--redis-url", servers.redis_url(), "--to-stream", stream, "--book-id", &id];
     let publish = async |more: &[&str]| run_binderyd(&[&ends, more].concat()).await;
 
-    for (wrong, says) in [
+    for (wrong, message) in [
         (
             &["--type", "progress", "--substep", "extract_text", "--progress", "140"][..],
             "nothing was sent",
@@ -33,7 +33,7 @@ async fn publish_sends_an_event_that_the_relay_accepts_and_nothing_else() -> Res
         (&["--type", "progress", "--done", "-1", "--total", "4"], "nothing was sent"),
     ] {
         let output = publish(wrong).await?;
-        assert!(output.status.code() == Some(1) && text(&output).contains(says), "{output:?}");
+        assert!(output.status.code() == Some(1) && text(&output).contains(message), "{output:?}");
     }
     let shown = publish(&["--type", "heartbeat", "--dry-run"]).await?;
     assert!(shown.status.success() && out(&shown).contains(&format!("book_id {id}")), "{shown:?}");
@@ -114,7 +114,7 @@ async fn dead_letters_are_listed_shown_and_replayed_and_dropped_only_when_confir
     let define = r#"select bindery.define_pipeline('opera',
         '{"states": [{"name": "SINGING", "weight": 1}, {"name": "SUNG"}]}')"#;
     client.batch_execute(define).await?;
-    // The other two are no events and stay.
+    // The other two are not events and stay.
     let replayed: Value = serde_json::from_str(&out(&letters(&["replay", "--all"]).await?))?;
     assert_eq!(replayed, json!({"applied": 1, "stale": 0, "rejected": 2}));
     let status = book_row(&client, later.parse()?).await?["status"].clone();
@@ -164,7 +164,7 @@ async fn the_books_of_simulate_end_as_it_prints() -> Result<()> {
     }
     let output = run_binderyd(&args).await?;
     assert!(output.status.success(), "{output:?}");
-    let said: Value = serde_json::from_str(&out(&output))?;
+    let counts: Value = serde_json::from_str(&out(&output))?;
     let mut redis = servers.redis().await?;
     let newest: Vec<(String, Vec<String>)> = redis::cmd("XREVRANGE")
         .arg(stream)
@@ -174,7 +174,7 @@ async fn the_books_of_simulate_end_as_it_prints() -> Result<()> {
     let cursor = applied_up_to(&client, stream, &newest[0].0).await?;
     assert_eq!(
         (json!(cursor.counts.all()), json!(cursor.counts.rejected)),
-        (said["events"].clone(), said["bad"].clone())
+        (counts["events"].clone(), counts["bad"].clone())
     );
     let row = client
         .query_one(
@@ -189,7 +189,7 @@ async fn the_books_of_simulate_end_as_it_prints() -> Result<()> {
     for (column, name) in
         ["books", "completed", "silent", "crashes", "crashes"].into_iter().enumerate()
     {
-        assert_eq!(json!(row.get::<_, i64>(column)), said[name], "{name}: {said}");
+        assert_eq!(json!(row.get::<_, i64>(column)), counts[name], "{name}: {counts}");
     }
     Ok(())
 }
@@ -202,8 +202,8 @@ async fn every_fault_of_the_configuration_is_listed_and_no_secret_is_shown() -> 
     let path = file.to_str().context("a path of text")?;
     let output =
         run_binderyd(&["run", "--config", path, "--lease", "never", "--http", "here"]).await?;
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
     for part in [
         "6 faults",
         "redis-url: ",
@@ -213,9 +213,9 @@ async fn every_fault_of_the_configuration_is_listed_and_no_secret_is_shown() -> 
         "--http: ",
         "database-url is missing",
     ] {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(printed.contains(part), "{part} is not in {printed}");
     }
-    assert!(!said.contains("hush"), "{said}");
+    assert!(!printed.contains("hush"), "{printed}");
     std::fs::write(
         &file,
         "redis-url = \"redis://u:hush@h/\"\ndatabase-url = \"postgresql://u:hush@h/d\"\n\
@@ -255,8 +255,10 @@ async fn completions_and_manual_pages_have_every_command() -> Result<()> {
     let commands =
         ["run", "migrate", "migration", "doctor", "watch", "publish", "dead-letters", "simulate"];
     for shell in ["bash", "zsh", "fish"] {
-        let said = out(&run_binderyd(&["completions", shell]).await?);
-        commands.iter().for_each(|command| assert!(said.contains(command), "{shell}: {command}"));
+        let printed = out(&run_binderyd(&["completions", shell]).await?);
+        commands
+            .iter()
+            .for_each(|command| assert!(printed.contains(command), "{shell}: {command}"));
     }
     let folder = Servers::shared().await?.new_file("man");
     let output = run_binderyd(&["man", folder.to_str().context("a path of text")?]).await?;

@@ -49,12 +49,12 @@ async fn install_puts_files_below_destdir_and_keeps_an_existing_configuration() 
     let version = Command::new(&program).arg("--version").output().await?;
     ensure!(version.status.success(), "{}", text(&version));
     let unit = into.path().join("etc/systemd/system/binderyd.service");
-    let said = std::fs::read_to_string(&unit)?;
-    ensure!(said.contains("\nExecStart=/opt/bindery/bin/binderyd run\n"), "{said}");
+    let content = std::fs::read_to_string(&unit)?;
+    ensure!(content.contains("\nExecStart=/opt/bindery/bin/binderyd run\n"), "{content}");
 
     // systemd looks whether the program is there; of the unit itself it has nothing to complain
     // about.
-    std::fs::write(&unit, said.replace("=/opt/", &format!("={}/opt/", into.path().display())))?;
+    std::fs::write(&unit, content.replace("=/opt/", &format!("={}/opt/", into.path().display())))?;
     let verified = Command::new("systemd-analyze")
         .arg("verify")
         .arg(&unit)
@@ -108,39 +108,39 @@ async fn the_daemon_notifies_systemd_when_it_is_ready_alive_and_stopping() -> Re
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
-    let mut told = Told { socket, lines: Vec::new() };
-    told.wait_for("READY=1").await?;
-    told.wait_for("WATCHDOG=1").await?;
-    told.wait_for("STATUS=of 1 streams 1 held, 0 standing by").await?;
-    let after = told.lines.len();
-    told.wait_for("WATCHDOG=1").await?;
-    ensure!(told.lines.len() > after, "it is told again and again");
+    let mut notifications = Notifications { socket, lines: Vec::new() };
+    notifications.wait_for("READY=1").await?;
+    notifications.wait_for("WATCHDOG=1").await?;
+    notifications.wait_for("STATUS=of 1 streams 1 held, 0 standing by").await?;
+    let after = notifications.lines.len();
+    notifications.wait_for("WATCHDOG=1").await?;
+    ensure!(notifications.lines.len() > after, "it is told again and again");
 
     let pid = daemon.id().context("it runs")?.to_string();
     ensure!(
         Command::new("bash").args(["-c", &format!("kill -TERM {pid}")]).status().await?.success(),
         "a signal"
     );
-    told.wait_for("STOPPING=1").await?;
+    notifications.wait_for("STOPPING=1").await?;
     // Nobody reads what else it says, and that must not hold it up.
-    drop(told);
+    drop(notifications);
     ensure!(timeout(SOON, daemon.wait()).await??.success(), "it stops by itself");
     Ok(())
 }
 
-struct Told {
+struct Notifications {
     socket: UnixDatagram,
     lines: Vec<String>,
 }
 
-impl Told {
+impl Notifications {
     /// Waits until the next message says this.
     async fn wait_for(&mut self, line: &str) -> Result<()> {
         eventually(SOON, line, async || {
             let mut message = [0; 4096];
             let length = self.socket.recv(&mut message).await.map_err(|error| error.to_string())?;
             let lines = String::from_utf8_lossy(&message[..length]).into_owned();
-            let found = lines.lines().any(|told| told == line);
+            let found = lines.lines().any(|found| found == line);
             self.lines.push(lines);
             if found { Ok(()) } else { Err(format!("{:?}", self.lines)) }
         })

@@ -1,4 +1,4 @@
-//! `binderyd dev`: a private Postgres that lives and ends with it, and keeps its books.
+//! `binderyd dev`: a private Postgres that starts and ends with the command and keeps its books.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,15 +47,15 @@ async fn dev_keeps_its_books_when_it_is_stopped_or_killed() -> Result<()> {
     daemon.ready().await?;
     ensure!(daemon.get("/").await?.body.contains("<html"), "no page");
 
-    // What it printed works as it stands.
+    // The printed commands work unchanged.
     let log = daemon.log();
     let export = log.lines().find(|line| line.trim_start().starts_with("export "));
     let url = export.and_then(|line| line.split("DATABASE_URL=").nth(1)).context(log.clone())?;
     let curl = log.lines().find(|line| line.trim_start().starts_with("curl "));
     let output = Command::new("bash").args(["-c", curl.context(log.clone())?]).output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let answer: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
-    ensure!(answer["outcomes"] == json!(vec![json!({"outcome": "applied"}); 3]), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answer: Value = serde_json::from_str(&printed).with_context(|| printed.clone())?;
+    ensure!(answer["outcomes"] == json!(vec![json!({"outcome": "applied"}); 3]), "{printed}");
     let client = connect(url).await?;
     let query = "select overall_progress from bindery.book_status where title = 'Moby Dick'";
     ensure!(client.query_one(query, &[]).await?.get::<_, f64>(0) > 0.0, "no bar");
@@ -63,16 +63,19 @@ async fn dev_keeps_its_books_when_it_is_stopped_or_killed() -> Result<()> {
     let status = format!("/api/books/{book}/status");
     ensure!(daemon.ask("GET", &status).answer().await?.json()?["current_stage"] == "ANALYZING");
 
-    // Only one at a time, and the second changes nothing.
+    // Only one may run at a time; the second changes nothing.
     let second = run_binderyd(&["dev", "--data", folder.path(), "--http", "127.0.0.1:0"]).await?;
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    ensure!(second.status.code() == Some(1) && said.contains("another `binderyd dev`"), "{said}");
-    // A port that is taken is found before anything else is begun.
+    let printed = String::from_utf8_lossy(&second.stderr).into_owned();
+    ensure!(
+        second.status.code() == Some(1) && printed.contains("another `binderyd dev`"),
+        "{printed}"
+    );
+    // A port in use is found before anything else starts.
     let http = daemon.http().to_string();
     let other = Folder(servers.new_file("dev-other"));
     let taken = run_binderyd(&["dev", "--data", other.path(), "--http", &http]).await?;
-    let said = String::from_utf8_lossy(&taken.stderr).into_owned();
-    ensure!(taken.status.code() == Some(1) && said.contains("--http"), "{said}");
+    let printed = String::from_utf8_lossy(&taken.stderr).into_owned();
+    ensure!(taken.status.code() == Some(1) && printed.contains("--http"), "{printed}");
     ensure!(!other.0.exists(), "a folder was made");
 
     let (port, first) = (folder.read("port")?, folder.postgres());
@@ -86,7 +89,7 @@ async fn dev_keeps_its_books_when_it_is_stopped_or_killed() -> Result<()> {
     transition(&client, book, "GENERATING_SCENES").await?;
     let answer = daemon.ask("GET", &status).answer().await?.json()?;
     ensure!(answer["current_stage"] == "GENERATING_SCENES", "{answer}");
-    // Reports over HTTP need no Redis either.
+    // Reports over HTTP need no Redis.
     let cancel = format!("/api/books/{book}/cancel");
     let cancelled = daemon.ask("POST", &cancel).json(&json!({})).answer().await?;
     ensure!(cancelled.status == 200, "{}", cancelled.body);
@@ -105,18 +108,18 @@ async fn dev_says_what_keeps_postgres_from_running() -> Result<()> {
     let (data, programs) = (folder.to_str().unwrap_or_default(), bin.to_str().unwrap_or_default());
     let dev = ["dev", "--data", data, "--http", "127.0.0.1:0", "--pg-bin", programs];
     let missing = run_binderyd(&dev).await?;
-    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
-    ensure!(missing.status.code() == Some(1) && said.contains("has no initdb"), "{said}");
+    let printed = String::from_utf8_lossy(&missing.stderr).into_owned();
+    ensure!(missing.status.code() == Some(1) && printed.contains("has no initdb"), "{printed}");
     ensure!(!folder.exists(), "a folder was made");
 
-    // Data of another major is left alone.
+    // Data of another major version is not changed.
     fs::create_dir_all(folder.join("postgres"))?;
     fs::write(folder.join("postgres/PG_VERSION"), "9\n")?;
     let other = run_binderyd(&dev[..5]).await?;
-    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&other.stderr).into_owned();
     ensure!(
-        other.status.code() == Some(1) && said.contains("no PostgreSQL 9, which made the data"),
-        "{said}"
+        other.status.code() == Some(1) && printed.contains("no PostgreSQL 9, which made the data"),
+        "{printed}"
     );
     Ok(())
 }

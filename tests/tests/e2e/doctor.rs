@@ -26,9 +26,9 @@ async fn findings(
     Ok((output.status.success(), found.collect::<Result<_>>()?))
 }
 
-fn expect(found: &[(String, String, String)], check: &str, level: &str, says: &str) {
-    let has = found.iter().any(|(c, l, words)| c == check && l == level && words.contains(says));
-    assert!(has, "no {level} of {check} that says {says:?} in {found:#?}");
+fn expect(found: &[(String, String, String)], check: &str, level: &str, message: &str) {
+    let has = found.iter().any(|(c, l, words)| c == check && l == level && words.contains(message));
+    assert!(has, "no {level} of {check} that says {message:?} in {found:#?}");
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn doctor_finds_no_failure_in_a_sound_installation_and_changes_nothing() -
     ];
     let (well, found) = findings(database.url(), servers.redis_url(), &args).await?;
     assert!(well && found.iter().all(|(_, level, _)| level != "failure"), "{found:#?}");
-    for (check, says) in [
+    for (check, message) in [
         ("postgres_version", "PostgreSQL"),
         ("postgres_clock", "agrees"),
         ("postgres_schema", "this binderyd's"),
@@ -70,7 +70,7 @@ async fn doctor_finds_no_failure_in_a_sound_installation_and_changes_nothing() -
         ("early_events", "0 early events wait"),
         ("http_access", "this machine only, as service_role"),
     ] {
-        expect(&found, check, "ok", says);
+        expect(&found, check, "ok", message);
     }
     let mut redis = servers.redis().await?;
     let of_channel = format!("bindery:channel:{{{stream}}}");

@@ -1,5 +1,5 @@
-//! Postgres fails over: the primary is killed while events keep coming, and its streaming replica
-//! is promoted. The daemon has the addresses of both, and is never touched.
+//! Postgres fails over: the primary is killed while events arrive, and its streaming replica is
+//! promoted. The daemon has the addresses of both and is not restarted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -24,7 +24,7 @@ use crate::support::{Entry, SOON, add, applied_up_to, book_row, cursor, cursor_w
 /// When a commit is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Commits {
-    /// Once it is on the replica's disk.
+    /// When it is on the replica's disk.
     Synchronous,
     /// Before it is sent to the replica.
     Asynchronous,
@@ -39,17 +39,18 @@ struct Pair<'a> {
     /// `None`: the servers' own Postgres.
     primary: Option<Replica>,
     replica: Replica,
-    /// Between the two.
+    /// The connection between the two.
     link: Proxy,
-    /// A session in the primary.
+    /// A session on the primary.
     client: Client,
     daemon: Daemon,
-    /// The stream of the outbox.
+    /// The outbox's stream.
     changes: String,
 }
 
-/// Keeps the id of each message of the outbox, and for each lease how many events had been applied
-/// when it was acquired. Both are replicated, and lost, with what they tell of.
+/// Records the id of each outbox message and, for each lease, how many events had been applied when
+/// it was acquired. Both records are replicated, so a failover loses them together with the commits
+/// they describe.
 const KEEP: &str = "
     create table public.messages (message_id uuid primary key);
     create function public.keep_message() returns trigger language plpgsql as $$
@@ -105,7 +106,7 @@ impl<'a> Pair<'a> {
         Ok(pair)
     }
 
-    /// Waits until the replica streams, and commits are acknowledged as they are to be.
+    /// Waits until the replica streams and commits are acknowledged in the chosen mode.
     async fn replicating(&self) -> Result<()> {
         let state = match self.commits {
             Commits::Asynchronous => "async",
@@ -127,13 +128,13 @@ impl<'a> Pair<'a> {
         .await
     }
 
-    /// Adds events until the end; few enough for the short form to be short.
+    /// Adds events until the end of the test; few enough to keep the short form short.
     fn produce(&self, seed: u64) -> Result<Producer> {
         let slower = if long() { 1 } else { 4 };
         Producer::sharing(self.servers, self.database.stream(), Load::new(seed), slower)
     }
 
-    /// Waits until so many more events are applied.
+    /// Waits until this many more events are applied.
     async fn more(&self, events: i64) -> Result<()> {
         let stream = self.database.stream();
         let wanted = cursor(&self.client, stream).await?.counts.all() + events;
@@ -142,8 +143,8 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// Cuts the replica off, and waits until events have been applied and their messages published
-    /// that it does not have.
+    /// Cuts the replica off, and waits until events that it lacks have been applied and their
+    /// messages published.
     async fn cut_off(&self) -> Result<()> {
         self.link.set(Fault::BlackHole);
         let replica = self.replica.connect(&self.name).await?;
@@ -177,8 +178,8 @@ impl<'a> Pair<'a> {
         .await
     }
 
-    /// Kills the primary and promotes the replica. Gives how many events were seen to be applied
-    /// before, and how many of these the replica had.
+    /// Kills the primary and promotes the replica. Returns how many events were applied before, and
+    /// how many of these the replica had.
     async fn fail_over(&mut self) -> Result<(i64, i64)> {
         let seen = cursor(&self.client, self.database.stream()).await?.counts.all();
         let kept = self.kill_and_promote().await?;
@@ -189,8 +190,8 @@ impl<'a> Pair<'a> {
         Ok((seen, kept))
     }
 
-    /// Kills the primary and promotes the replica; how many events the replica had applied when the
-    /// daemon acquired the stream there.
+    /// Kills the primary and promotes the replica. Returns how many events the replica had applied
+    /// when the daemon acquired the stream there.
     async fn kill_and_promote(&mut self) -> Result<i64> {
         let leases = "select count(*) from public.leases";
         let before: i64 = self.client.query_one(leases, &[]).await?.get(0);
@@ -208,7 +209,7 @@ impl<'a> Pair<'a> {
         .await
     }
 
-    /// Replaces the server that was killed by a replica of the one that was promoted.
+    /// Replaces the killed server by a replica of the promoted one.
     async fn replace_the_killed(&mut self) -> Result<()> {
         let killed = match &self.primary {
             None => self.database.url().to_owned(),
@@ -221,8 +222,8 @@ impl<'a> Pair<'a> {
         self.replicating().await
     }
 
-    /// Once everything is applied and published: each event took effect once, and nothing else is
-    /// rejected than what the rules reject.
+    /// Checks, once everything is applied and published, that each event took effect once and that
+    /// only invalid events are rejected.
     async fn check(&self, producer: Producer) -> Result<()> {
         let produced = producer.finish().await?;
         let (last, _) = produced.acknowledged.last().context("nothing was added")?;
@@ -245,8 +246,8 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// Checks the messages that were published, as every reader sees them. Gives those of changes
-    /// that were lost.
+    /// Checks the published messages as every reader sees them. Returns those of changes that were
+    /// lost.
     async fn check_messages(&self) -> Result<Vec<Message>> {
         let mut redis = self.servers.redis().await?;
         let published = messages(&mut redis, &self.changes).await?;
@@ -286,10 +287,10 @@ impl<'a> Pair<'a> {
         for row in self.client.query(query, &[]).await? {
             let (book, status, expected): (Uuid, Value, Value) =
                 (row.get(0), row.get(1), row.get(2));
-            let told = history.remove(&book).unwrap_or_default();
+            let published = history.remove(&book).unwrap_or_default();
             ensure!(
-                Value::Array(told.clone()) == expected,
-                "{book}: {told:?} were published of {expected}"
+                Value::Array(published.clone()) == expected,
+                "{book}: {published:?} were published of {expected}"
             );
             ensure!(
                 statuses.get(&book) == Some(&status),
@@ -310,7 +311,7 @@ async fn replicate(url: &str, at: Option<std::net::SocketAddr>) -> Result<(Proxy
     Ok((link, replica))
 }
 
-/// Failovers of a test, one after the other.
+/// The number of failovers in a test.
 fn rounds(short: i32) -> i32 {
     if long() { 10 } else { short }
 }
@@ -391,7 +392,7 @@ async fn entries_trimmed_that_the_promoted_server_lacks_are_counted_as_lost() ->
     add(&mut redis, &[("type", "transition"), ("to_status", "ANALYZING")]).await?;
     let last = add(&mut redis, &[("type", "heartbeat")]).await?;
     applied_up_to(&pair.client, &stream, &last).await?;
-    // As --retain does that is shorter than the replica is behind.
+    // As with a `--retain` that is shorter than the replica's delay.
     let trimmed: i64 = redis.xtrim(&stream, StreamMaxlen::Equals(0)).await?;
     ensure!(trimmed == 3, "{trimmed} entries were trimmed");
     pair.kill_and_promote().await?;
@@ -406,7 +407,7 @@ async fn entries_trimmed_that_the_promoted_server_lacks_are_counted_as_lost() ->
     Ok(())
 }
 
-/// As after a failover from a host that is gone without a trace.
+/// As after a failover from a host that has disappeared.
 #[tokio::test]
 async fn a_first_host_that_does_not_answer_delays_neither_relay_nor_api_again() -> Result<()> {
     let servers = Servers::shared().await?;
@@ -424,7 +425,7 @@ async fn a_first_host_that_does_not_answer_delays_neither_relay_nor_api_again() 
         let books = daemon.get("/api/books?limit=1").await?;
         assert_eq!(books.status, 200, "{books:?}");
     }
-    // Its sessions end; the next ones are not made there either.
+    // Its sessions end, and new ones are not made there.
     let client = database.connect().await?;
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name = 'binderyd'";

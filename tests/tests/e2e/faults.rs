@@ -19,15 +19,15 @@ use crate::support::{
 /// The lease is short enough to wait for its end, and longer than a busy machine may keep a daemon
 /// waiting.
 const ARGS: [&str; 8] = ["--outbox", "", "--max-batch", "60", "--lease", "5s", "--sweep", "0"];
-/// The same with a lease that nobody loses who is not made to.
+/// The same with a longer lease, which only a lasting fault ends.
 const PATIENT: [&str; 8] = ["--outbox", "", "--max-batch", "60", "--lease", "15s", "--sweep", "0"];
 
-/// Whether this is `make chaos`, which takes its time.
+/// Whether this is `make chaos`, whose tests take longer.
 pub fn long() -> bool {
     std::env::var_os("BINDERY_CHAOS").is_some()
 }
 
-/// Where the server of a URL is.
+/// The address of a URL's server.
 pub fn server(url: &str) -> Result<SocketAddr> {
     let (_, rest) =
         url.split_once("127.0.0.1:").with_context(|| format!("not on loopback: {url}"))?;
@@ -37,7 +37,7 @@ pub fn server(url: &str) -> Result<SocketAddr> {
     )))
 }
 
-/// A daemon that reaches both servers through a proxy each.
+/// A daemon that reaches each server through a proxy.
 struct Between<'a> {
     database: Database<'a>,
     client: Client,
@@ -63,7 +63,7 @@ impl<'a> Between<'a> {
         Ok(Between { database, client, daemon, postgres, redis })
     }
 
-    /// Waits until so many more events are applied.
+    /// Waits until this many more events are applied.
     async fn more(&self, events: i64) -> Result<()> {
         more(&self.client, self.database.stream(), events).await
     }
@@ -76,7 +76,7 @@ async fn more(client: &Client, stream: &str, events: i64) -> Result<()> {
     Ok(())
 }
 
-async fn until_said(daemon: &Daemon, words: &str) -> Result<()> {
+async fn until_logged(daemon: &Daemon, words: &str) -> Result<()> {
     eventually(SOON, &format!("the log to say {words}"), async || {
         if daemon.log().contains(words) { Ok(()) } else { Err(anyhow!("it does not")) }
     })
@@ -127,7 +127,7 @@ async fn both_servers_made_slow() -> Result<()> {
     Ok(())
 }
 
-/// What the daemon had sent comes out of the hole after another has taken the stream over.
+/// What the daemon had sent arrives after another daemon has taken over the stream.
 #[tokio::test]
 async fn a_daemon_cut_off_from_postgres_is_taken_over_from_and_fenced_when_it_is_back() -> Result<()>
 {
@@ -139,7 +139,7 @@ async fn a_daemon_cut_off_from_postgres_is_taken_over_from_and_fenced_when_it_is
     between.more(200).await?;
     let held = cursor(&between.client, stream).await?;
     let standby = between.database.daemon_unready(&ARGS)?;
-    until_said(&standby, "standing by").await?;
+    until_logged(&standby, "standing by").await?;
     between.postgres.set(Fault::BlackHole);
     let taken =
         cursor_when(&between.client, stream, "the other to take over", |c| c.epoch > held.epoch)
@@ -147,7 +147,7 @@ async fn a_daemon_cut_off_from_postgres_is_taken_over_from_and_fenced_when_it_is
     assert_ne!(taken.holder, held.holder);
     between.more(200).await?;
     between.postgres.set(Fault::None);
-    until_said(&between.daemon, &format!("Epoch {} of the stream", held.epoch)).await?;
+    until_logged(&between.daemon, &format!("Epoch {} of the stream", held.epoch)).await?;
     between.more(200).await?;
     producer.finish().await?;
     check(servers, &between.database, &between.client).await?;
@@ -162,7 +162,7 @@ async fn a_redis_that_falls_silent_is_read_on_when_it_answers_again() -> Result<
     let producer = Producer::start(servers, between.database.stream(), Load::new(seed))?;
     between.more(200).await?;
     between.redis.set(Fault::BlackHole);
-    until_said(&between.daemon, "reading from Redis failed").await?;
+    until_logged(&between.daemon, "reading from Redis failed").await?;
     between.redis.set(Fault::None);
     between.more(200).await?;
     producer.finish().await?;
@@ -170,7 +170,7 @@ async fn a_redis_that_falls_silent_is_read_on_when_it_answers_again() -> Result<
     Ok(())
 }
 
-/// Every update of a book fails as it does where a table cannot grow, until the trigger is gone.
+/// Every update of a book's progress fails as on a full disk, until the trigger is dropped.
 const DISK_FULL: &str = "
     create function public.disk_full() returns trigger language plpgsql as $$
     begin
@@ -189,13 +189,13 @@ async fn a_full_disk_is_waited_for_and_no_event_is_rejected() -> Result<()> {
     let producer = Producer::start(servers, database.stream(), Load::new(seed))?;
     for _ in 0..if long() { 10 } else { 2 } {
         more(&client, database.stream(), 200).await?;
-        let said = daemon.log().matches("53100").count();
+        let lines_before = daemon.log().matches("53100").count();
         client.batch_execute(DISK_FULL).await?;
         eventually(SOON, "the daemon to meet it", async || {
-            // A line in the log may be one of many; the counter has each.
-            let said_now = daemon.log().matches("53100").count();
+            // Repeated log lines are suppressed; the counter has every failure.
+            let lines_now = daemon.log().matches("53100").count();
             let failures = failures(&daemon).await?;
-            if said_now > said || failures > 1 {
+            if lines_now > lines_before || failures > 1 {
                 Ok(())
             } else {
                 Err(anyhow!("{failures} failures"))
@@ -214,7 +214,7 @@ async fn a_full_disk_is_waited_for_and_no_event_is_rejected() -> Result<()> {
     Ok(())
 }
 
-/// How often a call to Postgres has failed, by the daemon's metrics.
+/// The number of failed calls to Postgres, from the daemon's metrics.
 async fn failures(daemon: &Daemon) -> Result<u64> {
     let page = daemon.get("/metrics").await?.body;
     let line = page.lines().find(|line| {
@@ -249,7 +249,7 @@ async fn a_batch_that_runs_into_statement_timeout_is_tried_again_and_no_event_is
         ("progress", "100"),
     ];
     let last = database.add(&mut redis, &fields).await?;
-    until_said(&daemon, "57014").await?;
+    until_logged(&daemon, "57014").await?;
     let held = cursor(&client, database.stream()).await?;
     assert_eq!((held.position.as_str(), held.counts.all()), ("0-0", 0));
     holder.batch_execute("rollback").await?;
@@ -296,8 +296,8 @@ async fn a_batch_that_takes_too_long_is_halved_until_it_passes() -> Result<()> {
     Ok(())
 }
 
-/// While one session after the other fails on a locked row, the daemon is never ready and its lag
-/// grows; both end when it gets on.
+/// While one session after another fails on a locked row, the daemon is not ready and its lag
+/// grows; both end when it proceeds.
 #[tokio::test]
 async fn a_relay_that_cannot_get_on_is_not_ready_and_shows_its_lag() -> Result<()> {
     let servers = Servers::shared().await?;
@@ -388,8 +388,8 @@ async fn an_event_that_the_database_refuses_is_rejected_alone_in_each_position_o
         batches.push((poisoned, books, last));
     }
     let size = SIZE.to_string();
-    // Everything is there before it starts, so that each batch is full: the first is the first six
-    // events, and so on.
+    // All events are there before the daemon starts, so each batch is full: the first has the first
+    // six events, and so on.
     let _daemon = database.daemon(&["--outbox", "", "--max-batch", &size]).await?;
     let (_, _, last) = batches.last().context("no batches")?;
     let counts = applied_up_to(&client, database.stream(), last).await?.counts;
@@ -448,8 +448,8 @@ async fn a_backlog_at_the_start_is_worked_off_exactly() -> Result<()> {
     Ok(())
 }
 
-/// The daemon's clock jumps by two days, forth and back. The lease is by Postgres's clock, and its
-/// renewal by a clock that only ticks: the stream stays with the daemon.
+/// The daemon's clock jumps by two days, forward and back. The lease depends on Postgres's clock
+/// and its renewal on a monotonic clock, so the daemon keeps the stream.
 #[tokio::test]
 async fn a_clock_that_jumps_moves_nothing() -> Result<()> {
     let seed = seed("a_clock_that_jumps");
@@ -476,7 +476,7 @@ async fn a_clock_that_jumps_moves_nothing() -> Result<()> {
     daemon.ready().await?;
     let held = cursor(&client, database.stream()).await?;
     let standby = database.daemon_unready(&PATIENT)?;
-    until_said(&standby, "standing by").await?;
+    until_logged(&standby, "standing by").await?;
     let producer = Producer::start(servers, database.stream(), Load::new(seed))?;
     for jump in ["+2d", "-2d", "+0"] {
         std::fs::write(&offset, format!("{jump}\n"))?;
@@ -497,8 +497,7 @@ async fn until_standing_by(daemon: &Daemon) -> Result<()> {
     .await
 }
 
-/// A daemon that stands still, wakes up after another has taken its stream, and finds itself
-/// fenced.
+/// A paused daemon wakes up after another has taken its stream, and is fenced.
 #[tokio::test]
 async fn a_paused_daemon_that_wakes_up_does_no_harm() -> Result<()> {
     let seed = seed("a_paused_daemon");
@@ -507,7 +506,7 @@ async fn a_paused_daemon_that_wakes_up_does_no_harm() -> Result<()> {
     let client = database.connect().await?;
     let stream = database.stream();
     let mut daemons = [database.daemon(&PATIENT).await?, database.daemon_unready(&PATIENT)?];
-    until_said(&daemons[1], "standing by").await?;
+    until_logged(&daemons[1], "standing by").await?;
     let producer = Producer::start(servers, stream, Load::new(seed))?;
     for _ in 0..if long() { 10 } else { 3 } {
         more(&client, stream, 200).await?;
@@ -519,8 +518,8 @@ async fn a_paused_daemon_that_wakes_up_does_no_harm() -> Result<()> {
         assert_ne!(taken.holder, held.holder);
         more(&client, stream, 200).await?;
         daemons[0].resume().await?;
-        until_said(&daemons[0], "fenced: stopped this stream at once").await?;
-        until_said(&daemons[0], &format!("Epoch {} of the stream", held.epoch)).await?;
+        until_logged(&daemons[0], "fenced: stopped this stream at once").await?;
+        until_logged(&daemons[0], &format!("Epoch {} of the stream", held.epoch)).await?;
         until_standing_by(&daemons[0]).await?;
         daemons.swap(0, 1);
     }

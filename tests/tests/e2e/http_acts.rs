@@ -53,7 +53,7 @@ async fn a_refused_act_gives_the_reason_and_changes_nothing() -> Result<()> {
     let book = at.book_of(owner, "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
     let before = all_of(&at.client, book).await?;
-    let nobody = Uuid::new_v4();
+    let unknown = Uuid::new_v4();
     for (path, body, expected) in [
         (format!("{book}/resume"), json!({}), (409, "PT409")),
         (format!("{book}/cancel"), json!({"expected_revision": 1}), (409, "PT409")),
@@ -62,7 +62,7 @@ async fn a_refused_act_gives_the_reason_and_changes_nothing() -> Result<()> {
         (format!("{book}/rewind"), json!({}), (400, "bad_request")),
         (format!("{book}/cancel"), json!({"massage": "x"}), (400, "bad_request")),
         (format!("{book}/cancel"), json!([]), (400, "bad_request")),
-        (format!("{nobody}/cancel"), json!({}), (404, "PT404")),
+        (format!("{unknown}/cancel"), json!({}), (404, "PT404")),
         ("book-7/cancel".to_owned(), json!({}), (400, "22P02")),
         (format!("{book}/cancel"), json!({"message": "x".repeat(70_000)}), (413, "bad_body")),
     ] {

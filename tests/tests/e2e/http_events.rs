@@ -55,7 +55,7 @@ async fn a_change_arrives_as_the_status_that_it_made() -> Result<()> {
     Ok(())
 }
 
-/// An object with more members.
+/// An object with these members added.
 fn with(mut object: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().into_iter().flatten() {
         object[name] = value.clone();
@@ -148,8 +148,8 @@ async fn a_change_between_the_first_read_and_the_wait_is_not_lost() -> Result<()
     let transaction = writer.transaction().await?;
     transaction.batch_execute("lock table bindery.book_status in access exclusive mode").await?;
     let token = service()?;
-    // Where the lock is held for longer than the daemon waits for a statement, the request fails
-    // and is sent again.
+    // If the lock is held for longer than the daemon waits for a statement, the request fails and
+    // is sent again.
     let beginning = eventually(SOON, "the stream to begin", || follow(&at, book, &token, None));
     let (stream, committed) = tokio::join!(beginning, async {
         until_somebody_is_blocked(&at.client, writing).await?;
@@ -157,7 +157,7 @@ async fn a_change_between_the_first_read_and_the_wait_is_not_lost() -> Result<()
             .query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book])
             .await?;
         transaction.commit().await?;
-        // One more, that may come before, in or after the first look.
+        // One more change, which may come before, in or after the first read.
         report(&at.client, book, 20.0).await
     });
     committed?;
@@ -173,7 +173,7 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     transition(&at.client, book, "ANALYZING").await?;
     let writer = at.database.connect().await?;
-    // Half-way the writer waits until the reader has come back once.
+    // Half-way, the writer waits until the reader has reconnected once.
     let back = Arc::new(Notify::new());
     let came_back = Arc::clone(&back);
     let writing = tokio::spawn(async move {
@@ -197,7 +197,7 @@ async fn a_reader_that_comes_and_goes_while_a_book_moves_gets_to_the_newest_revi
         for _ in 0..=(connections - 1) % 3 {
             let event = tokio::select! {
                 event = stream.next() => event?,
-                // Perhaps nothing comes any more; perhaps something has come and was not read.
+                // There may be no more events, or an event may have arrived unread.
                 newest = writing.as_mut() => break 'written newest??,
             };
             let id = event.and_then(|event| event.id).context("an event without a revision")?;
@@ -223,12 +223,12 @@ async fn the_list_has_events_of_the_callers_books_and_of_no_others() -> Result<(
     let bens = at.book_of(ben, "Ben's").await?;
     transition(&at.client, bens, "ANALYZING").await?;
     let new = at.book_of(ann, "New").await?;
-    let mut heard = vec![stream.next().await?.context("the new book")?];
+    let mut events = vec![stream.next().await?.context("the new book")?];
     transition(&at.client, old, "ANALYZING").await?;
-    heard.push(stream.next().await?.context("the old book")?);
-    let books: Vec<_> = heard.iter().map(|event| event.data["book_id"].clone()).collect();
+    events.push(stream.next().await?.context("the old book")?);
+    let books: Vec<_> = events.iter().map(|event| event.data["book_id"].clone()).collect();
     assert_eq!(books, [json!(new), json!(old)], "and nothing of Ben's");
-    // A change of the owner changes no revision: it is found when the stream looks by itself.
+    // A change of the owner changes no revision: the stream finds it at its next periodic read.
     at.client
         .execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&new, &ben])
         .await?;
@@ -252,8 +252,8 @@ async fn the_list_of_one_owner_has_events_of_that_owners_books_also_for_service_
     assert_eq!(stream.next().await?.context("ready comes first")?.name, "ready");
     at.book_of(ben, "Ben's").await?;
     let new = at.book_of(ann, "New").await?;
-    let heard = stream.next().await?.context("the new book")?;
-    assert_eq!(heard.data["book_id"], json!(new), "and nothing of Ben's");
+    let event = stream.next().await?.context("the new book")?;
+    assert_eq!(event.data["book_id"], json!(new), "and nothing of Ben's");
     at.client
         .execute("update bindery.book_status set owner_id = $2 where book_id = $1", &[&old, &ben])
         .await?;
@@ -305,7 +305,7 @@ async fn a_stream_ends_when_its_reader_loses_the_right_to_the_book() -> Result<(
              using (book_id <> '{hidden}')"
         ))
         .await?;
-    // The first look after it says so, be it for a change or not.
+    // The first read after it shows the change.
     transition(&at.client, hidden, "ANALYZING").await?;
     for stream in &mut streams {
         let end = stream.until(|event| event.name == "error").await?;
@@ -341,7 +341,7 @@ async fn a_stream_ends_with_its_server_and_a_reader_continues_where_it_stopped()
     let client = database.connect().await?;
     report(&client, book, 50.0).await?;
     let id = eventually(SOON, "the newest revision after Postgres was restarted", async || {
-        // The old stream either heard of it or ended.
+        // The old stream either got the change or ended.
         let mut stream = again().await?;
         let id = stream.next().await?.and_then(|event| event.id);
         ensure!(id == Some(3), "{id:?}");

@@ -39,23 +39,26 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
     let at = Guarded::start(&[]).await?;
     let (book, token) = (Uuid::new_v4(), service()?);
     let path = |act: &str| format!("/api/books/{book}/{act}");
-    let said = async |path: String, body: Value| {
+    let post_ok = async |path: String, body: Value| {
         let answer = post(&at.daemon, &token, &path, &body).await?;
         anyhow::ensure!(answer.status == 200, "{path}: {answer:?}");
         answer.json()
     };
     let register = json!({"book_id": book, "title": "The Tide", "pipeline": "comic"});
     for _ in 0..2 {
-        let registered = said("/api/books".to_owned(), register.clone()).await?;
+        let registered = post_ok("/api/books".to_owned(), register.clone()).await?;
         assert_eq!(
             (&registered["status"], &registered["revision"]),
             (&json!("UPLOADED"), &json!(1))
         );
     }
-    let begun = said(path("begin"), json!({"to_status": "ANALYZING", "worker": "w"})).await?;
+    let begun = post_ok(path("begin"), json!({"to_status": "ANALYZING", "worker": "w"})).await?;
     assert_eq!((&begun["attempt"], &begun["stage"]), (&json!(1), &json!("ANALYZING")));
-    said(path("plan"), json!({"stage": "CREATING_ARTWORK", "substeps": [{"substep": "page_1"}]}))
-        .await?;
+    post_ok(
+        path("plan"),
+        json!({"stage": "CREATING_ARTWORK", "substeps": [{"substep": "page_1"}]}),
+    )
+    .await?;
     let digits = r#"{"stage": "ANALYZING", "substep": "extract_text", "attempt": 1, "done": 3,
         "total": "4", "unit": "page", "message": "\u001b[1mon\u001b[0m",
         "checkpoint": {"cursor": 147696713205860203665304570961189620315}}"#;
@@ -72,15 +75,15 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
     let point = at.daemon.ask("GET", &path("resume-point")).token(&token).answer().await?;
     assert!(point.body.contains("147696713205860203665304570961189620315"), "{}", point.body);
     assert_eq!(point.json()?["left"][0]["message"], "on");
-    let failed = said(path("fail"), json!({"error": "no memory", "stage": "ANALYZING"})).await?;
+    let failed = post_ok(path("fail"), json!({"error": "no memory", "stage": "ANALYZING"})).await?;
     assert_eq!(failed["status"], "FAILED");
     // That a report had no effect is seen in its answer, here of a heartbeat.
-    let beat = said(path("heartbeat"), json!({"stage": "ANALYZING", "attempt": 1})).await?;
+    let beat = post_ok(path("heartbeat"), json!({"stage": "ANALYZING", "attempt": 1})).await?;
     assert_eq!(beat, failed);
-    let resumed = said(path("begin"), json!({"to_status": "ANALYZING"})).await?;
+    let resumed = post_ok(path("begin"), json!({"to_status": "ANALYZING"})).await?;
     assert_eq!(resumed["attempt"], 2);
     for to_status in ["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"] {
-        said(path("transition"), json!({"to_status": to_status, "message": "on"})).await?;
+        post_ok(path("transition"), json!({"to_status": to_status, "message": "on"})).await?;
     }
     let row = at
         .client
@@ -91,7 +94,7 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
     let other = Uuid::new_v4();
     let begin = json!({"to_status": "ANALYZING", "pipeline": "comic", "title": "Another"});
     for _ in 0..2 {
-        let begun = said(format!("/api/books/{other}/begin"), begin.clone()).await?;
+        let begun = post_ok(format!("/api/books/{other}/begin"), begin.clone()).await?;
         assert_eq!((&begun["status"], &begun["attempt"]), (&json!("ANALYZING"), &json!(1)));
     }
     Ok(())
@@ -180,8 +183,8 @@ async fn a_worker_may_report_what_its_token_admits_and_nothing_else() -> Result<
     let begun = post(&at.daemon, &token, &path("begin"), &begin).await?;
     assert_eq!((begun.status, &begun.json()?["attempt"]), (200, &json!(1)));
     let report = json!({"substep": "extract_text", "progress": 40, "attempt": 1});
-    let told = post(&at.daemon, &token, &path("progress"), &report).await?;
-    assert_eq!((told.status, &told.json()?["current_stage"]), (200, &json!("ANALYZING")));
+    let answer = post(&at.daemon, &token, &path("progress"), &report).await?;
+    assert_eq!((answer.status, &answer.json()?["current_stage"]), (200, &json!("ANALYZING")));
     let plan = json!({"stage": "ANALYZING", "substeps": [{"substep": "more"}]});
     assert_eq!(post(&at.daemon, &token, &path("plan"), &plan).await?.status, 200);
     let beat = post(&at.daemon, &token, &path("heartbeat"), &json!({})).await?;

@@ -43,11 +43,11 @@ async fn a_thousand_streams_stay_below_100_mb() -> Result<()> {
             stream.until(|event| event.id == Some(2)).await?;
         }
     }
-    let told = began.elapsed();
+    let received = began.elapsed();
     let busy = at.daemon.resident()?;
     println!(
         "{STREAMS} streams: {:.1} MB before, {:.1} MB idle, {:.1} MB after a change of each book; \
-         all streams had it {told:?} later",
+         all streams had it {received:?} later",
         before as f64 / MB as f64,
         idle as f64 / MB as f64,
         busy as f64 / MB as f64

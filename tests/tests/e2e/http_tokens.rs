@@ -1,4 +1,4 @@
-//! Who may see what over HTTP: by tokens, by keys, and without either.
+//! Access over HTTP: with tokens, with keys, and without either.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +81,7 @@ async fn a_token_that_is_forged_expired_or_not_yet_valid_is_refused() -> Result<
     Ok(())
 }
 
-/// The first two keys of RFC 8032's examples: what signs, and what is published.
+/// The first two key pairs of RFC 8032's examples: private and public key.
 const KEYS: [(&str, &str); 2] = [
     (
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -160,7 +160,7 @@ async fn public_keys_are_fetched_over_http_and_kept_while_the_key_server_is_away
     assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
     let asked = serving.await??;
     assert!(asked.starts_with("GET /keys.json "), "{asked}");
-    // The listener is gone with its task.
+    // The listener ends with its task.
     let unknown = signed("another", &private)?;
     assert_eq!(daemon.ask("GET", "/api/books").token(&unknown).answer().await?.status, 401);
     assert_eq!(daemon.ask("GET", "/api/books").token(&token).answer().await?.status, 200);
@@ -248,11 +248,11 @@ async fn without_tokens_a_request_through_a_proxy_is_refused_with_what_to_do() -
         for path in ["/api/books", "/api/events", "/api"] {
             let refused = daemon.ask("GET", path).header(header, value).answer().await?;
             assert_eq!(refused.refusal()?, (403, "42501".to_owned()), "{path} {header}");
-            let said = refused.json()?;
-            let says =
-                |part: &str, word: &str| said[part].as_str().is_some_and(|t| t.contains(word));
-            assert!(says("message", &header.to_lowercase()), "{said}");
-            assert!(says("hint", "--jwt-secret"), "{said}");
+            let refusal = refused.json()?;
+            let contains =
+                |part: &str, word: &str| refusal[part].as_str().is_some_and(|t| t.contains(word));
+            assert!(contains("message", &header.to_lowercase()), "{refusal}");
+            assert!(contains("hint", "--jwt-secret"), "{refusal}");
         }
     }
     let at = Guarded::start(&[]).await?;
@@ -319,7 +319,7 @@ async fn a_slow_key_server_delays_no_token_with_a_known_key() -> Result<()> {
     let keys = json!({"keys": [public]}).to_string();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/keys.json", listener.local_addr()?);
-    // It answers the first request, and leaves all others without an answer.
+    // The server answers the first request, and no other.
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     let _serving = tokio::spawn(async move {
@@ -343,7 +343,8 @@ async fn a_slow_key_server_delays_no_token_with_a_known_key() -> Result<()> {
     let known = signed("only", &private)?;
     assert_eq!(daemon.ask("GET", "/api/books").token(&known).answer().await?.status, 200);
     let unknown = signed("another", &private)?;
-    // Only ten seconds after the first is the key server asked again: until then they are refused.
+    // The daemon asks the key server again ten seconds after the first request; until then it
+    // refuses the tokens.
     let mut waiting = tokio::task::JoinSet::new();
     eventually(SOON, "the key server to be asked again", async || {
         for _ in 0..5 {
@@ -352,7 +353,7 @@ async fn a_slow_key_server_delays_no_token_with_a_known_key() -> Result<()> {
         if asked.load(Ordering::SeqCst) > 1 { Ok(()) } else { Err("not yet") }
     })
     .await?;
-    // The key server leaves that one without an answer.
+    // The key server does not answer that request.
     for _ in 0..5 {
         waiting.spawn(daemon.ask("GET", "/api/books").token(&unknown).answer());
         assert_eq!(daemon.ask("GET", "/api/books").token(&known).answer().await?.status, 200);

@@ -1,4 +1,4 @@
-//! The two kernels, native and portable, give the same answers; and a database can go from one to
+//! The native and the portable kernel give the same answers, and a database can change from one to
 //! the other with its books.
 
 mod cases;
@@ -16,52 +16,52 @@ use uuid::Uuid;
 use self::cases::{Maker, NUMBERS, RAW, TEXTS, rare_definitions, written};
 use crate::support::{all_of, book_in, book_row, refused, transition};
 
-/// Cases a query: few round trips, and a failure that can be read.
+/// Cases per query: few round trips, and a readable failure.
 const BATCH: usize = 250;
 
-/// What chance begins with, so that a failure can be had again; BINDERY_SEED says another.
+/// The default seed. Set BINDERY_SEED to another to reproduce a failure.
 const SEED: u64 = 20_261_123;
 
 const DEFINITIONS: usize = 10_000;
 const CALLS: usize = 15_000;
 
-/// Answers one call: its result as text, or its SQLSTATE with the text and the hint.
+/// Answers one call: its result as text, or its SQLSTATE with message and hint.
 const ANSWER: &str = "create function pg_temp.answer(c jsonb) returns text language plpgsql as $$
 declare
-  said text;
+  result text;
   hint text;
 begin
   case c ->> 'call'
-    when 'compile' then said := bindery_core.compile_pipeline(c -> 'definition')::text;
+    when 'compile' then result := bindery_core.compile_pipeline(c -> 'definition')::text;
     when 'transition' then
-      said := bindery_core.transition_error(c -> 'machine', c ->> 'status', c ->> 'stage',
+      result := bindery_core.transition_error(c -> 'machine', c ->> 'status', c ->> 'stage',
         c ->> 'target', c -> 'facts');
     when 'next' then
-      said := bindery_core.next_statuses(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
+      result := bindery_core.next_statuses(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
     when 'rewind' then
-      said := bindery_core.rewind_targets(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
+      result := bindery_core.rewind_targets(c -> 'machine', c ->> 'status', c ->> 'stage')::text;
     when 'report' then
-      said := bindery_core.report_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+      result := bindery_core.report_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
         (c ->> 'attempt')::integer, c ->> 'report_stage', c ->> 'substep',
         (c ->> 'report_attempt')::integer, (c ->> 'planned')::boolean,
         (c ->> 'last_attempt')::integer);
     when 'transition_verdict' then
-      said := bindery_core.transition_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+      result := bindery_core.transition_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
         c ->> 'target', c -> 'facts');
     when 'begin_verdict' then
-      said := bindery_core.begin_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
+      result := bindery_core.begin_verdict(c -> 'machine', c ->> 'status', c ->> 'stage',
         c ->> 'target', c -> 'facts');
     when 'percentages' then
-      said := bindery_core.progress_percentages((c ->> 'substeps')::integer,
+      result := bindery_core.progress_percentages((c ->> 'substeps')::integer,
         (c ->> 'done')::integer, (c ->> 'points')::double precision,
         (c ->> 'weight')::double precision,
         (c ->> 'base')::double precision, (c ->> 'share')::double precision)::text;
     when 'stages' then
-      said := bindery_core.stage_list(c -> 'machine', c ->> 'status', c ->> 'stage',
+      result := bindery_core.stage_list(c -> 'machine', c ->> 'status', c ->> 'stage',
         (c ->> 'stage_progress')::double precision)::text;
-    when 'label' then said := bindery_core.label_of(c ->> 'name');
+    when 'label' then result := bindery_core.label_of(c ->> 'name');
   end case;
-  return coalesce('gives ' || said, 'null');
+  return coalesce('gives ' || result, 'null');
 exception when others then
   get stacked diagnostics hint = pg_exception_hint;
   return concat_ws(' ', sqlstate, sqlerrm, hint);
@@ -75,14 +75,14 @@ async fn answers(client: &Client, cases: &str) -> Result<Vec<String>> {
     Ok(client.query_one(ANSWERS, &[&cases]).await?.get(0))
 }
 
-/// What was said at all: a generator that never comes to a rule would prove nothing about it.
+/// The kinds of answer that were seen: a generator that never reaches a rule does not test it.
 #[derive(Default)]
 struct Tally {
     cases: usize,
     values: usize,
     faulty: usize,
     errors: usize,
-    said: BTreeSet<&'static str>,
+    seen: BTreeSet<&'static str>,
 }
 
 /// Each kind of answer, by a part of its text.
@@ -210,9 +210,9 @@ async fn compare(
                     tally.values += 1;
                 }
             }
-            tally.said.extend(KINDS.iter().filter(|kind| native.contains(**kind)));
+            tally.seen.extend(KINDS.iter().filter(|kind| native.contains(**kind)));
         }
-        // Some at once show better than one what they have in common.
+        // Several differences together show what they have in common.
         ensure!(differences.len() < 5, "{}", differences.join("\n"));
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
@@ -292,21 +292,20 @@ async fn both_kernels_give_the_same_answers_to_generated_calls() -> Result<()> {
         .await
         .with_context(|| format!("BINDERY_SEED={seed}"))?;
 
-    let Tally { cases, values, faulty, errors, said } = tally;
+    let Tally { cases, values, faulty, errors, seen } = tally;
     eprintln!("{cases} cases: {values} values, {faulty} faulty definitions, {errors} errors");
     ensure!(
         cases >= DEFINITIONS + CALLS && values > CALLS / 2 && errors > CALLS / 20,
         "BINDERY_SEED={seed}: {cases} cases gave {values} values, {errors} errors"
     );
-    let unsaid: Vec<_> = KINDS.iter().filter(|kind| !said.contains(**kind)).collect();
-    // One or two may be left out by chance; more, and the generator has lost sight of something.
-    ensure!(unsaid.len() <= 2, "BINDERY_SEED={seed}: no case came to {unsaid:?}");
-    eprintln!("not come to: {unsaid:?}");
+    let unseen: Vec<_> = KINDS.iter().filter(|kind| !seen.contains(**kind)).collect();
+    // Chance may leave out one or two kinds; more mean that the generator no longer reaches a rule.
+    ensure!(unseen.len() <= 2, "BINDERY_SEED={seed}: no case came to {unseen:?}");
+    eprintln!("not come to: {unseen:?}");
     Ok(())
 }
 
-/// The kernel's public functions, which are all that the native one has: what each returns, and its
-/// comment.
+/// The kernel's public functions: what each returns, and its comment.
 async fn signatures(
     client: &Client,
     names: &[String],
@@ -347,7 +346,7 @@ async fn functions(client: &Client) -> Result<(i64, i64)> {
     Ok((row.get(0), row.get(1)))
 }
 
-/// A reader may call the functions that reading needs and no others; PUBLIC none.
+/// A reader may call the functions that reading needs and no others; PUBLIC may call none.
 async fn rights_are_right(client: &Client, book: Uuid) -> Result<()> {
     let left: i64 = client
         .query_one(
@@ -399,7 +398,7 @@ async fn a_database_goes_to_the_other_kernel_and_back_with_its_books() -> Result
     let servers = Servers::shared().await?;
     let url = servers.blank_database().await?;
     migrate(&url, "native").await?;
-    // Sessions that are there all the time, with their plans: one works on, one looks on.
+    // Sessions that stay connected throughout, with their cached plans: one writes, one reads.
     let (client, watcher) = (connect(&url).await?, connect(&url).await?);
     let native = functions(&watcher).await?;
     let book = book_in(&client, &["ANALYZING"]).await?;

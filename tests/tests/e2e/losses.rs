@@ -56,18 +56,18 @@ async fn found(
     let entries = format!("bindery_relay_lost_entries_total{{stream=\"{stream}\"}} {lost}");
     eventually(SOON, "the metrics to say so", async || {
         let body = daemon.get("/metrics").await?.body;
-        let said =
-            [&metric, &entries].into_iter().all(|line| body.lines().any(|said| said == line));
-        if said { Ok(()) } else { Err(anyhow!("{body}")) }
+        let exposed =
+            [&metric, &entries].into_iter().all(|line| body.lines().any(|found| found == line));
+        if exposed { Ok(()) } else { Err(anyhow!("{body}")) }
     })
     .await?;
-    let said = eventually(SOON, "the log to say so", async || {
-        let said =
+    let lines = eventually(SOON, "the log to say so", async || {
+        let lines =
             daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
-        if said > 0 { Ok(said) } else { Err("it does not") }
+        if lines > 0 { Ok(lines) } else { Err("it does not") }
     })
     .await?;
-    ensure!(said == 1, "the log says it {said} times");
+    ensure!(lines == 1, "the log says it {lines} times");
     Ok(found)
 }
 
@@ -321,8 +321,8 @@ async fn a_login_that_may_only_read_relays_and_says_once_that_it_sees_no_losses(
     ground.reported(3).await?;
     let epoch = cursor(&ground.client, ground.stream()).await?.epoch;
     daemon.logged("losses are not noticed").await?;
-    let said = daemon.log().lines().filter(|line| line.contains("losses are not noticed")).count();
-    ensure!((said, epoch) == (1, 1), "said {said} times, in epoch {epoch}: {}", daemon.log());
+    let lines = daemon.log().lines().filter(|line| line.contains("losses are not noticed")).count();
+    ensure!((lines, epoch) == (1, 1), "said {lines} times, in epoch {epoch}: {}", daemon.log());
     Ok(())
 }
 

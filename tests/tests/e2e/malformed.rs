@@ -24,7 +24,7 @@ const BY_DATABASE: [&str; 4] =
 
 /// Every kind of bad event, about a book in CREATING_ARTWORK, in its first attempt there.
 fn kinds(book: &str) -> Vec<Bad> {
-    let nobody = Uuid::new_v4().to_string();
+    let unknown = Uuid::new_v4().to_string();
     let padding = "x".repeat(300_000);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let too_deep = format!("{}1{}", "[".repeat(65), "]".repeat(65));
@@ -66,14 +66,14 @@ fn kinds(book: &str) -> Vec<Bad> {
         bad(
             "bad owner",
             "bad_uuid",
-            &[("type", "register"), ("book_id", &nobody), ("owner_id", "me")],
+            &[("type", "register"), ("book_id", &unknown), ("owner_id", "me")],
         ),
         bad(
             "unknown pipeline",
             "unknown_pipeline",
-            &[("type", "register"), ("book_id", &nobody), ("pipeline", "opera")],
+            &[("type", "register"), ("book_id", &unknown), ("pipeline", "opera")],
         ),
-        of("another owner", "conflicting_registration", "register", &[("owner_id", &nobody)]),
+        of("another owner", "conflicting_registration", "register", &[("owner_id", &unknown)]),
         of("no target", "missing_field", "transition", &[]),
         of(
             "two targets",
@@ -163,7 +163,7 @@ fn kinds(book: &str) -> Vec<Bad> {
         data(
             "metadata is a list",
             "wrong_type",
-            json!({"type": "register", "book_id": nobody, "metadata": []}),
+            json!({"type": "register", "book_id": unknown, "metadata": []}),
         ),
         data(
             "plan of numbers",

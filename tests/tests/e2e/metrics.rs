@@ -1,5 +1,5 @@
-//! `/metrics` after known work, metric by metric; `/healthz` and `/readyz`, which differ; and the
-//! log, which stays short in an outage.
+//! `/metrics` after known work, metric by metric; `/healthz` and `/readyz` and how they differ; the
+//! size of the log during an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::faults::server;
 use crate::support::{SOON, applied_up_to, batches_wait, book_in, text};
 
-/// `/metrics`: each series with its labels as they are printed, without the stream's.
+/// `/metrics`: the value of each series by its labels as printed, without the stream's.
 struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
@@ -75,7 +75,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     client.query("select from bindery.fail_book($1::text::uuid)", &[&left]).await?;
     client.query("select from bindery.resume_book($1::text::uuid)", &[&left]).await?;
     let before = now()?;
-    // The whole stream is there before the daemon is: it comes in a batch, or in few.
+    // The stream is complete before the daemon starts, so the daemon reads it in few batches.
     let mut last = String::new();
     for done in ["10", "20", "30"] {
         last = database
@@ -91,7 +91,8 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
             .await?;
     }
     for fields in [
-        // Of an earlier attempt; of a book that is not registered; and two of no book.
+        // One event of an earlier attempt, one of an unregistered book, and two without a valid
+        // book id.
         &[("type", "heartbeat"), ("book_id", left.as_str()), ("attempt", "1")][..],
         &[("type", "heartbeat"), ("book_id", "00000000-0000-4000-8000-00000000dead")],
         &[("type", "heartbeat"), ("book_id", "nobody")],
@@ -105,7 +106,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     applied_up_to(&client, database.stream(), &last).await?;
     let written: i64 = redis::cmd("XLEN").arg(&outbox).query_async(&mut redis).await?;
 
-    // The last to be known: a look at the stream after the batch, a sweep, and what is published.
+    // The metrics that arrive last: the stream's probe after the batch, a sweep, and the outbox.
     let metrics = eventually(SOON, "the metrics to tell of all that happened", async || {
         let metrics = Metrics::of(&daemon, database.stream()).await?;
         metrics.is("bindery_relay_lag_events", 0.0)?;
@@ -144,7 +145,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         metrics.is(&format!("bindery_relay_reconnects_total{{side=\"{side}\"}}"), 0.0)?;
         metrics.is(&format!("bindery_outbox_failures_total{{side=\"{side}\"}}"), 0.0)?;
     }
-    // One machine, one clock: what is measured is the way there and back.
+    // All processes share one clock, so the measured time is at most the time of the test.
     let most = now()? - before;
     metrics.is_between("bindery_relay_redis_clock_offset_seconds", -most, most)?;
     metrics.is("bindery_sweep_failures_total", 0.0)?;
@@ -168,7 +169,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         r#"bindery_http_requests_total{method="GET",route="/readyz",status="200"}"#,
         metrics.get(r#"bindery_http_request_seconds_count{route="/readyz"}"#)? - refusals(&metrics),
     )?;
-    // This one, and perhaps the one before, which is not closed yet.
+    // This connection, and perhaps the one before, which may not be closed yet.
     metrics.is_between("bindery_http_connections", 1.0, 3.0)?;
     metrics.is("bindery_http_turned_away_total", 0.0)?;
     metrics.is("bindery_http_streams", 0.0)?;
@@ -182,12 +183,12 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     {
         metrics.is_between(series, 1.0, f64::MAX)?;
     }
-    // 0 stands for no limit.
+    // 0 means no limit.
     metrics.is_between("process_virtual_memory_max_bytes", 0.0, f64::MAX)?;
     Ok(())
 }
 
-/// How often `/readyz` was asked before all was ready.
+/// How often `/readyz` was asked before the daemon was ready.
 fn refusals(metrics: &Metrics) -> f64 {
     metrics
         .get(r#"bindery_http_requests_total{method="GET",route="/readyz",status="503"}"#)
@@ -230,8 +231,7 @@ async fn the_metrics_shown_are_those_documented() -> Result<()> {
 async fn a_standby_reports_that_it_stands_by_and_a_failure_that_is_over_is_counted() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
-    // Longer than both sides are away: whoever misses Redis is whoever holds the stream, and goes
-    // on with it.
+    // Longer than both servers are down, so the holder of the stream keeps it throughout.
     let daemon = database.daemon(&["--lease", "60s", "--sweep", "200ms"]).await?;
     let standby = database.daemon(&["--lease", "60s"]).await?;
     let metrics = Metrics::of(&standby, database.stream()).await?;
@@ -251,7 +251,7 @@ async fn a_standby_reports_that_it_stands_by_and_a_failure_that_is_over_is_count
                 .await
                 .map_err(|error| format!("{error:#}"))?;
             let failures = metrics.get(series).map_err(|error| format!("{error:#}"))?;
-            // The gauges of an answer are a moment older than its counters.
+            // A response's gauges are a moment older than its counters.
             let held = metrics.get("bindery_relay_held").map_err(|error| format!("{error:#}"))?;
             if failures >= 1.0 && held < 0.5 {
                 Ok(())
@@ -263,16 +263,16 @@ async fn a_standby_reports_that_it_stands_by_and_a_failure_that_is_over_is_count
     }
     ensure!(daemon.get("/healthz").await?.status == 200, "the process is well");
     let ready = daemon.get("/readyz").await?;
-    let said: Value = serde_json::from_str(&ready.body)?;
-    ensure!(ready.status == 503 && said["ready"] == false, "{ready:?}");
+    let state: Value = serde_json::from_str(&ready.body)?;
+    ensure!(ready.status == 503 && state["ready"] == false, "{ready:?}");
     ensure!(
-        said["outbox"]["problem"].is_string()
-            && said["streams"][database.stream()]["problem"].is_string(),
-        "{said}"
+        state["outbox"]["problem"].is_string()
+            && state["streams"][database.stream()]["problem"].is_string(),
+        "{state}"
     );
 
     servers.start_postgres().await?;
-    // Its reading is missed only where the stream is held.
+    // Only the daemon that holds the stream reports that it cannot read Redis.
     eventually(SOON, "the relay to miss Redis", async || {
         let (one, other) = (
             Metrics::of(&daemon, database.stream()).await,
@@ -305,7 +305,8 @@ async fn a_standby_reports_that_it_stands_by_and_a_failure_that_is_over_is_count
         })
         .await?;
     }
-    // It asks for the lease four times in the lease's time, and says only what is new.
+    // The standby tries to acquire the lease four times in the lease's duration, and logs only
+    // changes.
     let lines = repeated(&standby.log(), "standing by") + repeated(&daemon.log(), "standing by");
     ensure!((1..=4).contains(&lines), "{lines} lines:\n{}\n{}", standby.log(), daemon.log());
     Ok(())
@@ -319,18 +320,18 @@ async fn waiting_events_are_counted_also_from_the_middle_of_a_backlog() -> Resul
     let mut redis = servers.redis().await?;
     let book = book_in(&client, &["ANALYZING"]).await?.to_string();
     let beat: &[(&str, &str)] = &[("type", "heartbeat"), ("book_id", &book)];
-    // The position is in the middle of what the stream holds, so that nothing is plain.
+    // The position is in the middle of the stream.
     for _ in 0..500 {
         database.add(&mut redis, beat).await?;
     }
-    // It waits for our locks as long as we have them: its session, and with it the look, goes on.
+    // The batch waits for this test's locks as long as it holds them; the daemon's other session
+    // keeps probing the stream.
     batches_wait(&client).await?;
     let daemon = database.daemon(&["--outbox", ""]).await?;
     let last = database.add(&mut redis, beat).await?;
     applied_up_to(&client, database.stream(), &last).await?;
     lag_is(&daemon, database.stream(), 0.0).await?;
-    // It holds the stream, reads on, and can apply nothing: the book's row is locked, and its
-    // session is not ended.
+    // The daemon holds the stream and reads on, but applies nothing: the book's row is locked.
     client
         .batch_execute(&format!(
             "begin; select from bindery.relay_cursors where stream = '{}' for update",
@@ -344,7 +345,7 @@ async fn waiting_events_are_counted_also_from_the_middle_of_a_backlog() -> Resul
     client.batch_execute("rollback").await?;
     lag_is(&daemon, database.stream(), 0.0).await?;
 
-    // One that is started in the middle, where the stream alone does not say how much of it the
+    // A daemon that starts in the middle of the stream: the stream alone does not show how much the
     // position covers.
     let mut daemon = daemon;
     daemon.sigterm().await?;
@@ -370,7 +371,7 @@ async fn lag_is(daemon: &Daemon, stream: &str, wanted: f64) -> Result<()> {
     .await
 }
 
-/// What a log says again and again, where nothing is said twice.
+/// The number of lines with this message, none of which is there twice.
 fn repeated(log: &str, message: &str) -> usize {
     log.lines().filter(|line| line.contains(message)).count()
 }
@@ -390,7 +391,7 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
     for (_, _, daemon) in &daemons {
         daemon.ready().await?;
     }
-    // Redis first, while the streams are held: so each side is missed.
+    // Stop Redis first, while the streams are held, so that both outages are noticed.
     servers.stop_redis().await?;
     for (_, stream, daemon) in &daemons {
         failures(daemon, stream, "redis", RETRIES).await?;
@@ -404,8 +405,8 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
     for (format, stream, daemon) in &daemons {
         daemon.ready().await?;
         let log = daemon.log();
-        // A fault is said anew where its words change, and once a minute: for what takes seconds, a
-        // few lines.
+        // A fault is logged again when its text changes and once a minute: a few lines in these
+        // seconds.
         for message in [
             "the relay starts over",
             "reading from Redis failed",
@@ -470,7 +471,7 @@ async fn many_dead_letters_are_one_log_line_with_their_number() -> Result<()> {
         last = database.add(&mut redis, &[("type", "heartbeat"), ("book_id", "nobody")]).await?;
     }
     applied_up_to(&client, database.stream(), &last).await?;
-    // A batch is counted once its commit is known.
+    // A batch is counted after its commit.
     eventually(SOON, "all letters to be counted", async || {
         let metrics = Metrics::of(&daemon, database.stream()).await?;
         ensure!(metrics.get("bindery_relay_batches_total")? >= 30.0, "they came in many batches");
@@ -485,14 +486,14 @@ async fn many_dead_letters_are_one_log_line_with_their_number() -> Result<()> {
         .collect();
     ensure!((1..=3).contains(&lines.len()), "{lines:#?}");
     ensure!(lines[0].contains("bad_uuid="), "{lines:#?}");
-    // Those that came after the last line are logged at the end: together they are all.
+    // Events rejected after the last line are logged at the end; the lines add up to all of them.
     let mut daemon = daemon;
     daemon.sigterm().await?;
     let log = daemon.log();
-    let told = log.lines().filter_map(|line| {
+    let counts = log.lines().filter_map(|line| {
         line.split_once("bad_uuid=")?.1.split(['"', ' ']).next()?.parse::<usize>().ok()
     });
-    ensure!(told.sum::<usize>() == LETTERS, "{log}");
+    ensure!(counts.sum::<usize>() == LETTERS, "{log}");
     Ok(())
 }
 
@@ -510,10 +511,10 @@ async fn the_error_that_ends_the_daemon_is_an_object_where_the_log_is_json() -> 
         &http,
     ];
     let output = run_binderyd(&[&["--log-format", "json", "run"][..], &urls].concat()).await?;
-    let said = text(&output);
-    ensure!(output.status.code() == Some(1), "{said}");
-    let last: Value = serde_json::from_str(said.lines().last().context("nothing is said")?)
-        .context(said.clone())?;
+    let printed = text(&output);
+    ensure!(output.status.code() == Some(1), "{printed}");
+    let last: Value = serde_json::from_str(printed.lines().last().context("nothing is said")?)
+        .context(printed.clone())?;
     ensure!(
         last["level"] == "ERROR"
             && last["error"].as_str().is_some_and(|error| error.contains(&http)),
@@ -522,7 +523,7 @@ async fn the_error_that_ends_the_daemon_is_an_object_where_the_log_is_json() -> 
     Ok(())
 }
 
-/// The first answer of all comes as soon as the port is open.
+/// The first request is answered as soon as the port is open.
 #[tokio::test]
 async fn a_daemon_is_not_ready_before_it_holds_its_streams() -> Result<()> {
     let servers = Servers::shared().await?;

@@ -151,10 +151,10 @@ async fn a_database_that_is_not_utf8_is_refused_before_anything_is_made() -> Res
 
     let output = run_binderyd(&["migrate", "--database-url", &url]).await?;
 
-    let said = text(&output);
-    ensure!(output.status.code() == Some(1), "{} {said}", output.status);
+    let printed = text(&output);
+    ensure!(output.status.code() == Some(1), "{} {printed}", output.status);
     for part in ["\"latin\"", "LATIN1", "UTF8", "template template0"] {
-        ensure!(said.contains(part), "{part} is not in: {said}");
+        ensure!(printed.contains(part), "{part} is not in: {printed}");
     }
     let made = "select (select count(*) from pg_namespace where nspname ~ '^bindery')
         + (select count(*) from pg_extension where extname = 'bindery')";
@@ -178,8 +178,8 @@ async fn migrate_makes_the_policy_on_realtime_messages_once_there_is_realtime() 
     assert_eq!(before, None);
     for _ in 0..2 {
         let output = run_binderyd(&["migrate", "--database-url", database.url()]).await?;
-        let said = text(&output);
-        ensure!(output.status.success() && said.contains("up to date"), "{said}");
+        let printed = text(&output);
+        ensure!(output.status.success() && printed.contains("up to date"), "{printed}");
         let made: Option<String> = client.query_one(policies, &[]).await?.get(0);
         assert_eq!(made.as_deref(), Some("bindery_owner_joins"));
     }
@@ -211,14 +211,16 @@ async fn an_unreachable_database_is_reported_without_its_password() -> Result<()
         (with_password.replace("/postgres", "/nowhere"), "nowhere"),
         (with_password.replace("postgres:", "nobody:"), "nobody"),
     ];
-    for (url, says) in urls {
+    for (url, message) in urls {
         for command in ["migrate", "watch"] {
             let output = run_binderyd(&[command, "--database-url", &url]).await?;
-            let said = text(&output);
-            ensure!(output.status.code() == Some(1), "{command}: {} {said}", output.status);
+            let printed = text(&output);
+            ensure!(output.status.code() == Some(1), "{command}: {} {printed}", output.status);
             ensure!(
-                said.contains(says) && !said.contains("hush-9") && !said.contains("panicked"),
-                "{command}: {said}"
+                printed.contains(message)
+                    && !printed.contains("hush-9")
+                    && !printed.contains("panicked"),
+                "{command}: {printed}"
             );
         }
     }
@@ -250,13 +252,13 @@ async fn wrong_usage_exits_with_2_and_shows_no_secret() -> Result<()> {
     ];
     for args in wrong {
         let output = run_binderyd(args).await?;
-        let said = text(&output);
+        let printed = text(&output);
         ensure!(
-            output.status.code() == Some(2) && !said.is_empty(),
-            "{args:?}: {} {said}",
+            output.status.code() == Some(2) && !printed.is_empty(),
+            "{args:?}: {} {printed}",
             output.status
         );
-        ensure!(!said.contains("hush-9"), "{args:?} shows the password: {said}");
+        ensure!(!printed.contains("hush-9"), "{args:?} shows the password: {printed}");
     }
     for args in [&["--help"][..], &["run", "--help"], &["--version"]] {
         assert_eq!(run_binderyd(args).await?.status.code(), Some(0), "{args:?}");

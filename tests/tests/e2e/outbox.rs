@@ -139,7 +139,7 @@ impl Shop<'_> {
         Ok(Worker { child: command.kill_on_drop(true).spawn()?, output })
     }
 
-    async fn tell(&mut self, fields: &[(&str, &str)]) -> Result<()> {
+    async fn publish_event(&mut self, fields: &[(&str, &str)]) -> Result<()> {
         add(&mut self.redis, EVENTS, &entry(fields.iter().copied())).await?;
         Ok(())
     }
@@ -256,8 +256,9 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
     for ((language, stage, substep, unit), book) in FIRST.into_iter().zip(books) {
         let mut worker = shop.worker(language, &format!("{substep}:{unit}"), "nothing")?;
         let id = book.to_string();
-        shop.tell(&[("type", "register"), ("book_id", &id)]).await?;
-        shop.tell(&[("type", "transition"), ("book_id", &id), ("to_status", "ANALYZING")]).await?;
+        shop.publish_event(&[("type", "register"), ("book_id", &id)]).await?;
+        shop.publish_event(&[("type", "transition"), ("book_id", &id), ("to_status", "ANALYZING")])
+            .await?;
         worker.until_begun(&(book, stage.to_owned(), substep.to_owned(), unit)).await?;
         let stopped = stopped_at(stage, substep, unit);
         eventually(SOON, &format!("{stopped} to be done of book {book}"), async || {

@@ -192,7 +192,7 @@ async fn a_transaction_warns_once_however_many_books_are_not_broadcast() -> Resu
         update bindery.book_status set owner_id = gen_random_uuid() where true;
         delete from bindery.book_status where true;
         commit";
-    for (fault, says) in [
+    for (fault, reason) in [
         ("drop table realtime.messages_all", "no partition of relation"),
         // realtime.send, which turns each error into a warning, is not called once a book.
         ("alter table realtime.messages rename to letters", "no table realtime.messages"),
@@ -206,7 +206,7 @@ async fn a_transaction_warns_once_however_many_books_are_not_broadcast() -> Resu
         }
         let [warning] = &seen[..] else { return Err(anyhow!("{fault}: {seen:?}")) };
         ensure!(
-            warning.contains("changed books were not broadcast") && warning.contains(says),
+            warning.contains("changed books were not broadcast") && warning.contains(reason),
             "{warning}"
         );
     }

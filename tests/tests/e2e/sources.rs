@@ -1,4 +1,5 @@
-//! Where Redis is: behind TLS with an ACL user, behind sentinels, in a cluster. Real servers each.
+//! Locations of Redis: behind TLS with an ACL user, behind sentinels, in a cluster. The servers are
+//! real.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bindery_tests::{Certificates, Daemon, Database, Node, Servers, eventually, free_address};
@@ -19,7 +20,7 @@ fn documented_rights() -> Result<Vec<String>> {
     Ok(rights.split(' ').map(|right| right.replace(">password", ">hush")).collect())
 }
 
-/// Adds a report of the book's substep; its id.
+/// Adds a report of the book's substep; returns its id.
 async fn report(
     node: &Node,
     stream: &str,
@@ -35,11 +36,12 @@ async fn report(
     Ok(id)
 }
 
-async fn problem(daemon: &Daemon, says: &[&str]) -> Result<()> {
-    eventually(SOON, &format!("/readyz to say one of {says:?}"), async || {
+async fn problem(daemon: &Daemon, problems: &[&str]) -> Result<()> {
+    eventually(SOON, &format!("/readyz to say one of {problems:?}"), async || {
         let response = daemon.get("/readyz").await?;
-        let said = response.status == 503 && says.iter().any(|words| response.body.contains(words));
-        if said { Ok(()) } else { Err(anyhow!("{response:?}")) }
+        let refused =
+            response.status == 503 && problems.iter().any(|words| response.body.contains(words));
+        if refused { Ok(()) } else { Err(anyhow!("{response:?}")) }
     })
     .await
 }
@@ -76,7 +78,7 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
         Daemon::spawn_with(servers, database.url(), &url("relay:hush", &ca, &own), &args, &LOUD)?;
     daemon.ready().await?;
     applied_up_to(&client, stream, &last).await?;
-    // The other uses of Redis, with no more rights than documented: the outbox, the look at the
+    // The other uses of Redis need no more than the documented rights: the outbox, the probe of the
     // stream, its lag.
     eventually(SOON, "the outbox in Redis", async || {
         let length = node.cli(&["XLEN", "bindery:changes"]).await?;
@@ -92,21 +94,21 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
     .await?;
     eventually(SOON, "the lag to be told", async || {
         let metrics = daemon.get("/metrics").await?.body;
-        let told = metrics.contains(&format!("bindery_relay_lag_events{{stream=\"{stream}\"}}"));
-        if told { Ok(()) } else { Err(anyhow!("{metrics}")) }
+        let exposed = metrics.contains(&format!("bindery_relay_lag_events{{stream=\"{stream}\"}}"));
+        if exposed { Ok(()) } else { Err(anyhow!("{metrics}")) }
     })
     .await?;
-    // Also what is said to nobody but who listens closely: trimming, looking.
+    // Trimming and probing log refusals at level DEBUG only.
     ensure!(daemon.log().contains("DEBUG") && !daemon.log().contains("NOPERM"));
     drop(daemon);
 
-    for (user, ca, rest, says) in [
+    for (user, ca, rest, problems) in [
         ("relay:hush", &strange.authority(), own.as_str(), ["certificate", "UnknownIssuer"]),
         ("relay:hush", &ca, "", ["certificate", "CertificateRequired"]),
         ("relay:wrong", &ca, own.as_str(), ["WRONGPASS", "Password authentication failed"]),
     ] {
         let daemon = Daemon::spawn_with(servers, database.url(), &url(user, ca, rest), &args, &[])?;
-        problem(&daemon, &says).await?;
+        problem(&daemon, &problems).await?;
     }
     Ok(())
 }
@@ -131,8 +133,8 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
     };
     eventually(SOON, "the sentinels to know each other and the replica", async || {
         for sentinel in &sentinels {
-            let said = ask(sentinel).await?;
-            let lines: Vec<&str> = said.lines().collect();
+            let answer = ask(sentinel).await?;
+            let lines: Vec<&str> = answer.lines().collect();
             let number = |name: &str| {
                 lines
                     .iter()
@@ -140,7 +142,7 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
                     .and_then(|at| lines.get(at + 1).copied())
             };
             if (number("num-slaves"), number("num-other-sentinels")) != (Some("1"), Some("2")) {
-                return Err(anyhow!("{said}"));
+                return Err(anyhow!("{answer}"));
             }
         }
         Ok(())
@@ -164,7 +166,7 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
     daemon.ready().await?;
     let before = report(&master, stream, &book, 10, &[]).await?;
     applied_up_to(&client, stream, &before).await?;
-    // The replica has it, too: what it lacked would be lost, which is another test's subject.
+    // Wait for the replica too: entries that it lacked would be lost, which another test covers.
     eventually(SOON, "the replica to have it", async || {
         let entries = replica.cli(&["XLEN", stream]).await?;
         if entries == "1" { Ok(()) } else { Err(anyhow!("{entries}")) }
@@ -206,8 +208,7 @@ impl Cluster {
         ];
         let mut nodes = Vec::new();
         for _ in 0..4 {
-            // The bus's port is of our choosing, too: the usual one is 10000 higher, and there may
-            // be no such port.
+            // Choose the bus port as well: the default is 10000 higher, which may be no valid port.
             let bus = free_address()?.port().to_string();
             nodes.push(
                 Node::server(servers, &[&SETTINGS[..], &["--cluster-port", &bus]].concat()).await?,
@@ -224,25 +225,25 @@ impl Cluster {
             nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string(), &bus]).await?;
         }
         let cluster = Cluster { nodes, streams: Vec::new() };
-        cluster.all_say("cluster_known_nodes:4").await?;
+        cluster.all_report("cluster_known_nodes:4").await?;
         let master = cluster.nodes[1].cli(&["CLUSTER", "MYID"]).await?;
         eventually(SOON, "the fourth node to be a replica", async || {
-            let said = cluster.nodes[3].cli(&["CLUSTER", "REPLICATE", &master]).await?;
-            if said == "OK" { Ok(()) } else { Err(anyhow!("{said}")) }
+            let answer = cluster.nodes[3].cli(&["CLUSTER", "REPLICATE", &master]).await?;
+            if answer == "OK" { Ok(()) } else { Err(anyhow!("{answer}")) }
         })
         .await?;
-        cluster.all_say("cluster_state:ok").await?;
+        cluster.all_report("cluster_state:ok").await?;
         Ok(cluster)
     }
 
-    /// Waits until nobody is thought dead any more.
+    /// Waits until no node is marked as failed.
     async fn whole(&self) -> Result<()> {
-        self.all_say("cluster_state:ok").await?;
+        self.all_report("cluster_state:ok").await?;
         eventually(SOON, "all nodes to see each other", async || {
             for node in &self.nodes {
-                let said = node.cli(&["CLUSTER", "NODES"]).await?;
-                if said.contains("fail") {
-                    return Err(anyhow!("{said}"));
+                let answer = node.cli(&["CLUSTER", "NODES"]).await?;
+                if answer.contains("fail") {
+                    return Err(anyhow!("{answer}"));
                 }
             }
             Ok(())
@@ -250,12 +251,12 @@ impl Cluster {
         .await
     }
 
-    async fn all_say(&self, word: &str) -> Result<()> {
+    async fn all_report(&self, word: &str) -> Result<()> {
         eventually(SOON, &format!("all nodes to say {word}"), async || {
             for node in &self.nodes {
-                let said = node.cli(&["CLUSTER", "INFO"]).await?;
-                if !said.contains(word) {
-                    return Err(anyhow!("{said}"));
+                let answer = node.cli(&["CLUSTER", "INFO"]).await?;
+                if !answer.contains(word) {
+                    return Err(anyhow!("{answer}"));
                 }
             }
             Ok(())
@@ -278,9 +279,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Publishes on a channel by one node after the other, until one more message of each that
-    /// lives is applied.
-    async fn heard(&self, client: &Client, channel: &str, book: &str) -> Result<()> {
+    /// Publishes on a channel through each node that runs, and waits until a message of each is
+    /// applied.
+    async fn until_received(&self, client: &Client, channel: &str, book: &str) -> Result<()> {
         let stream = format!("bindery:channel:{{{channel}}}");
         let event = format!(r#"{{"type": "heartbeat", "book_id": "{book}"}}"#);
         for node in &self.nodes {
@@ -290,7 +291,7 @@ impl Cluster {
                 SOON,
                 &format!("a message by the node at {port} to be applied"),
                 async || {
-                    // One that was killed says nothing.
+                    // A killed node does not answer.
                     let Ok(_) = node.cli(&["PUBLISH", channel, &event]).await else {
                         return Ok(());
                     };
@@ -307,7 +308,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Adds a report to a stream by any node that lives, and waits until it is applied.
+    /// Adds a report to a stream through any running node, and waits until it is applied.
     async fn applied(
         &self,
         client: &Client,
@@ -316,7 +317,7 @@ impl Cluster {
         book: &str,
         percent: u8,
     ) -> Result<()> {
-        // An error says that nothing was added.
+        // After an error, nothing was added.
         let added =
             async || report(&self.nodes[by], &self.streams[stream], book, percent, &["-c"]).await;
         let id = eventually(SOON, "an entry to be taken", added).await?;
@@ -354,10 +355,10 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
         if length == "0" { Err(anyhow!("it is empty")) } else { Ok(()) }
     })
     .await?;
-    // A channel is everywhere in the cluster; its stream and the claim to it are on one node.
-    cluster.heard(&client, database.stream(), &book).await?;
+    // Every node serves the channel; its stream and lease are on one node.
+    cluster.until_received(&client, database.stream(), &book).await?;
 
-    // Each connection goes to the right node at once.
+    // Each connection goes directly to the right node.
     ensure!(
         daemon.log().contains("DEBUG")
             && !daemon.log().contains("MOVED")
@@ -375,7 +376,7 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     cluster.applied(&client, 0, 0, &book, 30).await?;
     daemon.ready().await?;
 
-    // The third one is there, and says nothing.
+    // The third node runs but does not answer.
     cluster.nodes[2].signal("STOP").await?;
     for stream in [0, 1] {
         cluster.applied(&client, stream, stream, &book, 35).await?;
@@ -400,7 +401,7 @@ async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when
     .await?;
     cluster.applied(&client, 3, 1, &book, 50).await?;
     daemon.ready().await?;
-    cluster.heard(&client, database.stream(), &book).await?;
+    cluster.until_received(&client, database.stream(), &book).await?;
     for (stream, events) in [(0, 4), (1, 4), (2, 3)] {
         let cursor = cursor(&client, &cluster.streams[stream]).await?;
         ensure!(cursor.counts.applied == events && cursor.counts.all() == events, "{cursor:?}");

@@ -1,5 +1,5 @@
-//! The sweeper: what goes silent is failed, what is due goes on; and what only waits in a stream is
-//! not taken for silence.
+//! The sweeper fails stalled books and resumes failed ones when they are due. A book whose events
+//! still wait in a stream is not stalled.
 
 use anyhow::{Result, anyhow};
 use bindery_tests::{Servers, eventually};
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::support::{SOON, applied_up_to, book_row, cursor_when, pid, until_somebody_is_blocked};
 
-/// A sweep at every turn, and a lease that is soon over, so that much is proven in little time.
+/// A sweep at every interval and a short lease, so that the test takes little time.
 const ARGS: [&str; 6] = ["--outbox", "", "--lease", "300ms", "--sweep", "50ms"];
 
-/// Defines the pipeline `brief`: work that may be silent for so long, and is tried twice.
+/// Defines the pipeline `brief`: its work may be silent for `stall_after` and is tried twice.
 async fn define(client: &Client, stall_after: &str, retry_after: &str) -> Result<()> {
     let definition = serde_json::json!({"states": [
         {"name": "QUEUED"},
@@ -23,7 +23,7 @@ async fn define(client: &Client, stall_after: &str, retry_after: &str) -> Result
     Ok(())
 }
 
-/// A book at work.
+/// A book in WORKING.
 async fn book(client: &Client) -> Result<Uuid> {
     let book = Uuid::new_v4();
     client.query("select from bindery.register_book($1, pipeline => 'brief')", &[&book]).await?;
@@ -31,14 +31,14 @@ async fn book(client: &Client) -> Result<Uuid> {
     Ok(book)
 }
 
-/// Sets the clock of all sessions to come, so many seconds after the beginning, up to an hour.
+/// Sets the clock of all later sessions to this many seconds after the beginning, up to an hour.
 pub async fn clock(client: &Client, name: &str, seconds: i32) -> Result<()> {
     let moment = format!("2030-01-01 12:{:02}:{:02}+00", seconds / 60, seconds % 60);
     client.batch_execute(&format!("alter database {name} set bindery.now = '{moment}'")).await?;
     Ok(client.batch_execute(&format!("set bindery.now = '{moment}'")).await?)
 }
 
-/// How often a book failed and went on, as the sweep did it: `fail sweep stalled, resume sweep`.
+/// The book's failures and resumes by the sweep, such as `fail sweep stalled, resume sweep`.
 async fn acts(client: &Client, book: Uuid) -> Result<String> {
     let query = "select coalesce(string_agg(concat_ws(' ', kind, actor, data ->> 'code'), ', '
             order by revision), '')
@@ -54,7 +54,7 @@ async fn acts_when(client: &Client, book: Uuid, wanted: &str) -> Result<()> {
     .await
 }
 
-/// Waits until everything that is in the stream now is known to be applied.
+/// Waits until everything that is in the stream now is recorded as applied.
 async fn caught_up(client: &Client, stream: &str) -> Result<()> {
     let now: String = client.query_one("select bindery_internal.now()::text", &[]).await?.get(0);
     eventually(SOON, &format!("{stream} to be caught up after {now}"), async || {
@@ -74,7 +74,7 @@ async fn caught_up_at(client: &Client, stream: &str) -> Result<Option<String>> {
     Ok(client.query_one(query, &[&stream]).await?.get(0))
 }
 
-/// Waits until the daemon has come back to the database this many times, whatever it found.
+/// Waits until the daemon has renewed its lease this many times, whatever the outcome.
 async fn renewed(client: &Client, stream: &str, times: usize) -> Result<()> {
     for _ in 0..times {
         let query = "select lease_expires_at::text from bindery.relay_cursors where stream = $1";
@@ -112,7 +112,7 @@ async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person
         (&2.into(), &"WORKING".into())
     );
 
-    // Two more sweeps, each of which has come to its end.
+    // Two more complete sweeps.
     renewed(&client, database.stream(), 6).await?;
     assert_eq!(
         acts(&client, book).await?,
@@ -159,12 +159,12 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     let (client, holder) = (database.connect().await?, database.connect().await?);
     define(&client, "10 minutes", "1 hour").await?;
     let (held, alive) = (book(&client).await?, book(&client).await?);
-    // It sweeps when the test says so: here.
+    // The daemon does not sweep by itself: the test calls `sweep()` below.
     let _daemon = database.daemon(&["--outbox", "", "--lease", "2s"]).await?;
     caught_up(&client, database.stream()).await?;
 
-    // The batch waits for a book that somebody has locked, and with it what the other one's worker
-    // says.
+    // The batch waits for a book that another session has locked; the other book's report waits in
+    // the same batch.
     holder.batch_execute("begin").await?;
     holder.query("select from bindery.book_status where book_id = $1 for update", &[&held]).await?;
     let mut redis = servers.redis().await?;
@@ -173,7 +173,7 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     }
     until_somebody_is_blocked(&client, pid(&holder).await?).await?;
     let before = caught_up_at(&client, database.stream()).await?;
-    // To the database's clock both have long been silent.
+    // By the database's clock both books have been silent for too long.
     let swept: serde_json::Value = client
         .query_one("select bindery.sweep(bindery_internal.now() + '1 hour')", &[])
         .await?
@@ -211,7 +211,7 @@ async fn while_a_relay_is_dead_no_book_is_called_silent() -> Result<()> {
     let heartbeat = [("type", "heartbeat"), ("book_id", id.as_str())];
     let last = database.add(&mut servers.redis().await?, &heartbeat).await?;
 
-    // Two minutes on, the stream has what nobody has read.
+    // After two minutes, the stream holds an event that no daemon has read.
     clock(&client, name, 120).await?;
     let swept: serde_json::Value = client.query_one("select bindery.sweep()", &[]).await?.get(0);
     assert_eq!(
@@ -255,7 +255,7 @@ async fn redis_away_stands_the_proof_still() -> Result<()> {
     let _daemon = database.daemon(&["--outbox", "", "--lease", "300ms"]).await?;
     caught_up(&client, database.stream()).await?;
     servers.stop_redis().await?;
-    // What was proven before may still be on its way.
+    // Proof from before may still be on its way.
     renewed(&client, database.stream(), 10).await?;
     let before = caught_up_at(&client, database.stream()).await?;
     renewed(&client, database.stream(), 3).await?;

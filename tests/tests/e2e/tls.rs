@@ -35,7 +35,7 @@ impl Secured {
             let files = ["-keyout", &key, "-out", &certificate];
             openssl(&dir, &[&make, &EC[..], &files].concat()).await?;
         }
-        // As PostgreSQL's documentation makes one: an authority of itself, with a common name only.
+        // As in PostgreSQL's documentation: a self-signed certificate with a common name only.
         let make = ["req", "-x509", "-days", "2", "-subj", "/CN=localhost"];
         let files = ["-keyout", "self.key", "-out", "self.crt"];
         openssl(&dir, &[&make, &EC[..], &files].concat()).await?;
@@ -62,10 +62,10 @@ impl Secured {
             }
             openssl(&dir, &sign).await?;
         }
-        // Valid for no time at all, and that is over in the next second.
+        // A certificate that expires within the next second.
         let made = SystemTime::now();
-        // The server refuses a key that others may read, and runs as another user where tests are
-        // run by root.
+        // The server refuses a key that others may read, and runs as another user if the tests run
+        // as root.
         let owner = fs::metadata(servers.dir().join("postgres"))?.uid();
         for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
@@ -102,7 +102,7 @@ impl Secured {
         self.servers.dir().join("certificates").join(name).display().to_string()
     }
 
-    /// Lets the server present this certificate from now on; without a name: none.
+    /// Makes the server present this certificate; an empty name disables TLS.
     async fn present(&self, name: &str) -> Result<()> {
         let before: String = self.loaded().await?;
         let (certificate, key) =
@@ -126,7 +126,7 @@ impl Secured {
         .await
     }
 
-    /// When the server read its configuration, as a new session has it.
+    /// When the server read its configuration, as a new session sees it.
     async fn loaded(&self) -> Result<String> {
         let client = self.servers.connect().await?;
         Ok(client.query_one("select pg_conf_load_time()::text", &[]).await?.get(0))
@@ -137,8 +137,8 @@ impl Secured {
         format!("postgresql://postgres@localhost:{port}/{database}?{parameters}")
     }
 
-    /// What `doctor` says of the connection: `ok`, `warning` or `failure`, and the text.
-    async fn says(&self, url: &str) -> Result<(String, String)> {
+    /// The result of `doctor` for the connection: `ok`, `warning` or `failure`, and the text.
+    async fn diagnosis(&self, url: &str) -> Result<(String, String)> {
         let redis = self.servers.redis_url();
         let args = ["doctor", "--json", "--database-url", url, "--redis-url", redis];
         let output = run_binderyd(&args).await?;
@@ -157,7 +157,7 @@ impl Secured {
     async fn check(&self, cases: &[(&str, &str, &str, &[&str])]) -> Result<()> {
         for (database, parameters, level, parts) in cases {
             let url = self.url(database, &self.filled(parameters));
-            let (found, words) = self.says(&url).await?;
+            let (found, words) = self.diagnosis(&url).await?;
             ensure!(
                 found == *level && parts.iter().all(|part| words.contains(part)),
                 "{database} {parameters}: {found} {words}, and not {level} {parts:?}"
@@ -166,7 +166,7 @@ impl Secured {
         Ok(())
     }
 
-    /// `{name}` is the file of that name.
+    /// Replaces `{name}` by the path of that file.
     fn filled(&self, parameters: &str) -> String {
         let folder = self.servers.dir().join("certificates");
         parameters.replace('{', &format!("{}/", folder.display())).replace('}', "")
@@ -201,8 +201,8 @@ async fn every_sslmode_verifies_of_each_kind_of_certificate_what_libpq_verifies(
         ("self", (failure, self_signed), (failure, self_signed)),
     ] {
         at.present(certificate).await?;
-        for (parameters, says) in anything {
-            at.check(&[("postgres", parameters, ok, says)])
+        for (parameters, message) in anything {
+            at.check(&[("postgres", parameters, ok, message)])
                 .await
                 .with_context(|| format!("with the certificate {certificate}"))?;
         }
@@ -217,7 +217,7 @@ async fn every_sslmode_verifies_of_each_kind_of_certificate_what_libpq_verifies(
         .await
         .with_context(|| format!("with the certificate {certificate}"))?;
     }
-    // The last one, self-signed, is its own authority.
+    // The last, self-signed one is its own authority.
     at.check(&[
         ("postgres", "sslmode=verify-full&sslrootcert={self.crt}", ok, &["and host verified"]),
         ("only_tls", "sslmode=verify-ca&sslrootcert={self.crt}", ok, &["authority verified"]),
@@ -294,7 +294,7 @@ async fn sslmode_falls_back_as_libpq_does_and_other_parameters_have_libpqs_meani
         "postgresql://postgres@127.0.0.1:1,localhost:{}/postgres?target_session_attrs=primary",
         at.port
     );
-    assert_eq!(at.says(&several).await?.0, "ok");
+    assert_eq!(at.diagnosis(&several).await?.0, "ok");
     let ignored = at.url("postgres", "pgbouncer=true&schema=public&connection_limit=1");
     let output = run_binderyd(&["watch", "--database-url", &ignored]).await?;
     let warnings = text(&output);
@@ -304,11 +304,11 @@ async fn sslmode_falls_back_as_libpq_does_and_other_parameters_have_libpqs_meani
         "{warnings}"
     );
 
-    // It accepts connections and never answers.
+    // This listener accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let began = Instant::now();
     let url = format!("postgresql://postgres@{}/x?connect_timeout=1", silent.local_addr()?);
-    let (level, words) = at.says(&url).await?;
+    let (level, words) = at.diagnosis(&url).await?;
     ensure!(level == failure && words.contains("did not answer within 1s"), "{level} {words}");
     ensure!(began.elapsed() < Duration::from_secs(9), "the limit was {:?}", began.elapsed());
 
@@ -341,15 +341,16 @@ async fn the_daemon_runs_over_verified_tls() -> Result<()> {
         where a.application_name = 'binderyd' and s.ssl is not true";
     assert_eq!(at.client.query_one(query, &[]).await?.get::<_, i64>(0), 0);
 
-    // The server's certificate is now another authority's, and so is the root file.
+    // Another authority has issued the server's certificate, and the root file has changed
+    // likewise.
     at.present("self").await?;
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
         where application_name = 'binderyd'";
     at.client.query(end, &[]).await?;
     eventually(SOON, "the certificate's problem in /readyz", async || {
         let ready = daemon.get("/readyz").await?;
-        let said = ready.status == 503 && ready.body.contains("sslrootcert=FILE");
-        ensure!(said, "{ready:?}");
+        let explained = ready.status == 503 && ready.body.contains("sslrootcert=FILE");
+        ensure!(explained, "{ready:?}");
         Ok(())
     })
     .await?;
@@ -357,7 +358,7 @@ async fn the_daemon_runs_over_verified_tls() -> Result<()> {
     daemon.ready().await
 }
 
-/// Puts a copy in a file's place at once.
+/// Replaces a file by a copy atomically.
 fn replace(with: &Path, file: &Path) -> Result<()> {
     let new = file.with_extension("new");
     fs::copy(with, &new)?;

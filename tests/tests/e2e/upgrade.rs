@@ -140,9 +140,9 @@ async fn an_older_version_with_books_becomes_the_newest_and_the_books_go_on() ->
     let servers = Servers::shared().await?;
     let versions = versions(servers).await?;
     let url = servers.blank_database().await?;
-    let said = migrate(&url, &versions.older, &[]).await?;
-    ensure!(said.contains("V1__bindery"), "{said}");
-    // A session that is connected all the time, with its plans.
+    let printed = migrate(&url, &versions.older, &[]).await?;
+    ensure!(printed.contains("V1__bindery"), "{printed}");
+    // A session that stays connected throughout, with its cached plans.
     let client = connect(&url).await?;
     fill(&client).await?;
     let shelve = "select bindery.shelve_book(book_id, 'comics') from bindery.book_status";
@@ -151,8 +151,8 @@ async fn an_older_version_with_books_becomes_the_newest_and_the_books_go_on() ->
     let before = rows(&client, &tables).await?;
     ensure!(before.lines().count() > 60, "{before}");
 
-    let said = migrate(&url, &versions.newest, &[]).await?;
-    ensure!(said.contains("V2__loans") && !said.contains("V1__"), "{said}");
+    let printed = migrate(&url, &versions.newest, &[]).await?;
+    ensure!(printed.contains("V2__loans") && !printed.contains("V1__"), "{printed}");
 
     assert_eq!(before, rows(&client, &tables).await?, "an upgrade changes no book");
     let fresh = fresh(servers, &versions.newest).await?;
@@ -171,8 +171,8 @@ async fn an_upgrade_mends_the_rows_that_a_new_constraint_would_refuse_and_no_oth
     let url = servers.blank_database().await?;
     // In steps: version 1 is the same, frozen or not.
     migrate(&url, &versions.newest, &["--to", "1"]).await?;
-    let said = migrate(&url, &versions.older, &[]).await?;
-    ensure!(said.contains("up to date"), "{said}");
+    let printed = migrate(&url, &versions.older, &[]).await?;
+    ensure!(printed.contains("up to date"), "{printed}");
     let client = connect(&url).await?;
     fill(&client).await?;
     let shelve =
@@ -189,7 +189,7 @@ async fn an_upgrade_mends_the_rows_that_a_new_constraint_would_refuse_and_no_oth
     Ok(())
 }
 
-/// For those who let another tool run their migrations.
+/// For users whose own tool runs the migrations.
 #[tokio::test]
 async fn a_printed_upgrade_equals_migrate_and_is_recorded() -> Result<()> {
     let servers = Servers::shared().await?;
@@ -210,8 +210,11 @@ async fn a_printed_upgrade_equals_migrate_and_is_recorded() -> Result<()> {
     let refused = "This upgrades version 1 of Bindery's schema; here is version 2.";
     assert_eq!(again.as_deref(), Some(refused));
     for url in [&fresh, &upgraded] {
-        let said = migrate(url, newest, &[]).await?;
-        ensure!(said.contains("up to date") && !said.contains("installed the kernel"), "{said}");
+        let printed = migrate(url, newest, &[]).await?;
+        ensure!(
+            printed.contains("up to date") && !printed.contains("installed the kernel"),
+            "{printed}"
+        );
     }
     go_on(&client).await
 }
@@ -233,10 +236,10 @@ async fn migrate_refuses_to_go_back() -> Result<()> {
     let url = servers.blank_database().await?;
     migrate(&url, newest, &[]).await?;
     for args in [&["--sql-dir", newest, "--to", "1"][..], &["--sql-dir", older]] {
-        let said = migrate_refused(&url, args).await?;
+        let printed = migrate_refused(&url, args).await?;
         ensure!(
-            said.contains("of version 2 already") && said.contains("no way back to 1"),
-            "{said}"
+            printed.contains("of version 2 already") && printed.contains("no way back to 1"),
+            "{printed}"
         );
     }
     Ok(())
@@ -257,9 +260,9 @@ async fn migrate_refuses_to_go_on_from_another_text_of_the_older_version() -> Re
     let tables = tables(&client).await?;
     let before = rows(&client, &tables).await?;
 
-    let said = migrate_refused(&url, &["--sql-dir", &changed]).await?;
+    let printed = migrate_refused(&url, &["--sql-dir", &changed]).await?;
 
-    ensure!(said.contains("not changed") && said.contains("make clean"), "{said}");
+    ensure!(printed.contains("not changed") && printed.contains("make clean"), "{printed}");
     assert_eq!(before, rows(&client, &tables).await?);
     let loans = "select to_regclass('bindery.loans') is null";
     ensure!(client.query_one(loans, &[]).await?.get::<_, bool>(0), "the upgrade began");
@@ -271,8 +274,8 @@ async fn migrate_refuses_a_schema_whose_version_is_not_recorded() -> Result<()> 
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     client.batch_execute("drop table bindery_internal.schema_history").await?;
-    let said = migrate_refused(database.url(), &[]).await?;
-    ensure!(said.contains("no record of its version"), "{said}");
+    let printed = migrate_refused(database.url(), &[]).await?;
+    ensure!(printed.contains("no record of its version"), "{printed}");
     Ok(())
 }
 
@@ -290,8 +293,11 @@ async fn a_version_that_does_not_exist_is_wrong_usage() -> Result<()> {
         [&["migration"], &newest[..], &["--from", "0"]].concat(),
     ] {
         let output = run_binderyd(&args).await?;
-        let said = text(&output);
-        ensure!(output.status.code() == Some(2) && said.contains("version"), "{args:?}: {said}");
+        let printed = text(&output);
+        ensure!(
+            output.status.code() == Some(2) && printed.contains("version"),
+            "{args:?}: {printed}"
+        );
     }
     Ok(())
 }
@@ -317,8 +323,8 @@ async fn an_older_extension_is_replaced_and_the_books_go_on() -> Result<()> {
 
     let output = run_binderyd(&["migrate", "--database-url", &url]).await?;
 
-    let said = text(&output);
-    ensure!(output.status.success() && said.contains("installed the kernel"), "{said}");
+    let printed = text(&output);
+    ensure!(output.status.success() && printed.contains("installed the kernel"), "{printed}");
     assert_eq!(client.query_one(functions, &[]).await?.get::<_, i64>(0), before);
     go_on(&client).await
 }

@@ -48,7 +48,7 @@ async fn without_redis_books_are_served_and_swept() -> Result<()> {
     ensure!(cancelled.status == 200, "{}", cancelled.body);
 
     let doctor = run_binderyd(&["doctor", "--database-url", database.url()]).await?;
-    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    ensure!(said.contains("nothing is relayed or published"), "{said}");
+    let printed = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    ensure!(printed.contains("nothing is relayed or published"), "{printed}");
     Ok(())
 }
