@@ -101,7 +101,7 @@ impl Queues<'_> {
         Ok(entries.iter().filter_map(|(_, entry)| name(entry)).collect())
     }
 
-    /// Waits for a book that is as wanted.
+    /// Waits for a book that meets a condition.
     async fn book(&self, book: Uuid, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, what, async || {
             let row = book_row(&self.client, book).await?;
@@ -110,13 +110,13 @@ impl Queues<'_> {
         .await
     }
 
-    /// Waits until the entries that a queue's stream has now are applied.
+    /// Waits until the current entries of a queue's stream are applied.
     async fn applied(&mut self, queue: &str) -> Result<()> {
         let stream = self.stream(queue);
         let (last, _) =
             entries(&mut self.redis, &stream).await?.pop().context("the queue has no event")?;
         let last: StreamId = last.parse()?;
-        // The queue may have added more.
+        // The queue may have added more since.
         cursor_when(
             &self.client,
             &stream,
@@ -163,7 +163,7 @@ impl Queues<'_> {
         Ok(format!("dead letters: {:#}, early events: {early:#}", self.dead_letters().await?))
     }
 
-    /// Waits until every stream of the test is applied to its end, and makes sure that no event is
+    /// Waits until every stream of the test is applied to its end, and checks that no event is
     /// lost, rejected or still waiting.
     async fn all_settled(&mut self, queues: &[&str]) -> Result<()> {
         for queue in queues {
@@ -215,8 +215,8 @@ async fn jobs_that_are_removed_when_they_are_done_take_a_book_through_its_stages
     let (_extract, _scenes) = (on.worker("extract").await?, on.worker("scenes").await?);
     let _draw = on.worker("draw").await?;
 
-    // The first job of each batch waits until the daemon has read it, as any job does that takes
-    // some time; the others do not.
+    // The first job of each batch waits until the daemon has read it, as a job that takes some time
+    // does; the others do not.
     let release = async |stage: &str, substep: &str| -> Result<()> {
         eventually(SOON, "the job to be known", async || {
             let (row, substeps) =
@@ -242,7 +242,7 @@ async fn jobs_that_are_removed_when_they_are_done_take_a_book_through_its_stages
     let substeps = on.substeps(book, "ANALYZING").await?;
     ensure!(substeps["extract_text"] == 100 && substeps["detect_chapters"] == 100, "{substeps}");
 
-    // These jobs run while no daemon does.
+    // These jobs run while no daemon runs.
     daemon.sigkill().await?;
     let scenes =
         |substep: &str| json!({"data": {"bookId": book, "substep": substep, "steps": [1, 2, 3]}});

@@ -1,5 +1,5 @@
-//! Many sessions at once. Where the order matters it is forced: one session holds a lock, and the
-//! other is seen to wait for it.
+//! Many sessions at once. Where the order matters, one session holds a lock until the other is seen
+//! to wait for it.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,8 @@ async fn round(
                 revisions.push((book, row.get("revision")));
             }
         } else if to == "ANALYZING" {
-            // All sessions count on the same substep; one that is behind changes its message only.
+            // All sessions report the same substep; a session with a lower count changes only its
+            // message.
             for unit in 1..=UNITS {
                 let row = report(
                     client,
@@ -105,8 +106,8 @@ async fn twenty_books_from_eight_sessions_lose_nothing() -> Result<()> {
         }
     }
 
-    // One revision a change: four transitions, and each of the reports, for each has a new message
-    // or a new count. A transition that was made already is no change.
+    // One revision per change: four transitions, and each report, because each has a new message or
+    // a new count. A transition that was already made is not a change.
     let changes = 1 + WAY.len() + 2 * SESSIONS * UNITS as usize;
     for (book, mut revisions) in revisions {
         let moves = "select array_agg(revision) from bindery.book_events
@@ -159,7 +160,7 @@ async fn pair(database: &Database<'_>) -> Result<Pair> {
 
 impl Pair {
     /// Runs `work` in the second session, ends the first's transaction once the second waits for
-    /// it, and gives what came of the second's work.
+    /// it, and returns the result of `work`.
     async fn then<T>(&self, end: &str, work: impl Future<Output = T>) -> Result<T> {
         let ending = async {
             until_blocked(&self.watcher, self.pids.1, self.pids.0).await?;
@@ -272,10 +273,9 @@ async fn a_book_registered_twice_at_once_is_one_book() -> Result<()> {
     Ok(())
 }
 
-/// Two relays of two streams have the same two books in their batches, in opposite orders. A third
-/// session holds the higher book until both wait: the one that has the lower book for the higher,
-/// the other for the lower. Were books locked in the batches' order, each would have one that the
-/// other needs.
+/// The batches of two relays have the same two books in opposite orders. A third session holds the
+/// higher book until both wait: one relay holds the lower book and waits for the higher, the other
+/// waits for the lower. If books were locked in the batches' order, the relays would deadlock.
 #[tokio::test]
 async fn batches_in_opposite_orders_do_not_deadlock() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
@@ -299,7 +299,7 @@ async fn batches_in_opposite_orders_do_not_deadlock() -> Result<()> {
     let applying_two = async {
         until_blocked(&watcher, first, holding).await?;
         let both_wait = async {
-            // Behind the first, which has the lower book and waits for the higher.
+            // It waits for the first, which has the lower book and waits for the higher.
             until_blocked(&watcher, second, first).await?;
             holder.batch_execute("rollback").await.context("the holder")
         };
@@ -316,7 +316,7 @@ async fn batches_in_opposite_orders_do_not_deadlock() -> Result<()> {
 }
 
 async fn apply(client: &Client, stream: &str, books: [Uuid; 2], substep: &str) -> Result<i64> {
-    // In segments of their own, so that one report comes after the other.
+    // In different segments, so that one report comes after the other.
     let event = |segment: usize| {
         let book = books[segment];
         json!({

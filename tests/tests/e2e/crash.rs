@@ -1,5 +1,5 @@
-//! The daemon killed, taken over and stopped, at random moments and at chosen ones, while events
-//! keep coming.
+//! The daemon killed, taken over from and stopped, at random and at chosen moments, while events
+//! arrive.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Database, Servers, eventually};
@@ -18,10 +18,11 @@ use crate::support::{
     until_gone, until_somebody_is_blocked,
 };
 
-/// Small batches, so that there are many moments to be killed at, and a lease that is soon over.
+/// Small batches, for many moments at which to kill it, and a short lease.
 const ARGS: [&str; 6] = ["--outbox", "", "--max-batch", "60", "--lease", "200ms"];
 
-/// Once everything is applied: what the events in the stream say, no more and no less.
+/// Checks, once everything is applied, that the database has exactly the effects of the events in
+/// the stream.
 pub async fn check(servers: &Servers, database: &Database<'_>, client: &Client) -> Result<Oracle> {
     let entries = entries(&mut servers.redis().await?, database.stream()).await?;
     let events = i64::try_from(entries.len())?;
@@ -57,8 +58,8 @@ async fn killed_again_and_again_under_load() -> Result<()> {
     let kills = if long() { 100 } else { 10 };
     for kill in 1..=kills {
         let more = rng.i64(1..1_000);
-        // The one before may have left a batch that is committed without it; this one has to hold
-        // the stream itself.
+        // The previous daemon may have left a batch that commits without it; wait until this one
+        // holds the stream itself.
         let held = cursor_when(&client, stream, "the daemon to hold the stream", |cursor| {
             cursor.epoch >= kill
         })
@@ -69,7 +70,7 @@ async fn killed_again_and_again_under_load() -> Result<()> {
         })
         .await?;
         if rng.bool() {
-            // In the middle of a batch, as far as can be seen from here.
+            // Kill it in the middle of a batch.
             until_applying(&client).await?;
         }
         daemon.sigkill().await?;
@@ -143,11 +144,11 @@ async fn stuck(servers: &Servers) -> Result<Stuck<'_>> {
 }
 
 impl Stuck<'_> {
-    /// A new daemon applies whatever is not applied, and everything has taken effect once.
+    /// A new daemon applies the rest, and everything has taken effect once.
     async fn recovers(self) -> Result<()> {
         let Stuck { database, client, book, mut redis, .. } = self;
         let _daemon = database.daemon(&ARGS).await?;
-        // One more, so that the new daemon has been through whatever it thought was left.
+        // One more event, after which the new daemon has read all that was left.
         let last = database
             .add(&mut redis, &[("type", "heartbeat"), ("book_id", &book.to_string())])
             .await?;
@@ -170,7 +171,7 @@ impl Stuck<'_> {
 async fn killed_before_it_hears_that_a_batch_is_committed() -> Result<()> {
     let mut stuck = stuck(Servers::shared().await?).await?;
     stuck.daemon.sigkill().await?;
-    // The server has not noticed: it goes on, commits, and has nobody to tell.
+    // The server has not noticed the kill: it commits, and the answer is lost.
     stuck.holder.batch_execute("rollback").await?;
     let stream = stuck.database.stream();
     cursor_when(&stuck.client, stream, "the batch to be committed", |cursor| {
@@ -212,7 +213,7 @@ async fn a_standby_takes_over_from_a_daemon_that_was_killed() -> Result<()> {
     let database = servers.database().await?;
     let client = database.connect().await?;
     let stream = database.stream();
-    // A lease that only the kill ends: a busy machine may keep a daemon waiting for seconds.
+    // A lease that only the kill ends, because a busy machine may delay a daemon for seconds.
     let args = ["--outbox", "", "--max-batch", "60", "--lease", "20s"];
     let mut first = database.daemon(&args).await?;
     let held = cursor(&client, stream).await?;
@@ -254,7 +255,7 @@ async fn sigterm_under_load_finishes_what_is_in_flight_and_releases_the_stream()
     let database = servers.database().await?;
     let client = database.connect().await?;
     let stream = database.stream();
-    // A lease that would keep the next daemon waiting for longer than the test waits for anything.
+    // A lease longer than any wait of a test.
     let args = ["--outbox", "", "--max-batch", "60", "--lease", "10m"];
     let mut daemon = database.daemon(&args).await?;
     let producer = Producer::start(servers, stream, Load::new(seed))?;

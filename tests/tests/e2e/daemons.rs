@@ -1,5 +1,5 @@
-//! Several daemons on the same streams: spread evenly, taken over from, and nothing lost or twice
-//! meanwhile.
+//! Several daemons on the same streams: they share the streams evenly and take over from each
+//! other, and no event is lost or applied twice.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Database, Servers, eventually};
@@ -10,13 +10,13 @@ use crate::oracle::Oracle;
 use crate::produce::Producer;
 use crate::support::{Counts, SOON, applied_up_to, cursor, cursor_when, entries};
 
-/// A lease that does not run out because the machine is busy; a daemon announces itself four times
-/// within it.
+/// A lease that does not end early on a busy machine; a daemon announces itself four times within
+/// it.
 const LONG: &str = "12s";
-/// A lease whose end is waited for.
+/// A lease whose end a test waits for.
 const SHORT: &str = "5s";
 
-/// Streams of one test, each with a producer, and the daemons that read them.
+/// The streams of one test, each with a producer, and the daemons that read them.
 struct Streams<'a> {
     servers: &'a Servers,
     database: Database<'a>,
@@ -32,7 +32,7 @@ impl<'a> Streams<'a> {
         Ok(Streams { servers, database, client, names })
     }
 
-    /// A daemon on all of them, whose leases last so long.
+    /// A daemon on all of them, with leases of this duration.
     async fn daemon(&self, lease: &str) -> Result<Daemon> {
         let mut args = vec!["--outbox", "", "--sweep", "0", "--max-batch", "60", "--lease", lease];
         args.extend(self.names.iter().flat_map(|name| ["--stream", name.as_str()]));
@@ -50,7 +50,7 @@ impl<'a> Streams<'a> {
         .collect()
     }
 
-    /// Waits until these streams are held, by so many each of as many daemons.
+    /// Waits until the streams are shared among as many daemons, this many each.
     async fn until_spread(&self, each: &[i64]) -> Result<()> {
         eventually(SOON, &format!("the streams to be spread as {each:?}"), async || {
             let query = "select count(*) from bindery.relay_cursors
@@ -71,7 +71,7 @@ impl<'a> Streams<'a> {
         Ok(epochs)
     }
 
-    /// Waits until so many more events of each stream are applied.
+    /// Waits until this many more events of each stream are applied.
     async fn more(&self, events: i64) -> Result<()> {
         for name in &self.names {
             let wanted = cursor(&self.client, name).await?.counts.all() + events;
@@ -83,7 +83,8 @@ impl<'a> Streams<'a> {
         Ok(())
     }
 
-    /// Every stream is applied to its end, and the database is exactly where all their events lead.
+    /// Checks that every stream is applied to its end, and that the database has exactly the
+    /// effects of all their events.
     async fn check(&self, producers: Vec<Producer>) -> Result<()> {
         for producer in producers {
             producer.finish().await?;
@@ -100,7 +101,8 @@ impl<'a> Streams<'a> {
                 of_stream.len()
             );
             counts = counts + applied;
-            // A book's events are all in one stream, so the streams may follow one another here.
+            // All events of a book are in one stream, so the streams may be replayed one after
+            // another.
             all.extend(of_stream.into_iter().map(|(_, entry)| entry));
         }
         let oracle = Oracle::of(&self.client, all).await?;
@@ -124,7 +126,7 @@ async fn streams_are_spread_over_two_and_three_daemons_and_then_stay_where_they_
     let epochs = streams.epochs().await?;
     streams.more(200).await?;
     assert_eq!(streams.epochs().await?, epochs, "none has moved since");
-    // One that stops says goodbye, and its streams are shared among the others.
+    // A daemon that stops releases its streams, and the others share them.
     daemons.remove(0).sigterm().await?;
     streams.until_spread(&[3, 3]).await?;
     streams.more(100).await?;

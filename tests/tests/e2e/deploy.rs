@@ -1,4 +1,4 @@
-//! What a host takes: the unit for systemd, what it is told, and the installation.
+//! Deployment on a host: the systemd unit, the notifications to systemd, and the installation.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::support::{SOON, text};
 
-/// What `systemd-analyze security` may give the unit at most, of 100.
+/// The highest exposure that `systemd-analyze security` may report for the unit, of 100.
 const EXPOSURE: &str = "--threshold=20";
 
 fn checkout() -> PathBuf {
@@ -52,8 +52,7 @@ async fn install_puts_files_below_destdir_and_keeps_an_existing_configuration() 
     let content = std::fs::read_to_string(&unit)?;
     ensure!(content.contains("\nExecStart=/opt/bindery/bin/binderyd run\n"), "{content}");
 
-    // systemd looks whether the program is there; of the unit itself it has nothing to complain
-    // about.
+    // systemd checks that the program exists; it must report no fault of the unit.
     std::fs::write(&unit, content.replace("=/opt/", &format!("={}/opt/", into.path().display())))?;
     let verified = Command::new("systemd-analyze")
         .arg("verify")
@@ -122,7 +121,7 @@ async fn the_daemon_notifies_systemd_when_it_is_ready_alive_and_stopping() -> Re
         "a signal"
     );
     notifications.wait_for("STOPPING=1").await?;
-    // Nobody reads what else it says, and that must not hold it up.
+    // The daemon must stop even if nothing reads its further notifications.
     drop(notifications);
     ensure!(timeout(SOON, daemon.wait()).await??.success(), "it stops by itself");
     Ok(())
@@ -134,7 +133,7 @@ struct Notifications {
 }
 
 impl Notifications {
-    /// Waits until the next message says this.
+    /// Waits until the next message has this line.
     async fn wait_for(&mut self, line: &str) -> Result<()> {
         eventually(SOON, line, async || {
             let mut message = [0; 4096];

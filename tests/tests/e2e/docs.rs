@@ -45,8 +45,8 @@ fn section(text: &str) -> Result<Section> {
     Ok(Section { arguments, sql: block("sql")?, http: block("http")?, name })
 }
 
-/// The API as the catalog has it: each function's arguments, and whether they may be left out; and
-/// whether it is STABLE.
+/// The API in the catalog: each function's arguments with whether they are optional, and whether
+/// the function is STABLE.
 async fn functions(client: &Client) -> Result<BTreeMap<String, (BTreeMap<String, bool>, bool)>> {
     let rows = client
         .query(
@@ -80,7 +80,8 @@ async fn every_function_is_documented_with_its_arguments() -> Result<()> {
         let (arguments, _) = there
             .remove(&section.name)
             .with_context(|| format!("there is no function {}", section.name))?;
-        // Of progress, done and total one or the other is needed, which SQL has no way to say.
+        // A report needs either `progress`, or `done` and `total`, which an SQL signature cannot
+        // express.
         ensure!(
             section.arguments == arguments,
             "{}: documented {:?}, is {arguments:?}",

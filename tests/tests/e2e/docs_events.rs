@@ -1,4 +1,4 @@
-//! The examples of docs/events.md, run as they are there, each against a Redis database of its own.
+//! The examples of docs/events.md run unchanged, each with its own Redis database.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -37,8 +37,7 @@ pub fn example(section: &str, language: &str) -> Result<String> {
     Ok(block.split("```").next().unwrap_or_default().to_owned())
 }
 
-/// An empty Redis, in which no other test uses the names of the page: one of the shared server's
-/// databases.
+/// An empty Redis database on the shared server, so that the page's names are free.
 pub fn own_redis(servers: &Servers) -> Result<String> {
     static TAKEN: AtomicUsize = AtomicUsize::new(1);
     let number = TAKEN.fetch_add(1, Ordering::Relaxed);

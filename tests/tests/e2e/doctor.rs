@@ -1,4 +1,4 @@
-//! `binderyd doctor`: each fault made for real, and the finding with its remedy.
+//! `binderyd doctor`: each fault is provoked, and the finding has its remedy.
 
 use anyhow::{Context, Result};
 use bindery_tests::{Node, Servers, run_binderyd};
@@ -219,7 +219,7 @@ async fn a_schema_of_another_version_is_a_finding_whoever_asks() -> Result<()> {
     let role = format!("doctor_{}", uuid::Uuid::new_v4().simple());
     client.batch_execute(&format!("create role {role} login in role bindery_relay")).await?;
     let as_role = database.url().replace("//postgres@", &format!("//{role}@"));
-    // A role that may not read the record goes by the functions.
+    // For a role without access to the record of migrations, doctor checks the functions.
     expect(&findings(&as_role, redis, &[]).await?.1, "postgres_schema", "ok", "version 1");
 
     client.batch_execute("update bindery_internal.schema_history set version = 7").await?;

@@ -25,7 +25,7 @@ fn commands(section: &str) -> Result<String> {
     Ok(block.split("```").next().unwrap_or_default().to_owned())
 }
 
-/// Types commands in a folder that has the repository's `sql/`; the first failure ends them.
+/// Runs commands in a folder that has the repository's `sql/`, up to the first failure.
 async fn type_in(folder: &Path, commands: &str, old: &str, new: &str) -> Result<()> {
     let sql = folder.join("sql");
     if !sql.exists() {
@@ -62,7 +62,7 @@ async fn a_dump_restored_in_a_fresh_server_has_the_same_books_and_they_continue(
 
     let copy = connect(&url).await?;
     assert_eq!(rows(&source, &tables).await?, rows(&copy, &tables).await?);
-    // A condition that is restored from a dump groups the operands of two `and` differently.
+    // Restoring a dump regroups the operands of two `and` in a condition.
     same_schema(&other, database.url(), &url, |dump| dump.replace(['(', ')'], "")).await?;
     let output = run_binderyd(&["migrate", "--database-url", &url]).await?;
     ensure!(output.status.success() && text(&output).contains("up to date"), "{}", text(&output));
@@ -102,7 +102,7 @@ async fn a_book_restored_without_its_pipeline_fails_alone_until_the_pipeline_is_
     let lost: String = source.query_one(own_pipeline, &[]).await?.get(0);
     let folder = servers.new_file("restore");
     std::fs::create_dir(&folder)?;
-    // Without the pipelines of the old database, the new one has those that `migrate` made.
+    // Without the old database's pipelines, the new one has those that `migrate` created.
     let without = commands("Data alone")?
         .replace("--exclude-table=", "--exclude-table=bindery.pipelines --exclude-table=")
         .replace("truncate bindery.pipelines, ", "truncate ");

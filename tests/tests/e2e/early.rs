@@ -1,5 +1,5 @@
-//! Streams that depend on each other, and events that arrive before their book or their stage: they
-//! take effect as if they had come in order, once, whatever the daemon and other sessions do.
+//! Streams that depend on each other, and events that arrive before their book or their stage. They
+//! take effect once and as if in order, whatever the daemon and other sessions do.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::support::{
     entries, entry, json, pid, until_blocked, until_gone, until_somebody_is_blocked,
 };
 
-/// Books that are at work at the same time.
+/// Books at work at the same time.
 const AT_ONCE: usize = 16;
 
 /// The events of books whose work is split over two streams, which depend on each other in both
@@ -82,7 +82,7 @@ fn book(rng: &mut Rng) -> [VecDeque<Entry>; 2] {
     let event =
         |fields: &[(&str, &str)]| entry(fields.iter().copied().chain([("book_id", id.as_str())]));
     let mut streams = [VecDeque::new(), VecDeque::new()];
-    // Which stream has the part of the first, differs from book to book.
+    // Which stream has the first part differs from book to book.
     let first = rng.usize(..2);
     let second = 1 - first;
     let mut reports =
@@ -146,7 +146,7 @@ fn book(rng: &mut Rng) -> [VecDeque<Entry>; 2] {
             ("to_status", "CREATING_ARTWORK"),
             ("attempt", "2"),
         ]));
-        // Without a stage: that of the transition before them.
+        // Reports without a stage count for the stage of the transition before them.
         for (substep, total) in open {
             reports(&mut streams[second], &[("substep", substep)], total, total);
         }
@@ -163,14 +163,14 @@ fn daemon_on(servers: &Servers, database: &Database<'_>, streams: &[String]) -> 
     Daemon::spawn(servers, database.url(), &args)
 }
 
-/// How many events of both streams are applied or kept.
+/// How many events of both streams are applied or deferred.
 async fn arrived(client: &Client, streams: &[String]) -> Result<i64> {
     let query = "select coalesce(sum(applied + stale + early + rejected), 0)::bigint
         from bindery.relay_cursors where stream = any ($1)";
     Ok(client.query_one(query, &[&streams]).await?.get(0))
 }
 
-/// Has a batch commit whose answer is lost: the daemon is killed while the batch waits for a book
+/// Makes a batch commit whose answer is lost: the daemon is killed while the batch waits for a book
 /// that this session holds.
 async fn lose_an_answer(
     database: &Database<'_>,
@@ -178,7 +178,8 @@ async fn lose_an_answer(
     daemon: &mut Daemon,
 ) -> Result<()> {
     let holder = database.connect().await?;
-    // Not complete, so that more of its events are to come; that is known once it is locked.
+    // A book that is not complete, so more of its events are to come; the outer condition checks
+    // this again under the lock.
     let hold = "select book_id from bindery.book_status where book_id = (
             select book_id from bindery.book_status
             where status <> 'COMPLETED' order by created_at desc limit 1)
@@ -245,7 +246,7 @@ async fn two_streams_that_depend_on_each_other_end_alike_whenever_the_daemon_die
         counts = counts + applied;
         all.push(of_stream.into_iter().map(move |(_, entry)| (number, entry)));
     }
-    // One stream after the other, and the other way round, as the extremes of all interleavings.
+    // One stream after the other in both orders, as the extremes of all interleavings.
     let [one, two] = &all[..] else { return Err(anyhow!("two streams")) };
     one.clone().chain(two.clone()).for_each(|(stream, entry)| oracles[0].feed(stream, entry));
     two.clone().chain(one.clone()).for_each(|(stream, entry)| oracles[1].feed(stream, entry));
@@ -264,7 +265,7 @@ async fn two_streams_that_depend_on_each_other_end_alike_whenever_the_daemon_die
     Ok(())
 }
 
-/// The same events in batches of one and in batches as large as they come.
+/// The same events in batches of one and in batches of the full size.
 #[tokio::test]
 async fn what_becomes_of_events_does_not_depend_on_the_batches() -> Result<()> {
     let seed = seed("what_becomes_of_events");
@@ -285,7 +286,7 @@ async fn what_becomes_of_events_does_not_depend_on_the_batches() -> Result<()> {
     Ok(())
 }
 
-/// A database, a daemon on it, and a book that is not registered.
+/// A database, a daemon on it, and an unregistered book.
 struct Ground<'a> {
     database: Database<'a>,
     client: Client,
@@ -320,13 +321,13 @@ impl<'a> Ground<'a> {
         Ok(add(&mut self.redis, self.database.stream(), &event).await?)
     }
 
-    /// A transition and a report that needs it; the last one's id.
+    /// A transition and a report that needs it; returns the last one's id.
     async fn add_work(&mut self) -> Result<String> {
         self.add(&[("type", "transition"), ("to_status", "ANALYZING")]).await?;
         self.add(&[("type", "progress"), ("substep", "extract_text"), ("progress", "100")]).await
     }
 
-    /// Whether the work has taken effect, and nothing waits any more.
+    /// Whether the work has taken effect and no event waits.
     async fn worked(&self) -> Result<()> {
         let row = book_row(&self.client, self.book).await?;
         ensure!(
@@ -378,13 +379,13 @@ async fn events_whose_books_registration_is_rolled_back_are_kept_for_the_next_on
     registrar.batch_execute("rollback").await?;
     let counts = applied_up_to(&at.client, at.stream(), &last).await?.counts;
     assert_eq!(counts, Counts { early: 2, ..Counts::default() });
-    // By a plain INSERT, which no function of Bindery sees.
+    // By a plain INSERT, without Bindery's functions.
     let insert = "insert into bindery.book_status (book_id) values ($1)";
     registrar.execute(insert, &[&at.book]).await?;
     at.worked().await
 }
 
-/// The batch waits for another of its books while the registration comes and is committed.
+/// The batch waits for another of its books while the registration is committed.
 #[tokio::test]
 async fn a_book_that_is_registered_while_its_batch_waits_for_another_book_gets_its_events()
 -> Result<()> {
@@ -406,8 +407,8 @@ async fn a_book_that_is_registered_while_its_batch_waits_for_another_book_gets_i
     at.worked().await
 }
 
-/// Holds a transaction that keeps an early event where it is, right after the INSERT, for as long
-/// as another session has the advisory lock 42.
+/// Holds a transaction that defers an early event, right after the INSERT, for as long as another
+/// session has the advisory lock 42.
 const HOLD_DEFERRALS: &str = "
     create function public.hold() returns trigger language plpgsql as $$
     begin
@@ -440,8 +441,8 @@ async fn a_registration_waits_for_a_batch_that_keeps_events_of_its_book_and_appl
     eventually(SOON, "the work to take effect", async || at.worked().await).await
 }
 
-/// The batch holds the book's registration slot when the client registers the book, and comes to a
-/// registration of its own then.
+/// The batch holds the book's registration slot when the client registers the book, and then
+/// reaches a registration itself.
 #[tokio::test]
 async fn a_registration_by_call_and_one_by_event_behind_early_events_do_not_deadlock() -> Result<()>
 {
@@ -468,8 +469,8 @@ async fn a_registration_by_call_and_one_by_event_behind_early_events_do_not_dead
     Ok(())
 }
 
-/// A batch that keeps events of an unknown book registers known ones again, and sessions register
-/// them, too, all in the same slots.
+/// A batch defers events of an unknown book and registers known ones again, while sessions register
+/// books in the same slots.
 #[tokio::test]
 async fn registrations_at_once_by_calls_and_events_of_two_streams_never_deadlock() -> Result<()> {
     let seed = seed("registrations_at_once");
@@ -518,7 +519,7 @@ async fn registrations_at_once_by_calls_and_events_of_two_streams_never_deadlock
     Ok(())
 }
 
-/// The event that the others wait for never comes.
+/// The event that the others need never arrives.
 #[tokio::test]
 async fn after_its_patience_an_early_event_is_rejected_and_those_behind_it_take_effect()
 -> Result<()> {
@@ -570,7 +571,7 @@ async fn a_sweep_that_rejects_an_early_event_leaves_a_book_that_is_locked_for_th
     Ok(())
 }
 
-/// A later attempt is reported before the resume, by a stream that is ahead.
+/// A stream that is ahead reports a later attempt before the resume.
 #[tokio::test]
 async fn reports_without_a_stage_wait_behind_early_ones_of_their_stream_and_of_no_other()
 -> Result<()> {
@@ -583,7 +584,7 @@ async fn reports_without_a_stage_wait_behind_early_ones_of_their_stream_and_of_n
             .query("select from bindery.transition_book($1, 'ANALYZING')", &[&at.book])
             .await?;
         at.add(&[("type", "heartbeat"), ("attempt", "2")]).await?;
-        // Nothing waits behind a heartbeat.
+        // No event waits behind a heartbeat.
         at.add(&[("type", "progress"), ("substep", "extract_text"), ("progress", "10")]).await?;
         at.add(&[
             ("type", "progress"),
@@ -641,7 +642,7 @@ async fn reports_without_a_stage_wait_behind_early_ones_of_their_stream_and_of_n
     Ok(())
 }
 
-/// The other stream waits for the same, and its report need not be tried again to be known early.
+/// The other stream waits for the same event, and its report is early without another try.
 #[tokio::test]
 async fn a_failure_waits_behind_an_early_report_like_one_of_another_stream() -> Result<()> {
     let mut at = Ground::new(Servers::shared().await?).await?;
@@ -690,7 +691,7 @@ async fn a_begin_of_a_later_attempt_waits_for_the_failure_before_it() -> Result<
     let counts = applied_up_to(&at.client, at.stream(), &last).await?.counts;
     assert_eq!(counts, Counts { applied: 1, early: 1, ..Counts::default() });
     let failed = at.add(&[("type", "fail"), ("attempt", "1")]).await?;
-    // It waits behind the begin, which waits for it.
+    // It waits behind the `begin`, which waits for it.
     applied_up_to(&at.client, at.stream(), &failed).await?;
     assert_eq!(book_row(&at.client, at.book).await?["status"], "ANALYZING");
     let failed = at.add(&[("type", "fail"), ("attempt", "1"), ("stage", "ANALYZING")]).await?;

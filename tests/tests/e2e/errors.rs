@@ -1,5 +1,5 @@
-//! Every error that docs/api.md lists, provoked: its SQLSTATE, the keys of its JSON detail, a
-//! message and a hint. Every error that the SQL can raise is listed there.
+//! Every error in docs/api.md is provoked: its SQLSTATE, the keys of its JSON detail, a message and
+//! a hint. Every error that the SQL can raise is listed there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use bindery_tests::Servers;
 use serde_json::Value;
 
-/// What every provocation needs: a book in a stage, and a stream with a lease.
+/// The setup of every provocation: a book in a stage, and a stream with a lease.
 const BEFORE: &str = "
     select bindery.register_book('00000000-0000-4000-8000-000000000001', pipeline => 'comic');
     select bindery.transition_book('00000000-0000-4000-8000-000000000001', 'ANALYZING');
@@ -89,7 +89,7 @@ const PROVOCATIONS: [(&str, &str); 26] = [
     ("", "set role anon; select bindery.get_book_status($book)"),
 ];
 
-/// A line of the table: its SQLSTATE and the keys its detail has beside `code`.
+/// A line of the table: its SQLSTATE and the keys of its detail besides `code`.
 type Listed = BTreeMap<String, (String, BTreeSet<String>)>;
 
 fn read(path: &str) -> Result<String> {
@@ -169,7 +169,7 @@ async fn every_documented_error_has_its_sqlstate_and_the_documented_keys() -> Re
     let database = Servers::shared().await?.database().await?;
     let other = database.connect().await?;
     other.batch_execute(BEFORE).await?;
-    // Another session replays dead letters at this moment.
+    // Another session is replaying dead letters.
     other.batch_execute("begin; select bindery.replay_dead_letters()").await?;
     for (code, statement) in PROVOCATIONS {
         let client = database.connect().await?;

@@ -1,4 +1,4 @@
-//! One relay a stream, and each batch once, whatever became of the answer.
+//! One relay a stream, and each batch applied once even if its answer is lost.
 
 use anyhow::{Context, Result};
 use bindery_tests::Servers;
@@ -13,7 +13,7 @@ use crate::support::{
 
 const STREAM: &str = "events";
 
-/// Takes the stream; its epoch and position.
+/// Acquires the stream; returns its epoch and position.
 async fn acquire(client: &Client, holder: &str) -> Result<(i64, String), Error> {
     let row = client
         .query_one(
@@ -29,7 +29,7 @@ async fn apply(client: &Client, epoch: i64, position: &str, events: &Value) -> R
     Ok(client.query_one(query, &[&STREAM, &epoch, &position, events]).await?.get(0))
 }
 
-/// Progress, a move, and a bad event: whatever a batch can leave behind.
+/// Progress, a transition, and an invalid event: every kind of effect of a batch.
 fn batch(book: Uuid) -> Value {
     json!([
         {"type": "progress", "id": "1-0", "segment": 0, "book_id": book, "substep": "extract_text",
@@ -42,7 +42,7 @@ fn batch(book: Uuid) -> Value {
     ])
 }
 
-/// Everything that applying a batch can touch.
+/// Everything that a batch can change.
 async fn everything(client: &Client, book: Uuid) -> Result<(Cursor, String, [i64; 2])> {
     let query = "select (select count(*) from bindery.dead_letters),
         (select count(*) from bindery.book_status)";
@@ -62,7 +62,7 @@ async fn an_epoch_that_is_over_changes_nothing() -> Result<()> {
     let (epoch, _) = acquire(&old, "old").await?;
     let early = acquire(&new, "new").await;
     assert_eq!(refused(early)?, ("PT409".into(), "lease_held".into()), "while the lease lasts");
-    // The lease runs out: the new relay's clock is a day ahead.
+    // The lease ends: the new relay's clock is a day ahead.
     new.batch_execute("select set_config('bindery.now', (now() + '1 day')::text, false)").await?;
     let (newer, position) = acquire(&new, "new").await?;
     assert_eq!((newer, position.as_str()), (epoch + 1, "0-0"));
@@ -175,7 +175,7 @@ async fn a_batch_whose_answer_was_lost_is_not_applied_twice() -> Result<()> {
     let events = batch(book);
     let cutting = async {
         until_blocked(&watcher, session, holding).await?;
-        // The wire is cut while the batch is on its way, so that its answer finds nobody.
+        // The connection is cut while the batch runs, so its answer is lost.
         wire.abort();
         Ok::<_, anyhow::Error>(holder.batch_execute("rollback").await?)
     };
@@ -187,7 +187,7 @@ async fn a_batch_whose_answer_was_lost_is_not_applied_twice() -> Result<()> {
         .await?;
     let before = everything(&watcher, book).await?;
 
-    // The same relay again, by the same name, so that it need not wait for its own lease.
+    // The same relay again, with the same name, so that it need not wait for its own lease.
     let relay = database.connect().await?;
     let (again, position) = acquire(&relay, "relay").await?;
     assert_eq!((again, position.as_str()), (epoch + 1, "4-0"));

@@ -1,4 +1,4 @@
-//! What an event means is never lost for how it is written: texts, numbers, JSON and ids in unusual
+//! The meaning of an event does not depend on its form: texts, numbers, JSON and ids in unusual
 //! forms, and repeated events, through a real stream.
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::support::{Counts, Entry, SOON, add, applied_up_to, book_in, json, pid, until_blocked};
 
-/// An event about a book that is in ANALYZING, and the value it must leave in the book's row `b` or
-/// in the row `g` of its substep `extract_text`.
+/// An event about a book in ANALYZING, and the value it must leave in the book's row `b` or in the
+/// row `g` of its substep `extract_text`.
 struct Case {
     /// What is unusual about the event.
     form: String,
@@ -369,7 +369,7 @@ async fn an_event_of_any_type_that_is_delivered_twice_has_its_effect_once() -> R
     ];
     let twice = events.iter().flat_map(|event| [event, event]);
     let mut last = String::new();
-    // And all of them once more, when the book is at its end.
+    // All of them once more, after the book is complete.
     for event in twice.chain(&events) {
         let event = [event, &[("book_id", book.as_str())][..]].concat();
         last = database.add(&mut redis, &event).await?;

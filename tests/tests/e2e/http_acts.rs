@@ -1,5 +1,5 @@
-//! An operator's acts over HTTP with their errors, and requests that are refused: too large, too
-//! many, from another site.
+//! An operator's acts over HTTP with their errors, and refused requests: too large, too many, or
+//! from another site.
 
 use anyhow::Result;
 use bindery_tests::{Answer, Servers, eventually};
@@ -141,7 +141,7 @@ async fn only_listed_origins_are_allowed_from_a_browser() -> Result<()> {
 async fn more_connections_than_allowed_are_turned_away_until_one_ends() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let daemon = database.daemon(&["--http-connections", "2"]).await?;
-    // A connection that was closed counts for a moment longer.
+    // A closed connection counts for a moment longer.
     let let_in =
         || eventually(SOON, "a stream to be let in", || daemon.ask("GET", "/api/events").stream());
     let first = let_in().await?;

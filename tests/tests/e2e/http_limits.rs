@@ -1,4 +1,4 @@
-//! What HTTP may take: connections, files, memory and Postgres. Health and relaying never lack
+//! The limits of HTTP: connections, files, memory and Postgres. Health and relaying never lack
 //! them.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn health_answers_whatever_number_of_connections_there_is() -> Result<()> 
     let daemon = database.daemon(&["--http-connections", "2"]).await?;
     let mut held = Vec::new();
     for _ in 0..2 {
-        // A connection that was closed counts for a moment longer.
+        // A closed connection counts for a moment longer.
         let stream =
             eventually(SOON, "a stream to be let in", || daemon.ask("GET", "/api/events").stream());
         held.push(stream.await?);
@@ -73,7 +73,8 @@ async fn a_connection_without_a_request_is_closed_soon_and_an_idle_one_too() -> 
         idle.read_to_end(&mut rest).await?;
         asked.read_to_end(&mut rest).await
     };
-    // Both count from about now; Nginx and Node wait longer by default, so be sure of the half.
+    // Both timeouts begin about now. Nginx and Node wait longer by default, so test only half of
+    // that.
     tokio::time::timeout(Duration::from_secs(10), ends).await??;
     Ok(())
 }
@@ -88,7 +89,8 @@ async fn relaying_reconnects_while_http_has_all_the_connections_that_it_may_have
     let daemon = database.daemon_after(shell, &[]).await?;
     ensure!(metric(&daemon, "process_max_fds").await? == 160.0, "the soft limit is raised");
     daemon.logged("does not run out of files").await?;
-    // As many as come, and more all the time: streams take the places, the others wait for one.
+    // As many connections as possible, and more all the time: streams take the places, the others
+    // wait for one.
     let address = daemon.http();
     let flood = tokio::spawn(async move {
         let mut held = Vec::new();
@@ -103,7 +105,7 @@ async fn relaying_reconnects_while_http_has_all_the_connections_that_it_may_have
             }
         }
     });
-    // 160, less 64, 8 for the stream, 8 for the pool and 32 beyond the limit.
+    // 160 less 64, 8 for the stream, 8 for the pool and 32 beyond the limit.
     until(&daemon, "bindery_http_connections", 48.0).await?;
     let book = book_in(&client, &["ANALYZING"]).await?.to_string();
     let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity
@@ -126,7 +128,7 @@ async fn relaying_reconnects_while_http_has_all_the_connections_that_it_may_have
     Ok(())
 }
 
-/// A book whose status is as large as one may be.
+/// A book whose status has the largest size.
 async fn large_book(at: &Guarded) -> Result<Uuid> {
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
     for to in ["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK"] {
@@ -143,7 +145,7 @@ async fn large_book(at: &Guarded) -> Result<Uuid> {
     Ok(book)
 }
 
-/// Reports on every substep, so that the event about it is large, too.
+/// Reports every substep, so that the event about it is large, too.
 async fn report(client: &Client, book: Uuid, progress: i32) -> Result<()> {
     let report = "select count(*) from generate_series(1, 300) n, lateral
         bindery.report_progress($1, 'page_' || n, $2::integer::float8,
@@ -177,7 +179,7 @@ async fn two_hundred_readers_that_do_not_read_take_less_than_128_mb_and_leave_no
         readers.push(reader);
     }
     until(&at.daemon, "bindery_http_streams", READERS.into()).await?;
-    // Another reader, which keeps up, shows that the changes are being sent.
+    // A second reader, which keeps up, shows that the changes are sent.
     let mut quick = at.daemon.ask("GET", "/api/events").token(&service()?).stream().await?;
     let mut most = 0;
     for progress in 2..=6 {
@@ -229,7 +231,7 @@ async fn pages_that_are_not_taken_take_bounded_memory_and_leave_health_alone() -
         reader.write_all(request.as_bytes()).await?;
         readers.push(reader);
     }
-    // They fill the memory for pages, so that there is none for another.
+    // They fill the memory for pages, so that no other page fits.
     let mut most = 0;
     eventually(SOON, "pages to be refused", async || {
         most = most.max(at.daemon.resident()?);
@@ -243,7 +245,7 @@ async fn pages_that_are_not_taken_take_bounded_memory_and_leave_health_alone() -
     ensure!(at.daemon.get("/readyz").await?.status == 200);
     println!("{READERS} pages that are not taken: {:.1} MB most", most as f64 / MB as f64);
     ensure!(most < 128 * MB, "{most} bytes");
-    // Those that do not take their page lose their connection, and make room.
+    // Readers that do not take their page lose their connection, which frees memory.
     eventually(SOON, "pages to be answered again", async || {
         let page = at.daemon.ask("GET", path).token(&service()?).answer().await?;
         ensure!(page.status == 200, "{}", page.status);
@@ -252,7 +254,7 @@ async fn pages_that_are_not_taken_take_bounded_memory_and_leave_health_alone() -
     .await
 }
 
-/// Transactions of all sessions of this database that have ended.
+/// The number of ended transactions of all sessions of this database.
 async fn transactions(client: &Client) -> Result<i64> {
     let query = "select xact_commit + xact_rollback from pg_stat_database
         where datname = current_database()";
@@ -303,7 +305,7 @@ async fn five_hundred_watchers_of_all_books_cost_one_look() -> Result<()> {
     Ok(())
 }
 
-/// All of them at once, each one's outcome.
+/// Runs all of them at once; returns each outcome.
 async fn futures_of<T: Send + 'static>(
     all: Vec<impl Future<Output = Result<T>> + Send + 'static>,
 ) -> Vec<Result<T>> {
@@ -331,7 +333,7 @@ async fn a_watcher_that_fell_behind_gets_the_newest_of_each_book_and_what_is_gon
     let token = service()?;
     let events = || at.daemon.ask("GET", "/api/events").token(&token).stream();
     let (mut slow, mut quick) = (events().await?, events().await?);
-    // More than is kept in memory for slow readers, and than the kernel has room for.
+    // More than the daemon keeps in memory for slow readers, and than the kernel's buffers hold.
     let mut newest = 0;
     for step in 1..=100 {
         for book in [deleted, kept] {

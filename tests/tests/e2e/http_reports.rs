@@ -1,4 +1,4 @@
-//! What producers report over HTTP: one event a request, or a batch; by the service or by a worker.
+//! Reports of producers over HTTP: one event a request, or a batch; by the service or by a worker.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ async fn post(daemon: &Daemon, token: &str, path: &str, body: &Value) -> Result<
     daemon.ask("POST", path).token(token).json(body).answer().await
 }
 
-/// The code of an outcome that is no plain one, or the outcome.
+/// Each outcome: its code if it is not plain, else the outcome itself.
 fn outcomes(answer: &Answer) -> Result<Vec<String>> {
     let answer = answer.json()?;
     let outcomes = answer["outcomes"].as_array().with_context(|| format!("{answer}"))?;
@@ -26,7 +26,7 @@ fn outcomes(answer: &Answer) -> Result<Vec<String>> {
     Ok(outcomes.iter().map(short).collect())
 }
 
-/// The code that Bindery's details have, or the answer's own.
+/// The code in Bindery's details, or the answer's own.
 fn code(answer: &Answer) -> Result<String> {
     let answer = answer.json()?;
     let details = answer["details"].as_str().map(serde_json::from_str::<Value>).transpose()?;
@@ -77,7 +77,7 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
     assert_eq!(point.json()?["left"][0]["message"], "on");
     let failed = post_ok(path("fail"), json!({"error": "no memory", "stage": "ANALYZING"})).await?;
     assert_eq!(failed["status"], "FAILED");
-    // That a report had no effect is seen in its answer, here of a heartbeat.
+    // The answer shows that a report had no effect, here of a heartbeat.
     let beat = post_ok(path("heartbeat"), json!({"stage": "ANALYZING", "attempt": 1})).await?;
     assert_eq!(beat, failed);
     let resumed = post_ok(path("begin"), json!({"to_status": "ANALYZING"})).await?;
@@ -232,7 +232,7 @@ async fn a_worker_may_report_what_its_token_admits_and_nothing_else() -> Result<
     let answer = post(&at.daemon, &token, "/api/events", &batch).await?;
     let not_allowed = "rejected not_allowed";
     assert_eq!(outcomes(&answer)?, ["applied", not_allowed, not_allowed, not_allowed]);
-    // When the book has left the stage, what the worker still sends has no effect.
+    // Reports of a worker after its book has left the stage have no effect.
     at.client
         .query("select from bindery.transition_book($1, 'GENERATING_SCENES')", &[&book])
         .await?;
@@ -269,7 +269,7 @@ async fn a_report_with_a_revision_is_refused_if_the_book_has_changed_since() -> 
         let taken = send(act, revision).await?;
         assert_eq!((taken.status, &taken.json()?["revision"]), (200, &expected), "{act}");
     }
-    // Without one it is not asked.
+    // Without a revision, none is checked.
     assert_eq!(send("transition", Value::Null).await?.status, 200);
     Ok(())
 }
@@ -317,7 +317,7 @@ async fn a_batch_is_answered_event_by_event_and_applied_once() -> Result<()> {
     let reused = send(b"[]", "application/json", "a").await?;
     assert_eq!((reused.status, code(&reused)?.as_str()), (422, "key_reused"));
 
-    // The same as lines; a line that is no JSON harms no other.
+    // The same as lines; a line that is not JSON affects no other.
     let lines = batch.as_array().context("it is an array")?;
     let mut lines: Vec<String> = lines.iter().map(Value::to_string).collect();
     lines.insert(1, "{oops".to_owned());
@@ -327,7 +327,7 @@ async fn a_batch_is_answered_event_by_event_and_applied_once() -> Result<()> {
     expected.insert(1, "rejected bad_json");
     assert_eq!(outcomes(&answer)?, expected);
 
-    // Two at once: one applies it, the other gets its answer.
+    // Two at once: one applies the batch, the other returns the same answer.
     let batch = json!([{"type": "register", "book_id": Uuid::new_v4()}]).to_string();
     let both = tokio::join!(
         send(batch.as_bytes(), "application/json", "c"),
@@ -346,7 +346,7 @@ async fn a_batch_is_answered_event_by_event_and_applied_once() -> Result<()> {
     Ok(())
 }
 
-/// What stands for long values in tests/vectors, written out.
+/// Expands the abbreviations of long values in tests/vectors.
 fn written_out(value: Value) -> Value {
     match value {
         Value::Array(values) => values.into_iter().map(written_out).collect(),
@@ -380,7 +380,7 @@ fn vectors(file: &str) -> Result<Vec<Map<String, Value>>> {
     Ok(vectors.into_iter().map(each).collect())
 }
 
-/// The text of a vector's event as a line of a batch; none for the fields of a stream's entry.
+/// The text of a vector's event as a line of a batch; `None` for the fields of a stream's entry.
 fn line(vector: &Map<String, Value>) -> Option<String> {
     vector
         .get("data")
@@ -409,7 +409,7 @@ async fn a_batch_reads_events_as_the_vectors_say() -> Result<()> {
             assert_eq!(outcome["message"], vector["rejected"]["message"], "{name}");
         }
     }
-    // What is read is what the event means: each waits as an early event, whose payload it is.
+    // Each event waits as an early event, whose payload is the event as parsed.
     for vector in vectors("valid")?.into_iter().chain(vectors("cleaned")?) {
         let (name, Some(line)) = (&vector["name"], line(&vector)) else { continue };
         let kind = vector["means"]["type"].as_str().unwrap_or_default();

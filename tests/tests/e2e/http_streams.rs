@@ -1,4 +1,4 @@
-//! Many streams, slow readers, and changes that nobody announces.
+//! Many streams, slow readers, and changes without a notification.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn a_thousand_streams_stay_below_100_mb() -> Result<()> {
     let began = Instant::now();
     for (index, (_, book)) in books.iter().enumerate() {
         transition(&at.client, *book, "ANALYZING").await?;
-        // Book by book: a thousand looks at once may wait longer for Postgres than a stream does.
+        // Book by book: a thousand reads at once may wait longer for Postgres than a stream does.
         for stream in streams.iter_mut().skip(index).step_by(books.len()) {
             stream.until(|event| event.id == Some(2)).await?;
         }
@@ -69,7 +69,7 @@ async fn a_slow_reader_needs_no_memory_and_gets_the_newest_status_in_the_end() -
     const SLOW: usize = 5;
     let at = Guarded::start(&[]).await?;
     let book = at.book_of(Uuid::new_v4(), "The Tide").await?;
-    // As much as a status shows of it.
+    // The largest metadata that a status shows.
     let large = "update bindery.book_status
         set metadata = jsonb_build_object('x', repeat('x', 30000)) where book_id = $1";
     at.client.query(large, &[&book]).await?;
@@ -80,7 +80,7 @@ async fn a_slow_reader_needs_no_memory_and_gets_the_newest_status_in_the_end() -
     for _ in 1..SLOW {
         slow.push(at.daemon.ask("GET", &path).token(&service()?).stream().await?);
     }
-    // Another reader, which keeps up, shows that the changes are being sent.
+    // A second reader, which keeps up, shows that the changes are sent.
     let mut quick = at.daemon.ask("GET", &path).token(&service()?).stream().await?;
     quick.next().await?;
     let before = at.daemon.resident()?;

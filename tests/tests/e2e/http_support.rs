@@ -1,4 +1,4 @@
-//! A daemon that asks for tokens, and people who have some.
+//! A daemon that requires tokens, and tokens for it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub const SECRET: &str = "the secret of the tests: 32 bytes or more";
 
-/// A daemon that asks for tokens.
+/// A daemon that requires tokens.
 pub struct Guarded {
     pub database: Database<'static>,
     pub client: Client,
@@ -25,7 +25,7 @@ impl Guarded {
         Ok(Guarded { database, client, daemon })
     }
 
-    /// Registers a book of this owner's.
+    /// Registers a book of this owner.
     pub async fn book_of(&self, owner: Uuid, title: &str) -> Result<Uuid> {
         let book = Uuid::new_v4();
         self.client
@@ -42,7 +42,7 @@ pub fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// A user's token, good for an hour.
+/// A user's token, valid for an hour.
 pub fn user(id: Uuid) -> Result<String> {
     let expires = seconds() + 3600;
     let role = "authenticated";

@@ -1,6 +1,5 @@
-//! Every change of status there could be, legal or not, by function, UPDATE and event. What is
-//! legal is asked of `bindery-core`, which compiles the definition that the database holds; the
-//! test is that the database agrees.
+//! Every change of status, legal or not, by function, UPDATE and event. `bindery-core`, with the
+//! definition that the database holds, determines which are legal; the database must agree.
 
 use anyhow::{Context, Result, bail, ensure};
 use bindery_core::machine::{CANCELLED, FAILED, Machine};
@@ -16,7 +15,7 @@ use crate::support::{
     Counts, all_of, applied_up_to, book_in, book_row, comic, json, refusal, transition,
 };
 
-/// A status, and the stage it was come to from.
+/// A status, and the stage from which it was reached.
 struct Place {
     way: Vec<String>,
     status: String,
@@ -45,7 +44,7 @@ fn places(machine: &Machine) -> Vec<Place> {
     places
 }
 
-/// Every status, and some that are none.
+/// Every status, and some that do not exist.
 fn targets(machine: &Machine) -> Vec<String> {
     let none = ["PRINTED", "analyzing", "ANALYZING ", "*"];
     machine
@@ -79,7 +78,7 @@ impl Place {
         transition_verdict(machine, &self.status, Some(&self.stage), target, &Facts::default())
     }
 
-    /// The error must list what would have been allowed.
+    /// The error must list the allowed statuses.
     fn explained(&self, machine: &Machine, target: &str, error: &Error) -> Result<()> {
         let (state, detail) = refusal(error);
         let allowed = next_statuses(machine, &self.status, Some(&self.stage));
@@ -116,7 +115,7 @@ async fn every_illegal_change_is_refused_and_leaves_no_trace() -> Result<()> {
         let before = all_of(&client, book).await?;
         for target in targets(&machine).iter().filter(|target| !place.allows(&machine, target)) {
             let case = || format!("{} (stage {}) -> {target}", place.status, place.stage);
-            // To the status that the book has already there is no change, and no error.
+            // A change to the current status is no change and no error.
             for changed in [
                 transition(&client, book, target).await.map(|_| ()),
                 update(&client, book, Some(target)).await.map(|_| ()),

@@ -1,5 +1,6 @@
-//! A database in use: books in every kind of status, and the proof that they continue. `upgrade`
-//! fills an older version of the schema with it, so every call here must work in each version.
+//! A database in use, with books in every kind of status, and the proof that they continue.
+//! `upgrade` fills an older version of the schema with it, so every call here must work in each
+//! version.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use crate::support::{book_row, json, refused, transition};
 
-/// The books, by what has become of them.
+/// The books, by their status.
 const REGISTERED: u128 = 1;
 const WORKING: u128 = 2;
 const FAILED: u128 = 3;
@@ -25,7 +26,7 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | number)
 }
 
-/// Makes the books by the schema's own functions, and with them history, messages, a stream's
+/// Creates the books by the schema's own functions, and with them history, messages, a stream's
 /// cursor, a dead letter and an early event.
 pub async fn fill(client: &Client) -> Result<()> {
     let setting = r#"
@@ -79,7 +80,7 @@ pub async fn fill(client: &Client) -> Result<()> {
             jsonb_build_object('type', 'progress', 'id', '5-0', 'first_id', '5-0', 'count', 1,
                 'segment', 0, 'book_id', pg_temp.id(9), 'substep', 'no_such_substep',
                 'progress', 60)))"#;
-    // One by one: the triggers of each statement find what the statement before it committed.
+    // One statement at a time: the triggers of each statement see what the one before it committed.
     for call in calls.split(';') {
         client.batch_execute(call).await?;
     }
@@ -98,7 +99,7 @@ pub async fn fill(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// The tables as they are now, and their columns: what a later look compares.
+/// The tables with their columns, for a later comparison.
 pub async fn tables(client: &Client) -> Result<Vec<(String, String)>> {
     let query = "select c.oid::regclass::text,
           string_agg(quote_ident(a.attname), ', ' order by a.attnum)
@@ -110,8 +111,8 @@ pub async fn tables(client: &Client) -> Result<Vec<(String, String)>> {
     Ok(client.query(query, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Every row of these columns, a line each. Of the pipelines those that the books follow: an
-/// upgrade may bring more.
+/// Every row of these columns, one a line. Of the pipelines, only those that the books follow: an
+/// upgrade may add more.
 pub async fn rows(client: &Client, tables: &[(String, String)]) -> Result<String> {
     let mut all = String::new();
     for (table, columns) in tables {
@@ -127,13 +128,13 @@ pub async fn rows(client: &Client, tables: &[(String, String)]) -> Result<String
     Ok(all)
 }
 
-/// The books go on from where they were. What was made by [`fill`] is used up by this.
+/// Checks that the books continue from where they were. This uses up what [`fill`] created.
 pub async fn go_on(client: &Client) -> Result<()> {
     the_triggers_are_there(client).await?;
     owners_see_their_own_only(client).await?;
     let report = "select overall_progress, revision from bindery.report_progress($1, $2, $3)";
 
-    // What is said of the substeps counts on top of what was said before.
+    // Reports of substeps add to the earlier ones.
     let book = id(WORKING);
     let before = book_row(client, book).await?;
     let row = client.query_one(report, &[&book, &"extract_text", &10.0]).await?;
@@ -150,7 +151,7 @@ pub async fn go_on(client: &Client) -> Result<()> {
     );
     to_the_end(client, book, &["GENERATING_SCENES", "CREATING_ARTWORK", "COMPLETED"]).await?;
 
-    // A failed one resumes with what it had.
+    // A failed book resumes with its progress.
     let book = id(FAILED);
     let point = json(client, "select bindery.get_resume_point($1)", &[&book]).await?;
     assert_eq!(
@@ -178,7 +179,7 @@ pub async fn go_on(client: &Client) -> Result<()> {
     )
     .await?;
 
-    // The ended stay ended.
+    // Ended books stay ended.
     for book in [CANCELLED, COMPLETED] {
         let refused = refused(transition(client, id(book), "ANALYZING").await)?;
         assert_eq!(refused, ("PT409".to_owned(), "illegal_transition".to_owned()));
@@ -189,7 +190,7 @@ pub async fn go_on(client: &Client) -> Result<()> {
     assert_eq!(row.get::<_, f64>(0), 87.5);
     to_the_end(client, id(PLANNED), &["OUT"]).await?;
 
-    // The relay goes on at its position, in the epoch it had.
+    // The relay continues at its position, in the same epoch.
     let item = json!([{"type": "progress", "id": "6-0", "first_id": "6-0", "count": 1, "segment": 0,
         "book_id": id(RELAYED), "substep": "extract_text", "progress": 80}]);
     let apply = "select applied from bindery.apply_events('live', 1, $1, $2)";

@@ -1,5 +1,5 @@
-//! Made-up events of many books at once, as services would send them, and some that none should.
-//! The same seed makes the same events.
+//! Generated events of many books at once, as services would send them, and some that they should
+//! not send. The same seed generates the same events.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::support::{Entry, entry};
 
-/// Books that are being made at the same time.
+/// Books at work at the same time.
 const AT_ONCE: usize = 24;
 
 /// An endless stream of events until [`Load::finish`].
@@ -34,12 +34,12 @@ impl Load {
         Load { rng, scripts, finishing: false }
     }
 
-    /// Begins no new books; the events that remain end those that were begun.
+    /// Begins no new books; the remaining events end those that were begun.
     pub fn finish(&mut self) {
         self.finishing = true;
     }
 
-    /// The next event, of any of the books; each book's own are in their order.
+    /// The next event, of any of the books; the events of each book are in order.
     pub fn next(&mut self) -> Option<Entry> {
         while !self.scripts.is_empty() {
             let index = self.rng.usize(..self.scripts.len());
@@ -84,7 +84,7 @@ impl Script<'_> {
             self.event(&[("type", "register"), ("title", "A Made-up Book")]);
         }
         if self.one_in(12) {
-            // Too early: its predecessor is still to come.
+            // Too early: the stage before it is still to come.
             self.to("GENERATING_SCENES");
         }
         self.to("ANALYZING");
@@ -101,7 +101,7 @@ impl Script<'_> {
         self.stage("GENERATING_SCENES", &["split_scenes", "write_prompts"]);
         let chapters = self.rng.u32(1..4);
         if self.rng.bool() {
-            // A plan that is made anew: what it does not weigh keeps its weight.
+            // A second plan: a substep that it gives no weight keeps its weight.
             let first = r#"[{"name": "chapter_1", "weight": 2}, {"name": "cover", "weight": 0.5}]"#;
             self.event(&[("type", "plan"), ("stage", "CREATING_ARTWORK"), ("substeps", first)]);
         }
@@ -126,7 +126,7 @@ impl Script<'_> {
         if self.one_in(6)
             && let Some(first) = self.events.pop_front()
         {
-            // The registration is late: what comes before it waits.
+            // The registration is late, so earlier events of the book wait.
             let place = self.rng.usize(1..=self.events.len().min(12));
             self.events.insert(place, first);
         }
@@ -175,8 +175,8 @@ impl Script<'_> {
                 self.to(stage);
                 self.attempt += 1;
                 if self.rng.bool() {
-                    // Nobody comes back to it, so that what the resume has kept of it can be seen
-                    // in the end.
+                    // No later report changes this substep, so the end shows what the resume has
+                    // kept.
                     continue;
                 }
             }
@@ -190,7 +190,7 @@ impl Script<'_> {
 
     fn reports(&mut self, stage: &str, substep: &str, from: u32, to: u32, total: u32) {
         for number in from..=to {
-            // A service that repeats itself, or looks back, changes nothing.
+            // A service that repeats a report or reports an earlier state changes nothing.
             let done = if self.rng.u32(..6) == 0 { self.rng.u32(..=number) } else { number };
             self.report(stage, substep, done, total);
         }
@@ -230,8 +230,8 @@ impl Script<'_> {
         self.event(&fields);
     }
 
-    /// What changes nothing: out of date, forbidden, or no event at all. Some of it waits, and now
-    /// and then the events without a stage wait behind it.
+    /// Events without effect: stale, illegal or invalid. Some of them wait, and sometimes events
+    /// without a stage wait behind them.
     fn nonsense(&mut self) {
         let choices: [&[(&str, &str)]; 18] = [
             &[("type", "heartbeat")],

@@ -1,4 +1,4 @@
-//! A log that cannot be written, or that nobody reads: the daemon goes on.
+//! The daemon continues if its log cannot be written or is not read.
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Daemon, Servers, eventually};
@@ -14,14 +14,13 @@ async fn lost(daemon: &Daemon) -> Result<f64> {
     Ok(value.parse()?)
 }
 
-/// With this log, events are applied, lost lines are counted, and the daemon stops when it is
-/// asked.
+/// With this log, events are applied, lost lines are counted, and the daemon stops on request.
 async fn goes_on_with(log: &str, format: &str) -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
     let mut redis = servers.redis().await?;
-    // All there is to log: the more lines, the sooner a pipe is full.
+    // Log everything: the more lines, the sooner a pipe is full.
     let shell = format!("export RUST_LOG=trace\n{log}");
     let mut daemon = database.daemon_after(&shell, &["--log-format", format]).await?;
     eventually(SOON, "lines to be lost", async || {
@@ -60,7 +59,7 @@ async fn a_log_pipe_whose_reader_has_ended_stops_nothing() -> Result<()> {
 async fn a_log_pipe_that_nobody_reads_stops_nothing() -> Result<()> {
     let fifo = Servers::shared().await?.new_file("log.fifo");
     let fifo = fifo.display();
-    // Opened for both, so that it has a reader; which never reads.
+    // The FIFO is opened for reading and writing, so it has a reader, which never reads.
     goes_on_with(&format!("rm -f {fifo}; mkfifo {fifo}; exec 2<>{fifo}"), "text").await?;
     goes_on_with(&format!("rm -f {fifo}; mkfifo {fifo}; exec 1<>{fifo} 2>&1"), "json").await
 }

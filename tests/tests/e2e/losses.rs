@@ -1,6 +1,6 @@
-//! A stream that is not what it was: trimmed past the position, deleted, made anew, put back to an
-//! older state. It is noticed and told, what can be read is applied once, and the daemon goes on.
-//! And what the daemon trims itself is no loss.
+//! Changes of a stream behind the daemon's back: it is trimmed past the position, deleted, created
+//! anew, or restored to an older state. The daemon reports the loss, applies each readable entry
+//! once, and continues. Entries that the daemon itself trims are not a loss.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::support::{SOON, applied_up_to, book_in, cursor, entries};
 
 const ARGS: [&str; 6] = ["--outbox", "", "--lease", "500ms", "--sweep", "0"];
 
-/// What `relay_cursors` says of losses.
+/// The columns of `relay_cursors` about losses.
 #[derive(Debug, PartialEq, Eq)]
 struct Losses {
     losses: i64,
@@ -38,7 +38,7 @@ async fn losses(client: &Client, stream: &str) -> Result<Losses> {
     })
 }
 
-/// Waits until this was found, once, and checks that it is in the log and the metrics as well.
+/// Waits until this loss is recorded once, and checks the log and the metrics as well.
 async fn found(
     client: &Client,
     stream: &str,
@@ -71,7 +71,7 @@ async fn found(
     Ok(found)
 }
 
-/// Adds a report of this progress; its id.
+/// Adds a report of this progress; returns its id.
 async fn report(
     redis: &mut MultiplexedConnection,
     stream: &str,
@@ -89,7 +89,7 @@ async fn report(
     Ok(redis::cmd("XADD").arg(stream).arg(id).arg(&fields).query_async(redis).await?)
 }
 
-/// How far the book's substep is.
+/// The progress of the book's substep.
 async fn progress(client: &Client, book: &str) -> Result<f64> {
     let query = "select progress from bindery.book_progress
         where book_id = $1::text::uuid and substep = 'extract_text'";
@@ -115,7 +115,7 @@ impl<'a> Ground<'a> {
         self.database.stream()
     }
 
-    /// Adds reports of 1, 2, … percent, and waits until they are applied; the last one's id.
+    /// Adds reports of 1, 2, … percent and waits until they are applied; returns the last one's id.
     async fn reported(&mut self, reports: u8) -> Result<String> {
         let mut last = String::new();
         for percent in 1..=reports {
@@ -133,8 +133,7 @@ impl<'a> Ground<'a> {
         found(&self.client, self.stream(), daemon, loss, lost).await
     }
 
-    /// Waits until the stream is applied up to there, with this progress, and so many events in
-    /// all.
+    /// Waits until the stream is applied up to this entry, with this progress and this many events.
     async fn ends_at(&self, id: &str, percent: f64, events: i64) -> Result<()> {
         let cursor = applied_up_to(&self.client, self.stream(), id).await?;
         ensure!(
@@ -153,7 +152,7 @@ async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
-    // Trimming what is applied is no loss.
+    // Trimming applied entries is not a loss.
     let trim = async |redis: &mut MultiplexedConnection, stream: &str, kept: usize| -> Result<()> {
         Ok(redis::cmd("XTRIM").arg(stream).arg("MAXLEN").arg(kept).query_async(redis).await?)
     };
@@ -168,7 +167,7 @@ async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.found(&daemon, "trimmed", 3).await?;
     ground.ends_at(&last, 15.0, 9).await?;
-    // It is told once: the next daemon finds the stream as it was left.
+    // The loss is reported once: the next daemon finds the stream as the last one left it.
     daemon.sigterm().await?;
     let _next = ground.database.daemon(&ARGS).await?;
     let last = ground.report("*", 16).await?;
@@ -187,13 +186,13 @@ async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_i
         redis::cmd("DEL").arg(ground.database.stream()).query_async(&mut ground.redis).await?;
     let found = ground.found(&daemon, "deleted", 0).await?;
     assert_eq!(found.position, "0-0");
-    // Far below every id that was read before.
+    // Far below every id that the daemon has read.
     ground.report("1-1", 50).await?;
     ground.ends_at("1-1", 50.0, 4).await
 }
 
-/// As somebody does who copies a stream aside. It was trimmed before, so what Redis counts in it is
-/// more than what is there.
+/// The stream is a copy that an operator made. It was trimmed before, so Redis's count of added
+/// entries exceeds its length.
 #[tokio::test]
 async fn a_stream_renamed_away_and_back_is_still_the_same() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
@@ -208,7 +207,7 @@ async fn a_stream_renamed_away_and_back_is_still_the_same() -> Result<()> {
         .await?;
     ensure!(trim == 2);
     let away = format!("{stream}:away");
-    // The daemon looks eight times a second.
+    // The daemon probes the stream eight times a second.
     for _ in 0..3 {
         for (from, to) in [(&stream, &away), (&away, &stream)] {
             let _: () =
@@ -246,8 +245,8 @@ async fn a_stream_deleted_and_made_anew_at_once_is_told_and_read_from_its_beginn
     Ok(())
 }
 
-/// Redis comes back with an older state, as after a failover to a replica that lacked the end; and
-/// before the daemon reaches it, entries are added whose ids are among those that were lost.
+/// Redis returns with an older state, as after a failover to a replica that lacked the latest
+/// entries. Before the daemon reconnects, entries are added whose ids are among the lost ones.
 #[tokio::test]
 async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_entry_once()
 -> Result<()> {
@@ -270,7 +269,8 @@ async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_
     copy_folder(&copy, &folder)?;
     servers.start_redis().await?;
     ground.redis = servers.redis().await?;
-    // It may be older than we think: Redis holds writing back while the disk is busy.
+    // The state may be older than the last save, because Redis delays writes while the disk is
+    // busy.
     let (left, _) = entries(&mut ground.redis, ground.database.stream())
         .await?
         .pop()
@@ -287,8 +287,8 @@ async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_
     ground.ends_at(&last, 41.0, 11).await
 }
 
-/// Nobody knows then which of the stream's entries were applied: those that are there are taken for
-/// it, the next ones are not.
+/// Which of the stream's entries were applied is then unknown: those that are there count as
+/// applied, the next ones do not.
 #[tokio::test]
 async fn a_daemon_started_on_a_rewound_stream_goes_on_from_its_end() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
@@ -351,7 +351,7 @@ async fn what_is_applied_and_old_is_trimmed_and_nothing_that_is_not_applied() ->
     applied_up_to(&ground.client, ground.stream(), &last).await?;
     trimmed_to(&mut ground.redis.clone(), ground.stream(), 99).await?;
 
-    // What comes now cannot be applied for a while.
+    // New entries cannot be applied for a while.
     let mut session = ground.database.connect().await?;
     let held = session.transaction().await?;
     held.execute("select from bindery.book_status for update", &[]).await?;

@@ -1,5 +1,5 @@
-//! Bad events among good ones: each bad one is rejected with its reason and affects no other; what
-//! is bad in form only is repaired.
+//! Bad events among good ones: each bad one is rejected with its reason and affects no other.
+//! Events with only a malformed form are repaired.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use uuid::Uuid;
 
 use crate::support::{Counts, Entry, add, applied_up_to, book_in, book_row, entry, json};
 
-/// A bad event, and why it is one.
+/// A bad event with its rejection reason.
 struct Bad {
     name: &'static str,
     entry: Entry,
     reason: &'static str,
 }
 
-/// The reasons that the database gives. With these, the payload is the event as it was understood;
-/// with those of the parser it is the entry itself.
+/// The reasons that the database gives. For these, the payload is the parsed event; for the
+/// parser's reasons it is the entry itself.
 const BY_DATABASE: [&str; 4] =
     ["unknown_pipeline", "unknown_stage", "illegal_transition", "conflicting_registration"];
 
@@ -38,7 +38,7 @@ fn kinds(book: &str) -> Vec<Bad> {
         entry: entry(fields.iter().copied()),
         reason,
     };
-    // About the book, and correct but for the fields given.
+    // An event about the book, correct except for the fields given.
     let of = |name, reason, kind, fields: &[(&str, &str)]| {
         let all = [("type", kind), ("book_id", book)].into_iter().chain(fields.iter().copied());
         Bad { name, entry: entry(all), reason }
@@ -240,7 +240,7 @@ async fn each_bad_event_is_rejected_and_the_good_ones_around_it_are_applied() ->
     Ok(())
 }
 
-/// The letter has the reason, for programs and for people, and keeps what was sent.
+/// The dead letter has the reason, for programs and for people, and keeps the sent event.
 fn check(bad: &Bad, letter: &Value) -> Result<()> {
     ensure!(letter["reason"] == bad.reason, "the reason is not {}: {letter}", bad.reason);
     ensure!(
@@ -248,7 +248,7 @@ fn check(bad: &Bad, letter: &Value) -> Result<()> {
         "no message: {letter}"
     );
     ensure!(letter["count"] == 1 && letter["first_event_id"] == letter["event_id"], "{letter}");
-    // NUL and what is no text cannot be stored.
+    // NUL and invalid UTF-8 cannot be stored.
     let stored = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\0', "\u{FFFD}");
     let sent: BTreeMap<String, String> =
         bad.entry.iter().map(|(name, value)| (stored(name), stored(value))).collect();
@@ -282,7 +282,7 @@ fn check(bad: &Bad, letter: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What the parser accepts must fit into the database, to the last character.
+/// The database must accept what the parser accepts, to the last character.
 #[tokio::test]
 async fn the_largest_and_oddest_allowed_values_are_applied() -> Result<()> {
     let servers = Servers::shared().await?;

@@ -1,4 +1,4 @@
-//! Installing the schema, and the manners of the command line.
+//! Installation of the schema, and the behaviour of the command line.
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, connect, run_binderyd};
@@ -6,8 +6,8 @@ use tokio_postgres::Client;
 
 use crate::support::{pid, text, until_somebody_is_blocked};
 
-/// Everything of the three schemas that a user could tell apart, a line each. Only the table of
-/// what was migrated is left out.
+/// Everything in the three schemas that a user could notice, one item a line, except the table of
+/// applied migrations.
 async fn schema(client: &Client) -> Result<Vec<String>> {
     let queries = [
         "select format('schema %s %s', n.nspname, n.nspacl)
@@ -92,14 +92,15 @@ async fn a_second_migration_changes_nothing() -> Result<()> {
     Ok(())
 }
 
-/// One is held up in the middle by a lock of ours on what it has to write, until the other is seen
-/// to wait for it.
+/// One migration waits in the middle for a lock of this test, until the other is seen to wait for
+/// the first.
 #[tokio::test]
 async fn two_migrations_at_once_install_the_schema_once() -> Result<()> {
     let url = Servers::shared().await?.blank_database().await?;
     let (holder, watcher) = (connect(&url).await?, connect(&url).await?);
     let holding = pid(&holder).await?;
-    // Whoever comes first makes a schema of this name, and has to wait for ours to be rolled back.
+    // The first migration creates a schema of this name, and has to wait for this transaction to be
+    // rolled back.
     holder.batch_execute("begin; create schema bindery_internal").await?;
     let args = ["migrate", "--database-url", url.as_str()];
     let releasing = async {
@@ -123,7 +124,7 @@ async fn two_migrations_at_once_install_the_schema_once() -> Result<()> {
 /// Roles belong to the server, and another of its databases may be migrated at the same time.
 #[tokio::test]
 async fn a_role_that_another_session_creates_at_the_same_time_does_no_harm() -> Result<()> {
-    // Of its own, for a server has no roles of ours only until the first migration.
+    // An own server, because a server lacks Bindery's roles only until the first migration.
     let servers = Servers::start().await?;
     let url = servers.blank_database().await?;
     let (holder, watcher) = (connect(&url).await?, connect(&url).await?);
@@ -162,7 +163,7 @@ async fn a_database_that_is_not_utf8_is_refused_before_anything_is_made() -> Res
     Ok(())
 }
 
-/// Supabase Realtime can come after the schema.
+/// Supabase Realtime may be installed after the schema.
 #[tokio::test]
 async fn migrate_makes_the_policy_on_realtime_messages_once_there_is_realtime() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
@@ -191,8 +192,8 @@ async fn the_printed_migration_makes_the_same_schema() -> Result<()> {
     let servers = Servers::shared().await?;
     let (migrated, printed) = (servers.blank_database().await?, servers.blank_database().await?);
     servers.migrate(&migrated).await?;
-    // What it prints is the native kernel unless told otherwise; migrating takes the one that this
-    // run is on.
+    // The command prints the native kernel by default; `migrate` installs the kernel of this test
+    // run.
     let kernel = std::env::var("BINDERY_KERNEL").unwrap_or_else(|_| "native".to_owned());
     let output = run_binderyd(&["migration", "--kernel", &kernel]).await?;
     ensure!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
@@ -206,7 +207,7 @@ async fn an_unreachable_database_is_reported_without_its_password() -> Result<()
     let servers = Servers::shared().await?;
     let with_password = servers.database_url().replace("postgres@", "postgres:hush-9@");
     let urls = [
-        // Nobody listens on port 1.
+        // Port 1 has no listener.
         ("postgresql://postgres:hush-9@127.0.0.1:1/bindery".to_owned(), "refused"),
         (with_password.replace("/postgres", "/nowhere"), "nowhere"),
         (with_password.replace("postgres:", "nobody:"), "nobody"),

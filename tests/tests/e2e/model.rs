@@ -29,7 +29,7 @@ use crate::support::refusal;
 const SESSIONS: usize = 16;
 const CALLS: usize = 20_000;
 
-/// The errors that a call may raise.
+/// The errors that a call may return.
 const REFUSALS: [&str; 8] = [
     "illegal_transition",
     "stage_left",
@@ -42,7 +42,7 @@ const REFUSALS: [&str; 8] = [
 ];
 
 /// The history is copied as it is written, because the sessions prune it. Early events wait as long
-/// as the test lasts: the model knows no time.
+/// as the test lasts, because the model has no clock.
 const SCHEMA: &str = "
     update bindery.settings set patience = '30 days' where only_row;
     create schema model;
@@ -58,8 +58,8 @@ const SCHEMA: &str = "
     create trigger copy after insert on bindery.book_events 
     for each row execute function model.copy();";
 
-/// A pipeline with all that makes the order matter: a way back, a guard, reports that move the book
-/// on, open substeps.
+/// A pipeline with everything that makes the order matter: a way back, a guard, reports that move
+/// the book on, open substeps.
 fn definition() -> Value {
     json!({"auto_advance": true, "states": [
         {"name": "QUEUED"},
@@ -74,7 +74,7 @@ fn definition() -> Value {
     ]})
 }
 
-/// How often something was done and how often it was refused.
+/// How often something was done, and how often it was refused.
 type Tally = BTreeMap<&'static str, (usize, usize)>;
 
 /// One session's share of the calls.
@@ -105,7 +105,7 @@ async fn session(
                 counts.1 += 1;
                 let (state, detail) = refusal(&error);
                 let code = detail["code"].as_str().unwrap_or_default();
-                // These wait for locks 5 s at most and then have no effect; a relay sends its batch
+                // These wait at most 5 s for locks and then have no effect; a relay sends its batch
                 // again.
                 if state == "55P03" && matches!(call.name, "batch" | "prune") {
                     continue;
@@ -118,7 +118,7 @@ async fn session(
                 }
             }
         }
-        // A book that has come to its end makes room for a fresh one.
+        // A complete book makes room for a new one.
         while let Some(place) = shelf.vacancy() {
             let fresh = Call::register(Uuid::new_v4());
             for made in fresh.run(&client).await? {
@@ -131,11 +131,11 @@ async fn session(
     Ok((done, tally))
 }
 
-/// Does it all again, one after the other, and compares each row that a call gave.
+/// Replays everything in order, and compares each row that a call returned.
 fn replay(oracle: &mut Oracle, mut done: Vec<Done>) -> Result<()> {
     done.sort_by_key(|done| done.turn);
     let mut revisions: BTreeMap<Uuid, i64> = BTreeMap::new();
-    // What each book went through, for the message of a failure.
+    // What happened to each book, for the message of a failure.
     let mut ways: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
     for Done { turn, act, row } in done {
         let what = match &act {
@@ -147,7 +147,7 @@ fn replay(oracle: &mut Oracle, mut done: Vec<Done>) -> Result<()> {
         if let Some(book) = book {
             ways.entry(book).or_default().push(what.clone());
         }
-        // Registering a book that exists takes no lock on it: that row is of any moment.
+        // Registering an existing book does not lock it, so that row may be of any moment.
         let registered = matches!(&act, Act::Event(event) if event["type"] == "register");
         // An UPDATE returns the row as it was before the early events that it made applicable.
         let settled = oracle.settled;
@@ -218,7 +218,7 @@ fn same_row(model: &Value, row: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The one book that a call was about.
+/// The only book that a call was about.
 fn book_of(act: &Act, row: Option<&Value>) -> Option<Uuid> {
     let id = match act {
         Act::Resume(book) => return Some(*book),

@@ -1,4 +1,4 @@
-//! Programs in Node.js beside the daemon: those of tests/bridges, with what npm has for them.
+//! Programs in Node.js beside the daemon: those of tests/bridges, with their npm packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,13 +12,13 @@ use tokio::time::timeout;
 
 use crate::support::{SOON, text};
 
-/// Where the programs are.
+/// The folder of the programs.
 pub fn bridges() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bridges")
 }
 
-/// Installs what the programs need, once; every version is pinned, so what is there and fits is
-/// what is wanted.
+/// Installs the programs' packages once; every version is pinned, so an existing installation that
+/// matches is complete.
 pub async fn installed() -> Result<()> {
     static DONE: OnceCell<()> = OnceCell::const_new();
     let install = || async {
@@ -34,8 +34,7 @@ pub async fn installed() -> Result<()> {
     DONE.get_or_try_init(install).await.copied()
 }
 
-/// A folder for a program from elsewhere, which finds there what npm has for those of
-/// tests/bridges.
+/// A folder for another program, with the npm packages of tests/bridges.
 pub async fn folder(servers: &Servers) -> Result<PathBuf> {
     installed().await?;
     let folder = servers.new_file("program");
@@ -45,7 +44,7 @@ pub async fn folder(servers: &Servers) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Runs a program to its end; what it printed.
+/// Runs a program to its end; returns what it printed.
 pub async fn run(args: &[&str]) -> Result<String> {
     installed().await?;
     let running =
@@ -56,8 +55,8 @@ pub async fn run(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A program that runs on; killed when dropped, with the processes it has started, such as those of
-/// BullMQ's sandboxed processors.
+/// A running program. It is killed when dropped, with the processes it has started, such as those
+/// of BullMQ's sandboxed processors.
 pub struct Running {
     child: Child,
     group: Group,
@@ -65,7 +64,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program, and waits for the line in which it says that it is ready.
+    /// Starts a program, and waits for its line that it is ready.
     pub async fn start(program: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         installed().await?;
         let mut command = Command::new(program);
@@ -97,20 +96,20 @@ impl Running {
         .with_context(|| format!("it did not say {wanted:?}"))?
     }
 
-    /// Ends it by SIGKILL, and waits until it is gone.
+    /// Kills it with SIGKILL, and waits for its end.
     pub async fn sigkill(&mut self) -> Result<()> {
         self.group.kill();
         Ok(self.child.kill().await?)
     }
 }
 
-/// A process group, which ends with this.
+/// A process group, which ends when this is dropped.
 struct Group(u32);
 
 impl Group {
     fn kill(&self) {
         let group = format!("-{}", self.0);
-        // One that is gone is what is wanted.
+        // The group may have ended already.
         let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).output();
     }
 }

@@ -1,6 +1,6 @@
-//! What must have become of events: the rules of `bindery-core`, in memory, one event after
-//! another. The database must agree with it on every book, substep, change of status, early event,
-//! dead letter and count, to the last digit.
+//! The expected effect of events: the rules of `bindery-core`, in memory, one event after another.
+//! The database must agree with it on every book, substep, change of status, early event, dead
+//! letter and count, to the last digit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,12 +41,12 @@ struct Waiting {
 }
 
 impl Oracle {
-    /// No books of the pipeline `comic` yet.
+    /// An empty oracle for the pipeline `comic`.
     pub async fn new(client: &Client) -> Result<Oracle> {
         Ok(Oracle::with(comic(client).await?, "bindery.book_events"))
     }
 
-    /// No books of this pipeline yet, whose history is in this table.
+    /// An empty oracle for this pipeline, with the history in this table.
     pub fn with(machine: Machine, history: &'static str) -> Oracle {
         Oracle {
             machine,
@@ -59,7 +59,7 @@ impl Oracle {
         }
     }
 
-    /// What becomes of the events of one stream.
+    /// The effect of the events of one stream.
     pub async fn of(client: &Client, entries: impl IntoIterator<Item = Entry>) -> Result<Oracle> {
         let mut oracle = Oracle::new(client).await?;
         entries.into_iter().for_each(|entry| oracle.feed(0, entry));
@@ -110,7 +110,7 @@ impl Oracle {
         outcome
     }
 
-    /// Takes a book a step back.
+    /// Rewinds a book.
     pub fn rewind(&mut self, id: Uuid, target: &str) -> Outcome {
         let Some(Tracked { book, history }) = self.books.get_mut(&id) else {
             return Outcome::Rejected("unknown_book".to_owned());
@@ -169,7 +169,7 @@ impl Oracle {
             let book = Book::register(&self.machine);
             let history = vec![step("register", None, &book)];
             self.books.insert(event.book_id, Tracked { book, history });
-            // A begin comes after the early events that its registration makes applicable.
+            // A `begin` takes effect after the early events that its registration makes applicable.
             self.settle(event.book_id);
         }
         let Some(Tracked { book, history }) = self.books.get_mut(&event.book_id) else {
@@ -201,8 +201,8 @@ impl Oracle {
         Ok(self.tracked(id)?.book.stage())
     }
 
-    /// A book's row, as far as the rules decide it; the sums as text, since a double would not
-    /// hold every digit of them.
+    /// A book's row, as far as the rules decide it; the sums as text, because a double does not
+    /// hold all of their digits.
     pub fn row(&self, id: Uuid) -> Result<Value> {
         let book = &self.tracked(id)?.book;
         let summary = book.summary(&self.machine)?;
@@ -224,7 +224,7 @@ impl Oracle {
         self.books.len()
     }
 
-    /// Compares everything that the database has of books with what the events make of them.
+    /// Compares all rows of books in the database with the effect of the events.
     pub async fn check(&self, client: &Client) -> Result<()> {
         self.check_dead_letters(client).await?;
         self.check_early_events(client).await?;
@@ -283,7 +283,7 @@ impl Oracle {
                 expected.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
             same(&format!("book {id}"), &part_of(&stored, &names), &expected)?;
             let book = &self.tracked(id)?.book;
-            // What is planned for a halted book is listed, and counts once the book goes on.
+            // A halted book's plan is listed, and counts once the book resumes.
             if book.status() != FAILED && book.status() != CANCELLED {
                 let expected = serde_json::to_value(book.summary(&self.machine)?.substeps)?;
                 same(&format!("substeps of {id}"), &substeps, &expected)?;
@@ -333,8 +333,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// The history has each change once, in order; so has the outbox, unless messages of it were
-    /// taken.
+    /// The history has each change once, in order; so has the outbox, unless messages were removed.
     async fn check_history(&self, client: &Client) -> Result<()> {
         let query = format!(
             "select e.book_id, jsonb_agg(to_jsonb(e) order by e.revision),

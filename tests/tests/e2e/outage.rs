@@ -1,5 +1,5 @@
-//! Postgres and Redis restarted and killed while a producer keeps adding events, and tries again
-//! where Redis does not answer. The daemon is never touched; it has to find its way by itself.
+//! Postgres and Redis are restarted and killed while a producer adds events, and retries if Redis
+//! does not answer. The daemon is not restarted and must recover by itself.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -48,7 +48,7 @@ impl<'a> UnderLoad<'a> {
         Ok(())
     }
 
-    /// What the stream holds, once all of it is applied.
+    /// The stream's entries, once all of them are applied.
     async fn drained(&self, client: &Client) -> Result<Entries> {
         let entries = entries(&mut self.servers.redis().await?, self.database.stream()).await?;
         let (last, _) = entries.last().context("the stream is empty")?;
@@ -57,7 +57,7 @@ impl<'a> UnderLoad<'a> {
         Ok(entries)
     }
 
-    /// The database is exactly where these events lead.
+    /// Checks that the database has exactly the effects of these entries.
     async fn check(&self, client: &Client, entries: Entries) -> Result<()> {
         let events = i64::try_from(entries.len())?;
         let counts = cursor(client, self.database.stream()).await?.counts;
@@ -71,8 +71,8 @@ impl<'a> UnderLoad<'a> {
         Ok(())
     }
 
-    /// Nothing is lost: the stream has all that was acknowledged, and the database all that is in
-    /// the stream.
+    /// Checks that nothing is lost: the stream has all acknowledged entries, and the database all
+    /// entries of the stream.
     async fn check_nothing_lost(&self, produced: Produced) -> Result<()> {
         let client = self.database.connect().await?;
         let entries = self.drained(&client).await?;
@@ -130,13 +130,13 @@ async fn both_away_at_once() -> Result<()> {
     load.check_nothing_lost(producer.finish().await?).await
 }
 
-/// Redis ends without a word, and its file lacks the end, as after a loss of power with
-/// `appendfsync everysec`: acknowledged entries are gone. Of these, the daemon had read those up to
-/// some point, and they take effect; the others nobody has any more. Where that point is, the
-/// batches say, which a trigger of ours writes down: a batch that moved the position from p to q
-/// and counted n events had in it what the stream still holds between p and q, and of the lost
-/// entries in there the first ones, as many as are missing to n. So what is expected is what the
-/// stream holds in the end, and those.
+/// Redis is killed, and its file lacks the end, as after a power loss with `appendfsync everysec`:
+/// acknowledged entries are lost. The daemon had read the first of them, which take effect; the
+/// others are lost for good. A trigger records each batch, which shows how many the daemon had
+/// read: a batch that moved the position from p to q and counted n events contained the entries
+/// that the stream still holds between p and q, and as many of the first lost entries between them
+/// as are missing to n. The expected effect is that of these lost entries and of the stream's final
+/// content.
 #[tokio::test]
 async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
     let servers = Servers::start().await?;
@@ -163,8 +163,8 @@ async fn redis_killed_and_its_last_entries_lost() -> Result<()> {
         }
     }
     let (last, _) = lost.last_key_value().context("nothing was lost: the test proves nothing")?;
-    // It may have been added too, and read, and never acknowledged; the producer then added the
-    // same event once more.
+    // This entry may have been added and read without an acknowledgement; the producer then added
+    // the same event once more.
     let unacknowledged = StreamId::new(last.ms, last.seq + 1);
     let (acknowledged, mut read) = (lost.len(), 0);
     lost.insert(unacknowledged, &produced.acknowledged[killed_at].1);
@@ -207,7 +207,7 @@ const NOTE_BATCHES: &str = "
     for each row when (old.position <> new.position and old.losses = new.losses)
     execute function public.note_batch();";
 
-/// Takes the end off Redis's append-only file; Redis loads what is before.
+/// Cuts the end off Redis's append-only file; Redis loads the rest.
 fn forget_the_end(servers: &Servers) -> Result<()> {
     const LOST_BYTES: u64 = 20_000;
     let files =

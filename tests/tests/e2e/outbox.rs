@@ -31,7 +31,7 @@ const STAGES: [(&str, &[&str]); 3] = [
     ("GENERATING_SCENES", &["split_scenes", "write_prompts"]),
     ("CREATING_ARTWORK", &["page_1", "page_2", "page_3"]),
 ];
-/// Who begins each book, and the unit in the middle of which it is killed.
+/// The worker that begins each book, and the unit during which it is killed.
 const FIRST: [(Language, &str, &str, u64); 4] = [
     (Language::Rust, "ANALYZING", "detect_chapters", 2),
     (Language::Node, "GENERATING_SCENES", "write_prompts", 1),
@@ -51,14 +51,14 @@ enum Language {
     Node,
 }
 
-/// A process that works on one book at a time. Killed when dropped.
+/// A process that works on one book at a time. It is killed when dropped.
 struct Worker {
     child: Child,
     output: PathBuf,
 }
 
 impl Worker {
-    /// The units that it has begun.
+    /// The units that the worker has begun.
     fn begun(&self) -> Result<Vec<Unit>> {
         let printed = std::fs::read_to_string(&self.output)?;
         let whole = printed.rsplit_once('\n').map_or("", |(lines, _)| lines);
@@ -81,7 +81,7 @@ impl Worker {
     }
 }
 
-/// A Redis of their own, in which streams have the names of the documentation.
+/// An own Redis, so that the streams can have the names of the documentation.
 struct Shop<'a> {
     servers: &'a Servers,
     database: Database<'a>,
@@ -108,7 +108,7 @@ impl Shop<'_> {
         Ok(Shop { servers, database, client, redis_url, redis, node })
     }
 
-    /// A daemon that sweeps at every turn, by the clock that is set now.
+    /// A daemon that sweeps at every interval, by the clock that is set now.
     async fn daemon(&self) -> Result<Daemon> {
         let args = ["--lease", "300ms", "--sweep", "50ms"];
         let daemon =
@@ -144,7 +144,7 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// Waits for a book that is as wanted.
+    /// Waits for a book that meets a condition.
     async fn book(&self, book: Uuid, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, &format!("book {book} to be {what}"), async || {
             let row = book_row(&self.client, book).await?;
@@ -153,14 +153,14 @@ impl Shop<'_> {
         .await
     }
 
-    /// The count of units that are done of each of a book's substeps that is begun.
+    /// The number of done units of each of the book's begun substeps.
     async fn done(&self, book: Uuid) -> Result<Value> {
         let query = "select coalesce(jsonb_object_agg(g.substep, g.done), '{}')
             from bindery.book_progress g where g.book_id = $1 and g.done > 0";
         json(&self.client, query, &[&book]).await
     }
 
-    /// Waits until all is published.
+    /// Waits until every message is published.
     async fn published(&self) -> Result<()> {
         eventually(SOON, "the outbox to be empty", async || {
             match self
@@ -176,7 +176,7 @@ impl Shop<'_> {
         .await
     }
 
-    /// Waits until all is published and the workers have read it.
+    /// Waits until every message is published and the workers have read it.
     async fn read_to_the_end(&mut self) -> Result<()> {
         self.published().await?;
         let last =
@@ -214,8 +214,8 @@ pub fn message(entry: &Entry) -> Result<Message> {
     ))
 }
 
-/// Keeps a record of every value that progress ever had, and lets the lock 1 hold up whoever
-/// commits what it took from the outbox.
+/// Records every value of progress, and makes commits that remove messages from the outbox wait for
+/// the advisory lock 1.
 const WATCH: &str = "
     create table public.watched (
       id bigint generated always as identity, book_id uuid, part text, progress double precision);
@@ -251,7 +251,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
     clock(&shop.client, &name, 0).await?;
     let mut daemon = shop.daemon().await?;
 
-    // One worker after the other begins a book, and comes to stand in the middle of a unit.
+    // Each worker begins a book, and stops in the middle of a unit.
     let mut first = Vec::new();
     for ((language, stage, substep, unit), book) in FIRST.into_iter().zip(books) {
         let mut worker = shop.worker(language, &format!("{substep}:{unit}"), "nothing")?;
@@ -270,8 +270,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
         first.push(worker);
     }
 
-    // Fifty minutes on, a daemon that is started anew finds them silent. It has nothing to publish
-    // twice.
+    // Fifty minutes later, a new daemon finds the workers silent. It publishes nothing twice.
     shop.published().await?;
     daemon.sigkill().await?;
     clock(&shop.client, &name, 3000).await?;
@@ -281,9 +280,9 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
         assert_eq!(row["error"]["code"], "stalled", "{row:#}");
     }
 
-    // The last book is resumed by hand. The daemon is killed when Redis has the message and
-    // Postgres has not heard of that: it is published again. Of the new workers one has the book by
-    // then, and stands at its first unit, as the other will.
+    // An operator resumes the last book. The daemon is killed after Redis has the message and
+    // before Postgres has committed its removal, so the message is published again. By then one of
+    // the new workers has the book and is at its first unit.
     shop.published().await?;
     let holder = shop.database.connect().await?;
     holder.query("select pg_advisory_lock(1)", &[]).await?;
@@ -301,7 +300,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
     until_gone(&shop.client, session).await?;
     drop(holder);
 
-    // Ninety seconds later the others are due, too.
+    // Ninety seconds later, the other books are due as well.
     clock(&shop.client, &name, 3090).await?;
     let _daemon = shop.daemon().await?;
     eventually(SOON, "both workers to have a book", async || {

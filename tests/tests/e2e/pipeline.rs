@@ -1,4 +1,4 @@
-//! A whole book by events only, from its registration to its end, seen from every side.
+//! A whole book by events only, from its registration to its end, as every reader sees it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::oracle::plain;
 use crate::support::{Entry, SOON, add, applied_up_to, book_row, entries, entry, json};
 
-/// A book that its services work on, and all who look at it.
+/// A book that services work on, and all its readers.
 struct Stage<'a> {
     database: Database<'a>,
     daemon: Daemon,
@@ -30,7 +30,7 @@ impl<'a> Stage<'a> {
         Ok(Stage { database, daemon, client, redis, book: Uuid::new_v4() })
     }
 
-    /// Adds an event as flat fields, waits until it has taken effect, and gives the book's row.
+    /// Adds an event as flat fields, waits until it has taken effect, and returns the book's row.
     async fn flat(&mut self, fields: &[(&str, &str)]) -> Result<Value> {
         let book = self.book.to_string();
         let event: Entry = entry(fields.iter().copied().chain([("book_id", book.as_str())]));
@@ -51,7 +51,7 @@ impl<'a> Stage<'a> {
         Ok(row)
     }
 
-    /// `GET /api/books/{id}/status` is `get_book_status`, which has the columns of the row but for
+    /// `GET /api/books/{id}/status` equals `get_book_status`, which has the row's columns except
     /// the internal ones.
     async fn same_over_http(&self, row: &Value) -> Result<()> {
         const INTERNAL: [&str; 4] =
@@ -73,7 +73,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What of a row changes along the way: status, stage, attempt, percent of the stage and of the
+/// The columns that change along the way: status, stage, attempt, percent of the stage and of the
 /// whole, revision.
 fn standing(row: &Value) -> Value {
     let names =
@@ -156,7 +156,7 @@ async fn a_book_from_beginning_to_end() -> Result<()> {
         (&json!("out_of_memory"), &json!("killed"))
     );
 
-    // What has a checkpoint is kept, the rest starts over.
+    // Substeps with a checkpoint are kept, the others start over.
     let row = at.flat(&[("type", "transition"), ("to_status", "GENERATING_SCENES")]).await?;
     assert_eq!(
         standing(&row),
@@ -169,7 +169,7 @@ async fn a_book_from_beginning_to_end() -> Result<()> {
         (&checkpoint, &json!(2)),
         "{point}"
     );
-    // A worker of the first attempt that does not know yet.
+    // A worker of the first attempt that has not learned of the second.
     let row = at
         .flat(&[
             ("type", "progress"),
@@ -223,7 +223,7 @@ async fn seen_by_listeners(seen: &mut Listener, book: Uuid, last: i64) -> Result
         ensure!(payload["book_id"] == json!(book), "{payload}");
         revisions.push(payload["revision"].as_i64().context("no revision")?);
     }
-    // Every event had a transaction of its own here.
+    // Here every event had its own transaction.
     ensure!(revisions == (1..=last).collect::<Vec<_>>(), "announced: {revisions:?}");
     Ok(())
 }

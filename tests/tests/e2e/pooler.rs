@@ -1,4 +1,4 @@
-//! Everything that the daemon does through a pooler in transaction mode: relay, outbox, sweep, API.
+//! All functions of the daemon through a pooler in transaction mode: relay, outbox, sweep, API.
 
 use anyhow::{Context, Result, anyhow};
 use bindery_tests::{Daemon, Pooler, Servers, eventually};
@@ -48,9 +48,9 @@ async fn through_a_pooler_in_transaction_mode_relay_and_outbox_lose_nothing() ->
     producer.finish().await?;
     let mut redis = servers.redis().await?;
     let last = entries(&mut redis, database.stream()).await?.pop().context("an event was added")?;
-    // Before that, the outbox is empty now and then, while more is to come.
+    // Before that, the outbox may be empty although more messages are to come.
     applied_up_to(&client, database.stream(), &last.0).await?;
-    // The history says what the outbox has had.
+    // The history shows which messages the outbox has had.
     eventually(SOON, "the outbox to be published", async || {
         let row = client.query_one("select count(*) from bindery.outbox", &[]).await?;
         let left: i64 = row.get(0);
@@ -92,8 +92,8 @@ async fn through_a_pooler_in_transaction_mode_books_are_swept() -> Result<()> {
     .await
 }
 
-/// Nobody hears a notification here; the daemon finds out, says so, and its streams look for
-/// themselves.
+/// No notification arrives through the pooler. The daemon detects and reports this, and its streams
+/// read periodically.
 #[tokio::test]
 async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_look_for_themselves()
 -> Result<()> {
@@ -119,7 +119,7 @@ async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_lo
     client.query("select from bindery.register_book($1, $2)", &[&book, &owner]).await?;
     let status = format!("/api/books/{book}/status");
     for _ in 0..20 {
-        // Whose role a session had does not stay with it.
+        // A session does not keep the role of an earlier request.
         let answer = daemon.ask("GET", &status).token(&user(owner)?).answer().await?;
         assert_eq!(answer.json()?["book_id"], json!(book));
         let stranger = daemon.ask("GET", &status).token(&user(Uuid::new_v4())?).answer().await?;

@@ -1,4 +1,4 @@
-//! A service that adds events at a steady rate, one by one, and tries again until each is
+//! A service that adds events one by one at a steady rate, and retries each until it is
 //! acknowledged.
 
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::load::Load;
 use crate::support::{Entry, SOON, add};
 
-/// Events a tick: a load that a daemon with small batches is always a little behind of.
+/// Events per tick: a load that keeps a daemon with small batches slightly behind.
 const A_TICK: usize = 2;
 const TICK: Duration = Duration::from_millis(1);
 
-/// How long a slow Redis has to answer. One that is away fails at once.
+/// How long a slow Redis may take to answer. A stopped one fails at once.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Where the events come from.
+/// The source of the events.
 pub trait Events: Send + 'static {
-    /// The next event, and the index of its stream; `None` once all have come.
+    /// The next event and the index of its stream; `None` at the end.
     fn next(&mut self) -> Option<(usize, Entry)>;
 
-    /// Begins no new books; the events that remain end those that were begun.
+    /// Begins no new books; the remaining events end those that were begun.
     fn finish(&mut self);
 }
 
@@ -46,7 +46,8 @@ pub struct Producer {
     task: Option<JoinHandle<Result<Produced>>>,
 }
 
-/// A test that fails drops it unfinished; without this its runtime would wait for the thread.
+/// A test that fails drops the producer unfinished; without this, its runtime would wait for the
+/// thread.
 impl Drop for Producer {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Relaxed);
@@ -60,27 +61,27 @@ struct Shared {
     added: AtomicUsize,
 }
 
-/// What a producer has done.
+/// The result of a producer.
 pub struct Produced {
     /// Every event that Redis acknowledged, in order.
     pub acknowledged: Vec<(String, Entry)>,
-    /// For each failure of Redis, how many events were acknowledged before. Whether the next one
-    /// was added then is unknown.
+    /// For each failure of Redis, how many events were acknowledged before it. Whether the next one
+    /// was added is then unknown.
     pub failures: Vec<usize>,
 }
 
 impl Producer {
-    /// Starts to add a load's events to a stream.
+    /// Starts a producer that adds a load's events to a stream.
     pub fn start(servers: &Servers, stream: &str, load: Load) -> Result<Producer> {
         Producer::sharing(servers, stream, load, 1)
     }
 
-    /// The same, for one of so many streams at once: all of them together get what one alone would.
+    /// The same, for one of several streams: together they get the rate of one.
     pub fn sharing(servers: &Servers, stream: &str, load: Load, streams: u32) -> Result<Producer> {
         Producer::start_with(servers, vec![stream.to_owned()], load, TICK * streams)
     }
 
-    /// Starts to add events to the streams that they name.
+    /// Starts a producer that adds each event to the stream it belongs to.
     pub fn to_streams(
         servers: &Servers,
         streams: &[String],
@@ -99,19 +100,19 @@ impl Producer {
         let client = redis::Client::open(servers.redis_url())?;
         let for_task = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // A thread of its own, so that it keeps adding whatever the test waits for.
+        // An own thread, so that it keeps adding whatever the test waits for.
         let task = tokio::task::spawn_blocking(move || {
             runtime.block_on(produce(client, streams, events, tick, for_task))
         });
         Ok(Producer { shared, task: Some(task) })
     }
 
-    /// How many events were acknowledged so far.
+    /// How many events are acknowledged so far.
     pub fn added(&self) -> usize {
         self.shared.added.load(Ordering::Relaxed)
     }
 
-    /// Lets the books that were begun come to their end, and stops then.
+    /// Ends the books that were begun, then stops.
     pub async fn finish(mut self) -> Result<Produced> {
         self.shared.finishing.store(true, Ordering::Relaxed);
         self.task.take().context("it has finished already")?.await?
@@ -125,7 +126,7 @@ async fn produce(
     tick: Duration,
     shared: Arc<Shared>,
 ) -> Result<Produced> {
-    // The client's own limits of a second and of half a second are too little on a busy machine.
+    // The client's default limits of one and of half a second are too short on a busy machine.
     let patient = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(ANSWERS_WITHIN))
         .set_response_timeout(Some(ANSWERS_WITHIN));

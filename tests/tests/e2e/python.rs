@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::node::bridges;
 use crate::support::text;
 
-/// The interpreter of an environment that has redis-py. It is made once a machine, and anew where
-/// it does not work any more.
+/// The interpreter of an environment that has redis-py. The environment is created once per
+/// machine, and again if it is broken.
 pub async fn python() -> Result<PathBuf> {
     static DONE: OnceCell<PathBuf> = OnceCell::const_new();
     DONE.get_or_try_init(make).await.cloned()
@@ -25,7 +25,7 @@ async fn make() -> Result<PathBuf> {
     let folder = cache()?.join(format!("redis-py-{version}"));
     let python = folder.join("bin/python");
     if !works(&python, version).await {
-        // Built aside: whoever else wants it at this moment gets all of it or nothing.
+        // Built in another folder and renamed, so that a parallel run sees all of it or nothing.
         let aside = folder.with_extension(Uuid::new_v4().simple().to_string());
         run(Command::new("python3").args(["-m", "venv"]).arg(&aside))
             .await
@@ -36,7 +36,7 @@ async fn make() -> Result<PathBuf> {
             .arg(&pins);
         run(&mut install).await?;
         if !works(&python, version).await {
-            // It may be there and broken, or not there at all.
+            // The old folder may be broken or missing.
             let _ = std::fs::remove_dir_all(&folder);
             let _ = std::fs::rename(&aside, &folder);
         }
@@ -46,7 +46,7 @@ async fn make() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Where scripts/postgres.sh keeps what it gets, too.
+/// The same cache as scripts/postgres.sh uses.
 fn cache() -> Result<PathBuf> {
     let variable =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

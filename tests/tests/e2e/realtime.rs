@@ -1,5 +1,5 @@
-//! Supabase Realtime, of which tests have the SQL side: what is held back is broadcast by the
-//! daemon, and the policy is made once Realtime has made its table.
+//! Supabase Realtime, of which tests have the SQL side: the daemon broadcasts what is held back,
+//! and creates the policy once Realtime has created its table.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use crate::support::{SOON, applied_up_to, book_in};
 /// Realtime's table and functions.
 const STANDIN: &str = include_str!("../../pgtap/realtime/standin.psql");
 
-/// Of each book, how many messages its topic has, and the revision of the newest.
+/// For each book, the number of its topic's messages, and the newest revision.
 async fn broadcast(client: &Client) -> Result<BTreeMap<Uuid, (i64, i64)>> {
     let query = "select (m.payload ->> 'book_id')::uuid, count(*),
             max((m.payload ->> 'revision')::bigint)
@@ -55,10 +55,10 @@ async fn the_last_of_many_reports_is_broadcast_and_those_before_it_once_a_second
             ];
             last = database.add(&mut redis, &fields).await?;
         }
-        // A batch for each report, not one for all.
+        // A batch for each report instead of one for all.
         applied_up_to(&client, database.stream(), &last).await?;
     }
-    // Nothing follows that would take what is held back along.
+    // No later change follows that would broadcast what is held back.
     eventually(SOON, "the newest revision of each book to be broadcast", async || {
         let sent = broadcast(&client).await?;
         for book in &books {
@@ -72,7 +72,7 @@ async fn the_last_of_many_reports_is_broadcast_and_those_before_it_once_a_second
     .await?;
     let seconds = i64::try_from(started.elapsed().as_secs())? + 1;
     for (book, (messages, _)) in broadcast(&client).await? {
-        // One at once, one for each second that began since, and one of what was held back.
+        // One at once, one for each started second since, and one for what was held back.
         ensure!(messages <= seconds + 2, "{book}: {messages} messages in {seconds} s");
     }
     eventually(SOON, "the changes that were held back to be counted", async || {
@@ -91,7 +91,7 @@ async fn the_last_of_many_reports_is_broadcast_and_those_before_it_once_a_second
     .await
 }
 
-/// Whenever a burst ends within a window, its newest state is sent.
+/// A burst that ends within a window sends its newest state.
 #[tokio::test]
 async fn no_last_state_is_lost_between_a_writer_and_the_session_that_sends_what_was_held_back()
 -> Result<()> {
@@ -114,7 +114,7 @@ async fn no_last_state_is_lost_between_a_writer_and_the_session_that_sends_what_
     let until = Instant::now() + Duration::from_secs(8);
     let mut round = 0_u32;
     while Instant::now() < until {
-        // Bursts that end at another moment of the window each time.
+        // Each burst ends at another moment of the window.
         for _ in 0..=round % 7 {
             let progress = f64::from(round % 100_000) / 1_000.0;
             let report =
@@ -194,13 +194,13 @@ async fn a_transaction_warns_once_however_many_books_are_not_broadcast() -> Resu
         commit";
     for (fault, reason) in [
         ("drop table realtime.messages_all", "no partition of relation"),
-        // realtime.send, which turns each error into a warning, is not called once a book.
+        // realtime.send, which turns each error into a warning, is not called for every book.
         ("alter table realtime.messages rename to letters", "no table realtime.messages"),
     ] {
         client.batch_execute(fault).await?;
         client.batch_execute(work).await?;
         let mut seen = Vec::new();
-        // The answer to the statement came after them.
+        // The statement's answer arrived after the warnings.
         while let Ok(warning) = warnings.try_recv() {
             seen.push(warning);
         }

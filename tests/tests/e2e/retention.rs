@@ -1,5 +1,5 @@
-//! What old rows take with them: nobody waits for whoever prunes or replays, and they wait for
-//! nobody.
+//! Pruning, replaying and refreshing beside other sessions: they neither wait for each other nor
+//! delay others.
 
 use anyhow::Result;
 use bindery_tests::Servers;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::support::{book_in, json, pid, refused, until_blocked};
 
-/// Rejects a report for each of so many unknown books; gives the ids of the dead letters.
+/// Rejects a report for each of this many unknown books; returns the ids of the dead letters.
 async fn letters(client: &Client, count: i32) -> Result<Vec<i64>> {
     let reject = "select bindery_internal.reject('tap', jsonb_build_array(jsonb_build_object(
         'type', 'progress', 'book_id', gen_random_uuid(), 'progress', 1,
@@ -34,7 +34,7 @@ async fn replay(client: &Client) -> Result<serde_json::Value> {
 async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut holder, client) = (database.connect().await?, database.connect().await?);
-    // Who waited would fail.
+    // A session that waits would fail.
     client.batch_execute("set lock_timeout = '30s'").await?;
     let letters = letters(&client, 3).await?;
     book_in(&client, &["ANALYZING", "FAILED", "ANALYZING", "FAILED"]).await?;

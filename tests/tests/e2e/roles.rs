@@ -1,5 +1,5 @@
-//! What the relay's role can do in a session of its own, and what it cannot. (Within one session, a
-//! call that another role made first would hide a right that is missing.)
+//! The rights of the relay's role, in own sessions. (Within one session, an earlier call by another
+//! role would hide a missing right.)
 
 use anyhow::Result;
 use bindery_tests::{Database, Servers, connect};
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::support::{book_in, refused};
 
-/// A session of a login role that has the relay's role and nothing else, as an operator is told to
-/// make it.
+/// A session of a login role that has only the relay's role, as the documentation tells operators
+/// to create it.
 async fn relay_session(database: &Database<'_>) -> Result<Client> {
     let role = format!("relay_{}", Uuid::new_v4().simple());
     let owner = database.connect().await?;
@@ -22,7 +22,7 @@ async fn relay_session(database: &Database<'_>) -> Result<Client> {
 async fn the_relays_role_can_do_all_that_a_relay_does() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let book = Uuid::new_v4();
-    // Each in a session of its own, so that none stands on what another one looked up.
+    // Each in its own session, so that none depends on what another has looked up.
     relay_session(&database)
         .await?
         .query_one("select epoch from bindery.acquire_stream('s', 'me', '1 hour')", &[])

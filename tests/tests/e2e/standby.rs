@@ -1,5 +1,5 @@
-//! `binderyd serve`: at a hot standby everything is read and nothing written, and it goes on when
-//! the standby is promoted; few rights are enough.
+//! `binderyd serve` at a hot standby reads everything and writes nothing, continues when the
+//! standby is promoted, and needs few rights.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Replica, Servers, eventually};
@@ -32,7 +32,7 @@ async fn serve_reads_from_a_hot_standby_and_goes_on_when_it_is_promoted() -> Res
     let about = daemon.ask("GET", "/api").answer().await?.json()?;
     ensure!(about["hears"] == json!(false), "{about}");
 
-    // What is written at the primary comes here.
+    // A change on the primary arrives here.
     transition(&client, book, "GENERATING_SCENES").await?;
     events.until(|event| event.id == Some(3)).await?;
 
@@ -53,7 +53,7 @@ async fn serve_reads_from_a_hot_standby_and_goes_on_when_it_is_promoted() -> Res
     Ok(())
 }
 
-/// As Supabase's `authenticator` is: what it may do it may only as another role.
+/// Like Supabase's `authenticator`, which has its rights only through other roles.
 #[tokio::test]
 async fn serve_needs_no_rights_but_to_become_its_callers_roles() -> Result<()> {
     let servers = Servers::start().await?;

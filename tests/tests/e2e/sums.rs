@@ -1,5 +1,5 @@
-//! The percentages of a stage of some hundred substeps under reports from two streams and two
-//! sessions at once, while its weights change: at every moment exactly what its rows come to.
+//! The percentages of a stage of some hundred substeps, under reports from two streams and two
+//! sessions and changes of its weights, always equal exactly the sum of its rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ enum Report {
 }
 
 impl Report {
-    /// Many have no finite binary fraction, and some complete their substep.
+    /// Many values have no finite binary fraction, and some complete their substep.
     fn random(rng: &mut Rng) -> Report {
         match rng.u32(..4) {
             0 => Report::Percent(rng.f64() * 100.0),
@@ -69,7 +69,7 @@ fn plan(rng: &mut Rng, from: usize, to: usize) -> Value {
         .collect()
 }
 
-/// What the highest report of each substep was.
+/// The highest report of each substep.
 type Highest = BTreeMap<String, f64>;
 
 fn note(highest: &mut Highest, substep: String, percent: f64) {
@@ -77,7 +77,7 @@ fn note(highest: &mut Highest, substep: String, percent: f64) {
     *known = known.max(percent);
 }
 
-/// Compares the book's sums and percentages with what its rows come to, as one snapshot has both.
+/// Compares the book's sums and percentages with those of its rows, in one snapshot.
 async fn check(client: &Client, book: Uuid) -> Result<Highest> {
     let query = "select b.substeps_total, b.substeps_done, trim_scale(b.substeps_weight)::text,
             trim_scale(b.substeps_points)::text, b.stage_progress, b.overall_progress,

@@ -1,4 +1,4 @@
-//! What the tests ask the database again and again.
+//! Queries that many tests need.
 
 use std::ops::Add;
 use std::process::Output;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// A stream entry's fields.
 pub type Entry = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What `relay_cursors` says of a stream.
+/// The row of `relay_cursors` for a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     pub position: String,
@@ -26,7 +26,7 @@ pub struct Cursor {
     pub counts: Counts,
 }
 
-/// What became of a stream's events.
+/// The outcomes of a stream's events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub applied: i64,
@@ -55,7 +55,7 @@ impl Add for Counts {
     }
 }
 
-/// The cursor as it is now, one of nothing where the stream was never acquired.
+/// The current cursor, or an empty one if the stream was never acquired.
 pub async fn cursor(client: &Client, stream: &str) -> Result<Cursor> {
     let query = "select position, epoch, holder, applied, stale, early, rejected
         from bindery.relay_cursors where stream = $1";
@@ -77,7 +77,7 @@ pub async fn cursor(client: &Client, stream: &str) -> Result<Cursor> {
     })
 }
 
-/// Waits for a cursor that is as wanted.
+/// Waits for a cursor that meets a condition.
 pub async fn cursor_when(
     client: &Client,
     stream: &str,
@@ -92,7 +92,7 @@ pub async fn cursor_when(
 }
 
 /// Waits until the stream is applied up to this entry, as long as the position moves: a busy
-/// machine may have a long way to go.
+/// machine may take long.
 pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cursor> {
     let mut before = cursor(client, stream).await?.position;
     loop {
@@ -107,7 +107,7 @@ pub async fn applied_up_to(client: &Client, stream: &str, id: &str) -> Result<Cu
     }
 }
 
-/// From now on batches in this database wait for locks without a limit.
+/// Makes batches in this database wait for locks without a limit from now on.
 pub async fn batches_wait(client: &Client) -> Result<()> {
     let function = "select oid::regprocedure::text from pg_proc
         where proname = 'apply_events' and pronamespace = 'bindery_internal'::regnamespace";
@@ -135,8 +135,8 @@ pub async fn book_row(client: &Client, book: Uuid) -> Result<Value> {
         .await
 }
 
-/// All there is of a book, as text: its row, progress, history and outbox. Two of them are equal
-/// only where nothing has changed in between.
+/// All data of a book as text: its row, progress, history and outbox. Two such texts are equal only
+/// if nothing has changed in between.
 pub async fn all_of(client: &Client, book: Uuid) -> Result<String> {
     let query = "select concat_ws(E'\\n',
         (select to_jsonb(b)::text from bindery.book_status b where b.book_id = $1),
@@ -149,7 +149,7 @@ pub async fn all_of(client: &Client, book: Uuid) -> Result<String> {
     Ok(client.query_one(query, &[&book]).await?.try_get(0)?)
 }
 
-/// The one JSON value that a query gives.
+/// The JSON value that a query returns.
 pub async fn json(client: &Client, query: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Value> {
     Ok(client.query_one(query, params).await.with_context(|| query.to_owned())?.try_get(0)?)
 }
@@ -171,14 +171,14 @@ pub async fn transition(client: &Client, book: Uuid, to: &str) -> Result<Row, Er
         .await
 }
 
-/// What an error of Bindery's says to programs: its SQLSTATE and its JSON detail.
+/// The SQLSTATE and the JSON detail of one of Bindery's errors.
 pub fn refusal(error: &Error) -> (String, Value) {
     let Some(error) = error.as_db_error() else { return (error.to_string(), Value::Null) };
     let detail = error.detail().and_then(|detail| serde_json::from_str(detail).ok());
     (error.code().code().to_owned(), detail.unwrap_or(Value::Null))
 }
 
-/// The SQLSTATE and the code of the error that a call must have given.
+/// The SQLSTATE and the code of the error that a call must have returned.
 pub fn refused<T>(outcome: Result<T, Error>) -> Result<(String, String)> {
     let Err(error) = outcome else { return Err(anyhow!("it was not refused")) };
     let (state, detail) = refusal(&error);
@@ -205,7 +205,7 @@ pub async fn until_blocked(watcher: &Client, waiting: i32, holding: i32) -> Resu
     .await
 }
 
-/// Adds an entry to a stream, and gives its id.
+/// Adds an entry to a stream; returns its id.
 pub async fn add(
     redis: &mut MultiplexedConnection,
     stream: &str,
@@ -214,7 +214,7 @@ pub async fn add(
     Ok(bindery_client::append(redis, stream, [entry.as_slice()]).await?.concat())
 }
 
-/// Everything that a stream holds.
+/// All entries of a stream.
 pub async fn entries(
     redis: &mut MultiplexedConnection,
     stream: &str,
@@ -239,7 +239,7 @@ pub fn entry<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Entry 
     fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Waits until a session is no more.
+/// Waits until a session has ended.
 pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
     eventually(SOON, "the session to end", async || {
         match watcher
@@ -253,7 +253,7 @@ pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
     .await
 }
 
-/// Waits until some session waits for a lock that this one holds; that session.
+/// Waits until a session waits for a lock that this one holds; returns it.
 pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result<i32> {
     eventually(SOON, "a session to wait for this one", async || {
         let query = "select pid from pg_stat_activity 
@@ -264,7 +264,7 @@ pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result
     .await
 }
 
-/// What a program wrote.
+/// The output of a program.
 pub fn text(output: &Output) -> String {
     format!(
         "{}{}",
@@ -273,8 +273,8 @@ pub fn text(output: &Output) -> String {
     )
 }
 
-/// Two databases have the same schema, the kernel included, to the last comment and grant; the
-/// failure shows the difference. What is to be told apart is left by `of`.
+/// Checks that two databases have the same schema, including the kernel, comments and grants; a
+/// failure shows the difference. `of` removes the differences to ignore.
 pub async fn same_schema(
     servers: &Servers,
     one: &str,

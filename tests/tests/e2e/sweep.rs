@@ -163,8 +163,8 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     let _daemon = database.daemon(&["--outbox", "", "--lease", "2s"]).await?;
     caught_up(&client, database.stream()).await?;
 
-    // The batch waits for a book that another session has locked; the other book's report waits in
-    // the same batch.
+    // The batch waits for a book that another session has locked, and the other book's heartbeat
+    // waits with it.
     holder.batch_execute("begin").await?;
     holder.query("select from bindery.book_status where book_id = $1 for update", &[&held]).await?;
     let mut redis = servers.redis().await?;

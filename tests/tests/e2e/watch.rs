@@ -1,5 +1,5 @@
-//! `binderyd watch`: one line a change where there is no terminal, and in a terminal of any size
-//! the screen.
+//! `binderyd watch`: one line per change without a terminal, and the screen in a terminal of any
+//! size.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -38,7 +38,7 @@ impl Watch {
         Ok(Watch { child, lines })
     }
 
-    /// Reads on to the first line that holds all of these texts.
+    /// Reads up to the first line that contains all of these texts.
     async fn until(&mut self, texts: &[&str]) -> Result<String> {
         let mut read = Vec::new();
         loop {
@@ -99,7 +99,7 @@ async fn watch_prints_each_change_and_ends_when_every_book_is_done() -> Result<(
     Ok(())
 }
 
-/// It has the rights of a signed-in user, and none on the tables behind them.
+/// The role has the rights of a signed-in user, and none on the underlying tables.
 #[tokio::test]
 async fn watch_shows_a_user_its_own_books() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
@@ -134,7 +134,7 @@ async fn watch_without_until_done_does_not_end() -> Result<()> {
     Ok(())
 }
 
-/// A terminal of its own, and what is on its screen.
+/// An own terminal and its screen.
 struct Terminal {
     pair: PtyPair,
     child: Box<dyn portable_pty::Child + Send + Sync>,

@@ -32,7 +32,7 @@ async fn without_redis_books_are_served_and_swept() -> Result<()> {
     let ready = daemon.get("/readyz").await?;
     ensure!(ready.body.contains("\"streams\":{}"), "{ready:?}");
 
-    // Postgres goes and comes back.
+    // Postgres stops and starts again.
     servers.stop_postgres().await?;
     eventually(SOON, "/readyz to say that Postgres is away", async || {
         match daemon.get("/readyz").await?.status {

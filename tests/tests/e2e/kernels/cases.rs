@@ -1,12 +1,12 @@
-//! What both kernels are asked: definitions, right and broken, and calls on machines, made up by
-//! chance.
+//! The questions for both kernels: definitions, valid and broken, and calls on machines, generated
+//! at random.
 
 use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Numbers that Rust's JSON cannot hold are put in by hand: a text between these becomes the number
-/// it spells.
+/// Numbers that Rust's JSON cannot hold are inserted as text: the text between these marks becomes
+/// a number.
 pub const RAW: &str = "@raw@";
 
 pub const NUMBERS: [&str; 30] = [
@@ -71,7 +71,7 @@ pub const TEXTS: [&str; 26] = [
     "substeps_complete",
 ];
 
-/// Makes cases up, by chance.
+/// Generates random cases.
 pub struct Maker(pub Rng);
 
 impl Maker {
@@ -139,12 +139,12 @@ impl Maker {
         }
     }
 
-    /// A definition without a fault, as a rule.
+    /// A definition, mostly without a fault.
     pub fn definition(&mut self) -> Value {
         let count = if self.chance(3) { self.0.usize(60..=64) } else { self.0.usize(2..9) };
         let states: Vec<Value> = (0..count).map(|index| self.state(index, count)).collect();
         let mut states = states;
-        // Written in another order than they are gone through.
+        // The states are written in another order than they are passed through.
         if self.chance(15) {
             for (index, state) in states.iter_mut().enumerate().take(count - 1) {
                 if state["next"].is_null() {
@@ -222,7 +222,7 @@ impl Maker {
         }
     }
 
-    /// Puts something else somewhere.
+    /// Puts another value in a random place.
     pub fn mutate(&mut self, value: &mut Value) {
         let here = self.chance(15);
         match value {
@@ -281,7 +281,7 @@ impl Maker {
         }
     }
 
-    /// A state that the one of this name leads to, where there is any.
+    /// A state that the one of this name leads to, if there is one.
     fn next_of(&mut self, machine: &Value, name: &Value) -> Value {
         let state =
             machine["states"].as_array().into_iter().flatten().find(|state| state["name"] == *name);
@@ -296,8 +296,8 @@ impl Maker {
         if self.chance(5) {
             return match self.0.u8(0..4) {
                 0 => Value::Null,
-                // The facts in the order of the struct that core reads them into: no object, no
-                // facts.
+                // An array of the facts in the order of core's struct: it is not an object, so
+                // there are no facts.
                 1 => json!([true, true, {}, true]),
                 2 => json!([{"substeps_complete": true}]),
                 _ => self.anything(),
@@ -326,7 +326,7 @@ impl Maker {
         Value::Object(facts)
     }
 
-    /// A double, mostly of the size that `usual` gives; null at times.
+    /// A double, mostly of the size that `usual` returns; sometimes null.
     fn double(&mut self, usual: impl FnOnce(&mut Rng) -> f64) -> Value {
         const EDGES: [&str; 18] = [
             "NaN",
@@ -372,7 +372,7 @@ impl Maker {
         })
     }
 
-    /// Breaks one of a machine's promises, or leaves it as good as it was.
+    /// Breaks one of a machine's invariants, or leaves it valid.
     fn bend(&mut self, machine: &mut Value) {
         let states = machine.get_mut("states").and_then(Value::as_array_mut);
         let Some(states) =
@@ -401,7 +401,7 @@ impl Maker {
                     if self.chance(10) { json!([number]) } else { number };
             }
             8 => machine["total_weight"] = self.number(),
-            // In the order of the structs that core reads them into: no objects.
+            // Arrays in the order of core's structs, where objects are expected.
             9 => states[one]["next"] = json!([[name, null]]),
             10 => {
                 states[one]["substeps"] = json!([["extract", "Extract", 1]]);
@@ -427,7 +427,7 @@ impl Maker {
         }
         let machine = &machine;
         let (status, stage) = (self.state_name(machine), self.state_name(machine));
-        // As books are, mostly: in the stage of their status.
+        // Mostly as books are: in the stage of their status.
         let stage = if self.chance(40) { status.clone() } else { stage };
         match self.0.u8(0..10) {
             0..5 => {
@@ -474,7 +474,7 @@ impl Maker {
     }
 }
 
-/// What chance would take too long to find.
+/// Definitions that random generation would rarely find.
 pub fn rare_definitions() -> Vec<Value> {
     let substeps = |count: usize| {
         (0..count).map(|at| json!({"substep": format!("s{at}")})).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! Random calls on the books that are on the shelf, and what came of them.
+//! Random calls on the books on the shelf, and their outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,23 +27,23 @@ const EVENTS: [&str; 9] = [
     "plan",
 ];
 
-/// What a call did, for the model to do again.
+/// What a call did, for the model to replay.
 #[derive(Debug)]
 pub enum Act {
-    /// Nothing that the model knows of.
+    /// Nothing that the model covers.
     Nothing,
     /// The same as this event.
     Event(Value),
     /// A transition to the stage that the book is in.
     Resume(Uuid),
-    /// A step back.
+    /// A rewind.
     Rewind(Uuid, String),
     /// These events of the stream of this number, and how they were counted.
     Batch(usize, Vec<Value>, Counts),
 }
 
-/// A call that was accepted: its number, drawn under the locks it held, and the book's row as it
-/// gave it.
+/// An accepted call: its number, drawn while it held its locks, and the book's row that it
+/// returned.
 #[derive(Debug)]
 pub struct Done {
     pub turn: i64,
@@ -51,7 +51,7 @@ pub struct Done {
     pub row: Option<Value>,
 }
 
-/// The books at work, and how each was last seen.
+/// The books at work, and the last seen row of each.
 #[derive(Default)]
 pub struct Shelf(Mutex<Seen>);
 
@@ -67,7 +67,7 @@ impl Shelf {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a row, and takes a book away that has come to its end.
+    /// Records a row, and removes a book that has ended.
     pub fn saw(&self, row: Option<&Value>) {
         let Some(row) = row else { return };
         let Some(book) = row["book_id"].as_str().and_then(|id| id.parse().ok()) else { return };
@@ -77,7 +77,7 @@ impl Shelf {
         }
     }
 
-    /// A refusal said that nothing follows any more.
+    /// A refusal showed that the book has ended.
     pub fn ended(&self, args: &Value) {
         if let Some(book) = args["book_id"].as_str().and_then(|id| id.parse().ok()) {
             self.take_away(book);
@@ -94,13 +94,13 @@ impl Shelf {
         }
     }
 
-    /// A place where a fresh book is wanted.
+    /// A place without a book.
     pub fn vacancy(&self) -> Option<usize> {
         self.seen().places.iter().position(Option::is_none)
     }
 
-    /// Puts a book that has just been registered there; where somebody was faster, it is one of the
-    /// old ones at once.
+    /// Puts a newly registered book there; if another session was faster, the book counts as an old
+    /// one at once.
     pub fn fill(&self, place: usize, row: Option<&Value>) -> Result<()> {
         let book = row.and_then(|row| row["book_id"].as_str()).context("a book's row")?.parse()?;
         let mut seen = self.seen();
@@ -112,8 +112,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// One of the books at work, now and then one that is over; how it was last seen, or a fresh
-    /// one where there is none yet.
+    /// One of the books at work, or sometimes one that has ended: its last seen row, or a new book
+    /// where there is none.
     fn any(&self, rng: &mut Rng) -> Option<Value> {
         let seen = self.seen();
         let over = (rng.u8(..50) == 0).then(|| rng.choice(&seen.over)).flatten();
@@ -134,7 +134,7 @@ impl Call {
         Self { name: "register", args: json!({"book_id": book, "pipeline": "model"}) }
     }
 
-    /// Any call, rather one that may be accepted.
+    /// Any call, mostly one that may be accepted.
     pub fn random(rng: &mut Rng, shelf: &Shelf, stream: usize) -> Self {
         let Some(row) = shelf.any(rng) else { return Self::register(Uuid::new_v4()) };
         let mut args = json!({"book_id": row["book_id"]});
@@ -189,14 +189,14 @@ impl Call {
         Self { name, args }
     }
 
-    /// Makes the call; `Err` is what the database refused it with.
+    /// Makes the call; `Err` is the database's refusal.
     pub async fn run(&self, client: &Client) -> Result<Vec<Done>, Error> {
         let args = &self.args;
         match self.name {
             "sweep" => return sweep(client).await,
             "prune" => {
                 for function in ["events", "outbox", "dead_letters"] {
-                    // Nothing is so old: what is dead is counted in the end.
+                    // No row is so old, so the dead letters can be counted in the end.
                     let before =
                         if function == "events" { "now()" } else { "now() - interval '1 hour'" };
                     client
@@ -235,7 +235,7 @@ impl Call {
         Ok(vec![Done { turn: given.get(0), act, row: is_row.then(|| given.get(1)) }])
     }
 
-    /// What an accepted call amounts to.
+    /// An accepted call as an event.
     fn as_event(&self) -> Value {
         let mut event = self.args.clone();
         event["type"] = json!(match self.name {
@@ -257,7 +257,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Arguments that fit the book as it was last seen, and now and then do not.
+/// Arguments that mostly fit the book's last seen row.
 fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
     let stage = text(&row["current_stage"]);
     let place = STAGES.iter().position(|name| *name == stage).unwrap_or(0);
@@ -286,7 +286,8 @@ fn fill(args: &mut Value, name: &str, row: &Value, rng: &mut Rng) {
                 ("DRAWING", _) => SUBSTEPS[rng.usize(3..6)],
                 _ => "all",
             });
-            // Reports of units only in calls: in a batch the relay has worked the percentage out.
+            // Reports of units occur only in calls: in a batch, the relay has computed the
+            // percentage.
             if name == "report" && rng.bool() {
                 args["done"] = json!(rng.u8(..=7));
                 args["total"] = json!(7);
@@ -332,7 +333,7 @@ const ARGS: &str = "jsonb_to_record($1::jsonb) as a (book_id uuid, pipeline text
     message text, expected_revision bigint, attempt integer, stage text, substep text,
     progress float8, done float8, total float8, checkpoint jsonb, substeps jsonb, title text)";
 
-/// Each batch ends one past what the stream is applied up to. Progress goes as arrays.
+/// Each batch ends one past the stream's position. Progress is passed as arrays.
 const BATCH: &str = "
     with items as (
       select item, item ->> 'type' = 'progress' as is_report, ord
@@ -362,8 +363,8 @@ const BATCH: &str = "
         checkpoints => r.checkpoints) a
     where c.stream = 'model:' || ($1::jsonb ->> 'stream')";
 
-/// The statement of a kind of call, and whether its second column is the book's row. The turn is
-/// drawn last, under its locks.
+/// The statement of a kind of call, and whether its second column is the book's row. The number is
+/// drawn last, while the call holds its locks.
 fn query(name: &str) -> (String, bool) {
     let call = |call: &str| {
         let columns = "nextval('model.turn'), to_jsonb(f), f.book_id";
@@ -405,8 +406,8 @@ fn query(name: &str) -> (String, bool) {
     }
 }
 
-/// A sweep gives how many books it changed, and the history has which. Another session's sweep
-/// waits until this one is over.
+/// A sweep returns how many books it changed, and the history has which. A session's sweep waits
+/// for another's.
 async fn sweep(client: &Client) -> Result<Vec<Done>, Error> {
     client.batch_execute("begin").await?;
     client.query("select bindery_internal.take_mutex('sweep', 600000)", &[]).await?;
