@@ -27,7 +27,7 @@ use crate::event::{Event, EventKind, Progress, Rejection};
 use crate::machine::ALL;
 use crate::stream_id::StreamId;
 
-/// How much longer the database works on an item that is no progress.
+/// How much longer the database works on an item that is not progress.
 pub const OTHER_WORK: usize = 20;
 
 /// Events of one stream, coalesced. Push them in the stream's order.
@@ -35,9 +35,9 @@ pub const OTHER_WORK: usize = 20;
 pub struct Batch {
     /// In the order of their first events.
     items: Vec<Item>,
-    /// The segment that each book has come to.
+    /// Each book's current segment.
     books: HashMap<Uuid, Segment>,
-    /// The index of an item that more may merge into, by the hash of what has to be the same.
+    /// The index of an item that accepts more events, by the hash of the values that must be equal.
     mergeable: HashMap<u64, usize>,
     hasher: RandomState,
     events: u64,
@@ -55,10 +55,10 @@ struct Segment {
     holds: Holds,
 }
 
-/// What a book's segment holds, which decides what may join it.
+/// The kind of a book's segment, which decides what may join it.
 #[derive(Debug, Clone, PartialEq)]
 enum Holds {
-    /// One lifecycle event, and nothing else.
+    /// One lifecycle event only.
     Barrier,
     /// Heartbeats alone, which anything but a lifecycle event may join.
     Heartbeats,
@@ -67,7 +67,7 @@ enum Holds {
 }
 
 impl Batch {
-    /// A batch of nothing.
+    /// An empty batch.
     pub fn new() -> Self {
         Self::default()
     }
@@ -103,33 +103,33 @@ impl Batch {
         self.last_id = Some(id);
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub fn items(&self) -> usize {
         self.items.len()
     }
 
-    /// How many events were pushed, rejected ones included.
+    /// The number of pushed events, including rejected ones.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// How many entries were skipped.
+    /// The number of skipped entries.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// How long the database works on it, in progress items: any other item is applied by itself
-    /// and counts as [`OTHER_WORK`].
+    /// The work for the database in progress items: any other item is applied by itself and counts
+    /// as [`OTHER_WORK`].
     pub fn work(&self) -> usize {
         self.work
     }
 
-    /// About how many bytes the texts and the JSON of its items hold.
+    /// The approximate size of its items' texts and JSON, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many segments there are: the highest number and one.
+    /// The number of segments: the highest number and one.
     pub fn segments(&self) -> u32 {
         self.segments
     }
@@ -151,13 +151,12 @@ impl Batch {
 
     /// All items as a JSON array.
     pub fn to_json(&self) -> String {
-        // Texts, numbers that are finite, and keys that are texts: nothing here can fail to be
-        // written.
+        // Texts, finite numbers, and keys that are texts: writing them cannot fail.
         serde_json::to_string(self).unwrap_or_else(|_| "[]".to_owned())
     }
 
-    /// The items as `apply_events` takes them: progress as columns, the others as what serializes
-    /// to a JSON array. What else the batch holds is freed.
+    /// The items as `apply_events` takes them: progress as columns, the others as a value that
+    /// serializes to a JSON array. The rest of the batch is freed.
     pub fn into_parts(mut self) -> (ProgressColumns, Vec<Item>) {
         let others = self.items.extract_if(.., |item| item.progress().is_none()).collect();
         (ProgressColumns::of(self.items), others)
@@ -170,7 +169,7 @@ impl Batch {
         self.items.push(item);
     }
 
-    /// The segment of this event; opens the book's next one where the event may not join the last.
+    /// The segment of this event; opens the book's next one if the event may not join the last.
     fn segment_for(&mut self, event: &Event) -> u32 {
         let holds = match &event.kind {
             EventKind::Progress(progress) => match self.books.get(&event.book_id) {
@@ -201,7 +200,7 @@ impl Batch {
         segment.number
     }
 
-    /// Where the event merges, or later ones find it; `None` where nothing merges with its kind.
+    /// Where the event merges, or later ones find it; `None` if events of its kind do not merge.
     fn place_of(&self, event: &Event, segment: u32) -> Option<Place> {
         let mut hash = match &event.kind {
             EventKind::Progress(Progress { substep, attempt, .. }) => {
@@ -224,11 +223,11 @@ impl Batch {
     }
 }
 
-/// Where an event that merges belongs.
+/// The place of an event that merges.
 enum Place {
     /// Into the item at this index.
     Taken(usize),
-    /// Into an item of its own, found by this hash from then on.
+    /// A new item, found by this hash from then on.
     Free(u64),
 }
 

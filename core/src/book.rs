@@ -1,7 +1,7 @@
 //! A book in memory that follows every rule of this crate: the reference that the database is
 //! tested against.
 //!
-//! It knows no time and no storage. Guards that are SQL functions it cannot ask, so they count as
+//! It has no clock and no storage. It cannot call guards that are SQL functions, so they count as
 //! not met.
 
 use std::cmp::Ordering;
@@ -20,12 +20,12 @@ use crate::transition::{
 /// The code of a change of status that the pipeline does not allow.
 pub const ILLEGAL_TRANSITION: &str = "illegal_transition";
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It took effect, or had nothing left to do.
     Applied,
-    /// It came too late: counted, without effect.
+    /// It is stale: counted, without effect.
     Stale,
     /// A later change of the book can make it applicable: it has no effect yet. With the code it is
     /// rejected with if none does: a [`Verdict`]'s, or [`ILLEGAL_TRANSITION`].
@@ -57,12 +57,12 @@ impl Outcome {
     }
 }
 
-/// What a book knows of one of its substeps.
+/// A book's data of one of its substeps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BookSubstep {
     /// The weight the book planned for it; `None`: the declared one, or 1.
     pub weight: Option<f64>,
-    /// How far it is.
+    /// Its progress.
     pub progress: SubstepProgress,
 }
 
@@ -72,11 +72,11 @@ pub struct Book {
     status: String,
     stage: String,
     attempt: i32,
-    /// The highest attempt it ever had at each state that it has been in.
+    /// The highest attempt at each state that the book has been in.
     attempts: BTreeMap<String, i32>,
     rows: BTreeMap<String, BTreeMap<String, BookSubstep>>,
-    /// Its stage's rows as they were when it was halted: what it shows until it goes on, whatever
-    /// is planned meanwhile.
+    /// The rows of its stage when it was halted. They are shown until it resumes, even if a plan
+    /// changes them meanwhile.
     halted: Option<BTreeMap<String, BookSubstep>>,
 }
 
@@ -111,17 +111,17 @@ impl Book {
         self.attempt
     }
 
-    /// The highest attempt it ever had at a state; `None` where it was never in it.
+    /// The highest attempt at a state; `None` if the book was never in it.
     pub fn last_attempt(&self, stage: &str) -> Option<i32> {
         self.attempts.get(stage).copied()
     }
 
-    /// What it knows of substeps, by stage and name.
+    /// The substeps, by stage and name.
     pub fn rows(&self) -> &BTreeMap<String, BTreeMap<String, BookSubstep>> {
         &self.rows
     }
 
-    /// Lets an event take effect. `machine` is the pipeline it was registered with.
+    /// Applies an event. `machine` is the pipeline that the book was registered with.
     pub fn apply(&mut self, machine: &Machine, event: &Event) -> Outcome {
         match &event.kind {
             EventKind::Register(_) => Outcome::Applied,
@@ -143,18 +143,17 @@ impl Book {
         }
     }
 
-    /// An operator's step back, to one of [`rewind_targets`](crate::transition::rewind_targets). No
-    /// guard is asked, and nothing is kept of the state it goes to, not even where the book had
-    /// failed in it.
+    /// Rewinds the book to one of [`rewind_targets`](crate::transition::rewind_targets). No guard
+    /// is asked, and nothing is kept of the target state, not even if the book had failed in it.
     pub fn rewind(&mut self, machine: &Machine, target: &str) -> Outcome {
         let facts = Facts { rewind: Some(true), ..Facts::default() };
         self.change(machine, target, &facts, false)
     }
 
-    /// Where the book stands: a function of its status, stage and rows alone.
+    /// The book's progress, a function of its status, stage and rows alone.
     ///
     /// # Errors
-    /// [`SummaryError`] where `machine` is not the pipeline it was registered with.
+    /// [`SummaryError`] if `machine` is not the pipeline that the book was registered with.
     pub fn summary<'a>(&'a self, machine: &'a Machine) -> Result<Summary<'a>, SummaryError> {
         let rows =
             self.halted.as_ref().or_else(|| self.rows.get(&self.stage)).into_iter().flatten();
@@ -170,7 +169,7 @@ impl Book {
         summarize_rows(machine, &self.status, Some(&self.stage), rows)
     }
 
-    /// What its guards are asked with.
+    /// The facts for its guards.
     pub fn facts(&self, machine: &Machine) -> Facts {
         let Some(state) = machine.state(&self.stage) else {
             return Facts::default();
@@ -301,7 +300,7 @@ impl Book {
         Outcome::Applied
     }
 
-    /// How many substeps a stage has once it has these, too.
+    /// The number of a stage's substeps after these are added.
     fn substeps_with<'a>(
         &self,
         machine: &Machine,
@@ -346,8 +345,7 @@ impl Book {
     }
 
     /// Why an event on the book as a whole cannot take effect: its work is over, or the event is of
-    /// another stage or attempt. It is judged like a report on everything, only that it moves no
-    /// book on.
+    /// another stage or attempt. It is judged like a report, except that it moves no book on.
     fn place_fault(
         &self,
         machine: &Machine,

@@ -1,7 +1,7 @@
-//! What people write to define a pipeline, and its way to a [`Machine`].
+//! The definition of a pipeline, and its compilation to a [`Machine`].
 //!
-//! [`compile`] reports every fault at once, each with its place, so that nobody has to mend a
-//! definition one fault at a time.
+//! [`compile`] reports every fault at once, each with its place, so that one round of corrections
+//! is enough.
 
 mod graph;
 mod parse;
@@ -34,9 +34,9 @@ pub const MAX_DAYS: f64 = 3650.0;
 /// One fault of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// Where it is, as a JSON path: `$.states[1].weight`.
+    /// The JSON path of its place: `$.states[1].weight`.
     pub path: String,
-    /// What is wrong there and what is expected, for people.
+    /// The problem and what is expected, for people.
     pub problem: String,
 }
 
@@ -70,13 +70,13 @@ impl Faults {
         self.0.push(Fault { path: path.into(), problem: problem.into() });
     }
 
-    /// A value that is not what is expected there.
+    /// A value that differs from the expected one.
     fn expected(&mut self, path: impl Into<String>, expected: impl fmt::Display, found: &Value) {
         self.add(path, format!("expected {expected}, found {}", describe(found)));
     }
 }
 
-/// A value in a few words.
+/// A short text of a value.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -91,8 +91,8 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// A text as JSON writes it, with what nobody sees (further controls, directions, joiners) escaped
-/// as well. The portable kernel writes the same.
+/// A text as JSON writes it, with invisible characters (further controls, directions, joiners)
+/// escaped as well. The portable kernel writes the same.
 fn quoted(text: &str) -> String {
     let json = Value::from(text).to_string();
     let mut quoted = String::with_capacity(json.len());

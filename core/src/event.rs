@@ -49,7 +49,7 @@ pub const MAX_TITLE_CHARS: usize = 1024;
 pub const MAX_NAME_CHARS: usize = crate::name::MAX_NAME;
 /// The most characters `at` may have.
 pub const MAX_AT_CHARS: usize = 64;
-/// The highest `total` of a report: beyond it, not every whole number is one.
+/// The highest `total` of a report: above it, a double does not represent every whole number.
 pub const MAX_TOTAL: f64 = 1e15;
 /// The most characters `worker` may have.
 pub const MAX_WORKER_CHARS: usize = 255;
@@ -60,7 +60,7 @@ pub const MAX_WEIGHT: f64 = crate::definition::MAX_WEIGHT;
 /// The most substeps a plan may have, as a stage may.
 pub const MAX_SUBSTEPS: usize = 10_000;
 
-/// A message about one book that keeps every rule that can be checked without knowing the book.
+/// A message about one book that keeps every rule that can be checked without the book's state.
 ///
 /// As JSON it is a flat object with the names of the fields: what `tests/vectors` calls its
 /// meaning.
@@ -76,13 +76,13 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What an [`Event`] says.
+/// The content of an [`Event`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventKind {
-    /// A substep has come this far.
+    /// The progress of a substep.
     Progress(Progress),
-    /// The book goes to another state.
+    /// A transition to another state.
     Transition(Transition),
     /// Work on a stage begins.
     Begin(Begin),
@@ -111,7 +111,7 @@ impl EventKind {
     }
 }
 
-/// A substep has come this far.
+/// The progress of a substep.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// The stage it is part of; `None`: the book's current one.
@@ -123,17 +123,17 @@ pub struct Progress {
     /// The attempt it was made in, from 1; `None`: the book's current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
-    /// How far: `progress` is worked out where `done` and `total` were sent.
+    /// The progress; `progress` is computed if `done` and `total` were sent.
     #[serde(flatten)]
     pub report: SubstepProgress,
 }
 
-/// The book goes to another state.
+/// A transition to another state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Transition {
     /// The state it goes to.
     pub to_status: String,
-    /// What there is to say about it.
+    /// The message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The attempt its sender is in, from 1.
@@ -146,7 +146,7 @@ pub struct Transition {
 pub struct Begin {
     /// The stage.
     pub to_status: String,
-    /// Who works on it.
+    /// The worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// The attempt its sender is in, from 1.
@@ -172,10 +172,10 @@ pub struct Begin {
 /// The book failed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Fail {
-    /// Why, for programs: a JSON object.
+    /// The cause, for programs: a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Json>,
-    /// Why, for people.
+    /// The cause, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The attempt that failed, from 1.
@@ -195,7 +195,7 @@ pub struct Heartbeat {
     /// The stage its sender is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// What there is to say about it.
+    /// The message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -238,11 +238,11 @@ pub struct Register {
 }
 
 impl Event {
-    /// Reads a stream entry: its fields as they came, in their order.
+    /// Reads a stream entry: its fields as sent, in their order.
     ///
     /// # Errors
-    /// The first rule it breaks, with the fields. Fields that no rule names are ignored, whatever
-    /// they hold.
+    /// The first rule it breaks, with the fields. Fields without a rule are ignored, whatever they
+    /// hold.
     pub fn parse(entry: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, Rejection> {
         Self::read(entry.iter().map(|(name, value)| (name.as_slice(), value.as_slice())))
     }
@@ -289,7 +289,7 @@ impl Event {
                 Rejection::of_entry(error, &fields.into_entry(fields::unnamed(entry)))
             });
         };
-        // `data` is kept as it was sent: a rejection shows that, and not what was read from it.
+        // `data` is kept as sent, because a rejection shows that and not its parsed form.
         let read = if fields.is_empty() {
             Fields::from_data(&data).and_then(|inner| rules::event(&inner))
         } else {

@@ -1,26 +1,26 @@
 //! Bindery's rules, pure: no database, no network, no clock.
 //!
-//! A *book* is one unit of long work. A *pipeline* says which states it goes through and how much
-//! each weighs. This crate knows how a pipeline is written down, which changes it allows, how far
-//! along a book is, and how services report that:
+//! A *book* is one unit of long work. A *pipeline* has the states that a book goes through, each
+//! with a weight. This crate compiles the definition of a pipeline, decides which transitions are
+//! allowed, computes the progress of a book, and parses the events that services send:
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`definition`] | what people write; [`definition::compile`] turns it into a machine, or lists every fault |
+//! | [`definition`] | definitions; [`definition::compile`] gives a machine, or lists all faults |
 //! | [`machine`] | the compiled pipeline: states, edges, weights, and which state leads to which |
 //! | [`transition`] | which status may follow, and why another may not |
-//! | [`report`] | whether a progress report counts, is stale, or is refused |
+//! | [`report`] | whether a progress report is accepted, stale, or rejected |
 //! | [`name`] | the form of names, and the label made of one |
-//! | [`object`] | JSON objects, and nothing else |
+//! | [`object`] | strict JSON objects |
 //! | [`json`] | JSON as producers send it, made fit for Postgres |
 //! | [`progress`] | percent of a stage and of the whole; how two reports of one substep merge |
 //! | [`stream_id`] | positions in a Redis stream |
 //! | [`event`] | one message from a service, checked |
 //! | [`batch`] | many events, coalesced into few items |
-//! | [`book`] | a book in memory that follows all of these rules: the reference that others are tested against |
+//! | [`book`] | a book in memory that follows all rules: the reference for the database's tests |
 //!
-//! The extension gives these rules to SQL, the daemon uses them on its way from Redis to Postgres.
-//! Both meet in JSON, whose shapes the types here fix through `serde`.
+//! The extension offers these rules in SQL; the daemon uses them between Redis and Postgres. Both
+//! exchange JSON, whose form the types here define through `serde`.
 //!
 //! ```
 //! use bindery_core::book::{Book, Outcome};

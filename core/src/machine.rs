@@ -1,4 +1,4 @@
-//! The compiled pipeline: every default filled in, every edge resolved, every start worked out.
+//! The compiled pipeline: with every default, every edge and every start.
 //!
 //! A machine comes from [`crate::definition::compile`], or from its own JSON
 //! ([`Machine::from_json`]), which is what the database keeps. Either way it holds what the other
@@ -26,8 +26,8 @@ pub const MAX_STATES: usize = 64;
 pub struct Edge {
     /// The name of the state it leads to.
     pub to: String,
-    /// What must hold for it to be taken: `substeps_complete`, `attempts_left`, the name of an SQL
-    /// function, or nothing.
+    /// The condition of the edge: `substeps_complete`, `attempts_left`, the name of an SQL
+    /// function, or none.
     #[serde(default)]
     pub guard: Option<String>,
 }
@@ -66,15 +66,15 @@ pub struct State {
     /// Its declared substeps, in order.
     #[serde(deserialize_with = "objects")]
     pub substeps: Vec<Substep>,
-    /// Whether substeps are accepted that were not declared.
+    /// Whether undeclared substeps are accepted.
     pub open_substeps: bool,
     /// Seconds of silence after which a book in this state counts as stalled; `None`: never.
     #[serde(default)]
     pub stall_after: Option<f64>,
-    /// How many attempts it may take without a person's doing; `None`: any number.
+    /// How many attempts it may take without an operator; `None`: any number.
     #[serde(default, deserialize_with = "whole_number")]
     pub max_attempts: Option<i32>,
-    /// Seconds until the first resume that happens by itself; `None`: none does.
+    /// Seconds until the first automatic resume; `None`: it does not resume automatically.
     #[serde(default)]
     pub retry_after: Option<f64>,
 }
@@ -113,19 +113,19 @@ pub struct Machine {
     reach: Vec<u64>,
 }
 
-/// The JSON is no compiled machine.
+/// The JSON is not a compiled machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MachineError {
     /// Not the JSON of a machine: a key is missing, or a value has another type.
     #[error("this is not a compiled pipeline")]
     Json(#[from] serde_json::Error),
-    /// The JSON of a machine that breaks what every machine promises.
+    /// The JSON of a machine that breaks an invariant.
     #[error("this is not a compiled pipeline: {0}")]
     Broken(String),
 }
 
-/// A machine as JSON has it, before its promises are checked.
+/// A machine's JSON before its invariants are checked.
 #[derive(Deserialize)]
 struct Stored {
     #[serde(deserialize_with = "objects")]
@@ -146,8 +146,8 @@ impl Machine {
     /// Reads a machine from its JSON.
     ///
     /// # Errors
-    /// [`MachineError`] where the JSON is not what [`crate::definition::compile`] gives, an
-    /// uncompiled definition, say.
+    /// [`MachineError`] if the JSON is not a result of [`crate::definition::compile`], such as an
+    /// uncompiled definition.
     pub fn from_json(json: &Value) -> Result<Self, MachineError> {
         Object::<Stored>::deserialize(json)?.try_into()
     }
@@ -172,8 +172,8 @@ impl Machine {
         self.auto_advance
     }
 
-    /// The state of this name. `FAILED` and `CANCELLED` are none: they have no weight, work or
-    /// edges of their own.
+    /// The state of this name. `FAILED` and `CANCELLED` are not among them: they have no weight,
+    /// work or edges of their own.
     pub fn state(&self, name: &str) -> Option<&State> {
         self.states.iter().find(|state| state.name == name)
     }
@@ -189,7 +189,7 @@ impl Machine {
     }
 
     /// Whether forward edges lead from one state to the other, over any number of states between;
-    /// no state leads to itself. False where either is unknown.
+    /// no state leads to itself. False if either state does not exist.
     pub fn reaches(&self, from: &str, to: &str) -> bool {
         match (self.position(from), self.position(to)) {
             (Some(from), Some(to)) => self.reach[from] & (1 << to) != 0,
@@ -223,7 +223,7 @@ impl Machine {
         self.states.iter().position(|state| state.name == name)
     }
 
-    /// Puts a machine together, and checks what it promises.
+    /// Creates a machine, and checks its invariants.
     pub(crate) fn build(
         states: Vec<State>,
         total_weight: f64,
@@ -274,7 +274,7 @@ impl Machine {
     }
 }
 
-/// A whole number however it is written: 3.0 is 3, in the database as here.
+/// A whole number in any notation: 3.0 is 3, in the database as well.
 fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
     let Some(number) = Option::<f64>::deserialize(deserializer)? else {
         return Ok(None);
@@ -296,8 +296,8 @@ pub fn is_halted(status: &str) -> bool {
     status == FAILED || status == CANCELLED
 }
 
-/// From what each state leads to directly, what it leads to at all. One bit a state, one entry a
-/// state.
+/// Computes all states that each state leads to from its direct edges: one bit per state, one entry
+/// per state.
 pub(crate) fn closure(direct: &[u64]) -> Vec<u64> {
     let mut reach = direct.to_vec();
     for via in 0..reach.len() {

@@ -1,5 +1,5 @@
-//! JSON objects, and nothing else. Left to itself, serde also reads a struct from an array of its
-//! fields, in their order. An array is refused here, because that order may change.
+//! Strict JSON objects. By default, serde also reads a struct from an array of its fields, in their
+//! order. An array is refused here, because that order may change.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A struct, read from an object only.
+/// A struct that is read from an object only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object<T>(pub T);
 

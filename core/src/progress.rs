@@ -4,8 +4,8 @@
 //! The sums behind a stage's percent are integers ([`StageSums`]), so neither the order of reports
 //! nor how they are batched changes a digit, and a report updates them in constant time.
 //!
-//! Invariants: percents are finite and within 0 to 100. Whatever is not complete shows at most
-//! 99.99. Within an attempt a substep's percent never falls.
+//! Invariants: percents are finite and within 0 to 100. Anything incomplete shows at most 99.99.
+//! Within an attempt a substep's percent never falls.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub const MAX_LISTED_SUBSTEPS: usize = 200;
 const ALMOST: f64 = 99.99;
 /// The most that an incomplete stage is at before rounding: one millionth of a percent below 100.
 const ALMOST_EXACT: f64 = 99.999_999;
-/// What is this close to an end, relative to the whole, counts as the end.
+/// A value this close to an end, relative to the whole, counts as the end.
 const TOLERANCE: f64 = 1e-9;
 /// 100 less the tolerance. The SQL side writes the same literals.
 const SNAPS_TO_100: f64 = 99.999_999_9;
@@ -76,7 +76,7 @@ pub fn snap_done(done: f64, total: f64) -> Option<f64> {
 /// The percent that `done` of `total` units make, 100 where `done` is within 1e-9 of `total` of it
 /// or above.
 ///
-/// What [`snap_done`] finds out of range counts as the nearer end, and what is not a number as 0.
+/// A value that [`snap_done`] finds out of range counts as the nearer end, and NaN as 0.
 pub fn percent_of(done: f64, total: f64) -> f64 {
     match snap_done(done, total) {
         Some(done) if done >= total => 100.0,
@@ -120,8 +120,8 @@ pub struct Part {
     pub percent: f64,
 }
 
-/// What a stage's percent is made of. All four are exact, so replacing one substep gives what
-/// summing all anew gives.
+/// The sums that make a stage's percent. All four are exact, so replacing one substep gives the
+/// same as a new sum of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageSums {
     /// How many substeps there are.
@@ -245,7 +245,7 @@ pub struct SubstepRow {
     /// Units in all, where they were counted.
     #[serde(default)]
     pub total: Option<f64>,
-    /// What the units are.
+    /// The name of the units.
     #[serde(default)]
     pub unit: Option<String>,
     /// The latest message.
@@ -253,7 +253,7 @@ pub struct SubstepRow {
     pub message: Option<String>,
 }
 
-/// How far a book has come. It borrows from the machine and the rows it was worked out from.
+/// The progress of a book. It borrows from its machine and rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary<'a> {
     /// Percent of the whole, two decimals; 100 only in the final state.
@@ -289,7 +289,7 @@ pub struct SubstepSummary<'a> {
     /// Units in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
-    /// What the units are.
+    /// The name of the units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'a str>,
     /// The latest message.
@@ -433,7 +433,7 @@ pub fn summarize<'a>(
     summarize_rows(machine, status, stage, rows.iter().map(Row::from))
 }
 
-/// A row, borrowed from whatever keeps it.
+/// A borrowed row.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a> {
     pub substep: &'a str,
@@ -536,7 +536,7 @@ fn one_substep<'a>(
     }
 }
 
-/// What is known of a substep from reports of one attempt.
+/// A substep according to the reports of one attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct SubstepProgress {
     /// Percent, 0 to 100.
@@ -547,7 +547,7 @@ pub struct SubstepProgress {
     /// Units in all, where the report that gave `progress` counted them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
-    /// What the units are, where the report that gave `progress` said so.
+    /// The name of the units, if the report that gave `progress` had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// The latest message there was.
@@ -559,10 +559,10 @@ pub struct SubstepProgress {
 }
 
 impl SubstepProgress {
-    /// Takes in what came later: the higher progress wins, with its counts and unit, and between
-    /// equals the later one; the latest message and checkpoint that are there count either way.
+    /// Merges a later report: the higher progress wins, with its counts and unit, and between
+    /// equals the later one; the latest message and checkpoint count in any case.
     ///
-    /// Merging is associative, and merging the same again changes nothing.
+    /// Merging is associative, and merging the same report again changes nothing.
     pub fn merge(&mut self, later: Self) {
         if later.progress >= self.progress {
             self.progress = later.progress;

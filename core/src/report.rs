@@ -1,4 +1,4 @@
-//! What becomes of a progress report: whether it counts, comes too late, or is refused.
+//! The verdict on a progress report: it is accepted, stale, or rejected.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::{ALL, FAILED, Machine, State};
 
-/// A progress report, as far as it says where it belongs.
+/// The place of a progress report: stage, substep and attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report<'a> {
     /// The state it is about; absent, the book's current one.
@@ -15,32 +15,32 @@ pub struct Report<'a> {
     pub substep: Option<&'a str>,
     /// The attempt it was made in, from 1; absent, the book's current one.
     pub attempt: Option<i32>,
-    /// Whether the book itself has planned this substep, so that it counts though the pipeline does
-    /// not declare it.
+    /// Whether the book itself has planned this substep, so that it counts even if the pipeline
+    /// does not declare it.
     pub planned: bool,
-    /// The highest attempt that the book ever had at the state the report is about; absent, it was
-    /// never there. Asked for only where that is another state than the book's.
+    /// The book's highest attempt at the reported state; absent, the book was never there. Needed
+    /// only if that is not the book's state.
     pub last_attempt: Option<i32>,
 }
 
-/// What becomes of a progress report.
+/// The verdict on a progress report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It counts.
+    /// It is accepted.
     Accept,
-    /// It comes too late, from an earlier attempt, for a stage the book has left, or for a book
-    /// whose work is over: it is counted, and has no effect.
+    /// It is stale: of an earlier attempt, of a stage that the book has left, or of a book whose
+    /// work is over. It is counted, and has no effect.
     Stale,
-    /// It counts, and takes the book to its stage first.
+    /// It is accepted, and first moves the book to its stage.
     Advance,
-    /// Refused: the pipeline has no such stage.
+    /// Rejected: the pipeline has no such stage.
     UnknownStage,
-    /// Refused: the book has not come to this stage.
+    /// Rejected: the book has not reached this stage.
     StageNotReached,
-    /// Refused: the stage has no such substep, and the book planned none.
+    /// Rejected: the stage has no such substep, and the book planned none.
     UnknownSubstep,
-    /// Refused: the book has not come to this attempt.
+    /// Rejected: the book has not reached this attempt.
     AttemptAhead,
 }
 
@@ -58,7 +58,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the report is an error of its sender, a dead letter.
+    /// Whether the report is its sender's error and becomes a dead letter.
     pub fn is_refusal(self) -> bool {
         !matches!(self, Self::Accept | Self::Stale | Self::Advance)
     }
@@ -105,7 +105,7 @@ pub fn report_verdict(
     if machine.reaches(&reported.name, &current.name) {
         return Verdict::Stale;
     }
-    // A late report of an earlier attempt: the book's next attempt there is its last plus one.
+    // A stale report of an earlier attempt: the book's next attempt there is its last plus one.
     let last = i64::from(report.last_attempt.unwrap_or(0));
     if report.attempt.is_some_and(|attempt| i64::from(attempt) <= last) {
         return Verdict::Stale;
@@ -121,8 +121,8 @@ pub fn report_verdict(
     substep_or(Verdict::Advance, reported, report)
 }
 
-/// A complete book whose last stage is not told was last in any of them; the report is stale
-/// wherever that was.
+/// If the last stage of a complete book is unknown, it may have been any of them; the report is
+/// stale in each case.
 fn over_without_stage<'a>(
     machine: &'a Machine,
     status: &str,

@@ -18,8 +18,7 @@ pub const SUBSTEPS_COMPLETE: &str = "substeps_complete";
 /// The guard that holds while the current stage has attempts left.
 pub const ATTEMPTS_LEFT: &str = "attempts_left";
 
-/// What is known about a book when its guards are asked. A fact that is missing counts as one that
-/// does not hold.
+/// Facts about a book for its guards. A missing fact counts as one that does not hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -27,16 +26,16 @@ pub struct Facts {
     pub substeps_complete: Option<bool>,
     /// Whether the current attempt is below the stage's `max_attempts`.
     pub attempts_left: Option<bool>,
-    /// What the guards that are SQL functions said, by name.
+    /// The results of the guards that are SQL functions, by name.
     #[serde(deserialize_with = "null_is_none")]
     pub guards: BTreeMap<String, bool>,
-    /// Whether this is an operator's step back, which [`rewind_targets`] allows and no guard
-    /// forbids, and not an ordinary change. Absent: it is none.
+    /// Whether this is a rewind, which [`rewind_targets`] allows and no guard forbids, instead of
+    /// an ordinary transition. Absent: it is not.
     pub rewind: Option<bool>,
 }
 
 impl Facts {
-    /// What this says about a guard; `None` where it says nothing.
+    /// The fact for a guard; `None` if there is none.
     pub fn holds(&self, guard: &str) -> Option<bool> {
         match guard {
             SUBSTEPS_COMPLETE => self.substeps_complete,
@@ -46,7 +45,7 @@ impl Facts {
     }
 }
 
-/// What becomes of an event that asks for another status.
+/// The verdict on an event that asks for another status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransitionVerdict {
@@ -56,7 +55,7 @@ pub enum TransitionVerdict {
     Accept,
     /// It is not allowed now, and a later change of the book can make it so: it waits.
     Early,
-    /// It comes too late: it is counted, and has no effect.
+    /// It is stale: it is counted, and has no effect.
     Stale,
     /// It can never apply: it is rejected.
     Illegal,
@@ -185,17 +184,17 @@ pub fn next_statuses(machine: &Machine, status: &str, stage: Option<&str>) -> Ve
     following(machine, status, stage).into_iter().map(str::to_owned).collect()
 }
 
-/// The states that an operator may take a book back to: all from which forward edges lead to the
-/// one it is in, in the pipeline's order, then for a `FAILED` book the one it failed in.
+/// The states that an operator may rewind a book to: all from which forward edges lead to the one
+/// it is in, in the pipeline's order, then for a `FAILED` book the one it failed in.
 ///
-/// `stage` is as for [`next_statuses`]. From the final state, from `CANCELLED` and from a status
-/// that the pipeline does not have nothing leads back.
+/// `stage` is as for [`next_statuses`]. There are none for the final state, for `CANCELLED`, and
+/// for a status that the pipeline does not have.
 pub fn rewind_targets(machine: &Machine, status: &str, stage: Option<&str>) -> Vec<String> {
     earlier(machine, status, stage).into_iter().map(str::to_owned).collect()
 }
 
-/// Why a book may not change from `status` to `target`, for people; `None` where it may. With
-/// [`Facts::rewind`] the change is judged as a step back, else as an ordinary one.
+/// Why a book may not change from `status` to `target`, for people; `None` if it may.
+/// [`Facts::rewind`] makes the change a rewind, else it is an ordinary transition.
 pub fn transition_error(
     machine: &Machine,
     status: &str,
@@ -269,7 +268,7 @@ fn earlier<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&
 
 fn following<'a>(machine: &'a Machine, status: &str, stage: Option<&str>) -> Vec<&'a str> {
     if status == FAILED {
-        // Where the stage is no state of this pipeline there is nothing to resume to.
+        // If the stage is not a state of this pipeline, the book has no state to resume to.
         let resumed = machine.current(status, stage).map(|state| state.name.as_str());
         return resumed.into_iter().chain([CANCELLED]).collect();
     }

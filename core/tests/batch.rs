@@ -1,4 +1,4 @@
-//! Coalescing: what merges, what does not, and that it makes no difference to a book.
+//! Coalescing: which events merge, and that merging makes no difference to a book.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 const BOOK: &str = "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f";
 const OTHER: &str = "018f3c1e-7b2a-7c3d-9e4f-000000000000";
 
-/// The batch of these events: fields in JSON, without `book_id` the first book's. Their ids count
+/// The batch of these events: JSON with their fields, by default of the first book. Their ids count
 /// from 1-0.
 fn batch(events: &[Value]) -> Batch {
     let mut batch = Batch::new();
@@ -182,9 +182,9 @@ fn what_may_mean_another_stage_stands_after() {
     );
     assert_eq!(segments(&[of(Some("A"), None), of(None, None)]), [0, 1]);
     assert_eq!(segments(&[of(None, None), of(None, Some(1))]), [0, 1]);
-    // A report of an attempt that is still to come waits, and what follows it waits behind it.
+    // A report of a future attempt waits, and the events after it wait behind it.
     assert_eq!(segments(&[of(None, Some(1)), of(None, Some(2)), of(None, Some(1))]), [0, 1, 2]);
-    // Heartbeats go along with anything.
+    // Heartbeats join any segment.
     let beat = json!({"type": "heartbeat", "attempt": 1});
     assert_eq!(
         segments(&[beat.clone(), of(Some("A"), None), beat.clone(), of(Some("B"), None), beat]),
@@ -288,7 +288,7 @@ fn bytes_follow_what_is_held() {
         json!({"type": "progress", "progress": 1, "message": "x".repeat(length),
             "checkpoint": ["y".repeat(length)]})
     };
-    // The latest text is held, and no other.
+    // Only the latest text is kept.
     for lengths in [[1, 5000], [5000, 1]] {
         let bytes = batch(&lengths.map(text)).bytes();
         let expected = batch(&[text(lengths[1])]).bytes();
@@ -300,12 +300,12 @@ fn bytes_follow_what_is_held() {
     assert!(batch(&apart).bytes() >= 1000);
 }
 
-/// Lives of a few books whose events come mixed.
+/// Lives of a few books, with their events interleaved.
 fn lives() -> impl Strategy<Value = Vec<(usize, Step)>> {
     prop::collection::vec((0..3_usize, step()), 0..60)
 }
 
-/// The events of these lives, and the books that had them one by one.
+/// The events of these lives, and the books after they were applied one by one.
 fn live(machine: &Machine, lives: &[(usize, Step)]) -> (Vec<Event>, Vec<Book>) {
     let mut books = vec![Book::register(machine); 3];
     let mut all = Vec::new();
@@ -327,8 +327,8 @@ fn coalesced(events: &[Event]) -> Batch {
     batch
 }
 
-/// Reports that mostly mean the same few substeps, named in every way there is, and now and then a
-/// failure.
+/// Reports that mostly mean the same few substeps, named in every possible way, and occasional
+/// failures.
 fn dense() -> impl Strategy<Value = Vec<Event>> {
     let stage = prop_oneof![Just(None), Just(Some("A")), Just(Some("B")), Just(Some("C"))];
     let report = (
@@ -365,7 +365,7 @@ fn dense() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 0..14)
 }
 
-/// Three stages, one after the other, through which reports alone can take a book.
+/// Three stages in a row, through which reports alone can take a book.
 fn chain() -> Machine {
     compile(&json!({"auto_advance": true, "states": [
         {"name": "A", "weight": 1},
@@ -374,7 +374,7 @@ fn chain() -> Machine {
     .unwrap()
 }
 
-/// What becomes of new books, three of them, when the items are applied by segment.
+/// Three new books after the items are applied by segment.
 fn applied(machine: &Machine, batch: &Batch) -> Vec<Book> {
     let mut books = vec![Book::register(machine); 3];
     let mut items: Vec<_> = batch.iter().collect();
@@ -386,8 +386,8 @@ fn applied(machine: &Machine, batch: &Batch) -> Vec<Book> {
     books
 }
 
-/// What the events alone decide. The percentages of an open stage also depend on what was shown
-/// between them.
+/// The parts that the events alone decide. The percentages of an open stage also depend on what was
+/// shown between them.
 fn decided(book: &Book) -> (&str, &str, i32, &BTreeMap<String, BTreeMap<String, BookSubstep>>) {
     (book.status(), book.stage(), book.attempt(), book.rows())
 }

@@ -1,4 +1,4 @@
-//! A book's life: what each event does to it, and what none can.
+//! A book's life: the effect of each event, and the invariants.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -158,7 +158,7 @@ fn a_plan_gives_a_book_its_own_substeps() {
             "substeps": [{"name": "chapter_1", "weight": 3}, {"name": "extract_text"},
             {"name": "chapter_2"}]})
     };
-    // Ahead of the stage, too.
+    // A plan for a later stage as well.
     assert_eq!(life.event(plan("ANALYZING")), Outcome::Applied);
     life.go("ANALYZING");
     assert_eq!(life.report("chapter_1", 100.0), Outcome::Applied);
@@ -166,7 +166,7 @@ fn a_plan_gives_a_book_its_own_substeps() {
     assert_eq!(life.book.summary(&life.machine).unwrap().stage_progress, 37.5);
     assert_eq!(life.event(plan("ANALYZING")), Outcome::Applied);
     assert_eq!(life.progress_of("ANALYZING", "chapter_1"), 100.0);
-    // A plan that says nothing of a weight leaves it as it is.
+    // A plan without a weight leaves the weight as it is.
     let again = json!({"type": "plan", "stage": "ANALYZING", "substeps": [{"name": "chapter_1"}]});
     assert_eq!(life.event(again), Outcome::Applied);
     assert_eq!(life.book.summary(&life.machine).unwrap().stage_progress, 37.5);
@@ -199,7 +199,7 @@ fn whoever_still_works_on_an_earlier_visit_is_too_late() {
     let late_report = json!({"type": "progress", "stage": "PREVIEW", "progress": 70, "attempt": 1});
     assert_eq!(life.event(late_report.clone()), Outcome::Applied);
     assert_eq!(life.go("DRAFT"), Outcome::Applied);
-    // It neither takes the book there again, nor counts when the book has come there again.
+    // It neither moves the book there again, nor counts when the book has reached it again.
     for kind in ["progress", "fail", "heartbeat"] {
         let mut late = late_report.clone();
         late["type"] = kind.into();
@@ -280,7 +280,7 @@ fn guards_are_asked() {
     assert_eq!(life.go("PRINT"), early("illegal_transition"));
     life.report("check", 100.0);
     assert_eq!(life.go("PRINT"), Outcome::Applied);
-    // A guard that is an SQL function cannot be asked here, and counts as not met.
+    // A guard that is an SQL function cannot be called here, and counts as not met.
     assert_eq!(life.go("SHIPPED"), rejected("illegal_transition"));
     assert_eq!(life.go("DISPUTED"), Outcome::Applied);
     let facts = life.book.facts(&life.machine);
@@ -299,7 +299,7 @@ fn attempts_run_out() {
     );
 }
 
-/// What a reader sees: the percent of the whole and of the stage.
+/// The shown values: the percent of the whole and of the stage.
 fn seen(machine: &Machine, book: &Book) -> (f64, f64) {
     let summary = book.summary(machine).unwrap();
     (summary.overall, summary.stage_progress)
@@ -343,7 +343,7 @@ proptest! {
                 }
                 prop_assert_eq!(now.0 == 100.0, book.status() == machine.final_state().name);
                 prop_assert!(machine.has_status(book.status()) && book.attempt() >= 1);
-                // The book works on what its status says, or on nothing.
+                // The book works in the stage of its status, or not at all.
                 prop_assert!(machine.is_over(book.status()) || book.status() == book.stage());
 
                 if book.status() != before.status() {
@@ -386,7 +386,7 @@ proptest! {
                                 >= row.progress.progress,
                         );
                     }
-                    // What was said once more changes nothing.
+                    // A repeated event changes nothing.
                     let after = book.clone();
                     book.apply(&machine, &event);
                     prop_assert_eq!(&book, &after);
@@ -395,8 +395,8 @@ proptest! {
         }
     }
 
-    /// Entries differ by stage and attempt, so a late report of an earlier attempt
-    /// is never taken for the current one's.
+    /// Entries differ by stage and attempt, so a stale report of an earlier attempt never counts
+    /// for the current one.
     #[test]
     fn no_attempt_at_a_stage_is_given_twice(
         machine in prop_oneof![3 => machine(), 1 => Just(branching())],
@@ -488,7 +488,7 @@ fn a_repeated_transition_has_no_effect() {
     let before = life.book.clone();
     assert_eq!(life.event(transition.clone()), Outcome::Applied);
     assert_eq!(life.book, before);
-    // It was made in the second attempt at ANALYZING; the book is in its first at the next stage.
+    // The report is of the second attempt at ANALYZING; the book is in its first at the next stage.
     life.fail();
     life.go("ANALYZING");
     let on = json!({"type": "transition", "to": "GENERATING_SCENES", "attempt": 2});

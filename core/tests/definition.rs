@@ -1,4 +1,4 @@
-//! Definitions: what they compile to, and every fault they can have.
+//! Definitions: the compiled machine, and every possible fault.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -58,7 +58,7 @@ fn a_state_starts_at_the_heaviest_path_to_it() {
         [0.0, 10.0, 15.0, 100.0]
     );
     assert_eq!(machine.total_weight(), 100.0);
-    // Branches of which a book takes one do not add up.
+    // The weights of alternative branches do not add up.
     let either = compile(&json!({"states": [
         {"name": "A", "weight": 1, "next": ["B", "C"]}, {"name": "B", "weight": 4, "next": ["D"]},
         {"name": "C", "weight": 9}, {"name": "D"}]}))
@@ -441,7 +441,7 @@ fn replace(tree: &mut Value, place: &Index, new: Value) {
     put(tree, &mut place.index(count(tree)), &mut Some(new));
 }
 
-/// A machine keeps its promises, and its JSON is the machine again.
+/// A machine keeps its invariants, and its JSON gives the same machine.
 fn is_sound(machine: &Machine) -> Result<(), TestCaseError> {
     let json = serde_json::to_value(machine).unwrap();
     prop_assert_eq!(&Machine::from_json(&json).unwrap(), machine);

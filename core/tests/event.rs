@@ -1,4 +1,4 @@
-//! Events: what they hold, every way they can be wrong, and what is kept of those that are.
+//! Events: their content, every possible error, and what a rejection keeps.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -25,13 +25,13 @@ fn kind(fields: Fields<'_>) -> EventKind {
     flat(fields).unwrap().kind
 }
 
-/// The code and the message of what is wrong with an entry.
+/// The code and the message of an entry's error.
 fn fault(fields: Fields<'_>) -> (&'static str, String) {
     let error = flat(fields).unwrap_err().error;
     (error.code(), error.to_string())
 }
 
-/// An event of these JSON fields and the book's id, which has to be the same by the field `data`
+/// An event of these JSON fields and the book's id, which must be the same through the field `data`
 /// and directly.
 fn data(mut fields: Value) -> Result<Event, Rejection> {
     fields["book_id"] = json!(BOOK);
@@ -332,7 +332,7 @@ fn progress_is_a_percent_or_parts() {
         assert_eq!(event.report.progress, expected);
         assert!(event.report.progress.is_sign_positive());
     }
-    // What a sum or quotient of doubles misses an end by does not matter.
+    // Rounding errors of a sum or quotient of doubles at an end do not matter.
     for (progress, expected) in [
         ("100.00000000000001", 100.0),
         ("99.99999999999999", 100.0),
@@ -423,7 +423,7 @@ fn texts_for_people_are_cleaned_and_cut() {
     }
     let event = flat(&[("type", "heartbeat"), ("at", &"1".repeat(65))]).unwrap();
     assert_eq!(event.at, Some("1".repeat(63) + "…"));
-    // A sender may mean a text and send another value.
+    // A sender may send another value for a text.
     let message = |value: Value| {
         of(data(json!({"type": "progress", "progress": 1, "message": value})).unwrap()).1
     };
@@ -557,7 +557,7 @@ fn a_fail_is_never_rejected_for_its_message_or_error() {
     );
     let list = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(error(&list).unwrap().ends_with(r#"],"cut":true}"#));
-    // Given twice, the later one counts.
+    // If a key is given twice, the later value counts.
     let twice = kind(&[
         ("type", "fail"),
         ("message", "a"),
@@ -648,7 +648,7 @@ fn json_fields_are_json() {
         assert_eq!(error.code(), "bad_json", "{json}");
         assert!(error.to_string().starts_with("checkpoint is not JSON: expected "), "{error}");
     }
-    // The texts in a checkpoint are its worker's own, but for NUL.
+    // Texts in a checkpoint stay unchanged, except for NUL.
     let kept = |json: &str| match checkpoint(json).unwrap().kind {
         EventKind::Progress(progress) => {
             progress.report.checkpoint.map(|json| json.as_str().to_owned())
@@ -736,7 +736,7 @@ fn a_plan_names_each_substep_once() {
         ("too_many_substeps", "substeps has 10001 substeps; expected up to 10000".into())
     );
     assert_eq!(fault(&many(10_000)).0, "missing_field");
-    // What was wrong is still there to be looked at.
+    // The invalid field is still shown.
     let rejection = data(json!({"type": "plan", "stage": "A", "substeps": [{}]})).unwrap_err();
     assert!(rejection.payload["data"].as_str().unwrap().contains("substeps"));
     let rejection =
@@ -766,7 +766,7 @@ fn one_form_or_the_other() {
         "data is of the wrong type; expected a JSON object"
     );
     assert_eq!(Event::from_json(json!([1])).unwrap_err().payload, json!({"data": "[1]"}));
-    // Fields that mean nothing here do not come between.
+    // Fields without a meaning do not change the result.
     let book = json!({"type": "heartbeat", "book_id": BOOK, "data": 5}).to_string();
     assert!(
         Event::parse(vec![(b"data".to_vec(), book.into()), (b"trace".to_vec(), vec![255])]).is_ok()
@@ -792,7 +792,7 @@ fn an_entry_has_a_size() {
     assert!((16_000..16_384).contains(&length), "{length}");
     let large = json!({"type": "fail", "book_id": BOOK, "x": "y".repeat(262_144)});
     assert_eq!(Event::from_json(large).unwrap_err().error.code(), "too_large");
-    // What is cut to its size does not count.
+    // Fields that are cut to their size do not count.
     let EventKind::Fail(fail) = kind(&[("type", "fail"), ("message", &"y".repeat(300_000))]) else {
         panic!()
     };

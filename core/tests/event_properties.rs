@@ -1,5 +1,4 @@
-//! Events, whatever bytes or JSON they come as: each is one that keeps the rules, or is refused
-//! with a reason.
+//! Events from any bytes or JSON: each keeps the rules, or is rejected with a reason.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -90,7 +89,7 @@ fn has_a_reason(rejection: &Rejection) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What an event promises to whoever reads it.
+/// The invariants of an event.
 fn keeps_the_rules(event: &Event) -> Result<(), TestCaseError> {
     let attempt = match &event.kind {
         EventKind::Progress(Progress { attempt, substep, report, .. }) => {
@@ -143,18 +142,18 @@ proptest! {
     #[test]
     fn what_is_accepted_is_written_and_read_again_as_the_same(entry in nearly()) {
         if let Ok(event) = Event::parse(entry) {
-            // The way the daemon hands it over; a reader ignores what the batch adds.
+            // The form that the daemon passes on; a reader ignores what the batch adds.
             let mut batch = Batch::new();
             batch.push(StreamId::new(1, 0), Ok(event.clone()));
             let json = batch.to_json();
             let mut written: Vec<BTreeMap<String, Box<RawValue>>> =
                 serde_json::from_str(&json).unwrap();
             if written[0].contains_key("done") {
-                // What follows from done and total is worked out already; a sender names either.
+                // `progress` is already computed from `done` and `total`; a sender gives either.
                 written[0].remove("progress");
             }
             let data = serde_json::to_vec(&written[0]).unwrap();
-            // Progress leaves no line in the history, so that its time is not handed over.
+            // Progress writes no row of the history, so its time is not passed on.
             let at = event.at.clone().filter(|_| !matches!(event.kind, EventKind::Progress(_)));
             prop_assert_eq!(
                 Event::parse(vec![(b"data".to_vec(), data)]),
@@ -165,7 +164,7 @@ proptest! {
 
     #[test]
     fn both_forms_are_one(entry in nearly()) {
-        // Each field once, since that is all that an object can hold.
+        // Each field once, because an object cannot hold more.
         let object: serde_json::Map<String, Value> = entry
             .into_iter()
             .map(|(name, value)| {

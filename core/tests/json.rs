@@ -1,4 +1,4 @@
-//! JSON as producers send it: what is read, what is kept of it, and that nothing makes the reader
+//! JSON as producers send it: what is read, what is kept of it, and that no input makes the reader
 //! fail otherwise.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
@@ -78,7 +78,7 @@ fn no_depth_exhausts_the_stack() {
     assert!(node.is_deeper(2) && !node.is_deeper(3));
 }
 
-/// JSON with what is not quite JSON among it.
+/// JSON with deviations from the standard in it.
 fn nearly_json() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("{"),

@@ -1,4 +1,4 @@
-//! What becomes of a progress report.
+//! The verdict on a progress report.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -38,7 +38,7 @@ fn a_report_for_here_and_now_counts() {
 fn an_attempt_is_over_or_to_come() {
     assert_eq!(analyzing(report(None, Some("extract_text"), Some(1))), Verdict::Stale);
     assert_eq!(analyzing(report(None, Some("extract_text"), Some(3))), Verdict::AttemptAhead);
-    // The attempt is looked at first.
+    // The attempt is checked first.
     assert_eq!(analyzing(report(None, Some("nonsense"), Some(1))), Verdict::Stale);
 }
 
@@ -69,7 +69,7 @@ fn substeps_are_declared_planned_or_welcome() {
     };
     assert_eq!(artwork(Some("page_1")), Verdict::Accept);
     assert_eq!(artwork(None), Verdict::Accept);
-    // A state that declares none has one, all.
+    // A state without declared substeps has one, `all`.
     let uploaded =
         |substep| report_verdict(&comic(), "UPLOADED", None, 1, &report(None, substep, None));
     assert_eq!(uploaded(None), Verdict::Accept);
@@ -118,7 +118,7 @@ fn a_report_for_the_next_stage_may_advance() {
         verdict("DRAFT", report(Some("PREVIEW"), Some("nonsense"), None)),
         Verdict::UnknownSubstep
     );
-    // Past a guard, or past a stage, only a transition leads.
+    // Only a transition leads past a guard or past a stage.
     assert_eq!(verdict("DRAFT", report(Some("PRINT"), None, None)), Verdict::StageNotReached);
     assert_eq!(verdict("PREVIEW", report(Some("DISPUTED"), None, None)), Verdict::StageNotReached);
     assert_eq!(verdict("PRINT", report(Some("DRAFT"), None, None)), Verdict::Stale);
@@ -138,7 +138,7 @@ fn a_late_report_of_an_earlier_attempt_moves_no_book() {
     }
     assert_eq!(verdict("PREVIEW", Some(3)), Verdict::Advance);
     assert_eq!(verdict("PREVIEW", Some(4)), Verdict::AttemptAhead);
-    // Who names no attempt means the coming one.
+    // A report without an attempt means the coming one.
     assert_eq!(verdict("PREVIEW", None), Verdict::Advance);
     assert_eq!(verdict("DISPUTED", None), Verdict::StageNotReached);
     assert_eq!(verdict("DISPUTED", Some(3)), Verdict::StageNotReached);

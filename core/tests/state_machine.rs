@@ -1,5 +1,5 @@
-//! `docs/state_machine.md` shows the machine of the pipeline `comic`: what is drawn and tabled
-//! there is what the rules say of the definition that ships with the schema.
+//! `docs/state_machine.md` shows the machine of the pipeline `comic`: its diagram and tables agree
+//! with the rules for the definition that ships with the schema.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -12,7 +12,7 @@ use bindery_core::transition::{next_statuses, rewind_targets};
 const PAGE: &str = include_str!("../../docs/state_machine.md");
 const SHIPPED: &str = include_str!("../../sql/pipelines/comic.sql");
 
-/// The machine of the definition in the SQL that ships, its only text in quotes that is an object.
+/// The machine of the definition in the shipped SQL, where it is the only object in quotes.
 fn shipped() -> Machine {
     let begin = SHIPPED.find("'{").unwrap() + 1;
     let end = SHIPPED.rfind("}'").unwrap() + 1;
@@ -27,7 +27,7 @@ fn diagram() -> impl Iterator<Item = &'static str> {
     diagram.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// A line of the diagram: what stands before the colon, and what after it.
+/// A line of the diagram: the parts before and after the colon.
 fn parts(line: &str) -> (String, String) {
     let (what, label) = line.split_once(" : ").unwrap_or((line, ""));
     (what.to_owned(), label.to_owned())

@@ -123,7 +123,7 @@ fn a_rewind_goes_to_any_state_before() {
     let targets = |status: &str, stage: Option<&str>| rewind_targets(&comic(), status, stage);
     assert_eq!(targets("CREATING_ARTWORK", None), ["UPLOADED", "ANALYZING", "GENERATING_SCENES"]);
     assert_eq!(targets("UPLOADED", Some("UPLOADED")), [""; 0]);
-    // What failed may start over where it failed.
+    // A failed book may start over where it failed.
     assert_eq!(targets(FAILED, Some("ANALYZING")), ["UPLOADED", "ANALYZING"]);
     assert_eq!(targets(FAILED, None), ["UPLOADED"]);
     assert_eq!(targets(FAILED, Some("NOWHERE")), [""; 0]);
@@ -174,7 +174,7 @@ fn a_refused_rewind_says_where_one_may_go() {
             .unwrap()
             .starts_with("This pipeline has no state LOST; its states are")
     );
-    // Said to be none, it is an ordinary change.
+    // Explicitly not a rewind, it is an ordinary change.
     let facts = Facts { rewind: Some(false), ..Facts::default() };
     assert_eq!(
         transition_error(&comic(), "ANALYZING", None, "UPLOADED", &facts),
@@ -224,7 +224,7 @@ fn an_event_for_another_status_is_judged_by_where_that_lies() {
             ("NOWHERE", "illegal", "illegal"),
         ])
     );
-    // A worker takes no book back by rework. The guards of PRINT are others than substeps_complete.
+    // A worker takes no book back by rework. The guards of PRINT are not `substeps_complete`.
     assert_eq!(
         verdicts("PRINT", Some("PRINT"), &none),
         expected([
@@ -260,7 +260,7 @@ fn an_event_for_a_halted_or_complete_book_is_judged_by_the_stage_it_was_in() {
             ("NOWHERE", "illegal", "illegal"),
         ])
     );
-    // A guard that is asked once the book is resumed.
+    // A guard that is asked after the resume.
     assert_eq!(
         verdicts(FAILED, Some("PRINT"), &none)[3],
         ("DISPUTED".to_owned(), "early", "early")
@@ -317,7 +317,7 @@ proptest! {
             let error = error.unwrap_or_default();
             prop_assert!(targets.iter().all(|back| error.contains(back.as_str())), "{}", error);
         }
-        // Whatever lies before is a target, unless the book is at its end.
+        // Every earlier state is a target, unless the book has ended.
         let over = status == machine.final_state().name || status == CANCELLED;
         prop_assert!(
             over || !machine.reaches(target, current) || targets.iter().any(|back| back == target)
@@ -390,7 +390,7 @@ proptest! {
                 verdict != TransitionVerdict::Stale || over || machine.reaches(target, current)
             );
         }
-        // A worker can begin what a transition leads to, but for ways back.
+        // A worker can begin any target of a transition, except along `rework`.
         let works = machine.state(target).is_some_and(|state| !state.is_final);
         prop_assert!(begin != TransitionVerdict::Accept || (works && error.is_none()));
         prop_assert!(works || begin == TransitionVerdict::Illegal);

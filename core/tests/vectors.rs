@@ -1,5 +1,5 @@
-//! `tests/vectors`: what events mean, what is cleaned, what is rejected and why. The other
-//! implementations run the same files. The generated files are as `core` generates them.
+//! `tests/vectors`: the meaning of events, how they are cleaned, which are rejected and why. The
+//! other implementations run the same files. The generated files are as `core` generates them.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -13,7 +13,7 @@ use bindery_core::event::{Event, Rejection, limits, schema};
 use common::vectors::{FILES, read, vectors};
 use serde_json::{Map, Value};
 
-/// The event of a vector, in every form that it can come in.
+/// The event of a vector, in every possible form.
 fn read_event(vector: &Map<String, Value>) -> Vec<Result<Event, Rejection>> {
     let entry = |fields: Vec<(&str, String)>| {
         Event::parse(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
@@ -82,7 +82,7 @@ fn the_meaning_of_an_event_means_itself() {
         if vector["means"].get("checkpoint").is_some_and(Value::is_string) {
             continue;
         }
-        // `progress` is worked out of `done` and `total`, which cannot be given beside it.
+        // `progress` is computed from `done` and `total`, which cannot be given beside it.
         let mut event = vector["means"].clone();
         if event.get("done").is_some() {
             event.as_object_mut().unwrap().remove("progress");

@@ -1,5 +1,5 @@
-//! What these functions raise. A refusal is a value of theirs; an error here means that the caller
-//! passed what no caller should.
+//! The errors that these functions raise. A refusal is a value; an error means that the caller
+//! passed invalid arguments.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
@@ -19,8 +19,8 @@ pub fn required<T>(argument: Option<T>, name: &str) -> Result<T, ErrorReport> {
     })
 }
 
-/// An argument of the wrong shape (SQLSTATE 22023). Each problem has one text, the portable
-/// kernel's too; what serde would say of columns and Rust types helps nobody who calls from SQL.
+/// An argument of the wrong shape (SQLSTATE 22023). Each problem has one text, in the portable
+/// kernel too; serde's texts about columns and Rust types do not help callers in SQL.
 pub fn invalid(name: &str, problem: impl std::fmt::Display) -> ErrorReport {
     ErrorReport::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -1,5 +1,5 @@
-//! The SQL functions: arguments out of Postgres's types, one call into [`bindery_core`], the answer
-//! back.
+//! The SQL functions: each converts its arguments, calls [`bindery_core`] once, and returns the
+//! result.
 
 use bindery_core::machine::Machine;
 use bindery_core::object::Object;
@@ -22,8 +22,8 @@ fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, Err
             Ok(machine) => json!({ "machine": machine }),
             Err(faults) => json!({ "faults": faults }),
         },
-        // What the parser adds, a column of the stored text, says nothing about the text that was
-        // written.
+        // The parser's error adds a column of the stored text, which does not help the writer of
+        // the definition.
         Err(_) => json!({ "faults": [{
             "path": "$",
             "problem": "cannot be read: a number is beyond any double, \
@@ -32,7 +32,7 @@ fn compile_pipeline(definition: Option<JsonbArg<'_>>) -> Result<JsonbResult, Err
     })
 }
 
-/// Null where the transition is allowed, else the reason, naming what would be allowed.
+/// Null if the transition is allowed, else the reason with the allowed statuses.
 #[pg_extern(immutable, parallel_safe)]
 fn transition_error(
     machine: Option<JsonbArg<'_>>,
@@ -51,7 +51,7 @@ fn transition_error(
     ))
 }
 
-/// What becomes of a transition event: `none`, `accept`, `early`, `stale` or `illegal`.
+/// The verdict on a transition event: `none`, `accept`, `early`, `stale` or `illegal`.
 #[pg_extern(immutable, parallel_safe)]
 fn transition_verdict(
     machine: Option<JsonbArg<'_>>,
@@ -63,7 +63,7 @@ fn transition_verdict(
     verdict(transition::transition_verdict, machine, status, stage, target, facts)
 }
 
-/// What becomes of an event by which a worker begins a stage: as `transition_verdict`.
+/// The verdict on an event by which a worker begins a stage, as in `transition_verdict`.
 #[pg_extern(immutable, parallel_safe)]
 fn begin_verdict(
     machine: Option<JsonbArg<'_>>,
@@ -99,7 +99,7 @@ fn facts(facts: Option<JsonbArg<'_>>) -> Result<Facts, ErrorReport> {
     facts.read("facts", problem).map(|Object(facts)| facts)
 }
 
-/// What is allowed from here, guards aside.
+/// The allowed statuses, guards aside.
 #[pg_extern(immutable, parallel_safe)]
 fn next_statuses(
     machine: Option<JsonbArg<'_>>,
@@ -122,7 +122,7 @@ fn rewind_targets(
     Ok(transition::rewind_targets(&machine, required(status, "status")?, stage))
 }
 
-/// What becomes of a progress report: `accept`, `stale`, `advance`, or the code of the error.
+/// The verdict on a progress report: `accept`, `stale`, `advance`, or the code of the error.
 #[pg_extern(immutable, parallel_safe)]
 #[allow(clippy::too_many_arguments, reason = "an SQL function's arguments are its interface")]
 fn report_verdict(

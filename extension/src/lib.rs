@@ -7,7 +7,7 @@
 //! | `machines` | compiled machines, kept per backend |
 //! | `jsonb` | jsonb in and out without a detour over a generic value |
 //! | `failure` | errors with their SQLSTATE |
-//! | `comments` | what the catalog says of the functions, and who may call them: nobody yet |
+//! | `comments` | the COMMENTs of the functions, and the revocation of EXECUTE from PUBLIC |
 //!
 //! The extension owns functions and no table; the schema `bindery` stands on it.
 

@@ -10,8 +10,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::jsonb::JsonbArg;
 
-/// More pipelines than one backend meets; past it the cache starts over rather than grow without
-/// bound.
+/// More pipelines than one backend meets; beyond it the cache is emptied, so that its size is
+/// bounded.
 const CAPACITY: usize = 256;
 
 thread_local! {

@@ -197,7 +197,7 @@ impl Daemon {
 
     /// Waits until it has written this: a thread of its own writes, after what it tells of.
     pub async fn logged(&self, text: &str) -> Result<()> {
-        eventually(SOON, &format!("the log to say {text:?}"), async || {
+        eventually(SOON, &format!("the log to have {text:?}"), async || {
             let log = self.log();
             if log.contains(text) { Ok(()) } else { Err(log) }
         })

@@ -6,7 +6,7 @@ use super::parse::{Pipeline, Written};
 use super::{Faults, MAX_STATES, MIN_STATES};
 use crate::machine::{Edge, Machine, closure};
 
-/// The machine; `None` where the states do not make a graph, which the faults then say.
+/// The machine; `None` if the states do not form a graph, with the reasons in the faults.
 pub(super) fn link(pipeline: Pipeline, faults: &mut Faults) -> Option<Machine> {
     let Pipeline { mut states, auto_advance } = pipeline;
     lead_to_the_following(&mut states);
@@ -21,7 +21,7 @@ pub(super) fn link(pipeline: Pipeline, faults: &mut Faults) -> Option<Machine> {
     if weights <= 0.0 && !states.is_empty() && states.iter().all(|written| written.weight_known) {
         faults.add("$.states", "expected at least one state of a weight above 0");
     }
-    // What was faulty in itself would only bring follow-on faults here.
+    // Values with own faults would only cause follow-on faults here.
     let fits = (MIN_STATES..=MAX_STATES).contains(&states.len())
         && states.iter().all(|written| written.named && written.edges_known);
     if !(resolved && fits) {
@@ -49,7 +49,7 @@ pub(super) fn link(pipeline: Pipeline, faults: &mut Faults) -> Option<Machine> {
         .ok()
 }
 
-/// A state that does not say what follows leads to the one below it.
+/// A state without `next` leads to the one below it.
 fn lead_to_the_following(states: &mut [Written]) {
     for index in 1..states.len() {
         let following = states[index].named.then(|| states[index].state.name.clone());
@@ -60,7 +60,7 @@ fn lead_to_the_following(states: &mut [Written]) {
     }
 }
 
-/// Whether every edge leads to a state that is there.
+/// Whether every edge leads to an existing state.
 fn targets_exist(states: &[Written], index_of: &HashMap<&str, usize>, faults: &mut Faults) -> bool {
     let before = faults.0.len();
     for (index, Written { state, .. }) in states.iter().enumerate() {
@@ -159,8 +159,8 @@ fn cycle_through(start: usize, direct: &[u64]) -> Vec<usize> {
     vec![start]
 }
 
-/// Gives each state the heaviest weight that can lie before it; returns what lies before the last,
-/// the whole.
+/// Gives each state the heaviest weight that can lie before it; returns the weight before the last
+/// state, which is the whole.
 fn fill_starts(states: &mut [Written], direct: &[u64], reach: &[u64]) -> f64 {
     // A state has more states ahead of it than any state ahead of it has, so this order follows the
     // edges.

@@ -13,23 +13,22 @@ use super::{Faults, MAX_DECLARED_SUBSTEPS, MAX_STATES, MIN_STATES};
 use crate::machine::{Edge, State, Substep, is_halted};
 use crate::name::{is_guard_name, is_substep_name};
 
-/// A pipeline as it was written. Faulty values are left out, so that everything else can still be
-/// checked.
+/// A pipeline as written. Faulty values are left out, so that everything else can still be checked.
 #[derive(Default)]
 pub(super) struct Pipeline {
     pub states: Vec<Written>,
     pub auto_advance: bool,
 }
 
-/// A state as it was written.
+/// A state as written.
 pub(super) struct Written {
     /// Without its start, and with `next` only as far as it was written.
     pub state: State,
-    /// Whether the name is fit to be referred to.
+    /// Whether other states may refer to the name.
     pub named: bool,
-    /// Whether the weight is as it was written, or left out.
+    /// Whether the weight is as written, or left out.
     pub weight_known: bool,
-    /// Whether `next` and `rework` are as they were written, or left out.
+    /// Whether `next` and `rework` are as written, or left out.
     pub edges_known: bool,
     /// Whether `next` was written.
     pub has_next: bool,
@@ -66,7 +65,7 @@ pub(super) fn pipeline(definition: &Value, faults: &mut Faults) -> Pipeline {
     Pipeline { states: states.collect(), auto_advance }
 }
 
-/// What stands in for a state that is no object, and was reported as such.
+/// The replacement of a state that is not an object, which is already reported.
 static NO_KEYS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 const STATE_KEYS: [&str; 10] = [
@@ -96,7 +95,7 @@ fn state<'a>(
     unknown_keys(keys, &STATE_KEYS, path, faults);
     let at = |key: &str| format!("{path}.{key}");
     let found = match keys.get("name") {
-        // What is no state at all was reported as such.
+        // A state that is not an object is already reported.
         None if !value.is_object() => None,
         name => state_name(name, &at("name"), faults),
     };
@@ -144,7 +143,7 @@ fn state<'a>(
     Written { state, named, weight_known, edges_known, has_next: present(keys, "next").is_some() }
 }
 
-/// A book ends in the last state: no work is done in it, and nothing follows.
+/// A book ends in the last state: it has no work, and no state follows it.
 fn final_state(state: &State, at: &impl Fn(&str) -> String, faults: &mut Faults) {
     if state.weight > 0.0 {
         faults.add(

@@ -1,5 +1,5 @@
-//! Single values of a definition: each is read, checked, and its fault reported, with the default
-//! in its place.
+//! Single values of a definition: each is read and checked; a faulty one is reported and replaced
+//! by the default.
 
 use serde_json::{Map, Value};
 
@@ -57,7 +57,7 @@ pub(super) fn label(
     }
 }
 
-/// The weight that was written; `None` where there is none, or a faulty one.
+/// The written weight; `None` if there is none, or a faulty one.
 pub(super) fn weight(
     keys: &Map<String, Value>,
     at: &impl Fn(&str) -> String,
@@ -164,7 +164,7 @@ pub(super) fn array<'a>(
     }
 }
 
-/// The value of a key that may be left out; null counts as left out.
+/// The value of an optional key; null counts as left out.
 pub(super) fn present<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     keys.get(key).filter(|value| !value.is_null())
 }

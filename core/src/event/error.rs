@@ -1,4 +1,4 @@
-//! What can be wrong with an event.
+//! The errors of an event.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub enum EventError {
     MissingField {
         /// The field.
         field: Cow<'static, str>,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
     },
     /// Fields that exclude each other, or one field given twice.
@@ -31,7 +31,7 @@ pub enum EventError {
     /// `type` is none of the seven.
     #[error("type is {found:?}; expected {}", super::TYPES)]
     UnknownType {
-        /// What it is, at most 63 characters of it.
+        /// Its value, up to 63 characters.
         found: String,
     },
     /// A JSON value of another type than the field takes.
@@ -39,7 +39,7 @@ pub enum EventError {
     WrongType {
         /// The field.
         field: Cow<'static, str>,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
     },
     /// Not a uuid.
@@ -53,7 +53,7 @@ pub enum EventError {
     BadNumber {
         /// The field.
         field: Cow<'static, str>,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
     },
     /// A number outside its range.
@@ -61,10 +61,10 @@ pub enum EventError {
     OutOfRange {
         /// The field.
         field: Cow<'static, str>,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
     },
-    /// A name of another form than names have.
+    /// A name in another form than names have.
     #[error("{field} is not a name of the form [a-z][a-z0-9_]*, up to 63 characters")]
     BadName {
         /// The field.
@@ -75,7 +75,7 @@ pub enum EventError {
     BadJson {
         /// The field.
         field: Cow<'static, str>,
-        /// Where it is not.
+        /// The place of the syntax error.
         problem: SyntaxError,
     },
     /// Text of too many characters.
@@ -107,15 +107,15 @@ pub enum EventError {
     TooManySubsteps {
         /// The field.
         field: Cow<'static, str>,
-        /// How many it has.
+        /// The number of its substeps.
         found: usize,
-        /// How many a stage may have.
+        /// The most substeps of a stage.
         limit: usize,
     },
 }
 
 impl EventError {
-    /// The reason in one word, for programs.
+    /// The rejection reason, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::MissingField { .. } => "missing_field",

@@ -1,6 +1,6 @@
-//! The fields of an event, by name, from either form it comes in.
+//! The fields of an event, by name, from either form of an event.
 //!
-//! Reading leaves the fields as they were sent, so that a rejection can show them.
+//! Reading leaves the fields as sent, so that a rejection can show them.
 
 use std::borrow::Cow;
 
@@ -99,8 +99,8 @@ impl Field {
         NAMES[self as usize]
     }
 
-    /// Whether the field is for people, so that no event is rejected for what it holds: it is
-    /// cleaned and cut.
+    /// Whether the field is for people: it is cleaned and cut, and its content never causes a
+    /// rejection.
     fn is_free(self) -> bool {
         matches!(
             self,
@@ -119,7 +119,7 @@ enum Raw<'a> {
 /// A stream entry as a rejection shows it.
 pub(super) type Entry = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What a JSON object holds that no rule names.
+/// The members of a JSON object that have no rule.
 pub(super) type Unnamed<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
 
 /// The fields of one event. An empty text counts as absent.
@@ -130,7 +130,7 @@ pub(super) struct Fields<'a> {
     error_is_cut: bool,
 }
 
-/// The fields of an entry that no rule names.
+/// The fields of an entry that have no rule.
 pub(super) fn unnamed<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Entry {
     entry
         .filter(|(name, _)| Field::of(name).is_none())
@@ -143,19 +143,19 @@ pub(super) fn unreadable<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) 
     entry.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
-/// The bytes of an entry, but for the fields that are cut to their size.
+/// The bytes of an entry, except for the fields that are cut to their size.
 fn size<'a>(entry: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
     let is_cut = |name| Field::of(name).is_some_and(Field::is_free);
     entry.map(|(name, value)| name.len() + if is_cut(name) { 0 } else { value.len() }).sum()
 }
 
-/// Whether the field may be read where only its beginning is known.
+/// Whether the field may be read if only its beginning is available.
 pub(super) fn is_cuttable(name: &[u8]) -> bool {
     Field::of(name).is_some_and(Field::is_free)
 }
 
 impl<'a> Fields<'a> {
-    /// Finds the fields that rules name in an entry.
+    /// Finds the fields of an entry that have a rule.
     pub(super) fn from_entry(
         entry: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Result<Self, EventError> {
@@ -187,8 +187,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Sorts a JSON object into fields that rules name and the rest; where it is none or too large,
-    /// gives it back.
+    /// Sorts a JSON object into fields with a rule and the rest; returns the value if it is not an
+    /// object or too large.
     pub(super) fn from_json(data: Node<'a>) -> Result<(Self, Unnamed<'a>), (EventError, Node<'a>)> {
         if data.to_text().len() > MAX_ENTRY_BYTES {
             return Err((too_large(), data));
@@ -230,12 +230,12 @@ impl<'a> Fields<'a> {
         entry
     }
 
-    /// Whether no field holds anything.
+    /// Whether all fields are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.iter().flatten().all(|raw| matches!(raw, Raw::Text(text) if text.is_empty()))
     }
 
-    /// Moves the field `data` out, where it holds anything.
+    /// Moves the field `data` out if it is not empty.
     pub(super) fn take_data(&mut self) -> Option<Cow<'a, str>> {
         self.get(Field::Data)?;
         match self.slots[Field::Data as usize].take()? {
@@ -254,8 +254,8 @@ impl<'a> Fields<'a> {
             .filter(|raw| !matches!(raw, Raw::Text(text) if text.is_empty()))
     }
 
-    /// A text for people: cleaned, and cut to so many characters. Another JSON value counts as its
-    /// text.
+    /// A text for people: cleaned, and cut to this many characters. Another JSON value counts as
+    /// its text.
     pub(super) fn free_text(&self, field: Field, limit: usize) -> Option<String> {
         let text = match self.get(field)? {
             Raw::Text(text) => Cow::Borrowed(text.as_ref()),
@@ -354,8 +354,8 @@ impl<'a> Fields<'a> {
         uuid.map(Some).ok_or_else(|| EventError::BadUuid { field: field.name().into() })
     }
 
-    /// The JSON in a field, or in the text that it holds; null counts as absent. `fits` tells
-    /// whether it is what is expected.
+    /// The JSON in a field, or in the text that it holds; null counts as absent. `fits` checks the
+    /// JSON's type.
     pub(super) fn node(
         &self,
         field: Field,
@@ -390,7 +390,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Json::from(node.as_ref())))
     }
 
-    /// The field `error` as an object that fits, whatever was sent.
+    /// The field `error` as an object that fits, whatever its type was.
     pub(super) fn error(&self) -> Option<Json> {
         let of_text = |text: &str| match clean(text) {
             text if text.trim().is_empty() => None,

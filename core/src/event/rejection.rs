@@ -1,4 +1,4 @@
-//! A rejected event: why, and what was sent, made fit to be stored.
+//! A rejected event: the reason, and the sent fields in a form that can be stored.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ pub(super) const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// A rejected event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
-    /// Why.
+    /// The reason.
     pub error: EventError,
     /// The fields that were sent, an object of texts below 16 KiB of JSON. U+FFFD replaces bytes
     /// that are not UTF-8; NUL is removed.
     pub payload: Value,
-    /// Whether something had to be left out of the payload.
+    /// Whether a part of the payload was left out.
     pub truncated: bool,
 }
 
@@ -86,7 +86,7 @@ fn clean(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "")
 }
 
-/// How many bytes of the text fit into so many bytes of JSON, whole characters only.
+/// How many bytes of the text fit into this many bytes of JSON, whole characters only.
 fn fitting(text: &str, room: usize) -> usize {
     let mut used = 0;
     for (index, character) in text.char_indices() {

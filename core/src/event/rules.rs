@@ -1,4 +1,4 @@
-//! What each type of event needs, and what its fields may hold.
+//! The required fields of each type of event, and the allowed values of its fields.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ const A_FLAG: &str = "true or false";
 const SUBSTEPS: &str =
     "a JSON array of substeps, such as [{\"substep\": \"chapter_1\", \"weight\": 2}]";
 
-/// Checks the fields and makes an event of them.
+/// Checks the fields and creates an event from them.
 pub(super) fn event(fields: &Fields<'_>) -> Result<Event, EventError> {
     let kind = fields.kind(TYPES)?.ok_or_else(|| missing(Field::Type, TYPES))?;
     let kind: fn(&Fields<'_>) -> Result<EventKind, EventError> = match kind.as_ref() {

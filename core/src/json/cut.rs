@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::Node;
 use super::write::{character_size, entry_size};
 
-/// Stands for what was cut.
+/// Replaces a part that was cut.
 const ELLIPSIS: &str = "…";
-/// The key that tells that something was cut.
+/// The key that marks a cut object.
 const CUT: &str = "cut";
 
 pub(super) fn cut_object(node: Node<'_>, bytes: usize, levels: usize) -> Node<'_> {
@@ -24,7 +24,7 @@ pub(super) fn cut_object(node: Node<'_>, bytes: usize, levels: usize) -> Node<'_
     Node::Object(kept)
 }
 
-/// As much of the value as fits; `None` where nothing does.
+/// As much of the value as fits; `None` if no part of it does.
 fn fit(node: Node<'_>, bytes: usize, levels: usize) -> Option<Node<'_>> {
     if node.size() <= bytes && !node.is_deeper(levels) {
         return Some(node);
@@ -32,7 +32,7 @@ fn fit(node: Node<'_>, bytes: usize, levels: usize) -> Option<Node<'_>> {
     match node {
         Node::Text(text) => fit_text(&text, bytes),
         Node::Deep => fit_text(ELLIPSIS, bytes),
-        // What lies in it would be too deep.
+        // Its elements would be too deep.
         Node::List(_) | Node::Object(_) if levels == 0 => fit_text(ELLIPSIS, bytes),
         Node::List(values) => {
             let mut room = bytes.checked_sub(2)?;
@@ -57,7 +57,7 @@ fn fit(node: Node<'_>, bytes: usize, levels: usize) -> Option<Node<'_>> {
     }
 }
 
-/// The entries of an object that may have so many bytes, in their order: the smallest are kept
+/// The entries of an object that fit into this many bytes, in their order: the smallest are kept
 /// first.
 fn fit_entries<'a>(
     entries: Vec<(Cow<'a, str>, Node<'a>)>,

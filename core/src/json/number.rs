@@ -1,11 +1,10 @@
-//! What Postgres `numeric` makes of a JSON number: whether it can hold it, and how long it prints
-//! it.
+//! Numbers of JSON in Postgres `numeric`: whether it can hold a number, and how long it prints it.
 
 /// The most digits before the decimal point.
 const MAX_WHOLE: i64 = 131_072;
 /// The most digits after it.
 const MAX_FRACTION: i64 = 16_383;
-/// Postgres refuses an exponent of this size or more, whatever the digits are.
+/// Postgres refuses an exponent of this size or more, whatever the digits.
 const EXPONENT_LIMIT: i64 = 1_073_741_823;
 
 /// Whether Postgres can hold the number. `NaN` and the infinities are not JSON.
@@ -13,7 +12,7 @@ pub(super) fn fits(number: &str) -> bool {
     printed_length(number).is_some()
 }
 
-/// How many bytes Postgres prints for the number; `None` where it cannot hold it.
+/// How many bytes Postgres prints for the number; `None` if it cannot hold it.
 pub(super) fn printed_length(number: &str) -> Option<usize> {
     let (is_negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),

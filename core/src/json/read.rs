@@ -9,9 +9,9 @@ use super::{MAX_READ_DEPTH, Node, without_duplicates};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} at byte {at}")]
 pub struct SyntaxError {
-    /// Where, in bytes from the start.
+    /// The offset in bytes from the start.
     pub at: usize,
-    /// What would have been JSON there.
+    /// The expected JSON there.
     pub expected: &'static str,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// What a value begins with.
+/// The beginning of a value: a scalar, or an open list or object.
 enum Start<'a> {
     Scalar(Node<'a>),
     List,
@@ -47,7 +47,8 @@ enum Start<'a> {
 pub(super) fn read(text: &str) -> Result<Node<'_>, SyntaxError> {
     let mut reader = Reader { text, at: 0 };
     reader.take_text("\u{FEFF}");
-    // Of every level whether it is an object; its contents only of the upper MAX_READ_DEPTH levels.
+    // For each level, whether it is an object; its contents only for the upper MAX_READ_DEPTH
+    // levels.
     let mut levels: Vec<bool> = Vec::new();
     let mut open: Vec<Open<'_>> = Vec::new();
     loop {
@@ -171,7 +172,7 @@ impl<'a> Reader<'a> {
         if self.take(b':') { Ok(key) } else { Err(self.expected("a colon")) }
     }
 
-    /// The text up to its closing quote; the opening one has been taken.
+    /// The text up to its closing quote; the opening one is already read.
     fn string(&mut self) -> Result<Cow<'a, str>, SyntaxError> {
         let mut written: Option<String> = None;
         loop {
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The character that an escape stands for; the backslash has been taken.
+    /// The character of an escape; the backslash is already read.
     fn escape(&mut self) -> Result<char, SyntaxError> {
         let character = match self.byte() {
             Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
@@ -232,8 +233,8 @@ impl<'a> Reader<'a> {
         Ok(character)
     }
 
-    /// The character of this high surrogate and the low one that follows, if one does; else nothing
-    /// is taken.
+    /// The character of this high surrogate and the low one that follows, if there is one; else
+    /// nothing is read.
     fn low_surrogate(&mut self, high: u32) -> Option<char> {
         let before = self.at;
         if self.take_text("\\u")

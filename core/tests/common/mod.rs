@@ -1,5 +1,5 @@
-//! What the tests share: the pipeline that ships with Bindery, random pipelines, and random lives
-//! of books.
+//! Shared parts of the tests: the pipeline that ships with Bindery, random pipelines, and random
+//! lives of books.
 
 // Each test file uses a part of it.
 #![allow(dead_code)]
@@ -19,13 +19,13 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Twice as many cases as usual, for what has much to find. PROPTEST_CASES says what is usual.
+/// Twice the usual number of cases, for large spaces. PROPTEST_CASES sets the usual number.
 pub fn twice_as_many() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases.saturating_mul(2), ..usual }
 }
 
-/// The pipeline `comic` as it is written.
+/// The definition of the pipeline `comic`.
 pub fn comic_definition() -> Value {
     json!({"states": [
         {"name": "UPLOADED", "label": "Uploaded"},
@@ -45,8 +45,8 @@ pub fn comic() -> Machine {
     compile(&comic_definition()).unwrap()
 }
 
-/// A pipeline that goes both ways: a preview that may be skipped, a check that may send back,
-/// guards.
+/// A pipeline with edges in both directions: a preview that may be skipped, a check that may send
+/// back, guards.
 pub fn branching() -> Machine {
     compile(&json!({"auto_advance": true, "states": [
         {"name": "DRAFT", "weight": 10,
@@ -74,8 +74,8 @@ struct StateSeed {
     max_attempts: Option<u8>,
 }
 
-/// Definitions that have no fault: random graphs with branches, ways back, guards, substeps of
-/// every sort.
+/// Definitions without a fault: random graphs with branches, ways back, guards, substeps of every
+/// sort.
 pub fn definition() -> impl Strategy<Value = Value> {
     let seed = (
         prop_oneof![2 => Just(0_u8), 5 => 1..=50_u8],
@@ -111,7 +111,7 @@ fn define(seeds: &[StateSeed], auto_advance: bool, order: u64) -> Value {
     }
     for (from, seed) in seeds.iter().enumerate() {
         for (to, edge) in edges[from].iter_mut().enumerate().skip(from + 1) {
-            // A quarter of the edges that could be there.
+            // A quarter of the possible edges.
             *edge |= seed.more.rotate_left(to as u32) & 3 == 3;
         }
         if !edges[from].contains(&true) {
@@ -135,7 +135,7 @@ fn define(seeds: &[StateSeed], auto_advance: bool, order: u64) -> Value {
         let Some(seed) = seeds.get(index) else {
             return state;
         };
-        // The first has a weight for certain, so that the sum is positive.
+        // The first always has a weight, so that the sum is positive.
         let weight = f64::from(seed.weight) / 4.0 + if index == 0 { 0.5 } else { 0.0 };
         state["weight"] = json!(weight);
         let next: Vec<Value> = (0..=last)
@@ -170,10 +170,11 @@ fn define(seeds: &[StateSeed], auto_advance: bool, order: u64) -> Value {
     json!({"states": states, "auto_advance": auto_advance})
 }
 
-/// Something that happens to a book, to be made an event when it is known where the book is.
+/// A step in a book's life, which becomes an event once the book's place is known.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// A report: stage, substep, attempt, percent or parts, and what else there is to say.
+    /// A report: stage, substep, attempt, percent or parts, and bits that select unit, message and
+    /// checkpoint.
     Report {
         stage: Place,
         substep: Index,
@@ -182,9 +183,9 @@ pub enum Step {
         total: Option<u8>,
         said: u8,
     },
-    /// On to one of the statuses that may follow.
+    /// A transition to one of the statuses that may follow.
     Go(Index),
-    /// To a status that may follow or not.
+    /// A transition to any status.
     Jump(Index, Try),
     /// The current substeps are all done.
     Finish,
@@ -229,7 +230,7 @@ fn attempt() -> impl Strategy<Value = Try> {
     ]
 }
 
-/// Anything that may happen to a book, mostly sensible.
+/// Any step, mostly a sensible one.
 pub fn step() -> impl Strategy<Value = Step> {
     let report = (
         place(),
@@ -262,7 +263,7 @@ pub fn step() -> impl Strategy<Value = Step> {
 }
 
 impl Step {
-    /// The events that this is for a book of this id that stands where `book` does.
+    /// The events of this step for a book of this id in the same place as `book`.
     pub fn events(&self, machine: &Machine, book: &Book, book_id: Uuid) -> Vec<Event> {
         let stage_of = |place: &Place| match place {
             Place::Unsaid => None,
@@ -310,7 +311,7 @@ impl Step {
             }
             Self::Go(index) => {
                 let next = next_statuses(machine, book.status(), Some(book.stage()));
-                // Halting is left to the steps that are made for it, so that books get somewhere.
+                // Only own steps halt a book, so that books make progress.
                 let on: Vec<&String> = next.iter().filter(|to| !is_halted(to)).collect();
                 let to = (!on.is_empty()).then(|| index.get(&on));
                 to.into_iter().map(|to| goes(to, None)).collect()

@@ -1,4 +1,4 @@
-//! The events that every implementation reads the same way: `tests/vectors`.
+//! The events that every implementation reads in the same way: `tests/vectors`.
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
@@ -16,7 +16,7 @@ pub fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// The vectors of a file, with what stands for long values written out.
+/// The vectors of a file, with long values expanded.
 pub fn vectors(file: &str) -> Vec<Map<String, Value>> {
     let Value::Array(vectors) = read(&format!("tests/vectors/{file}.json")) else {
         panic!("{file} is no array");
@@ -28,8 +28,8 @@ pub fn vectors(file: &str) -> Vec<Map<String, Value>> {
     vectors.into_iter().map(object).collect()
 }
 
-/// `{"$repeat": text or array, "times": n}`, `{"$nest": n}` (1 in so many arrays) and
-/// `{"$concat": texts}` written out.
+/// Expands `{"$repeat": text or array, "times": n}`, `{"$nest": n}` (1 in so many arrays) and
+/// `{"$concat": texts}`.
 pub fn written_out(value: Value) -> Value {
     match value {
         Value::Array(values) => values.into_iter().map(written_out).collect(),

@@ -311,13 +311,13 @@ async fn a_subscriber_that_was_paused_beyond_its_claim_appends_nothing() -> Resu
     let other = on.daemon(LONG).await?;
     on.until_subscribed(2).await?;
     for _ in 0..50 {
-        assert_eq!(on.publish_one(book).await?, 2, "one sleeps, and has it waiting at its door");
+        assert_eq!(on.publish_one(book).await?, 2, "the paused one and the other");
     }
     on.settled(51).await?;
     sleeper.resume().await?;
     // The paused daemon learns that its lease has ended from a refused append or a refused renewal.
     // It then drops the messages that it received and did not append, and counts them.
-    eventually(SOON, "the one that slept to have dropped what it heard", async || {
+    eventually(SOON, "the paused daemon to have dropped what it received", async || {
         let metrics @ [received, lost, dropped, subscribed] = on.metrics(&sleeper).await?;
         let accounted = (received - dropped - 1.0).abs() < 1e-9;
         if accounted && lost >= 1.0 && subscribed == 0.0 {
@@ -352,7 +352,7 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
             .query_async(&mut on.redis)
             .await?;
         // The next message or the next renewal detects the lost append connection.
-        eventually(SOON, "the metric to say so, and the channel to be heard again", async || {
+        eventually(SOON, "the metric to count it, and a new subscription", async || {
             on.publish_one(book).await?;
             let [_, lost, _, subscribed] = on.metrics(&daemon).await?;
             if lost >= number(times) && subscribed == 1.0 {
@@ -372,7 +372,7 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
     // The log has one line at the beginning and one at the end, however many attempts fail.
     daemon.logged("the channel is not heard").await?;
     let lines = daemon.log().matches("the channel is not heard").count();
-    assert!((1..=2).contains(&lines), "said {lines} times");
+    assert!((1..=2).contains(&lines), "{lines} lines");
     Ok(())
 }
 
@@ -406,7 +406,7 @@ async fn an_append_whose_answer_was_lost_is_done_once() -> Result<()> {
         })
         .await?;
         proxy.set(Fault::None);
-        eventually(SOON, "the channel to be heard again", async || {
+        eventually(SOON, "the channel to be subscribed again", async || {
             if on.is_subscribed(&daemon).await? { Ok(()) } else { Err(anyhow!("it is not")) }
         })
         .await?;
@@ -477,7 +477,7 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
         &args,
         &[("RUST_LOG", "binderyd=debug")],
     )?;
-    eventually(SOON, "/readyz to say what is refused", async || {
+    eventually(SOON, "/readyz to show the refusal", async || {
         let ready = daemon.get("/readyz").await?;
         let answer: Value = serde_json::from_str(&ready.body)?;
         let problem =
@@ -493,7 +493,7 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
     daemon.ready().await?;
     let book = book_in(&on.client, &["ANALYZING"]).await?;
     let event = json!({"type": "heartbeat", "book_id": book}).to_string();
-    eventually(SOON, "the channel to be heard", async || {
+    eventually(SOON, "the channel to have a subscriber", async || {
         let subscribers = node.cli(&["PUBLISH", &on.name, &event]).await?;
         if subscribers == "1" { Ok(()) } else { Err(anyhow!("{subscribers}")) }
     })

@@ -266,7 +266,7 @@ async fn a_worker_whose_book_was_cancelled_stops_and_changes_nothing() -> Result
         let stage = book.stage("ANALYZING").begin().await?;
         on.client.query("select from bindery.cancel_book($1)", &[&book.id()]).await?;
         let mut worked = 0;
-        let stopped = eventually(SOON, "the worker to be told", async || {
+        let stopped = eventually(SOON, "the worker to be refused", async || {
             worked += 1;
             match stage.progress("extract_text", f64::from(worked % 100)) {
                 Err(Error::Superseded(superseded)) => Ok(superseded),
@@ -309,7 +309,7 @@ async fn a_workers_token_reports_its_stage_and_learns_that_the_book_has_left_it(
     let call = "select from bindery.transition_book($1, 'GENERATING_SCENES')";
     guarded.client.query(call, &[&id]).await?;
     let mut percent = 40.0;
-    let superseded = eventually(SOON, "the worker to be told", async || {
+    let superseded = eventually(SOON, "the worker to be refused", async || {
         percent += 0.01;
         match stage.progress("extract_text", percent) {
             Err(Error::Superseded(superseded)) => Ok(superseded),

@@ -291,7 +291,7 @@ async fn sigterm_under_load_finishes_what_is_in_flight_and_releases_the_stream()
 async fn sigterm_waits_for_the_batch_that_is_being_applied() -> Result<()> {
     let mut stuck = stuck(Servers::shared().await?).await?;
     stuck.daemon.signal("TERM").await?;
-    eventually(SOON, "the daemon to have heard the signal", async || {
+    eventually(SOON, "the daemon to have received the signal", async || {
         match stuck.daemon.get("/healthz").await {
             Ok(answer) => Err(format!("{answer:?}")),
             Err(_) => Ok(()),

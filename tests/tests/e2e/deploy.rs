@@ -43,7 +43,7 @@ async fn install_puts_files_below_destdir_and_keeps_an_existing_configuration() 
     std::fs::write(&env, "DATABASE_URL=mine\n")?;
     let output = installed(into.path()).await?;
     ensure!(output.status.success(), "{}", text(&output));
-    ensure!(std::fs::read_to_string(&env)? == "DATABASE_URL=mine\n", "what somebody wrote stays");
+    ensure!(std::fs::read_to_string(&env)? == "DATABASE_URL=mine\n", "an existing file stays");
 
     let program = into.path().join("opt/bindery/bin/binderyd");
     let version = Command::new(&program).arg("--version").output().await?;
@@ -113,7 +113,7 @@ async fn the_daemon_notifies_systemd_when_it_is_ready_alive_and_stopping() -> Re
     notifications.wait_for("STATUS=of 1 streams 1 held, 0 standing by").await?;
     let after = notifications.lines.len();
     notifications.wait_for("WATCHDOG=1").await?;
-    ensure!(notifications.lines.len() > after, "it is told again and again");
+    ensure!(notifications.lines.len() > after, "systemd is notified repeatedly");
 
     let pid = daemon.id().context("it runs")?.to_string();
     ensure!(

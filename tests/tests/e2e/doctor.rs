@@ -28,7 +28,7 @@ async fn findings(
 
 fn expect(found: &[(String, String, String)], check: &str, level: &str, message: &str) {
     let has = found.iter().any(|(c, l, words)| c == check && l == level && words.contains(message));
-    assert!(has, "no {level} of {check} that says {message:?} in {found:#?}");
+    assert!(has, "no {level} of {check} with {message:?} in {found:#?}");
 }
 
 #[tokio::test]

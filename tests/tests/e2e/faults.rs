@@ -77,7 +77,7 @@ async fn more(client: &Client, stream: &str, events: i64) -> Result<()> {
 }
 
 async fn until_logged(daemon: &Daemon, words: &str) -> Result<()> {
-    eventually(SOON, &format!("the log to say {words}"), async || {
+    eventually(SOON, &format!("the log to have {words}"), async || {
         if daemon.log().contains(words) { Ok(()) } else { Err(anyhow!("it does not")) }
     })
     .await

@@ -54,20 +54,20 @@ async fn found(
     ensure!((found.losses, found.lost, found.told_when) == (1, lost, true), "{found:?}");
     let metric = format!("bindery_relay_losses_total{{stream=\"{stream}\",loss=\"{loss}\"}} 1");
     let entries = format!("bindery_relay_lost_entries_total{{stream=\"{stream}\"}} {lost}");
-    eventually(SOON, "the metrics to say so", async || {
+    eventually(SOON, "the metrics to count it", async || {
         let body = daemon.get("/metrics").await?.body;
         let exposed =
             [&metric, &entries].into_iter().all(|line| body.lines().any(|found| found == line));
         if exposed { Ok(()) } else { Err(anyhow!("{body}")) }
     })
     .await?;
-    let lines = eventually(SOON, "the log to say so", async || {
+    let lines = eventually(SOON, "the log to report it", async || {
         let lines =
             daemon.log().lines().filter(|line| line.contains(&format!("loss=\"{loss}\""))).count();
         if lines > 0 { Ok(lines) } else { Err("it does not") }
     })
     .await?;
-    ensure!(lines == 1, "the log says it {lines} times");
+    ensure!(lines == 1, "the log reports it {lines} times");
     Ok(found)
 }
 
@@ -322,7 +322,7 @@ async fn a_login_that_may_only_read_relays_and_says_once_that_it_sees_no_losses(
     let epoch = cursor(&ground.client, ground.stream()).await?.epoch;
     daemon.logged("losses are not noticed").await?;
     let lines = daemon.log().lines().filter(|line| line.contains("losses are not noticed")).count();
-    ensure!((lines, epoch) == (1, 1), "said {lines} times, in epoch {epoch}: {}", daemon.log());
+    ensure!((lines, epoch) == (1, 1), "{lines} lines, in epoch {epoch}: {}", daemon.log());
     Ok(())
 }
 

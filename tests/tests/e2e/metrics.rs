@@ -107,7 +107,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
     let written: i64 = redis::cmd("XLEN").arg(&outbox).query_async(&mut redis).await?;
 
     // The metrics that arrive last: the stream's probe after the batch, a sweep, and the outbox.
-    let metrics = eventually(SOON, "the metrics to tell of all that happened", async || {
+    let metrics = eventually(SOON, "the metrics to count all events", async || {
         let metrics = Metrics::of(&daemon, database.stream()).await?;
         metrics.is("bindery_relay_lag_events", 0.0)?;
         metrics.is("bindery_relay_end_to_end_seconds_count", 7.0)?;
@@ -414,7 +414,7 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
             "sweeping failed",
         ] {
             let lines = repeated(&log, message);
-            ensure!((1..=6).contains(&lines), "{format}: {lines} lines say \"{message}\":\n{log}");
+            ensure!((1..=6).contains(&lines), "{format}: {lines} lines with \"{message}\":\n{log}");
         }
         ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is said:\n{log}");
         ensure!(
@@ -513,7 +513,7 @@ async fn the_error_that_ends_the_daemon_is_an_object_where_the_log_is_json() -> 
     let output = run_binderyd(&[&["--log-format", "json", "run"][..], &urls].concat()).await?;
     let printed = text(&output);
     ensure!(output.status.code() == Some(1), "{printed}");
-    let last: Value = serde_json::from_str(printed.lines().last().context("nothing is said")?)
+    let last: Value = serde_json::from_str(printed.lines().last().context("no output")?)
         .context(printed.clone())?;
     ensure!(
         last["level"] == "ERROR"

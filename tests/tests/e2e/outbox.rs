@@ -65,7 +65,7 @@ impl Worker {
         let units = whole.lines().map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let ["works", book, stage, substep, unit] = words[..] else {
-                return Err(anyhow!("it said: {line}"));
+                return Err(anyhow!("the worker printed: {line}"));
             };
             Ok((book.parse()?, stage.to_owned(), substep.to_owned(), unit.parse()?))
         });

@@ -129,7 +129,7 @@ async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_lo
         if daemon.log().contains("notifications do not come through") {
             Ok(())
         } else {
-            Err(anyhow!("it does not say so"))
+            Err(anyhow!("it does not report that"))
         }
     })
     .await?;

@@ -32,12 +32,12 @@ async fn report(
     let fields =
         ["type", "progress", "book_id", book, "substep", "extract_text", "progress", &percent];
     let id = node.cli(&[more, &["XADD", stream, "*"], &fields].concat()).await?;
-    ensure!(id.contains('-') && !id.contains(' '), "XADD said {id}");
+    ensure!(id.contains('-') && !id.contains(' '), "XADD answered {id}");
     Ok(id)
 }
 
 async fn problem(daemon: &Daemon, problems: &[&str]) -> Result<()> {
-    eventually(SOON, &format!("/readyz to say one of {problems:?}"), async || {
+    eventually(SOON, &format!("/readyz to show one of {problems:?}"), async || {
         let response = daemon.get("/readyz").await?;
         let refused =
             response.status == 503 && problems.iter().any(|words| response.body.contains(words));
@@ -92,7 +92,7 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
         if last.as_deref() == Some("deleted") { Ok(()) } else { Err(anyhow!("{last:?}")) }
     })
     .await?;
-    eventually(SOON, "the lag to be told", async || {
+    eventually(SOON, "the metric of the lag", async || {
         let metrics = daemon.get("/metrics").await?.body;
         let exposed = metrics.contains(&format!("bindery_relay_lag_events{{stream=\"{stream}\"}}"));
         if exposed { Ok(()) } else { Err(anyhow!("{metrics}")) }
@@ -131,7 +131,7 @@ async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
         node.cli(&["-a", "watch", "--no-auth-warning", "--raw", "SENTINEL", "MASTER", "books"])
             .await
     };
-    eventually(SOON, "the sentinels to know each other and the replica", async || {
+    eventually(SOON, "the sentinels to list each other and the replica", async || {
         for sentinel in &sentinels {
             let answer = ask(sentinel).await?;
             let lines: Vec<&str> = answer.lines().collect();
@@ -252,7 +252,7 @@ impl Cluster {
     }
 
     async fn all_report(&self, word: &str) -> Result<()> {
-        eventually(SOON, &format!("all nodes to say {word}"), async || {
+        eventually(SOON, &format!("all nodes to report {word}"), async || {
             for node in &self.nodes {
                 let answer = node.cli(&["CLUSTER", "INFO"]).await?;
                 if !answer.contains(word) {

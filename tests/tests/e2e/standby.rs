@@ -85,7 +85,7 @@ async fn serve_is_not_ready_while_postgres_is_away() -> Result<()> {
     let daemon = Daemon::serve(&servers, database.url())?;
     daemon.ready().await?;
     servers.stop_postgres().await?;
-    eventually(SOON, "it to say so", async || {
+    eventually(SOON, "it to report that", async || {
         let answer = daemon.get("/readyz").await?;
         let problem = serde_json::from_str::<Value>(&answer.body)?["database"]["problem"].clone();
         if answer.status == 503 && problem.is_string() { Ok(()) } else { Err(anyhow!("{problem}")) }

@@ -105,7 +105,7 @@ async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person
     assert_eq!(row["error"]["code"], "stalled");
     let query = "select payload from bindery.outbox where book_id = $1 and kind = 'resume'";
     let commands = client.query(query, &[&book]).await?;
-    assert_eq!(commands.len(), 1, "workers heard of it once");
+    assert_eq!(commands.len(), 1, "workers got one message");
     let command: serde_json::Value = commands[0].get(0);
     assert_eq!(
         (&command["attempt"], &command["resume_point"]["stage"]),
@@ -119,7 +119,7 @@ async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person
         "fail sweep stalled, resume sweep, fail sweep stalled",
         "it stays FAILED"
     );
-    eventually(SOON, "the metrics to say so", async || {
+    eventually(SOON, "the metrics to count it", async || {
         let metrics = daemon.get("/metrics").await?.body;
         let lines = [
             "bindery_sweep_books_total{outcome=\"stalled\"} 2",
@@ -186,7 +186,7 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
     );
     holder.batch_execute("rollback").await?;
     caught_up(&client, database.stream()).await?;
-    assert_eq!(acts(&client, alive).await?, "", "it has been heard of");
+    assert_eq!(acts(&client, alive).await?, "", "its heartbeat was applied");
     Ok(())
 }
 
@@ -282,7 +282,7 @@ async fn a_stream_nobody_reads_any_more_is_forgotten_once_its_lease_is_over() ->
     })
     .await?;
     caught_up(&client, database.stream()).await?;
-    assert_eq!(acts(&client, book).await?, "", "what is said in the stream is not known");
+    assert_eq!(acts(&client, book).await?, "", "the stream is not applied to its end");
     eventually(SOON, "the stream to be forgotten", async || {
         client.query("select bindery.forget_stream('gone')", &[]).await
     })

@@ -34,7 +34,7 @@ async fn without_redis_books_are_served_and_swept() -> Result<()> {
 
     // Postgres stops and starts again.
     servers.stop_postgres().await?;
-    eventually(SOON, "/readyz to say that Postgres is away", async || {
+    eventually(SOON, "/readyz to report that Postgres is away", async || {
         match daemon.get("/readyz").await?.status {
             503 => Ok(()),
             other => Err(anyhow!("{other}")),
