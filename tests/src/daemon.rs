@@ -1,4 +1,4 @@
-//! A real `binderyd`.
+//! The real `binderyd`.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +17,7 @@ use crate::servers::Servers;
 
 const LINES_SHOWN: usize = 200;
 
-/// The program under test: the release build next to this test program, or what `BINDERYD` names.
+/// The program under test: the release build next to this test program, or the value of `BINDERYD`.
 pub fn binderyd() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("BINDERYD") {
         return Ok(path.into());
@@ -30,8 +30,8 @@ pub fn binderyd() -> Result<PathBuf> {
     })
 }
 
-/// Runs `binderyd` with these arguments to its end; its exit status and what it wrote. Only what is
-/// given here decides: the caller's own environment variables of the daemon are not passed on.
+/// Runs `binderyd` with these arguments to its end; returns its exit status and output. The
+/// caller's own environment variables of the daemon are not passed on.
 pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     let mut command = Command::new(binderyd()?);
     for (name, _) in std::env::vars_os() {
@@ -49,8 +49,8 @@ pub async fn run_binderyd(args: &[&str]) -> Result<Output> {
     Ok(output.with_context(|| format!("binderyd {args:?} did not end within {SOON:?}"))??)
 }
 
-/// A running `binderyd run`, or `serve`. Killed when dropped; its log is then printed, which Rust
-/// shows for a test that failed.
+/// A running `binderyd run` or `serve`. It is killed when dropped; its log is then printed, which
+/// Rust shows for a test that failed.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -58,7 +58,7 @@ pub struct Daemon {
     log: PathBuf,
 }
 
-/// What the daemon answered over HTTP.
+/// An HTTP response of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
@@ -127,7 +127,7 @@ impl Daemon {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Daemon> {
-        // Where it is told where to listen, it is asked on loopback all the same.
+        // Whatever address it listens on, the tests use loopback.
         let requested =
             args.iter().position(|arg| *arg == "--http").and_then(|at| args.get(at + 1));
         let http = match requested {
@@ -153,7 +153,7 @@ impl Daemon {
         Ok(Daemon { child, http, log })
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` reports that it is ready.
     pub async fn ready(&self) -> Result<()> {
         eventually(SOON, "binderyd to be ready", async || match self.get("/readyz").await {
             Ok(Response { status: 200, .. }) => Ok(()),
@@ -164,19 +164,19 @@ impl Daemon {
         .with_context(|| self.log())
     }
 
-    /// Asks over HTTP.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Result<Response> {
         timeout(SOON, get(self.http, path))
             .await
             .with_context(|| format!("no answer to GET {path}"))?
     }
 
-    /// Asks over HTTP with headers, a body, or for a stream.
+    /// A request with headers or a body, or for a stream.
     pub fn ask(&self, method: &str, path: &str) -> crate::Ask {
         crate::Ask::new(self.http, method, path)
     }
 
-    /// Bytes of memory that it has, by `/proc`.
+    /// Its resident memory in bytes, from `/proc`.
     pub fn resident(&self) -> Result<u64> {
         let pid = self.pid().context("it has ended")?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -185,17 +185,17 @@ impl Daemon {
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 
-    /// Where its HTTP port is.
+    /// The address of its HTTP port.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// What it has written so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until it has written this: a thread of its own writes, after what it tells of.
+    /// Waits until its log has this text: an own thread writes the log, after the event.
     pub async fn logged(&self, text: &str) -> Result<()> {
         eventually(SOON, &format!("the log to have {text:?}"), async || {
             let log = self.log();
@@ -209,19 +209,19 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Ends it by SIGKILL, and waits until it is gone.
+    /// Kills it with SIGKILL, and waits for its end.
     pub async fn sigkill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Asks it to stop by SIGTERM, and waits until it has.
+    /// Stops it with SIGTERM, and waits for its end.
     pub async fn sigterm(&mut self) -> Result<ExitStatus> {
         self.signal("TERM").await?;
         self.ended().await
     }
 
-    /// Stops it where it is, and waits until each of its threads stands still: on a busy machine a
-    /// signal takes its time.
+    /// Pauses it, and waits until each of its threads stands still: on a busy machine a signal
+    /// takes time.
     pub async fn pause(&self) -> Result<()> {
         self.signal("STOP").await?;
         let pid = self.pid().context("it has ended already")?;
@@ -238,7 +238,7 @@ impl Daemon {
         .await
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Resumes it after [`Self::pause`].
     pub async fn resume(&self) -> Result<()> {
         self.signal("CONT").await
     }
@@ -275,7 +275,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs a command to its end; a failure carries what it said.
+/// Runs a command to its end; a failure has its output.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let output = command
         .stdin(Stdio::null())
@@ -293,14 +293,14 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// An address on loopback that nobody listens at. Its port is below those that the system gives to
-/// outgoing connections, and none is given out twice, so that it stays free until it is used, and
-/// while whoever has it is killed and started again.
+/// A loopback address without a listener. Its port is below those that the system gives to outgoing
+/// connections, and none is given out twice, so it stays free until it is used, and while its
+/// server is killed and started again.
 pub fn free_address() -> Result<SocketAddr> {
     const PORTS: std::ops::Range<u32> = 10_000..20_000;
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     for _ in PORTS {
-        // Another run of the tests on this machine begins elsewhere.
+        // A parallel run of the tests on this machine begins with another port.
         let place =
             std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
         let address = SocketAddr::from((

@@ -1,4 +1,4 @@
-//! One test's own ground: a database and the name of a stream.
+//! A test's own database and stream name.
 
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
@@ -22,31 +22,31 @@ impl<'a> Database<'a> {
         let id = Uuid::new_v4().simple();
         let name = format!("test_{id}");
         let create = format!("create database {name} template bindery_template");
-        // A session that has ended may take its time to be gone from the template.
+        // A session that has ended may still be connected to the template for a moment.
         let client = servers.connect().await?;
         eventually(SOON, "the template to be free", async || client.batch_execute(&create).await)
             .await?;
         Ok(Database { servers, url: servers.url_of(&name), stream: format!("bindery:test:{id}") })
     }
 
-    /// Where the database is reached, as superuser.
+    /// The superuser's URL of the database.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The stream's name in Redis. It does not exist until something is added.
+    /// The stream's name in Redis. The stream does not exist until an entry is added.
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
-    /// A session of its own.
+    /// A new session.
     pub async fn connect(&self) -> Result<Client> {
         connect(&self.url).await
     }
 
     /// Starts a daemon that relays this stream into this database, with more arguments of `binderyd
-    /// run`, and waits until it is ready. It sweeps only where the arguments say so: nothing but a
-    /// test's own acts moves its books.
+    /// run`, and waits until it is ready. It sweeps only if the arguments enable that: only the
+    /// test's own acts move its books.
     pub async fn daemon(&self, args: &[&str]) -> Result<Daemon> {
         let daemon = self.daemon_unready(args)?;
         daemon.ready().await?;
@@ -75,7 +75,7 @@ impl<'a> Database<'a> {
         all
     }
 
-    /// Adds one event to the stream, and gives its id.
+    /// Adds one event to the stream; returns its id.
     pub async fn add(
         &self,
         redis: &mut MultiplexedConnection,
@@ -91,7 +91,7 @@ pub async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .with_context(|| format!("connecting to {url}"))?;
-    // What ends the connection also fails the client's next call, where the test sees it.
+    // An error that ends the connection also fails the client's next call, where the test sees it.
     tokio::spawn(connection);
     Ok(client)
 }

@@ -1,4 +1,4 @@
-//! What `pg_dump` says of a database, and databases made from what it said: by the programs of the
+//! The output of `pg_dump` for a database, and databases restored from it, with the programs of the
 //! server's own version.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-/// The schema as SQL, without what differs from server to server, or from one dump to the next.
+/// The schema as SQL, without the parts that differ between servers or dumps.
 pub async fn dump_schema(url: &str, args: &[&str]) -> Result<String> {
     let mut all =
         vec!["--schema-only", "--no-owner", "--schema=bindery", "--schema=bindery_internal"];
@@ -27,7 +27,7 @@ pub async fn dump_schema(url: &str, args: &[&str]) -> Result<String> {
     Ok(lines.join("\n") + "\n")
 }
 
-/// Everything, or what the arguments of `pg_dump` leave, as SQL.
+/// Everything, or what the arguments of `pg_dump` select, as SQL.
 pub async fn dump(url: &str, args: &[&str]) -> Result<String> {
     let output =
         program("pg_dump").await?.args(args).arg(url).stdin(Stdio::null()).output().await?;
@@ -39,8 +39,8 @@ pub async fn dump(url: &str, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a file of SQL in one transaction with `psql`, which knows what `pg_dump` writes; the first
-/// error ends it.
+/// Runs a file of SQL in one transaction with `psql`, which accepts the output of `pg_dump`; the
+/// first error ends it.
 pub async fn restore(url: &str, file: &Path) -> Result<()> {
     let mut psql = program("psql").await?;
     psql.args([
@@ -62,7 +62,7 @@ pub async fn restore(url: &str, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lines that only one of two texts has, as `diff` shows them; nothing where they are equal.
+/// The lines in which two texts differ, as `diff` shows them; empty if they are equal.
 pub async fn difference(one: &Path, other: &Path) -> Result<String> {
     let output = Command::new("diff")
         .arg("--unified")
@@ -83,7 +83,7 @@ pub async fn program(name: &str) -> Result<Command> {
     Ok(Command::new(Path::new(&pg_config("--bindir").await?).join(name)))
 }
 
-/// What the `pg_config` of the PostgreSQL under test answers to a flag.
+/// The answer of the `pg_config` of the PostgreSQL under test to a flag.
 pub async fn pg_config(flag: &str) -> Result<String> {
     let major = std::env::var("PG_MAJOR").unwrap_or_else(|_| "15".to_owned());
     let config = std::env::var("PG_CONFIG")

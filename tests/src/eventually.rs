@@ -1,4 +1,4 @@
-//! Waiting for what has to come true.
+//! Waiting for a condition.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Longer than anything takes that comes true at all, on a machine that is busy with everything
-/// else, too.
+/// Longer than any successful wait, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks `probe` again and again until it says `Ok`, and gives up after `limit`. A probe's error
-/// says what is there instead of `what`; the last one stands in the failure.
+/// Calls `probe` until it returns `Ok`, and fails after `limit`. A probe's error describes the
+/// current state instead of `what`; the failure has the last one.
 pub async fn eventually<T, E: Display>(
     limit: Duration,
     what: &str,

@@ -1,5 +1,4 @@
-//! Requests to the daemon as a program makes them, byte by byte: with tokens, bodies, and streams
-//! of events.
+//! HTTP requests to the daemon, byte by byte: with tokens, bodies, and streams of events.
 
 use std::net::SocketAddr;
 
@@ -24,7 +23,7 @@ pub struct Ask {
     body: Option<Vec<u8>>,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
@@ -41,11 +40,11 @@ pub struct Stream(BufReader<TcpStream>);
 /// A server-sent event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its name.
+    /// The event's name.
     pub name: String,
-    /// Its id, where it has one.
+    /// The event's id, if it has one.
     pub id: Option<i64>,
-    /// What it says.
+    /// The event's data.
     pub data: Value,
 }
 
@@ -104,13 +103,13 @@ impl Ask {
         self.header("Content-Type", content_type)
     }
 
-    /// The answer.
+    /// Sends the request; returns the response.
     pub async fn answer(self) -> Result<Answer> {
         let what = format!("{} {}", self.method, self.path);
         let asked = async {
             let mut stream = self.send().await?;
             let mut answer = Vec::new();
-            // Who is turned away may find the connection reset after the answer.
+            // A refused client may find the connection reset after the response.
             let read = stream.read_to_end(&mut answer).await;
             ensure!(!answer.is_empty(), "no answer: {read:?}");
             let answer = String::from_utf8(answer)?;
@@ -127,7 +126,7 @@ impl Ask {
             .with_context(|| what)
     }
 
-    /// The stream, which must begin.
+    /// Opens the stream, which must begin.
     pub async fn stream(self) -> Result<Stream> {
         let mut stream = BufReader::new(self.send().await?);
         let mut head = String::new();
@@ -140,7 +139,7 @@ impl Ask {
         Ok(Stream(stream))
     }
 
-    /// HTTP/1.0, so that the body comes as it is, to the connection's end.
+    /// HTTP/1.0, so that the body is sent unchanged up to the connection's end.
     async fn send(&self) -> Result<TcpStream> {
         let mut request = format!("{} {} HTTP/1.0\r\n", self.method, self.path);
         if !self.headers.iter().any(|(name, _)| name == "Host") {
@@ -156,7 +155,7 @@ impl Ask {
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(request.as_bytes()).await?;
         if let Some(body) = &self.body {
-            // A body that is refused need not be taken to its end.
+            // The server need not read a refused body to its end.
             let _ = stream.write_all(body).await;
         }
         Ok(stream)
@@ -164,12 +163,12 @@ impl Ask {
 }
 
 impl Answer {
-    /// The body, which is JSON.
+    /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("{self:?}"))
     }
 
-    /// The status, and the code of what is wrong.
+    /// The status, and the code of the error.
     pub fn refusal(&self) -> Result<(u16, String)> {
         Ok((self.status, self.json()?["code"].as_str().unwrap_or_default().to_owned()))
     }
@@ -181,7 +180,7 @@ impl Answer {
 }
 
 impl Stream {
-    /// The next event; none at the end. Comments are passed over.
+    /// The next event; `None` at the end. Comments are skipped.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         let mut event = Event { name: "message".to_owned(), id: None, data: Value::Null };
         loop {
@@ -199,7 +198,7 @@ impl Stream {
         }
     }
 
-    /// Reads on to the event that is wanted; it must come before the end.
+    /// Reads up to the event that meets a condition; it must come before the end.
     pub async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Event> {
         loop {
             let event = self.next().await?.context("the stream ended")?;

@@ -1,4 +1,5 @@
-//! Servers in a folder, by `scripts/servers.sh`. A script on a leash watches the pipe that we hold.
+//! Servers in a folder, by `scripts/servers.sh`. The script watches the pipe that this program
+//! holds.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,8 +17,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers.sh
 /// Not the system's temporary folder: user postgres must be able to reach it.
 const PLACE: &str = "/tmp";
 
-/// The servers of a folder. They end, and the folder goes, when this is dropped or the test program
-/// ends in any way.
+/// The servers of a folder. They end, and the folder is removed, when this is dropped or the test
+/// program ends in any way.
 #[derive(Debug)]
 pub(crate) struct Leash {
     dir: PathBuf,
@@ -30,7 +31,7 @@ impl Leash {
         tokio::task::spawn_blocking(|| start(None, None)).await?
     }
 
-    /// Starts a Postgres that replicates the one at this URL; at this address, or at a free one.
+    /// Starts a Postgres that replicates the one at this URL, at this address or at a free one.
     pub(crate) async fn start_replica(primary: &str, at: Option<SocketAddr>) -> Result<Leash> {
         let primary = primary.to_owned();
         tokio::task::spawn_blocking(move || start(Some(&primary), at)).await?
@@ -41,7 +42,7 @@ impl Leash {
         &self.dir
     }
 
-    /// Runs a command of the script: what comes before the folder, and what after it.
+    /// Runs a command of the script; the parameters are the arguments before and after the folder.
     pub(crate) async fn run(&self, command: &str, after: &[&str]) -> Result<()> {
         run(tokio::process::Command::new(SCRIPT).arg(command).arg(&self.dir).args(after)).await
     }
@@ -59,8 +60,7 @@ impl Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         drop(self.script.stdin.take());
-        // Nothing could be done about a failure here, and a panic in a drop would hide the test's
-        // own.
+        // A failure here cannot be handled, and a panic in a drop would hide the test's own.
         let _ = self.script.wait();
     }
 }
@@ -85,7 +85,7 @@ fn start(primary: Option<&str>, postgres_at: Option<SocketAddr>) -> Result<Leash
         .spawn()
         .context(SCRIPT)?;
     if let Err(error) = await_ready(&mut script) {
-        // The script has ended, perhaps before it came to clean up.
+        // The script has ended, perhaps before it cleaned up.
         let _ = fs::remove_dir_all(&dir);
         return Err(error);
     }

@@ -4,13 +4,13 @@
 //! - [`Servers`]: a private Postgres and Redis, which can be killed and restarted; gone when the
 //!   test is, however it ends
 //! - [`Replica`]: a Postgres that replicates another one, and can be promoted
-//! - [`Database`]: one test's own ground on them: a migrated database and the name of a stream
+//! - [`Database`]: a test's own migrated database on them, and the name of a stream
 //! - [`Daemon`]: a real `binderyd run`, to be asked over HTTP, stopped and killed
 //! - [`Proxy`]: between a daemon and a server, to make answers slow, cut them short, or let none
 //!   through
 //! - [`Pooler`]: a real pgbouncer in transaction mode
-//! - [`dump_schema`] and its like: `pg_dump`, and what it dumped
-//! - [`eventually`]: waiting for what has to come true; the only place that sleeps
+//! - [`dump_schema`] and related functions: dumps by `pg_dump`, and restoring them
+//! - [`eventually`]: waiting for a condition; the only place that sleeps
 //!
 //! ```no_run
 //! # async fn test() -> anyhow::Result<()> {
@@ -22,8 +22,7 @@
 //! # }
 //! ```
 //!
-//! Everything returns `anyhow::Result`, so that a test reads as what it proves, with `?` for the
-//! rest.
+//! Everything returns `anyhow::Result`, so that tests use `?` for unexpected errors.
 
 mod daemon;
 mod database;

@@ -1,4 +1,4 @@
-//! What `NOTIFY bindery` says, as it comes.
+//! The notifications of `NOTIFY bindery`, in order.
 
 use std::future::poll_fn;
 
@@ -10,12 +10,12 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 #[derive(Debug)]
 pub struct Listener {
     payloads: mpsc::UnboundedReceiver<String>,
-    // The session ends with it.
+    // Dropping it ends the session.
     _client: Client,
 }
 
 impl Listener {
-    /// Listens in the database at `url`; nothing that is committed after this returns is missed.
+    /// Listens in the database at `url`; no commit after this returns is missed.
     pub async fn start(url: &str) -> Result<Listener> {
         let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
         let (sender, payloads) = mpsc::unbounded_channel();

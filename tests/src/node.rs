@@ -1,4 +1,4 @@
-//! A Redis process of one test's own: a server with TLS, a replica, a sentinel, a cluster's node.
+//! A test's own Redis process: a server with TLS, a replica, a sentinel, or a cluster's node.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,25 +11,24 @@ use crate::daemon::{free_address, run};
 use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
 
-/// A process of `redis-server`, in a folder of its own. Killed when dropped.
+/// A process of `redis-server` in its own folder. It is killed when dropped.
 #[derive(Debug)]
 pub struct Node {
     port: u16,
     dir: PathBuf,
     arguments: Vec<String>,
-    /// What `redis-cli` needs to reach it.
+    /// The arguments with which `redis-cli` reaches it.
     reach: Vec<String>,
     child: Option<Child>,
 }
 
 impl Node {
-    /// Starts a server with these settings more, and waits until it answers.
+    /// Starts a server with these additional settings, and waits until it answers.
     pub async fn server(servers: &Servers, settings: &[&str]) -> Result<Node> {
         Self::start(servers, settings, &[]).await
     }
 
-    /// Starts one that speaks TLS and nothing else; what `redis-cli` needs to reach it is given,
-    /// too.
+    /// Starts a server that accepts TLS only, with the arguments for `redis-cli`.
     pub async fn with_tls(servers: &Servers, settings: &[&str], reach: &[&str]) -> Result<Node> {
         Self::start(servers, settings, reach).await
     }
@@ -64,7 +63,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Starts it again where it was killed, with what its files have.
+    /// Starts it again after it was killed, with its files.
     pub async fn run(&mut self) -> Result<()> {
         let child = Command::new("redis-server")
             .args(&self.arguments)
@@ -77,7 +76,7 @@ impl Node {
         self.child = Some(child);
         eventually(SOON, "redis-server to answer", async || {
             let answer = self.cli(&["ping"]).await?;
-            // One that asks for a login answers, too.
+            // A server that requires a login answers, too.
             if answer == "PONG" || answer.starts_with("NOAUTH") {
                 Ok(())
             } else {
@@ -88,7 +87,7 @@ impl Node {
         .with_context(|| fs::read_to_string(self.dir.join("redis.log")).unwrap_or_default())
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills it with SIGKILL.
     pub async fn kill(&mut self) -> Result<()> {
         match self.child.take() {
             Some(mut child) => Ok(child.kill().await?),
@@ -102,7 +101,7 @@ impl Node {
         run(Command::new("bash").args(["-c", &format!("kill -{name} {pid}")])).await
     }
 
-    /// What `redis-cli` says to this, without the line's end.
+    /// The answer of `redis-cli` to this command, without the line's end.
     pub async fn cli(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new("redis-cli");
         let output = command
@@ -117,20 +116,20 @@ impl Node {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// Where it listens on loopback.
+    /// Its address on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// A certificate authority with a certificate that it gave for 127.0.0.1, as files in PEM.
+/// A certificate authority with a certificate for 127.0.0.1, as PEM files.
 #[derive(Debug)]
 pub struct Certificates {
     dir: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them.
+    /// Creates them.
     pub async fn new(servers: &Servers) -> Result<Certificates> {
         let dir = servers.new_file("certificates");
         fs::create_dir(&dir)?;
@@ -181,7 +180,7 @@ impl Certificates {
         self.file("pem")
     }
 
-    /// Its key.
+    /// The key of the certificate.
     pub fn key(&self) -> String {
         self.file("key")
     }

@@ -13,7 +13,7 @@ use crate::database::connect;
 use crate::eventually::{SOON, eventually};
 use crate::servers::Servers;
 
-/// A pooler. It ends when this is dropped.
+/// A pooler. It ends when dropped.
 #[derive(Debug)]
 pub struct Pooler {
     address: SocketAddr,
@@ -21,8 +21,8 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that has so many sessions in a database for all its clients, and waits until it
-    /// takes connections.
+    /// Starts a pooler with this many sessions in a database for all its clients, and waits until
+    /// it takes connections.
     pub async fn start(servers: &Servers, sessions: usize) -> Result<Pooler> {
         let address = free_address()?;
         let (_, port) = servers.database_url().rsplit_once(':').context("a URL without a port")?;
@@ -42,7 +42,7 @@ impl Pooler {
         let mut command = Command::new("pgbouncer");
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin"));
-        // It does not run as root.
+        // pgbouncer does not run as root.
         if fs::metadata("/proc/self")?.uid() == 0 {
             command.args(["-u", "postgres"]);
         }
@@ -65,7 +65,7 @@ impl Pooler {
         Ok(pooler)
     }
 
-    /// The same URL by way of the pooler.
+    /// The same URL through the pooler.
     pub fn url(&self, url: &str) -> String {
         let (before, after) = url.split_once("127.0.0.1:").unwrap_or((url, ""));
         let rest = after.split_once('/').map_or("", |(_, rest)| rest);

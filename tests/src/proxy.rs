@@ -1,5 +1,5 @@
-//! A TCP proxy with faults: between the daemon and a server it holds answers back, cuts them short,
-//! or lets nothing through.
+//! A TCP proxy with faults between the daemon and a server: it delays answers, cuts them short, or
+//! lets nothing through.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What befalls the bytes, from now on, of all connections.
+/// The current fault of all connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Each piece of an answer is held back for so long.
+    /// Each piece of an answer is delayed by this duration.
     Slow(Duration),
-    /// A connection is cut when so many bytes of answers have gone through it since this was said;
-    /// a new one, too.
+    /// A connection is cut after this many bytes of answers since the fault was set; new
+    /// connections, too.
     CutAfter(usize),
-    /// A connection is cut where a piece of an answer is just this; nothing of it goes through.
+    /// A connection is cut if a piece of an answer equals this; the piece is not passed on.
     CutAnswer(&'static [u8]),
-    /// Connections stay open, new ones are taken, and not a byte goes through either way until the
-    /// fault is another.
+    /// Connections stay open and new ones are accepted, but no byte passes either way until the
+    /// fault changes.
     BlackHole,
 }
 
-/// A proxy before one server. It ends, and all its connections, when this is dropped.
+/// A proxy before one server. It ends with all its connections when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -51,7 +51,7 @@ impl Proxy {
         Ok(Proxy { address, fault, cuts, _task: task })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -61,7 +61,7 @@ impl Proxy {
         url.replacen(&server.to_string(), &self.address.to_string(), 1)
     }
 
-    /// What is to befall the bytes from now on.
+    /// Sets the fault for all bytes from now on.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
@@ -80,7 +80,7 @@ async fn accept(
 ) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        // A server that is away ends the client's connection, as without a proxy.
+        // Without a server, the client's connection ends, as it would without a proxy.
         connections.spawn(serve(client, server, faults.clone(), Arc::clone(&cuts)));
         while connections.try_join_next().is_some() {}
     }
@@ -98,7 +98,7 @@ async fn serve(
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Whichever ends first takes the other along, and with them both connections.
+    // The end of either side ends the other, and with it both connections.
     tokio::select! {
         () = questions(from_client, to_server, faults.clone()) => (),
         () = answers(from_server, to_client, faults, cuts) => (),
@@ -152,7 +152,7 @@ async fn answers(
 }
 
 async fn out_of_the_hole(faults: &mut watch::Receiver<Fault>) {
-    // An error says that the proxy is gone, and this with it in a moment.
+    // An error means that the proxy has ended, and this task ends with it.
     let _ = faults.wait_for(|fault| *fault != Fault::BlackHole).await;
 }
 
@@ -160,7 +160,7 @@ async fn out_of_the_hole(faults: &mut watch::Receiver<Fault>) {
 mod tests {
     use super::*;
 
-    /// A server that says everything twice, and a client of it through a proxy.
+    /// A server that answers everything twice, and a client that reaches it through a proxy.
     async fn echo() -> (Proxy, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
@@ -190,7 +190,7 @@ mod tests {
         proxy.set(Fault::CutAfter(3));
         client.write_all(b"hello").await.unwrap();
         let mut answer = Vec::new();
-        // The end may come as a reset.
+        // The end may be a reset.
         let _ = client.read_to_end(&mut answer).await;
         assert_eq!((answer.as_slice(), proxy.cuts()), (&b"hel"[..], 1));
     }

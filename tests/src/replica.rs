@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 use crate::database::connect;
 use crate::leash::Leash;
 
-/// A streaming replica: a hot standby until [`Replica::promote`]. It ends, and its folder goes,
-/// when this is dropped or the test program ends in any way.
+/// A streaming replica: a hot standby until [`Replica::promote`]. It ends, and its folder is
+/// removed, when this is dropped or the test program ends in any way.
 #[derive(Debug)]
 pub struct Replica {
     leash: Leash,
@@ -17,11 +17,11 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// What `synchronous_standby_names` and `pg_stat_replication` call it.
+    /// Its name in `synchronous_standby_names` and `pg_stat_replication`.
     pub const NAME: &str = "replica";
 
-    /// A copy of the server at this URL that follows it; at this address, or at a free one. It
-    /// reads what it follows from the URL's host, which may be a proxy.
+    /// A copy of the server at this URL that follows it, at this address or at a free one. It
+    /// replicates from the URL's host, which may be a proxy.
     pub async fn start(primary_url: &str, at: Option<SocketAddr>) -> Result<Replica> {
         let (server, _) = primary_url.rsplit_once('/').unwrap_or((primary_url, ""));
         let primary = format!("{server}/?application_name={}", Self::NAME);
@@ -30,7 +30,7 @@ impl Replica {
         Ok(Replica { leash, database_url })
     }
 
-    /// Where this database is reached, as superuser.
+    /// The superuser's URL of this database.
     pub fn url_of(&self, database: &str) -> String {
         crate::servers::url_of(&self.database_url, database)
     }
@@ -40,7 +40,7 @@ impl Replica {
         connect(&self.url_of(database)).await
     }
 
-    /// Makes it a primary, and waits until it is one.
+    /// Promotes it, and waits until it is a primary.
     pub async fn promote(&self) -> Result<()> {
         let client = connect(&self.database_url).await?;
         let promoted: bool = client.query_one("select pg_promote()", &[]).await?.get(0);
@@ -48,7 +48,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Ends it and all its sessions by SIGKILL.
+    /// Kills it and all its sessions with SIGKILL.
     pub async fn kill9(&self) -> Result<()> {
         self.leash.run("kill9-postgres", &[]).await
     }

@@ -17,8 +17,8 @@ use crate::leash::Leash;
 
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// A private Postgres and Redis. Both end, and their folder goes, when this is dropped or the test
-/// program ends in any way.
+/// A private Postgres and Redis. Both end, and their folder is removed, when this is dropped or the
+/// test program ends in any way.
 #[derive(Debug)]
 pub struct Servers {
     leash: Leash,
@@ -29,7 +29,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// A pair of its own, for a test that kills or restarts a server.
+    /// An own pair, for a test that kills or restarts a server.
     pub async fn start() -> Result<Servers> {
         let leash = Leash::start().await?;
         Ok(Servers {
@@ -47,12 +47,12 @@ impl Servers {
         SHARED.get_or_try_init(Servers::start).await
     }
 
-    /// Where the maintenance database `postgres` is reached, as superuser.
+    /// The superuser's URL of the maintenance database `postgres`.
     pub fn database_url(&self) -> &str {
         &self.database_url
     }
 
-    /// Where Redis is reached.
+    /// The URL of Redis.
     pub fn redis_url(&self) -> &str {
         &self.redis_url
     }
@@ -70,8 +70,7 @@ impl Servers {
     /// A connection to Redis; clones share it.
     pub async fn redis(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.redis_url.as_str())?;
-        // The client's own limits of a second and of half a second are too little on a busy
-        // machine.
+        // The client's default limits of one and of half a second are too short on a busy machine.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(REDIS_ANSWERS_WITHIN))
             .set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
@@ -81,14 +80,14 @@ impl Servers {
             .context("connecting to the private Redis")
     }
 
-    /// A fresh database with the schema in it. It is copied from a template that is migrated once,
-    /// so this is quick.
+    /// A new database with the schema. It is copied from a template that is migrated once, so this
+    /// is quick.
     pub async fn database(&self) -> Result<Database<'_>> {
         self.template.get_or_try_init(|| self.create_template()).await?;
         Database::create(self).await
     }
 
-    /// A fresh database with nothing in it; where it is reached, as superuser.
+    /// A new empty database; returns the superuser's URL.
     pub async fn blank_database(&self) -> Result<String> {
         let name = format!("blank_{}", Uuid::new_v4().simple());
         self.connect().await?.batch_execute(&format!("create database {name}")).await?;
@@ -107,7 +106,7 @@ impl Servers {
         self.leash.run("restart-postgres", &[mode]).await
     }
 
-    /// Ends Postgres and all its sessions by SIGKILL.
+    /// Kills Postgres and all its sessions with SIGKILL.
     pub async fn kill9_postgres(&self) -> Result<()> {
         self.leash.run("kill9-postgres", &[]).await
     }
@@ -117,7 +116,7 @@ impl Servers {
         self.leash.run("stop-postgres", &[]).await
     }
 
-    /// Starts Postgres after it was stopped or killed; on the same port, with the same data.
+    /// Starts Postgres after it was stopped or killed, on the same port and with the same data.
     pub async fn start_postgres(&self) -> Result<()> {
         self.leash.run("start-postgres", &[]).await
     }
@@ -127,7 +126,7 @@ impl Servers {
         self.leash.run("restart-redis", &[]).await
     }
 
-    /// Ends Redis by SIGKILL.
+    /// Kills Redis with SIGKILL.
     pub async fn kill9_redis(&self) -> Result<()> {
         self.leash.run("kill9-redis", &[]).await
     }
@@ -137,8 +136,8 @@ impl Servers {
         self.leash.run("stop-redis", &[]).await
     }
 
-    /// Starts Redis after it was stopped or killed; on the same port, with what its append-only
-    /// file has.
+    /// Starts Redis after it was stopped or killed, on the same port and with the content of its
+    /// append-only file.
     pub async fn start_redis(&self) -> Result<()> {
         self.leash.run("start-redis", &[]).await
     }
@@ -152,7 +151,7 @@ impl Servers {
         let client = self.connect().await?;
         client.batch_execute("create database bindery_template").await?;
         self.migrate(&self.url_of("bindery_template")).await?;
-        // Copying is refused while somebody is connected.
+        // Postgres refuses to copy a template while a session is connected to it.
         client
             .batch_execute("alter database bindery_template with allow_connections false")
             .await?;
@@ -164,7 +163,7 @@ impl Servers {
     }
 }
 
-/// Where another database of the same server is reached.
+/// The URL of another database on the same server.
 pub(crate) fn url_of(url: &str, database: &str) -> String {
     let server = url.rsplit_once('/').map_or("", |(server, _)| server);
     format!("{server}/{database}")

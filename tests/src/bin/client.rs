@@ -1,8 +1,8 @@
 //! A worker on the Rust client, for the end-to-end tests: `client BOOK ITEMS`, with `BINDERY_URL`
 //! in its environment.
 //!
-//! It goes through the first stage of the pipeline comic, prints a line an item that it works on,
-//! and waits for ever at the item `STOPS_AT`.
+//! It goes through the first stage of the pipeline comic, prints a line for each item that it
+//! processes, and waits forever at the item `STOPS_AT`.
 
 use anyhow::{Context, Result};
 use bindery_client::Client;

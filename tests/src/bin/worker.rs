@@ -30,7 +30,7 @@ fn stage(name: &str) -> Option<Stage> {
 }
 
 struct Worker {
-    /// For commands that are answered at once.
+    /// For commands that do not block.
     redis: MultiplexedConnection,
     /// For commands that block.
     waiting: MultiplexedConnection,
@@ -79,7 +79,7 @@ impl Worker {
         }
     }
 
-    /// Whether no worker has had the message of this id before.
+    /// Whether this message's id is new to all workers.
     async fn is_first(&mut self, id: &str) -> Result<bool> {
         let claim = format!("worked:{id}");
         let mut set = redis::cmd("SET");

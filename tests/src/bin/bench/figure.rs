@@ -4,17 +4,17 @@ use serde_json::json;
 
 /// A measured value.
 pub struct Figure {
-    /// What was measured, in lower snake case.
+    /// The name, in lower snake case.
     pub name: &'static str,
     /// The value.
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
-    /// How it was measured, in one line.
+    /// The method, in one line.
     pub how: String,
 }
 
-/// Prints a table, then one JSON line a figure.
+/// Prints a table, then one line of JSON per figure.
 pub fn print(figures: &[Figure]) {
     println!();
     for Figure { name, value, unit, how } in figures {

@@ -7,11 +7,11 @@ use tokio_postgres::Client;
 use crate::figure::Figure;
 use crate::timing::{Times, ratio};
 
-/// Calls a statement: so many that the cost of the statement itself is negligible.
+/// Calls per statement: so many that the cost of the statement itself is negligible.
 const CALLS: i32 = 2_000;
 const ROUNDS: usize = 30;
 
-/// Figure, call, and where its arguments come from. The machine comes out of a row each time, as it
+/// Figure, call, and the source of its arguments. The machine comes from a row each time, as it
 /// does in the schema, so nothing is computed while planning.
 const FUNCTIONS: [(&str, &str, &str); 2] = [
     (
@@ -27,7 +27,7 @@ const FUNCTIONS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// A figure a function: how many times as long the portable kernel takes.
+/// One figure per function: how many times as long the portable kernel takes.
 pub async fn kernels(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     let (native, portable) = (kernel(servers, "native").await?, kernel(servers, "portable").await?);
     for (name, call, source) in FUNCTIONS {

@@ -1,8 +1,8 @@
-//! The benchmarks: real Postgres, Redis and daemon on this machine. Prints a table, then one JSON
-//! line a figure.
+//! The benchmarks: real Postgres, Redis and daemon on this machine. Prints a table, then one line
+//! of JSON per figure.
 //!
-//! Figures compare runs on one machine. docs/benchmarks.md defines each, and says what was measured
-//! where.
+//! Figures compare runs on one machine. docs/benchmarks.md defines each, and states the machine of
+//! each measurement.
 
 mod figure;
 mod kernels;

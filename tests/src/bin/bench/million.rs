@@ -1,4 +1,4 @@
-//! What reading and registering cost in a table of a million books, and the ratio to a table of a
+//! The cost of reading and registering in a table of a million books, and its ratio to a table of a
 //! thousand.
 
 use anyhow::{Context, Result, ensure};
@@ -11,14 +11,14 @@ use crate::timing::{Times, ratio};
 
 const FEW: i64 = 1_000;
 const MANY: i64 = 1_000_000;
-/// How many books an owner has.
+/// The number of an owner's books.
 const OWNED: i64 = 50;
 const READS: usize = 5_000;
 const CALLS: usize = 1_000;
 const MODEL: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Copies of a book that was registered and started, each with the rows of its substeps and of its
-/// registration. An owner's books lie far apart. Triggers and foreign keys are off during this.
+/// registration. An owner's books lie far apart. Triggers and foreign keys are disabled meanwhile.
 const LOAD: &str = "
     select count(*) from bindery.register_book('{model}', null, 'comic', 'A book');
     select count(*) from bindery.transition_book('{model}', 'ANALYZING');

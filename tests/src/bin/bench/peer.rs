@@ -1,4 +1,4 @@
-//! Bindery beside a relay that a team would write by hand in Node.js (tests/bench-peer): the same
+//! Bindery compared with a typical hand-written relay in Node.js (tests/bench-peer): the same
 //! events and servers, one relay after the other.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::figure::Figure;
 use crate::relay::{SUBSTEPS, at_position, start_books};
 use crate::timing::median;
 
-/// How often everything is measured. The relay that begins alternates.
+/// The number of measurements. The relay that begins alternates.
 const ROUNDS: usize = 3;
 /// Each report of a substep is as far as possible from the one before: no read holds both.
 const WIDE: Work = Work { books: 20_000, reports: 3 };
@@ -132,7 +132,7 @@ impl<'a> Both<'a> {
         let last = self.fill(self.database.stream(), from, to).await?;
         self.fill(&self.peer_stream, from, to).await?;
         for bindery in [bindery_begins, !bindery_begins] {
-            // So that neither pays for the other's full-page images.
+            // So that neither relay pays for the other's full-page images.
             self.client.batch_execute("checkpoint").await?;
             if bindery {
                 rates.bindery.push(events as f64 / self.run_bindery(&last).await?.as_secs_f64());
@@ -143,7 +143,7 @@ impl<'a> Both<'a> {
         self.check(to).await
     }
 
-    /// Fills a stream; the last entry's id.
+    /// Fills a stream; returns the last entry's id.
     async fn fill(&self, stream: &str, from: usize, to: usize) -> Result<String> {
         let numbers = [self.work.books, self.work.reports, from, to].map(|n| n.to_string());
         let mut arguments = vec!["fill.js", stream];
@@ -161,7 +161,7 @@ impl<'a> Both<'a> {
         Ok(took)
     }
 
-    /// The other one, from the start of its first read to its last commit.
+    /// The peer, from the start of its first read to its last commit.
     async fn run_peer(&self, events: usize) -> Result<Duration> {
         let printed = self.node(&["relay.js", &self.peer_stream, &events.to_string()]).await?;
         let run: PeerRun = serde_json::from_str(&printed).with_context(|| printed.clone())?;
@@ -169,7 +169,8 @@ impl<'a> Both<'a> {
         Ok(Duration::from_secs_f64(run.seconds))
     }
 
-    /// Both applied all of it: the same books and substeps with the same percentages.
+    /// Checks that both have applied everything: the same books and substeps with the same
+    /// percentages.
     async fn check(&self, reports: usize) -> Result<()> {
         let query = "select applied, stale, early, rejected
             from bindery.relay_cursors where stream = $1 and holder is null";
@@ -194,7 +195,7 @@ impl<'a> Both<'a> {
         Ok(())
     }
 
-    /// Runs a program of tests/bench-peer to its end; what it printed.
+    /// Runs a program of tests/bench-peer to its end; returns its output.
     async fn node(&self, arguments: &[&str]) -> Result<String> {
         let running = Command::new("node")
             .args(arguments)
@@ -227,7 +228,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-peer")
 }
 
-/// Installs what the peer needs, unless it is installed already; the lock file pins every version.
+/// Installs the peer's packages, unless they are installed already; the lock file pins every
+/// version.
 async fn install() -> Result<()> {
     let npm = |arguments: &'static [&'static str]| {
         Command::new("npm")

@@ -147,16 +147,17 @@ pub async fn large(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     Ok(())
 }
 
-/// What is in the stream: equally many reports of each substep of each book; the last is at 100.
+/// The content of the stream: equally many reports of each substep of each book; the last is at
+/// 100.
 struct Work {
     books: usize,
     substeps: Vec<String>,
-    /// Whether the books plan their substeps, in place of those of the pipeline.
+    /// Whether the books plan their substeps, instead of those of the pipeline.
     planned: bool,
     events: usize,
     /// Whether a book's events are adjacent; else each substep of all books in turn.
     book_by_book: bool,
-    /// How many streams share the books.
+    /// The number of streams that share the books.
     streams: usize,
 }
 
@@ -175,7 +176,7 @@ impl Work {
 struct Drained {
     /// From the lease to the last event's commit.
     took: Duration,
-    /// How long it takes to read the streams without applying anything.
+    /// The time to read the streams without applying anything.
     bare: Duration,
     /// Rows written: a substep's for each event, and a book's for each of its revisions.
     rows: i64,
@@ -285,7 +286,7 @@ pub async fn analyzing(client: &Client, count: usize) -> Result<Vec<Uuid>> {
 }
 
 /// Registers these books and starts ANALYZING. Their outbox rows are removed, so that the daemon
-/// does not publish them while something else is measured; reports write none.
+/// does not publish them during a measurement; reports write none.
 pub async fn start_books(client: &Client, books: &[Uuid]) -> Result<()> {
     for function in ["register_book(b)", "transition_book(b, 'ANALYZING')"] {
         let query = format!("select count(*) from unnest($1::uuid[]) b, bindery.{function}");
@@ -300,7 +301,7 @@ fn shared_out(books: &[Uuid], number: usize, streams: usize) -> Vec<Uuid> {
     books.iter().skip(number).step_by(streams).copied().collect()
 }
 
-/// Adds one stream's events about these books; the last one's id.
+/// Adds one stream's events about these books; returns the last one's id.
 async fn load(
     redis: &mut MultiplexedConnection,
     stream: &str,
@@ -342,7 +343,7 @@ async fn load(
     last.context("no event was added")
 }
 
-/// How long a loop takes that reads the stream with the client library and discards it.
+/// The duration of a loop that reads the stream with the client library and discards it.
 async fn bare_xread(
     redis: &mut MultiplexedConnection,
     stream: &str,
@@ -371,8 +372,8 @@ fn last_id(reply: &redis::Value) -> Option<String> {
     redis::from_redis_value_ref(entry.first()?).ok()
 }
 
-/// Waits until the stream's position is this one, or for `None` until a relay holds the stream; the
-/// time of that.
+/// Waits until the stream has this position, or for `None` until a relay holds the stream; returns
+/// the time of that.
 pub async fn at_position(client: &Client, stream: &str, position: Option<&str>) -> Result<Instant> {
     eventually(Duration::from_secs(120), "the relay to reach this position", async || {
         let query = "select position from bindery.relay_cursors

@@ -1,5 +1,5 @@
-//! What a report costs in a stage of 3 and in one of 10,000 substeps, in time and write-ahead log;
-//! and what reading the status of the latter costs.
+//! The cost of a report in a stage of 3 and in one of 10,000 substeps, in time and write-ahead log;
+//! and the cost of reading the status of the latter.
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::Servers;
@@ -13,14 +13,14 @@ use crate::timing::{Times, ratio};
 
 const FEW: usize = 3;
 const MANY: usize = 10_000;
-/// As many as a definition may declare.
+/// The most substeps of a definition.
 const DECLARED: usize = 256;
 /// Measured calls of each kind.
 const CALLS: usize = 2_000;
 const STATUS_CALLS: usize = 200;
-/// More than any substep is reported: none is finished, and each report changes something.
+/// More than any substep's reports: none is finished, and each report changes something.
 const TOTAL: f64 = 1e6;
-/// As long as a message may be, in characters of three bytes.
+/// The longest message, in characters of three bytes.
 const MESSAGE: &str = "repeat('語', 8192)";
 const REPORT: &str = "select * from bindery.report_progress($1, $2, done => $3, total => $4)";
 const STATUS: &str = "select bindery.get_book_status($1)";
@@ -69,7 +69,7 @@ pub async fn stage(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> {
     status(&client, figures).await
 }
 
-/// A book in a stage of so many substeps.
+/// A book in a stage of this many substeps.
 struct Stage {
     book: Uuid,
     substeps: Vec<String>,
@@ -139,7 +139,7 @@ impl Stage {
     }
 }
 
-/// Reports every substep once after a checkpoint, so that no page is new to the log any more. Both
+/// Reports every substep once after a checkpoint, so that each page is already in the log. Both
 /// books get the same number of reports.
 async fn warm_up(client: &Client, report: &Statement, stages: [&mut Stage; 2]) -> Result<()> {
     client.batch_execute("set synchronous_commit = off").await?;

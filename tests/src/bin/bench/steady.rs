@@ -1,5 +1,5 @@
-//! A steady stream of events: how long each takes from `XADD` until a reader of the write-ahead log
-//! has it; what the daemon uses during this, and when it is idle.
+//! A steady stream of events: the time of each from `XADD` until a reader of the write-ahead log
+//! has it, and the daemon's use of CPU and memory, under load and idle.
 
 use std::collections::{HashMap, VecDeque};
 use std::process::Stdio;
@@ -21,15 +21,15 @@ use crate::relay::{SUBSTEPS, analyzing, peak_memory};
 const RATE: usize = 5_000;
 const WARM: Duration = Duration::from_secs(5);
 const MEASURED: Duration = Duration::from_secs(30);
-/// How often events are sent: all that are due.
+/// The interval of sending: each tick sends all events that are due.
 const TICK: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_secs(20);
 /// More reports than any substep gets: none is finished, and each report changes something.
 const TOTAL: usize = 1_000;
 const SLOT: &str = "bindery_bench";
 
-/// How many books share the events. Each event is about another book, then another substep of all
-/// books, so the more books, the longer until the next event about the same substep.
+/// The number of books that share the events. Each event is about another book, then another
+/// substep of all books, so the more books, the longer until the next event about the same substep.
 struct Load {
     books: usize,
     /// The names of the figures: three latencies, the daemon's own p99, rate, CPU and memory.
@@ -75,7 +75,7 @@ pub async fn steady(servers: &Servers, figures: &mut Vec<Figure>) -> Result<()> 
     Ok(())
 }
 
-/// One load; the daemon, which runs on.
+/// One load, and the daemon, which continues to run.
 async fn run(
     servers: &Servers,
     database: &Database<'_>,
@@ -156,7 +156,7 @@ async fn run(
     Ok(daemon)
 }
 
-/// What the daemon uses without events.
+/// The daemon's use without events.
 async fn idle(client: &Client, daemon: &Daemon, figures: &mut Vec<Figure>) -> Result<()> {
     client.batch_execute("checkpoint").await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -167,7 +167,7 @@ async fn idle(client: &Client, daemon: &Daemon, figures: &mut Vec<Figure>) -> Re
     Ok(())
 }
 
-/// The sum of all books' revisions: how often anything visible changed.
+/// The sum of all books' revisions, which is the number of visible changes.
 async fn revisions(client: &Client) -> Result<i64> {
     let query = "select sum(revision)::bigint from bindery.book_status";
     Ok(client.query_one(query, &[]).await?.get(0))
@@ -202,9 +202,9 @@ struct Produced {
 /// Events on their way, and those that have arrived.
 #[derive(Default)]
 struct Events {
-    /// For each book and substep its reports that no row has shown, with the time they were due.
+    /// For each book and substep, its reports that no row has shown, with the time they were due.
     underway: HashMap<(String, &'static str), VecDeque<(usize, Instant)>>,
-    /// For each event that arrived, when it was due and when it was seen.
+    /// For each arrived event, when it was due and when it was seen.
     seen: Vec<(Instant, Instant)>,
 }
 
@@ -261,8 +261,7 @@ async fn produce(
     Ok(Produced { events: sent, cores: measured })
 }
 
-/// A reader of the log, as Realtime is one: it receives each commit's changes once they are on
-/// disk.
+/// A reader of the log, like Realtime: it receives each commit's changes once they are on disk.
 async fn follow(url: &str) -> Result<Child> {
     let child = program("pg_recvlogical")
         .await?
@@ -299,8 +298,8 @@ impl Change {
     }
 }
 
-/// Notes when each event is seen: its row of `book_progress`, or that of a later report of the same
-/// substep, and then, in the same commit, its book's row of `book_status`.
+/// Records when each event is seen: its row of `book_progress`, or that of a later report of the
+/// same substep, and then, in the same commit, its book's row of `book_status`.
 async fn watch(mut lines: BufReader<tokio::process::ChildStdout>, events: Shared) -> Result<()> {
     let mut without_book: HashMap<String, Vec<Instant>> = HashMap::new();
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! How long calls take, as the client sees it, and medians.
+//! Durations of calls as the client measures them, and medians.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
-/// How long several calls of one kind took.
+/// The durations of several calls of one kind.
 #[derive(Default)]
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// Runs a prepared statement, and keeps the time until all its rows have arrived.
+    /// Runs a prepared statement, and records the time until all its rows have arrived.
     pub async fn measure(
         &mut self,
         client: &Client,
@@ -31,13 +31,13 @@ impl Times {
     }
 }
 
-/// The ratio of two medians, and both of them in words.
+/// The ratio of two medians, and a text with both.
 pub fn ratio(of: &Times, to: &Times) -> Result<(f64, String)> {
     let (of, to) = (of.median()?, to.median()?);
     Ok((of / to, format!("{of:.0} to {to:.0} us at the median")))
 }
 
-/// The value in the middle; of an even number of values the higher one of the two.
+/// The middle value; of an even number of values the higher of the two.
 pub fn median(values: &[f64]) -> Result<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

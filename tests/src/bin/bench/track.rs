@@ -1,4 +1,4 @@
-//! What a step of the Rust client's `track` costs above the bare loop.
+//! The cost of a step of the Rust client's `track` above the bare loop.
 
 use std::hint::black_box;
 use std::time::Instant;

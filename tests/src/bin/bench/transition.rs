@@ -1,5 +1,5 @@
-//! What a legal change of status costs beside a bare UPDATE with its history row, in one prepared
-//! statement.
+//! The cost of a legal change of status compared with a bare UPDATE with its history row, in one
+//! prepared statement.
 
 use anyhow::{Context, Result, ensure};
 use bindery_tests::Servers;
@@ -26,7 +26,7 @@ const TWINS: &str = "
     create table twin.book_status (like bindery.book_status including all) with (fillfactor = 50);
     create table twin.book_events (like bindery.book_events including all);";
 
-/// The least that the same change takes: the caller has every value already.
+/// The minimum for the same change: the caller already has every value.
 const BARE: &str = "
     with book as (
         update twin.book_status
@@ -145,8 +145,8 @@ async fn walks(client: &Client, setting: &str) -> Result<(Times, Times)> {
     Ok((ours, bare))
 }
 
-/// Takes one book through its pipeline, untimed. After each transition: what the bare statement has
-/// to write.
+/// Takes one book through its pipeline, untimed. Returns, after each transition, what the bare
+/// statement has to write.
 async fn rehearse(client: &Client, ours: &Statement) -> Result<Vec<Row>> {
     let book = Uuid::new_v4();
     client
@@ -183,7 +183,7 @@ async fn report(client: &Client, books: &[Uuid], substeps: &[&str]) -> Result<()
     Ok(())
 }
 
-/// Both did the same: books and histories are equal, except for times.
+/// Checks that both did the same: books and histories are equal, except for times.
 async fn same(client: &Client, books: &[Uuid]) -> Result<()> {
     let query = "
         select count(*), count(*) filter (where to_jsonb(b) - $2::text[] = to_jsonb(t) - $2::text[])
