@@ -1,4 +1,5 @@
-// The client: what is watched, by whom, over which subscriptions. Two who watch the same share one of everything.
+// The client: which books and lists are watched, and over which subscriptions. Watchers of the same
+// subject share one subscription and one state.
 import { noBook, reduceBook, type BookState } from "./book-reducer.js";
 import { hasMore, noBooks, reduceBooks, type BooksAnswer, type BooksState, type BooksWish } from "./books-reducer.js";
 import type { Connection } from "./connection.js";
@@ -12,14 +13,14 @@ import type { BooksQuery, BooksSort, Topic, Transport } from "./transport.js";
 import { invalidId, sameForm } from "./uuid.js";
 import * as z from "zod/mini";
 
-/** What both views have. */
+/** The properties of both views. */
 export interface View {
   readonly connection: Connection;
-  /** What is shown may be out of date: nothing has confirmed it for a while. */
+  /** The shown data may be out of date: nothing has confirmed it for a while. */
   readonly stale: boolean;
-  /** Nothing has come yet, neither an answer nor an error. */
+  /** Neither an answer nor an error has arrived yet. */
   readonly loading: boolean;
-  /** Why the last question failed; null once one succeeds. */
+  /** Why the last request failed; null once one succeeds. */
   readonly error: BinderyError | null;
 }
 
@@ -29,23 +30,26 @@ export interface BookView extends View {
 
 export interface BooksView extends View {
   readonly books: readonly BookRow[];
-  /** How many match in all; null while that is not known. */
+  /** The number of matching books; null while it is unknown. */
   readonly total: number | null;
-  /** There are more than are shown; `loadMore` brings them. */
+  /** More books match than are shown; `loadMore` shows them. */
   readonly hasMore: boolean;
   readonly loadingMore: boolean;
 }
 
 export interface BooksFilter {
-  /** Whose books. Left out: all that the reader may see. An id that is no UUID is an error in the view. */
+  /**
+   * The owner of the books. By default, all books that the reader may see. An id that is not a UUID
+   * is an error in the view.
+   */
   ownerId?: string | undefined;
   status?: string | readonly string[] | undefined;
   pipeline?: string | undefined;
-  /** `created_at` unless told. */
+  /** The sort key; `created_at` by default. */
   sort?: BooksSort | undefined;
-  /** Newest or farthest first, unless `ascending`. */
+  /** By default, the newest or the most complete books come first. */
   order?: "ascending" | "descending" | undefined;
-  /** How many at first, and how many more each time; 50 unless told. */
+  /** The number of books at first, and of each `loadMore`; 50 by default. */
   pageSize?: number | undefined;
 }
 
@@ -56,21 +60,21 @@ export interface BinderyOptions {
 
 export interface Bindery {
   /**
-   * Keeps a book up to date and calls at each change, until the given function is called. Ids are compared as UUIDs; one
-   * that is none is an error in the view.
+   * Keeps a book up to date and calls `listener` at each change, until the returned function is
+   * called. Ids are compared as UUIDs; an id that is not a UUID is an error in the view.
    */
   watchBook(bookId: string, listener: (view: BookView) => void): () => void;
-  /** A book as it is known now; the same object until something changes. */
+  /** The current view of a book; the same object until something changes. */
   bookView(bookId: string): BookView;
-  /** Asks again, now. Resolves when the answer, good or bad, is in the view. */
+  /** Requests the status now. Resolves when the answer or the error is in the view. */
   refetchBook(bookId: string): Promise<void>;
   watchBooks(filter: BooksFilter, listener: (view: BooksView) => void): () => void;
   booksView(filter: BooksFilter): BooksView;
   refetchBooks(filter: BooksFilter): Promise<void>;
   loadMore(filter: BooksFilter): void;
-  /** Milliseconds of the clock that the client goes by. */
+  /** The client's clock, in milliseconds. */
   now(): number;
-  /** Ends everything. Resolves when all subscriptions are closed. */
+  /** Ends all subscriptions and requests. Resolves when all subscriptions are closed. */
   close(): Promise<void>;
 }
 
@@ -82,9 +86,9 @@ export const defaultTiming: Timing = {
   stale: { live: 150_000, otherwise: 15_000 },
 };
 
-/** What is seen of a book that nobody watches. */
+/** The view of a book that is not watched. */
 export const idleBook: BookView = { book: null, connection: "closed", stale: false, loading: false, error: null };
-/** The same of a list. */
+/** The view of a list that is not watched. */
 export const idleBooks: BooksView = {
   books: [],
   total: null,
@@ -96,7 +100,10 @@ export const idleBooks: BooksView = {
   error: null,
 };
 
-/** Subscriptions that books leave free, so that a book without room finds its changes in its owner's topic. */
+/**
+ * Subscriptions that books leave free for their owners' topics: a book without its own subscription
+ * uses its owner's.
+ */
 const KEPT_FOR_LISTS = 5;
 
 type LiveBook = Live<BookState, BookStatus, BookView>;
@@ -110,7 +117,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
   const lists = new Map<string, LiveBooks>();
   const invalid = new Map<string, View>();
 
-  /** The same object each time: React asks for it until it stays the same. */
+  /** The same object each time, because React calls it until the result stays the same. */
   function invalidView<Shown extends View>(field: string, id: string, idle: Shown): Shown | null {
     const error = invalidId(field, id);
     if (error === null) return null;
@@ -125,7 +132,10 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     return ownerId === null ? null : invalidView("owner_id", ownerId, idleBooks);
   };
 
-  /** A book that has no room of its own is followed in its owner's topic; what that lacks, audits find. */
+  /**
+   * A book without its own subscription follows its owner's topic; audits find changes that the
+   * topic lacks.
+   */
   function attach(topic: Topic, listener: LinkListener): (() => void) | null {
     const name = JSON.stringify(topic);
     const known = links.get(name);
@@ -177,7 +187,8 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       attach,
       since: () => null,
       isFinal: () => false,
-      // One frame: a list of 200 that change 50 times a second is drawn once for those that come together.
+      // One frame: changes that arrive together redraw a list once, for example a list of 200 that
+      // changes 50 times a second.
       batch: 16,
     };
     const live: LiveBooks = new Live(subject, timing, environment, () => lists.delete(key));
@@ -216,13 +227,13 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
   };
 }
 
-/** One name for all filters that mean the same. */
+/** One key for all filters with the same meaning. */
 export function keyOf(filter: BooksFilter): string {
   return JSON.stringify(queryOf(filter));
 }
 
 function queryOf(filter: BooksFilter): BooksQuery {
-  // An empty text, such as the first choice of a form, is no wish.
+  // An empty text, such as the first choice of a form, does not filter.
   const given = filter.status === "" ? undefined : filter.status;
   const statuses = typeof given === "string" ? [given] : given;
   const ownerId = filter.ownerId ?? null;
@@ -236,7 +247,7 @@ function queryOf(filter: BooksFilter): BooksQuery {
   };
 }
 
-/** Of a topic with many books, what is about one. */
+/** The messages about one book, from a topic with many books. */
 function only(bookId: string, listener: LinkListener): LinkListener {
   const isOurs = (id: unknown) => typeof id === "string" && sameForm(id) === bookId;
   return {
@@ -251,7 +262,7 @@ function only(bookId: string, listener: LinkListener): LinkListener {
   };
 }
 
-/** Calls once, not before the caller has what ends it. */
+/** Calls once, but not before the caller has the function that ends the subscription. */
 function callOnce(listener: () => void): () => void {
   let stopped = false;
   queueMicrotask(() => stopped || listener());

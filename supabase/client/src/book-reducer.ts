@@ -1,6 +1,7 @@
-// What a page knows of one book, and how each piece of news changes it. Pure: no clock, no network.
-// Rows and revisions are the truth, messages are hints: they may be dropped, repeated, reordered, or lack columns.
-// Whatever leaves a doubt asks for a refetch, and shows the best there is until the answer is here.
+// The state of one book on a page, and the effect of each piece of news on it. Pure: no clock, no
+// network. Rows and revisions are authoritative. Messages are hints: they may be dropped, repeated,
+// reordered, or lack columns. Any doubt causes a refetch; until its answer arrives, the best known
+// state is shown.
 import { forbidsShowing, isRecord, type BinderyError } from "./errors.js";
 import { merge, rebase, wholly, type Trust } from "./merge.js";
 import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
@@ -12,13 +13,13 @@ import { followSubsteps, noSubsteps, rebaseSubsteps, wholeSubsteps, type Substep
 export interface BookState extends Trust {
   readonly bookId: string;
   readonly book: BookStatus | null;
-  /** The newest revision that any message spoke of. */
+  /** The newest revision of any message. */
   readonly heard: number;
-  /** Whether `stages` is more than a likely guess. */
+  /** Whether `stages` is confirmed, and not only inferred. */
   readonly stagesKnown: boolean;
-  /** How far the list of substeps can be trusted. */
+  /** The completeness of the list of substeps. */
   readonly substeps: SubstepTrust;
-  /** When what is shown was last confirmed. */
+  /** When the shown state was last confirmed. */
   readonly confirmedAt: number | null;
   /** Why the last fetch failed. */
   readonly error: BinderyError | null;
@@ -46,7 +47,7 @@ export function reduceBook(state: BookState, news: News<BookStatus>): Step<BookS
     case "failed":
       return settled({ ...(forbidsShowing(news.error) ? noBook(state.bookId) : state), error: news.error });
     case "deleted":
-      // Deleted, or another owner's now: the answer says what this reader may still see.
+      // The book is deleted, or has another owner: the answer shows what this reader may still see.
       return news.bookId === state.bookId ? doubtful(state) : settled(state);
     case "received":
       return received(state, news.payload, news.at);
@@ -63,13 +64,16 @@ function fetched(state: BookState, answer: BookStatus, at: number): Step<BookSta
   return { state: told(state, same ? known : answer, heard, at), refetch: heard > answer.revision, found };
 }
 
-/** Whether an answer only confirms what is shown: the object stays, and nothing is redrawn. */
+/**
+ * Whether an answer only confirms the shown state: the object stays the same, and nothing is
+ * redrawn.
+ */
 function isSame(state: BookState, known: BookStatus, answer: BookStatus): boolean {
   const names = ["revision", "created_at", "heartbeat_at", "health"] as const;
   return !isDoubtful(state) && names.every((name) => known[name] === answer[name]);
 }
 
-/** An answer that a message overtook while it was on its way. */
+/** An answer that a message overtook on its way. */
 function overtaken(state: BookState, known: BookStatus, answer: BookStatus): Step<BookState> {
   const earlierLife = compareLives(known, answer) < 0;
   const rebased = earlierLife ? null : rebase(known, state, answer);
@@ -102,7 +106,7 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
 
   const { row, trust } = merge(known, state, patch);
   const substeps = followSubsteps(known, state.substeps, patch, row);
-  // A book that entered its stage when it did before has not left it, however many revisions were passed over.
+  // A book with the same time of entry has not left its stage, whatever revisions were skipped.
   const names = ["status", "current_stage", "stage_entered_at"] as const;
   const moved = names.some((name) => row[name] !== known[name]);
   const book = {
@@ -116,7 +120,7 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   return { state: next, refetch: isDoubtful(next) };
 }
 
-/** A message with all but perhaps some of the substeps. */
+/** A message with every column, except perhaps some of the substeps. */
 function described(state: BookState, patch: DescribedPatch, at: number): Step<BookState> {
   const { list, trust } = followSubsteps(state.book, state.substeps, patch, patch);
   const book = { ...withoutSubsteps(patch), substeps: list };
@@ -124,7 +128,7 @@ function described(state: BookState, patch: DescribedPatch, at: number): Step<Bo
   return { state: next, refetch: isDoubtful(next) };
 }
 
-/** The whole status is known. */
+/** The whole status is available. */
 function told(state: BookState, status: BookStatus, heard: number, at: number): BookState {
   const { list, trust } = wholeSubsteps(status.substeps, status.revision);
   const book = list === status.substeps ? status : { ...status, substeps: list };
@@ -132,16 +136,16 @@ function told(state: BookState, status: BookStatus, heard: number, at: number): 
   return { ...state, ...known, book, heard, confirmedAt: at, error: null };
 }
 
-/** Something of what is shown may lack a change: only an answer settles that. */
+/** The shown state may lack a change; only an answer resolves that. */
 function isDoubtful(state: BookState): boolean {
   return !state.certain || !state.stagesKnown || !state.substeps.complete;
 }
 
-/** Whether a whole status says more than what is known. */
+/** Whether a whole status is newer than the known state. */
 function isNews(state: BookState, status: DescribedPatch): boolean {
   const known = state.book;
   if (known === null) return status.revision >= state.heard;
   if (isNewer(known, status)) return true;
-  // The same revision again may tell of a newer heartbeat, or of another health.
+  // An answer with the same revision may have a newer heartbeat or another health.
   return !isNewer(status, known) && Date.parse(status.heartbeat_at) >= Date.parse(known.heartbeat_at);
 }

@@ -1,5 +1,6 @@
-// What a page knows of a list of books, and how each piece of news changes it. Pure, like book-reducer.ts.
-// The list is a window from the top: `limit` rows in order. Rows are kept as objects, so that a list of 200 redraws one.
+// The state of a list of books on a page, and the effect of each piece of news on it. Pure, like
+// book-reducer.ts. The list is a window from the top: `limit` rows in order. Rows are kept as
+// objects, so that a change in a list of 200 redraws one.
 import { forbidsShowing, type BinderyError } from "./errors.js";
 import { merge, rebase, wholly, type Trust } from "./merge.js";
 import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
@@ -8,13 +9,13 @@ import type { BooksQuery } from "./transport.js";
 
 export interface BooksState {
   readonly query: BooksQuery;
-  /** In order; null before the first answer. */
+  /** The rows in order; null before the first answer. */
   readonly rows: readonly BookRow[] | null;
-  /** How far each row can be trusted, by book. */
+  /** The completeness of each row, by book. */
   readonly trust: ReadonlyMap<string, Trust>;
-  /** How many there are in all; null: not known. */
+  /** The number of all matching books; null: unknown. */
   readonly total: number | null;
-  /** The limit that the last answer was given under. */
+  /** The limit of the last answered request. */
   readonly covered: number;
   readonly confirmedAt: number | null;
   readonly error: BinderyError | null;
@@ -26,7 +27,7 @@ export interface BooksAnswer {
   limit: number;
 }
 
-/** To see that many more. */
+/** Enlarges the window to this limit. */
 export interface BooksWish {
   type: "more";
   by: number;
@@ -79,12 +80,12 @@ function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<Books
     confirmedAt: at,
     error: null,
   };
-  // A longer window has rows that are only new to it.
+  // The additional rows of a larger window are not new in the database.
   const found = state.rows !== null && answer.limit === state.covered && !isExpected(rows, state.rows);
   return { state: next, refetch: !certain || answer.limit < state.query.limit, found };
 }
 
-/** Whether an answer has the books that are known, none of them newer. */
+/** Whether an answer has exactly the known books, none of them newer. */
 function isExpected(rows: readonly BookRow[], known: readonly BookRow[]): boolean {
   const before = new Map(known.map((row) => [row.book_id, row]));
   const isOld = (row: BookRow) => {
@@ -94,7 +95,7 @@ function isExpected(rows: readonly BookRow[], known: readonly BookRow[]): boolea
   return rows.length === known.length && rows.every(isOld);
 }
 
-/** What an answer and what was known of a row make together; what was known, if that says the same. */
+/** A row merged from an answer and the known row; the known object, if the result is equal. */
 function agreed(answer: BookRow, known: BookRow | undefined, trust: Trust | undefined): { row: BookRow; trust: Trust } {
   if (known === undefined || trust === undefined || isNewer(known, answer))
     return { row: answer, trust: wholly(answer) };
@@ -113,7 +114,7 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   if (!isNewer(known, patch)) return settled(state);
 
   const merged = merge(known, state.trust.get(known.book_id) ?? wholly(known), patch);
-  // Not columns, but a daemon's list has them, and a badge shows them.
+  // Not columns of the row, but a daemon's list has them, and a badge shows them.
   const row: BookRow = { ...merged.row, ...described(patch) };
   if (!belongs(state.query, row)) return without(state, row.book_id);
   const rows = [...state.rows];
@@ -127,7 +128,7 @@ function described({ stages, health }: BookPatch): Partial<BookPatch> {
   return { ...(stages !== undefined && { stages }), ...(health !== undefined && { health }) };
 }
 
-/** A book that is not in the window: new, or new to the filter, or below the window. */
+/** A book outside the window: new, new to the filter, or below the window. */
 function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, at: number): Step<BooksState> {
   if (!isWholeRow(patch)) return doubtful(state);
   if (!belongs(state.query, patch)) return settled(state);
@@ -136,7 +137,7 @@ function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, 
   const last = rows.at(-1);
   if (hasMore(state) && last !== undefined && order(row, last) > 0) return settled(state);
   const window = [...rows, row].sort(order).slice(0, state.query.limit);
-  // How many there are in all is for the database to say: this one may have been among them.
+  // Only the database can count all matching books: this one may have been among them.
   return doubtful({
     ...state,
     rows: window,
@@ -145,7 +146,10 @@ function arrived(state: BooksState, rows: readonly BookRow[], patch: BookPatch, 
   });
 }
 
-/** Asks for the window anew: something may have moved up into it, and an answer on its way may still hold the book. */
+/**
+ * Requests the window again: another book may have moved up into it, and an answer on its way may
+ * still contain this one.
+ */
 function without(state: BooksState, bookId: string): Step<BooksState> {
   const rows = state.rows?.filter((row) => row.book_id !== bookId) ?? null;
   if (rows?.length === state.rows?.length) return settled(state);

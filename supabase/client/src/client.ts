@@ -1,4 +1,4 @@
-// @bindery/react/client: everything that needs no React.
+// @bindery/react/client: everything that does not need React.
 export {
   createBindery,
   defaultTiming,

@@ -1,18 +1,18 @@
-// The connection as the reader sees it: a state machine without any I/O.
+// The state of the connection as the reader sees it: a state machine without any I/O.
 
 /**
  * - `connecting`: waiting for the first answer, or opening the first subscription
- * - `live`: subscribed; changes arrive by themselves
- * - `delayed`: subscribed, but messages are missing; asking every few seconds finds the changes
- * - `reconnecting`: the subscription is lost, and asking has not succeeded since
- * - `polling`: no subscription, but asking every few seconds succeeds
- * - `closed`: nobody watches
+ * - `live`: subscribed; changes arrive as messages
+ * - `delayed`: subscribed, but messages are missing; requests every few seconds find the changes
+ * - `reconnecting`: the subscription is lost, and no request has succeeded since
+ * - `polling`: no subscription, but requests every few seconds succeed
+ * - `closed`: not watched
  */
 export type Connection = "connecting" | "live" | "delayed" | "reconnecting" | "polling" | "closed";
 
 /**
- * `lost` and `unavailable` come from the subscription, `answered` and `unanswered` from asking. `missed`: an answer had a
- * change that no message announced; `received`: messages arrive again.
+ * `lost` and `unavailable` come from the subscription, `answered` and `unanswered` from requests.
+ * `missed`: an answer had a change that no message announced; `received`: messages arrive again.
  */
 export type ConnectionEvent =
   "open" | "subscribed" | "lost" | "unavailable" | "missed" | "received" | "answered" | "unanswered" | "close";
@@ -28,7 +28,7 @@ export function nextConnection(connection: Connection, event: ConnectionEvent): 
     case "received":
       return connection === "delayed" ? "live" : connection;
     case "lost":
-      // While asking succeeds, one more failed try to subscribe changes nothing for the reader.
+      // While requests succeed, another failed subscription changes nothing for the reader.
       return connection === "polling" ? "polling" : "reconnecting";
     case "unavailable":
       return "polling";

@@ -1,18 +1,18 @@
-// What the client needs of the world around it, so that tests can be that world.
+// The client's dependencies on its environment, which tests replace.
 
 export interface Environment {
-  /** Milliseconds of the wall clock: it goes on while a laptop sleeps. */
+  /** Milliseconds of the wall clock, which continues while a laptop sleeps. */
   now(): number;
   setTimeout(run: () => void, milliseconds: number): unknown;
   clearTimeout(timer: unknown): void;
   random(): number;
-  /** Whether nobody can see the page. */
+  /** Whether the page is hidden. */
   isHidden(): boolean;
-  /** Calls when the page is seen again or the network is back. */
+  /** Calls when the page is visible again or the network is back. */
   onWake(listener: () => void): () => void;
 }
 
-/** The browser's, or the server's, where nobody ever wakes. */
+/** The environment of the browser, or of the server, where the page never becomes visible. */
 export const systemEnvironment: Environment = {
   now: () => Date.now(),
   setTimeout: (run, milliseconds) => setTimeout(run, milliseconds),
@@ -26,7 +26,7 @@ export const systemEnvironment: Environment = {
     };
     document.addEventListener("visibilitychange", seen);
     window.addEventListener("online", listener);
-    // From the back-forward cache: every socket is dead, and no other event says so.
+    // Restored from the back-forward cache: every socket is closed, and no other event reports it.
     const restored = (event: PageTransitionEvent) => {
       if (event.persisted) listener();
     };

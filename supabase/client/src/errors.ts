@@ -1,10 +1,10 @@
-// One error for all that can go wrong between the page and the database, and one place that says what it means.
+// One error type for every failure between the page and the database, and its mapping in one place.
 
 /**
- * - `gone`: unknown, or not yours to see
- * - `denied`: this role may not
- * - `signed_out`: the token is missing or too old
- * - `invalid`: an id that is no UUID; nothing was asked
+ * - `gone`: unknown, or not visible to this reader
+ * - `denied`: this role has no right
+ * - `signed_out`: the token is missing or has expired
+ * - `invalid`: an id that is not a UUID; no request was sent
  */
 export type ErrorKind = "gone" | "denied" | "signed_out" | "unreachable" | "refused" | "bad_answer" | "invalid";
 
@@ -14,7 +14,7 @@ export class BinderyError extends Error {
   constructor(
     readonly kind: ErrorKind,
     message: string,
-    /** The database's own word for it, `unknown_book` say, or the SQLSTATE. */
+    /** The database's own code, such as `unknown_book`, or the SQLSTATE. */
     readonly code: string | null = null,
     readonly hint: string | null = null,
     options?: ErrorOptions,
@@ -23,7 +23,7 @@ export class BinderyError extends Error {
   }
 }
 
-/** The error in an answer's body, as PostgREST and the daemon write it, under the HTTP status it came with. */
+/** The error in a response body, as PostgREST and the daemon write it, with its HTTP status. */
 export function refusal(status: number, body: unknown): BinderyError {
   const said = isRecord(body) ? body : {};
   const sqlstate = word(said["code"]);
@@ -36,7 +36,7 @@ export function refusal(status: number, body: unknown): BinderyError {
   );
 }
 
-/** What a failed `fetch` or a broken connection throws. */
+/** The error of a failed `fetch` or a broken connection. */
 export function unreachable(cause: unknown): BinderyError {
   if (cause instanceof BinderyError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
@@ -45,7 +45,9 @@ export function unreachable(cause: unknown): BinderyError {
   });
 }
 
-/** Whether what is shown must be taken away: the reader has no right to it, or it is no more. */
+/**
+ * Whether the shown data must be removed: the reader has no right to it, or it no longer exists.
+ */
 export function forbidsShowing(error: BinderyError): boolean {
   return error.kind === "gone" || error.kind === "denied";
 }

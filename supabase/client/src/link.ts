@@ -1,18 +1,19 @@
-// One subscription, shared by all who watch its topic, opened again after each loss. Whoever attaches hears what it tells.
-// An old subscription is always gone before the next one of its topic is opened: Supabase gives the same channel for the same name.
+// One subscription, shared by all watchers of its topic and opened again after each loss. Its
+// events go to every attached listener. The previous subscription of a topic is always closed
+// before the next one is opened: Supabase returns the same channel for the same name.
 import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
 import type { Ears, EndReason, Topic, Transport } from "./transport.js";
 
-/** A subscription that held this long was a good one: the next failure is the first again. */
+/** After a subscription that lasted this long, the next failure counts as the first. */
 const HELD_MS = 10_000;
-/** A server that has no such subscription may be replaced by one that does. */
+/** A server without such a subscription may be replaced by one that has it. */
 const UNAVAILABLE_MS = 300_000;
-/** After a refusal: the right may be granted, or another subscription end. */
+/** The delay after a refusal: the right may be granted, or another subscription may end. */
 const REFUSED_MS = 15_000;
 
 export interface LinkListener extends Ears {
-  /** The newest revision known. */
+  /** The newest known revision. */
   since(): number | null;
 }
 
@@ -21,7 +22,7 @@ export class Link {
   #close: (() => Promise<void>) | null = null;
   #closing: Promise<void> = Promise.resolve();
   #subscribedAt: number | null = null;
-  /** Why the last subscription ended, where that was no loss. */
+  /** Why the last subscription ended, if it was not lost. */
   #ended: EndReason | null = null;
   #failures = 0;
   #timer: unknown = null;
@@ -31,7 +32,7 @@ export class Link {
     private readonly transport: Transport,
     private readonly topic: Topic,
     private readonly environment: Environment,
-    /** Nobody is attached and the subscription is closed. */
+    /** No listener is attached and the subscription is closed. */
     private readonly onIdle: () => void,
   ) {}
 
@@ -45,7 +46,7 @@ export class Link {
     };
   }
 
-  /** Resolves when the subscription that was closed last is gone. */
+  /** Resolves when the last closed subscription has ended. */
   get closed(): Promise<void> {
     return this.#closing;
   }
@@ -54,7 +55,7 @@ export class Link {
     this.#ended = null;
     this.#failures = 0;
     this.#stopWaking = this.environment.onWake(() => {
-      // A refusal costs the server's time, and seeing the page again changes no rights.
+      // A refusal costs the server time, and a page that becomes visible changes no rights.
       if (this.#timer !== null && this.#ended !== "refused") void this.#open();
     });
     void this.#open();
@@ -73,7 +74,8 @@ export class Link {
     this.#clearTimer();
     await this.#closing;
     if (this.#listeners.size === 0 || this.#close !== null) return;
-    // Each attempt has ears of its own, which close for good: what an old one still says is not heard.
+    // Each attempt has its own listener, which is removed for good: later events of an old attempt
+    // are ignored.
     let heard = true;
     const tell = (say: (listener: LinkListener) => void) => {
       if (heard) for (const listener of [...this.#listeners]) say(listener);
@@ -89,7 +91,7 @@ export class Link {
       ended: (reason) => {
         if (!heard) return;
         heard = false;
-        // Before it is told: a listener may detach on hearing it.
+        // Before the listeners are called, because a listener may detach.
         this.#lost(reason);
         for (const listener of [...this.#listeners]) listener.ended(reason);
       },
@@ -102,7 +104,7 @@ export class Link {
 
   #lost(reason: EndReason) {
     const held = this.#subscribedAt !== null && this.environment.now() - this.#subscribedAt >= HELD_MS;
-    // The transport may say so while it is still opening; its way to close comes a moment later.
+    // The transport may report this while it is still opening; the function that closes it follows.
     queueMicrotask(() => this.#shut());
     this.#ended = reason === "lost" ? null : reason;
     if (reason === "lost") this.#failures = held ? 1 : this.#failures + 1;
@@ -119,7 +121,7 @@ export class Link {
     const close = this.#close;
     if (close === null) return;
     this.#close = null;
-    // A close that fails leaves nothing behind that could be waited for.
+    // A failed close leaves nothing to wait for.
     this.#closing = close().catch(() => undefined);
   }
 

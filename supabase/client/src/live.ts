@@ -1,6 +1,7 @@
-// Keeps one thing that is shown up to date: asks, listens to what an answer has shown to be readable, asks again after a
-// doubt, polls while it cannot listen, and finds out when all that has become too old. What the news mean is the reducer's;
-// this is the part with timers and requests.
+// Keeps one subject up to date: it sends requests, subscribes to what an answer has shown to be
+// readable, requests again after a doubt, polls while it cannot subscribe, and determines when the
+// shown data is too old. The reducer interprets the news; this is the part with timers and
+// requests.
 import { backoff } from "./backoff.js";
 import { nextConnection, type Connection, type ConnectionEvent } from "./connection.js";
 import type { Environment } from "./environment.js";
@@ -12,10 +13,13 @@ import type { Shown, Subject, Timing } from "./subject.js";
 import { Timer } from "./timer.js";
 import { sameForm } from "./uuid.js";
 
-/** A message may be this much later than an answer with the same change; after that it counts as missing. */
+/**
+ * A message may arrive this much later than an answer with the same change; after that it counts as
+ * missing.
+ */
 const GRACE_MS = 3_000;
 
-/** `Wish`: what else than news can change the state: the reader's own wishes. */
+/** `Wish`: requests of the reader, which change the state as news do. */
 export class Live<State extends Shown, Answer, View extends object, Wish = never> {
   #state: State;
   #connection: Connection = "closed";
@@ -24,7 +28,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   #moved = true;
   #told: View | null = null;
   readonly #listeners = new Set<() => void>();
-  /** What is listened to, or would be if there were room. */
+  /** The topic that is subscribed, or would be if there were room. */
   #topic: string | null = null;
   #detach: (() => void) | null = null;
   #stopWaking: (() => void) | null = null;
@@ -32,11 +36,11 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   #request: AbortController | null = null;
   #askedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
-  /** Whether a message has come since the last question. */
+  /** Whether a message has arrived since the last request. */
   #received = false;
   /** When an answer last had a change that no message announced. */
   #missedAt = 0;
-  /** Set while a request is on its way: ask again after it, at once or with the usual gap. */
+  /** Set while a request is on its way: send another after it, at once or with the usual gap. */
   #again: "no" | "soon" | "now" = "no";
   #waiting: (() => void)[] = [];
   readonly #askTimer: Timer;
@@ -59,9 +63,9 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     this.#graceTimer = new Timer(environment);
   }
 
-  /** Watches until the given function is called. Listeners ask `view` for what there is. */
+  /** Watches until the returned function is called. Listeners read `view`. */
   subscribe(listener: () => void): () => void {
-    // Begun first, so that nobody is called before `subscribe` returns.
+    // Begun first, so that no listener is called before `subscribe` returns.
     if (this.#connection === "closed") this.#start();
     this.#lingerTimer.clear();
     const own = () => listener();
@@ -82,7 +86,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     return this.#view;
   }
 
-  /** Asks now. Resolves when the answer is in, be it good or bad. */
+  /** Sends a request now. Resolves when the answer or the error has arrived. */
   refetch(): Promise<void> {
     if (this.#connection === "closed") return Promise.resolve();
     return new Promise((resolve) => {
@@ -91,7 +95,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     });
   }
 
-  /** Changes what is wanted, and asks for it. */
+  /** Changes the reader's request, and sends it. */
   wish(wish: Wish) {
     this.#apply(wish, "now");
   }
@@ -118,7 +122,10 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     this.#ask("now");
   }
 
-  /** Joins and leaves, as the state allows. Realtime serves nothing for 5 s after a join that it refuses. */
+  /**
+   * Attaches and detaches, as the state allows. Realtime serves nothing for 5 s after a join that
+   * it refuses.
+   */
   #listen() {
     const topic = this.subject.topic(this.#state);
     const name = topic === null ? null : JSON.stringify(topic);
@@ -141,7 +148,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
       },
       deleted: (bookId) => {
         this.#heard();
-        // Of a list's books many may go at once, and they leave it without a question.
+        // Many books of a list may leave at once, and leave it without a request.
         const urgency = this.subject.batch === 0 ? "now" : "soon";
         this.#apply({ type: "deleted", bookId: sameForm(bookId), at: this.environment.now() }, urgency);
       },
@@ -181,7 +188,10 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     else this.#askTimer.setEarlier(wait, () => void this.#fetch());
   }
 
-  /** `audit`: nothing gave rise to this question, so messages should have announced all that its answer has. */
+  /**
+   * `audit`: no event caused this request, so messages should have announced everything in its
+   * answer.
+   */
   async #fetch(audit = false) {
     this.#askTimer.clear();
     const request = new AbortController();
@@ -197,14 +207,14 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     } catch (cause) {
       news = { type: "failed", error: unreachable(cause), at: this.environment.now() };
     }
-    // Closed meanwhile, and perhaps begun anew: this answer is nobody's.
+    // Closed meanwhile, and perhaps begun again: this answer is ignored.
     if (this.#request !== request) return waiting.forEach((resolve) => resolve());
     this.#request = null;
     const { state, refetch, found } = this.subject.reduce(this.#state, news);
     this.#state = state;
     this.#failures = news.type === "failed" ? this.#failures + 1 : 0;
     if (refetch && this.#again === "no") this.#again = "soon";
-    // "No such book" is an answer, too.
+    // "No such book" is also an answer.
     const answered = news.type === "fetched" || forbidsShowing(news.error);
     this.#connect(answered ? "answered" : "unanswered");
     if (audit && news.type === "fetched") this.#audited(found === true && !this.#received);
@@ -229,15 +239,15 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   }
 
   #askLater() {
-    // What comes with its answer leads here again.
+    // The events that arrive with its answer lead here again.
     if (this.#request !== null) return;
-    // What asks "now" comes from outside, so it cannot go round in circles.
+    // A request with "now" comes from the reader, so it cannot loop.
     if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0)) return this.#ask(this.#again);
     if (this.#failures === 0 && this.subject.isFinal(this.#state)) return;
     const regular = this.#connection === "live" ? this.timing.audit : this.timing.poll;
     const wait = this.#failures === 0 ? regular : backoff(this.#failures, this.environment.random);
     this.#askTimer.set(wait, () => {
-      // Nobody looks: what is missed now is asked for on waking.
+      // The page is hidden: a request at waking finds missed changes.
       if (this.environment.isHidden()) this.#askLater();
       else void this.#fetch(this.#failures === 0);
     });

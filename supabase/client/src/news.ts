@@ -1,8 +1,8 @@
-// What the reducers are told, and what they give back.
+// The input and output of the reducers.
 import type { BinderyError } from "./errors.js";
 import { bookPatchSchema, type BookPatch } from "./status.js";
 
-/** News, at a moment in milliseconds. */
+/** News, with its time in milliseconds. */
 export type News<Answer> =
   | { type: "fetched"; answer: Answer; at: number }
   | { type: "failed"; error: BinderyError; at: number }
@@ -11,7 +11,7 @@ export type News<Answer> =
 
 export interface Step<State> {
   readonly state: State;
-  /** There is a doubt that only an answer can end. */
+  /** There is a doubt that only an answer resolves. */
   readonly refetch: boolean;
   /** An answer had a change that is newer than everything known. */
   readonly found?: boolean;
@@ -20,7 +20,7 @@ export interface Step<State> {
 export const settled = <State>(state: State): Step<State> => ({ state, refetch: false });
 export const doubtful = <State>(state: State): Step<State> => ({ state, refetch: true });
 
-/** What a message says; null if it makes no sense. */
+/** The content of a message; null if it is invalid. */
 export function readPatch(payload: unknown): BookPatch | null {
   const read = bookPatchSchema.safeParse(payload);
   return read.success ? read.data : null;

@@ -1,5 +1,6 @@
-// What follows from a row for the parts that only get_book_status works out: stages and health.
-// A row that stays in its stage gives them exactly. One that moved gives the best guess, until the answer of a refetch is here.
+// Derives from a row the parts that only get_book_status computes: stages and health. They are
+// exact for a row that stays in its stage. For one that moved they are the best guess until the
+// answer of a refetch.
 import { isFinal, type BookRow, type BookStatus, type Health, type Stage } from "./status.js";
 
 export function followStages(before: BookStatus, after: BookRow): Stage[] {

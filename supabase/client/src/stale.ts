@@ -1,4 +1,5 @@
-// When what is shown may be out of date: a rule over three values, so that it can be read and tested at one go.
+// When the shown data may be out of date: a rule over three values, so that it is easy to read and
+// test.
 import type { Connection } from "./connection.js";
 
 export interface Patience {
@@ -9,15 +10,18 @@ export interface Patience {
 }
 
 /**
- * When what was confirmed at `confirmedAt` becomes stale, in milliseconds. An answer and an accepted message confirm;
- * silence does not. Null: nothing is shown, so nothing can be stale.
+ * When data that was confirmed at `confirmedAt` becomes stale, in milliseconds. An answer and an
+ * accepted message confirm it; silence does not. Null: nothing is shown, so nothing can be stale.
  */
 export function staleFrom(connection: Connection, confirmedAt: number | null, patience: Patience): number | null {
   if (confirmedAt === null) return null;
   return confirmedAt + (connection === "live" ? patience.live : patience.otherwise);
 }
 
-/** Whether it is stale. A clock that was set back by more than that says nothing about age, so it counts as stale, too. */
+/**
+ * Whether the data is stale. After the clock was set back by more than that, its age is unknown and
+ * it counts as stale.
+ */
 export function isStale(connection: Connection, confirmedAt: number | null, now: number, patience: Patience): boolean {
   const from = staleFrom(connection, confirmedAt, patience);
   return from !== null && confirmedAt !== null && (now >= from || now <= 2 * confirmedAt - from);

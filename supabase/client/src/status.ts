@@ -1,9 +1,12 @@
-// What the database says of a book: types for people, schemas for what arrives.
-// The schemas let unknown keys pass, so that a newer server does not break an older page.
+// The data of a book in the database: types for programs, schemas for received values. The schemas
+// accept unknown keys, so that a newer server does not break an older page.
 import { sameForm } from "./uuid.js";
 import * as z from "zod/mini";
 
-/** How alive the work is: `quiet` past half of the stage's `stall_after` without a sign, `stalled` past it. */
+/**
+ * The health of the work: `quiet` after half of the stage's `stall_after` without an event,
+ * `stalled` after all of it.
+ */
 export type Health = "live" | "waiting" | "quiet" | "stalled";
 
 /** A part of the current stage, identified by its key `substep`. */
@@ -18,7 +21,7 @@ export interface Substep {
   progress: number;
   done?: number | undefined;
   total?: number | undefined;
-  /** What `done` and `total` count. */
+  /** The unit of `done` and `total`. */
   unit?: string | undefined;
   /** At most 500 characters. */
   message?: string | undefined;
@@ -59,7 +62,7 @@ export interface BookRow {
   substeps_done: number;
   message: string | null;
   error: BookError | null;
-  /** Which try at the current stage this is. */
+  /** The attempt at the current stage. */
   attempt: number;
   /** Grows with every visible change. */
   revision: number;
@@ -76,7 +79,10 @@ export interface BookRow {
   completed_at: string | null;
 }
 
-/** What `bindery.get_book_status` returns: the row, the substeps, the stages, and how alive the work is. */
+/**
+ * The result of `bindery.get_book_status`: the row, the substeps, the stages, and the health of the
+ * work.
+ */
 export interface BookStatus extends BookRow {
   /** Substeps of the current stage. At most 200: unfinished ones are selected first. */
   substeps: Substep[];
@@ -192,21 +198,25 @@ export function columnsOf(patch: BookPatch): Partial<BookRow> {
   return Object.fromEntries(columnNames.filter((name) => patch[name] !== undefined).map((name) => [name, patch[name]]));
 }
 
-/** Whether nothing will ever change again: completed, or cancelled. */
+/** Whether the book can no longer change: it is completed or cancelled. */
 export function isFinal(book: BookRow): boolean {
   return book.completed_at !== null || book.status === "CANCELLED";
 }
 
-/** 1 where `candidate` speaks of a later registration under the id of `known` (revisions begin anew), -1 of an earlier one. */
+/**
+ * 1 if `candidate` belongs to a later registration of the id of `known` (revisions begin again), -1
+ * if to an earlier one.
+ */
 export function compareLives(known: BookRow, candidate: BookPatch): -1 | 0 | 1 {
   if (candidate.created_at === undefined) return 0;
   const apart = Date.parse(candidate.created_at) - Date.parse(known.created_at);
-  // Drivers cut times to milliseconds or not; nobody deletes and registers a book within a second.
+  // Drivers may cut times to milliseconds; a book is not deleted and registered again within a
+  // second.
   if (apart > 1000) return 1;
   return apart < -1000 ? -1 : 0;
 }
 
-/** Whether `candidate` says something newer than `known`. */
+/** Whether `candidate` is newer than `known`. */
 export function isNewer(known: BookRow, candidate: BookPatch): boolean {
   return (compareLives(known, candidate) || candidate.revision - known.revision) > 0;
 }

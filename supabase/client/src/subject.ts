@@ -1,4 +1,5 @@
-// What Live keeps up to date, a book or a list of books, and how often it asks.
+// The subjects that Live keeps up to date, a book or a list of books, and the intervals of its
+// requests.
 import type { Connection } from "./connection.js";
 import type { BinderyError } from "./errors.js";
 import type { LinkListener } from "./link.js";
@@ -8,19 +9,21 @@ import type { Topic } from "./transport.js";
 
 /** All in milliseconds. */
 export interface Timing {
-  /** Between questions while not subscribed. */
+  /** Between requests while not subscribed. */
   poll: number;
-  /** Between questions while subscribed: finds what a lost message would have told, and how alive the work is. */
+  /**
+   * Between requests while subscribed: finds changes of lost messages, and the health of the work.
+   */
   audit: number;
-  /** At least between questions that messages give rise to. */
+  /** At least between requests that messages cause. */
   gap: number;
-  /** How long what nobody watches any more is kept. */
+  /** How long the state of a subject is kept after its last watcher left. */
   linger: number;
-  /** After how long without confirmation what is shown is called stale. */
+  /** The time without confirmation after which the shown data is stale. */
   stale: Patience;
 }
 
-/** What is the same of a book and of a list of books. */
+/** The common interface of a book and of a list of books. */
 export interface Shown {
   readonly confirmedAt: number | null;
   readonly error: BinderyError | null;
@@ -31,14 +34,17 @@ export interface Subject<State extends Shown, Answer, View, Wish = never> {
   reduce(state: State, news: News<Answer> | Wish): Step<State>;
   view(state: State, connection: Connection, stale: boolean): View;
   fetch(state: State, signal: AbortSignal): Promise<Answer>;
-  /** What the state allows to listen to; null: nothing. */
+  /** The topic that the state allows to subscribe to; null: none. */
   topic(state: State): Topic | null;
-  /** Listens until the given function is called; null: there is no room for another subscription. */
+  /**
+   * Subscribes until the returned function is called; null: there is no room for another
+   * subscription.
+   */
   attach(topic: Topic, listener: LinkListener): (() => void) | null;
-  /** The newest revision known, for a subscription that can go on from there. */
+  /** The newest known revision, for a subscription that can continue from there. */
   since(state: State): number | null;
-  /** Nothing will change any more. */
+  /** The subject can no longer change. */
   isFinal(state: State): boolean;
-  /** How long changes are gathered before listeners are called; 0: not at all. */
+  /** How long changes are collected before listeners are called; 0: not at all. */
   batch: number;
 }

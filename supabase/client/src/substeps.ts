@@ -1,5 +1,6 @@
-// How the list of substeps grows out of whole lists and partial ones, and whether every change is in it. Pure.
-// A stage can have 10,000 substeps, so messages carry only those that changed; the list keeps 200 of them.
+// Merges the list of substeps from whole and partial lists, and records whether it has every
+// change. Pure. A stage can have 10,000 substeps, so messages carry only those that changed; the
+// list keeps 200 of them.
 import { compareLives, type BookPatch, type BookRow, type BookStatus, type Substep } from "./status.js";
 
 /** The database selects at most this many substeps for a status; no more are kept here. */
@@ -10,9 +11,9 @@ export interface SubstepTrust {
   readonly base: number;
   /** The revision at which a partial list last gave each substep, by key. */
   readonly told: ReadonlyMap<string, number>;
-  /** Every change after this revision is in the list. */
+  /** The list has every change after this revision. */
   readonly since: number;
-  /** Every change up to `since` is in it, too. */
+  /** The list also has every change up to `since`. */
   readonly complete: boolean;
 }
 
@@ -46,7 +47,7 @@ export function followSubsteps(
   const list = overlaid(same ? known.substeps : [], changes ?? []);
   const told = new Map(list.map(({ substep }) => [substep, (same ? trust.told.get(substep) : undefined) ?? 0]));
   for (const { substep } of changes ?? []) if (told.has(substep)) told.set(substep, patch.revision);
-  // A patch without substeps says nothing about them.
+  // A patch without substeps does not change them.
   const since = changes === undefined ? patch.revision : (patch.since_revision ?? patch.revision - 1);
   // A partial list cannot remove a substep, which a new plan does.
   if (list.length > row.substeps_total) return { list, trust: { ...noSubsteps, told, since: patch.revision } };

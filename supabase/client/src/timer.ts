@@ -1,6 +1,6 @@
 import type { Environment } from "./environment.js";
 
-/** One timer that is set anew, not twice. */
+/** One timer: setting it again replaces the earlier time. */
 export class Timer {
   #timer: unknown = null;
   #due = Number.POSITIVE_INFINITY;
@@ -17,7 +17,7 @@ export class Timer {
     }, milliseconds);
   }
 
-  /** As `set`, unless it goes off earlier anyway. */
+  /** Like `set`, unless it already fires earlier. */
   setEarlier(milliseconds: number, run: () => void) {
     if (this.#timer === null || this.environment.now() + milliseconds < this.#due) this.set(milliseconds, run);
   }

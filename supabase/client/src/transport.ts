@@ -1,16 +1,16 @@
-// What a way to the database must be able to do. A transport makes one attempt and tells how it went; when to try again,
-// what to believe and what to ask is decided by those who use it.
+// The interface of a transport to the database. A transport makes one attempt and reports its
+// outcome; its users decide when to try again, what to believe and what to request.
 
 /**
- * What one can watch: a book, or the books of an owner (all that the reader may see where no owner is given). A book's
- * topic has its owner in it: after a change of owner it is another topic.
+ * The topics that can be watched: a book, or the books of an owner (without an owner, all that the
+ * reader may see). A book's topic contains its owner: after a change of owner it is another topic.
  */
 export type Topic =
   { kind: "book"; bookId: string; ownerId: string | null } | { kind: "books"; ownerId: string | null };
 
 export interface BooksQuery {
   ownerId: string | null;
-  /** Null: all of them. */
+  /** Null: all books. */
   statuses: readonly string[] | null;
   pipeline: string | null;
   sort: BooksSort;
@@ -20,15 +20,15 @@ export interface BooksQuery {
 
 export type BooksSort = "created_at" | "updated_at" | "overall_progress";
 
-/** What a subscription tells. After `ended` nothing more is heard of it. */
+/** The events of a subscription. None follows `ended`. */
 export interface Ears {
-  /** Changes arrive from now on; what happened before is to be asked for. */
+  /** Changes arrive from now on; a request is needed for earlier ones. */
   subscribed(): void;
-  /** A status, a row, or a part of one. Not checked yet. */
+  /** A status, a row, or a part of one, not validated yet. */
   message(payload: unknown): void;
   /** The book is deleted, or has left this owner. */
   deleted(bookId: string): void;
-  /** Something may have been missed. */
+  /** A message may have been lost. */
   doubt(): void;
   ended(reason: EndReason): void;
 }
@@ -41,12 +41,19 @@ export interface Ears {
 export type EndReason = "lost" | "refused" | "unavailable";
 
 export interface Transport {
-  /** How many subscriptions it holds at once. Left out: any number. */
+  /** The most subscriptions at once. By default, any number. */
   readonly most?: number;
-  /** The status object of one book, not checked yet. Throws BinderyError. */
+  /** The status object of one book, not validated yet. Throws BinderyError. */
   fetchBook(bookId: string, signal: AbortSignal): Promise<unknown>;
-  /** Rows in order, not checked yet, and how many there are in all (null: not known). Throws BinderyError. */
+  /**
+   * Rows in order, not validated yet, and the number of all matching books (null: unknown). Throws
+   * BinderyError.
+   */
   fetchBooks(query: BooksQuery, signal: AbortSignal): Promise<{ rows: unknown; total: number | null }>;
-  /** Subscribes, once, to what a question has shown to be readable. `since` is the newest revision known. Gives what ends it; when that is done, the topic is free again. */
+  /**
+   * Subscribes once to a topic that a request has shown to be readable. `since` is the newest known
+   * revision. Returns the function that ends it; when its promise resolves, the topic is free
+   * again.
+   */
   open(topic: Topic, since: number | null, ears: Ears): () => Promise<void>;
 }

@@ -1,4 +1,5 @@
-// Ids as Postgres compares them: upper case, braces and missing hyphens make no other UUID.
+// Ids in the form in which Postgres compares them: upper case, braces and missing hyphens do not
+// change a UUID.
 import { BinderyError } from "./errors.js";
 
 const form = /^(?:\{([^{}]*)\}|([^{}]*))$/;
@@ -12,10 +13,10 @@ export function uuidOf(text: string): string | null {
   return given.replaceAll("-", "").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-/** The same UUID in one form; a text that is no UUID unchanged. */
+/** The same UUID in one form; a text that is not a UUID unchanged. */
 export const sameForm = (text: string): string => uuidOf(text) ?? text;
 
-/** The error for an id that is no UUID; null if it is one. */
+/** The error for an id that is not a UUID; null if it is one. */
 export function invalidId(field: string, text: string): BinderyError | null {
   if (uuidOf(text) !== null) return null;
   const hint = "Pass a UUID, such as 6f1d5a2e-0b3c-4b8e-9a57-0c1d2e3f4a5b.";

@@ -1,9 +1,10 @@
-// What a screen reader is told of a book, and when it is better to keep quiet. A live region that speaks at each change is
-// switched off by its readers; this one speaks of stages, of each further ten percent, and no oftener than every few seconds.
+// The announcements of a book for screen readers, and when to make them. Users switch off a live
+// region that announces every change; this one announces stages and each further ten percent, at
+// most once every few seconds.
 import type { BookStatus } from "../status.js";
 import { nameOfState, type Labels } from "./labels.js";
 
-/** What was last told, and of what. */
+/** The last announcement and its subject. */
 export interface Told {
   readonly bookId: string;
   readonly status: string;
@@ -13,10 +14,13 @@ export interface Told {
   readonly at: number;
 }
 
-/** Milliseconds between two announcements of mere percent. */
+/** Milliseconds between two announcements of percentages. */
 const PAUSE = 5_000;
 
-/** What to tell now (null: nothing), and what is to be remembered as told. The first sight of a book is not announced. */
+/**
+ * The announcement (null: none), and the state to remember with it. The first state of a book is
+ * not announced.
+ */
 export function announce(
   told: Told | null,
   book: BookStatus,

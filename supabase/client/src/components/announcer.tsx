@@ -5,7 +5,10 @@ import { announce, type Told } from "./announce.js";
 import { unseen } from "./hidden.js";
 import type { Labels } from "./labels.js";
 
-/** The live region. It is there, empty, from the first render on: one that comes with its text is not read. */
+/**
+ * The live region. It is rendered empty from the start, because screen readers do not read one that
+ * appears with its text.
+ */
 export function Announcer({ book, labels }: { book: BookStatus | null; labels: Labels }) {
   const told = useRef<Told | null>(null);
   const [text, setText] = useState("");

@@ -4,7 +4,10 @@ import type { BookStatus } from "../status.js";
 import type { Labels } from "./labels.js";
 import { present } from "./text.js";
 
-/** Why a book has failed, and the way on: by itself at `resume_at`, or by the reader's hand where there is `onRetry`. */
+/**
+ * Why a book has failed, and how it continues: automatically at `resume_at`, or by the button if
+ * there is `onRetry`.
+ */
 export function Failure({
   book,
   now,
@@ -35,7 +38,7 @@ export function Failure({
   );
 }
 
-/** Begun once a failure: a new revision brings a new button. */
+/** Used once per failure: a new revision brings a new button. */
 function Retry({ labels, run }: { labels: Labels; run: () => unknown }) {
   const [state, setState] = useState<"ready" | "running" | "failed">("ready");
   const mounted = useRef(false);

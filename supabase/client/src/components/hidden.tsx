@@ -1,6 +1,6 @@
 import type { CSSProperties, ReactNode } from "react";
 
-/** Read out, not seen; by its own style, since a page may go without our CSS. */
+/** For screen readers only; it has inline styles, because a page may omit our CSS. */
 export const unseen: CSSProperties = {
   position: "absolute",
   width: 1,

@@ -1,7 +1,7 @@
 import type { Stage } from "../status.js";
 import type { Tone } from "./tone.js";
 
-/** Each tone and state has a shape of its own, so that nothing hangs on colour. */
+/** Each tone and state has its own shape, so that no meaning depends on colour. */
 const shapes: Record<Tone | Stage["state"], string> = {
   waiting: "M8 4v4l3 2M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0",
   pending: "M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0",

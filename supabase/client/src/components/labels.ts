@@ -1,11 +1,11 @@
-// Every word that the components show or say, so that another language is one object.
+// Every text of the components, so that another language is one object.
 import type { Connection } from "../connection.js";
 import type { ErrorKind } from "../errors.js";
 import type { BookRow, Health, Stage } from "../status.js";
 import { duration, number, plural, present } from "./text.js";
 
 export interface Labels {
-  /** Names for states, over those of the pipeline: `{ CREATING_ARTWORK: "Drawing" }`. */
+  /** Names of states that replace those of the pipeline: `{ CREATING_ARTWORK: "Drawing" }`. */
   states: Readonly<Record<string, string>>;
   untitled: string;
   loading: string;
@@ -48,7 +48,7 @@ export const english: Labels = {
     closed: "Not connected",
   },
   stale: "May be out of date",
-  // 100 is for what is complete, so nothing is rounded up to it.
+  // 100 is shown only for a complete book, so nothing is rounded up to it.
   percent: (progress) => `${Math.floor(progress)} %`,
   amount: (done, total, unit) =>
     [
@@ -78,7 +78,7 @@ export const english: Labels = {
   retryFailed: "That did not work.",
 };
 
-/** What to call where a book stands. `stages` has the pipeline's own names; a plain row has none. */
+/** The label of a book's place. `stages` has the pipeline's own labels; a plain row has none. */
 export function nameOfState(
   book: BookRow & { stages?: readonly Stage[] },
   labels: Labels,

@@ -14,7 +14,10 @@ import { present } from "./text.js";
 import { toneOf } from "./tone.js";
 
 interface Looks {
-  /** Shows a button on a FAILED book. What it returns is waited for; if that is rejected, the button says so. */
+  /**
+   * Shows a button on a FAILED book. The button waits for the returned promise, and shows its
+   * rejection.
+   */
   onRetry?: (book: BookStatus) => unknown;
   showStages?: boolean;
   showSubsteps?: boolean;
@@ -22,7 +25,10 @@ interface Looks {
   className?: string;
 }
 
-/** Either a `bookId`, and the tracker watches it by itself; or a `view` that you have, the result of `useBookStatus` say. */
+/**
+ * Either a `bookId`, which the tracker watches itself, or an existing `view`, such as the result of
+ * `useBookStatus`.
+ */
 export type ProgressTrackerProps = Looks &
   ({ bookId: string; initial?: BookStatus | undefined; view?: undefined } | { bookId?: undefined; view: BookView });
 

@@ -1,4 +1,4 @@
-// The stages of a book, and the substeps of the one it is in.
+// The stages of a book, and the substeps of the current one.
 import type { BookStatus, Stage, Substep } from "../status.js";
 import { Unseen } from "./hidden.js";
 import { Icon } from "./icon.js";
@@ -63,10 +63,10 @@ function SubstepList({ substeps, labels }: { substeps: readonly Substep[]; label
   );
 }
 
-/** Its label, or its key where that is empty. */
+/** Its label, or its key if the label is empty. */
 export const nameOfSubstep = ({ label, substep }: Substep): string => present(label) ?? substep;
 
-/** How far a substep is: what was counted, where something was. */
+/** The progress of a substep: its counts, if it has any. */
 export function amountOf({ done, total, unit, progress }: Substep, labels: Labels): string {
   return done === undefined ? labels.percent(progress) : labels.amount(done, total, unit);
 }

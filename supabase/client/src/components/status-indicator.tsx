@@ -1,5 +1,5 @@
 "use client";
-// A badge: where a book stands, in an icon and a word.
+// A badge: the status of a book, as an icon and a word.
 import type { Connection } from "../connection.js";
 import type { BookRow, BookStatus } from "../status.js";
 import { useBookStatus } from "../react/use-book-status.js";
@@ -14,7 +14,10 @@ interface Looks {
   className?: string;
 }
 
-/** Either a `bookId`, and the badge watches it by itself; or a `book` that you have, a row of `useBooks` say. */
+/**
+ * Either a `bookId`, which the badge watches itself, or an existing `book`, such as a row of
+ * `useBooks`.
+ */
 export type StatusIndicatorProps = Looks &
   (
     | { bookId: string; book?: undefined }

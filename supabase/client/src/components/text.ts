@@ -1,6 +1,6 @@
 // Texts and numbers for people. An empty text counts as none.
 
-/** The text; null where there is nothing to read in it. */
+/** The text; null if it is empty or blank. */
 export function present(text: unknown): string | null {
   return typeof text === "string" && text.trim() !== "" ? text : null;
 }
@@ -11,7 +11,9 @@ const rules = new Intl.PluralRules("en");
 /** 12345 -> "12,345", 0.1 + 0.2 -> "0.3" */
 export const number = (value: number): string => plain.format(value);
 
-/** What is counted, a producer's own word: "page" -> "pages", "batch" -> "batches", "story" -> "stories". */
+/**
+ * The plural of a producer's unit: "page" -> "pages", "batch" -> "batches", "story" -> "stories".
+ */
 export function plural(unit: string, count: number): string {
   if (rules.select(count) === "one") return unit;
   // A plural already, or a symbol such as "MB", "%" or "s".

@@ -1,6 +1,6 @@
 import type { BookRow, BookStatus } from "../status.js";
 
-/** What a badge is about, in one word: for the icon, and for CSS (`data-tone`). */
+/** The tone of a badge: for the icon, and for CSS (`data-tone`). */
 export type Tone = "waiting" | "active" | "quiet" | "stalled" | "failed" | "cancelled" | "done";
 
 export function toneOf(book: BookRow & Partial<Pick<BookStatus, "health">>): Tone {

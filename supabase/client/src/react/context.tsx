@@ -4,7 +4,10 @@ import type { Bindery } from "../bindery.js";
 
 const BinderyContext = createContext<Bindery | null>(null);
 
-/** Hands the client to the hooks and components below it. Make the client once, outside of components. */
+/**
+ * Provides the client to the hooks and components below it. Create the client once, outside of
+ * components.
+ */
 export function BinderyProvider({ client, children }: { client: Bindery; children?: ReactNode }) {
   return <BinderyContext.Provider value={client}>{children}</BinderyContext.Provider>;
 }

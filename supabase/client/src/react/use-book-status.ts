@@ -6,21 +6,21 @@ import { sameForm } from "../uuid.js";
 import { useBindery } from "./context.js";
 
 export interface BookResult extends BookView {
-  /** Asks again, now. Resolves when the answer, good or bad, is in the result. */
+  /** Requests the status now. Resolves when the answer or the error is in the result. */
   refetch: () => Promise<void>;
 }
 
 export interface BookOptions {
-  /** What the server has rendered with: shown until the first answer. */
+  /** The status that the server has rendered: shown until the first answer. */
   initial?: BookStatus | undefined;
 }
 
-/** What the server renders, and the browser until it watches. */
+/** The view that the server renders, and the browser until it watches. */
 const starting: BookView = { ...idleBook, connection: "connecting", loading: true };
 
 /**
- * A book, live. Shows nothing and asks nothing while `bookId` is null or undefined; after a change of `bookId` the old
- * book is never shown.
+ * A live book. Shows and requests nothing while `bookId` is null or undefined; after a change of
+ * `bookId` the old book is never shown.
  */
 export function useBookStatus(bookId: string | null | undefined, { initial }: BookOptions = {}): BookResult {
   const client = useBindery();

@@ -5,17 +5,21 @@ import { useBindery } from "./context.js";
 
 export interface BooksResult extends BooksView {
   refetch: () => Promise<void>;
-  /** Shows one page more, below the others. */
+  /** Shows one more page below the others. */
   loadMore: () => void;
 }
 
 const starting: BooksView = { ...idleBooks, connection: "connecting", loading: true };
 
-/** A list of books, live and in order. Rows that did not change stay the same objects, so `memo` saves their redrawing. */
+/**
+ * A live, ordered list of books. Unchanged rows stay the same objects, so `memo` avoids redrawing
+ * them.
+ */
 export function useBooks(filter: BooksFilter = {}): BooksResult {
   const client = useBindery();
   const key = keyOf(filter);
-  // A filter written out in the component is a new object at each render; its meaning is what counts.
+  // A filter literal in a component is a new object at each render, so filters are compared by
+  // their meaning.
   const meant = useMemo(() => filter, [key]);
   const subscribe = useCallback((listener: () => void) => client.watchBooks(meant, listener), [client, meant]);
   const now = () => {

@@ -1,7 +1,10 @@
 "use client";
 import { useCallback, useSyncExternalStore } from "react";
 
-/** The time in milliseconds, in steps of `step`. Null on the server and while hydrating: the two would differ. */
+/**
+ * The time in milliseconds, in steps of `step`. Null on the server and while hydrating, because the
+ * two would differ.
+ */
 export function useNow(step: number): number | null {
   const subscribe = useCallback(
     (listener: () => void) => {

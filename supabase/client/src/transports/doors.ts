@@ -1,8 +1,8 @@
-// Which owners' private topics admit this reader. Realtime serves nothing on a socket for 5 s after a join that it refuses.
-// Whether it admits depends on the topic's owner alone, so one topic of an owner is tried, the others wait for its outcome,
-// and after a refusal nobody tries for a while.
+// Which owners' private topics admit this reader. Realtime serves nothing on a socket for 5 s after
+// a join that it refuses. Admission depends only on the topic's owner, so one topic of an owner is
+// tried while the others wait for its outcome, and after a refusal none is tried for a while.
 
-/** After the first refusal; each further one in a row doubles it. */
+/** The delay after the first refusal; each further one in a row doubles it. */
 const SHUT_MS = 15_000;
 const LONGEST_SHUT_MS = 300_000;
 
@@ -18,7 +18,10 @@ interface Door {
 export class Doors {
   readonly #doors = new Map<string | null, Door>();
 
-  /** Joins by `join`, which resolves with the outcome; false: it was not called, since this owner's topics are shut. */
+  /**
+   * Joins by `join`, which resolves with the outcome; false: it was not called, because this
+   * owner's topics are refused for now.
+   */
   async enter(owner: string | null, join: () => Promise<Outcome>): Promise<boolean> {
     const door = this.#doors.get(owner) ?? { admits: false, refusals: 0, shutUntil: 0, trying: null };
     this.#doors.set(owner, door);

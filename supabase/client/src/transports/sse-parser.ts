@@ -1,11 +1,11 @@
-// Server-sent events out of a stream of text, however it is cut into pieces.
+// Parses server-sent events from a stream of text in pieces of any size.
 
 export interface ServerSentEvent {
   event: string;
   data: string;
 }
 
-/** Gives a function that takes a piece of the stream and gives the events that it completes. */
+/** Returns a function that takes a piece of the stream and returns the events that it completes. */
 export function eventParser(): (piece: string) => ServerSentEvent[] {
   let rest = "";
   let event = "";

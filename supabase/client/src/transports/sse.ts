@@ -1,17 +1,18 @@
-// The daemon's HTTP API: JSON to ask, server-sent events to listen. By fetch and not by EventSource, which can send no token.
+// The daemon's HTTP API: JSON for requests, server-sent events for subscriptions. It uses fetch,
+// because EventSource cannot send a token.
 import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
 import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
 import { eventParser, type ServerSentEvent } from "./sse-parser.js";
 
-/** The daemon gives no more books at once. */
+/** The daemon returns at most this many books at once. */
 const PAGE = 200;
 
 export interface SseOptions {
-  /** The reader's token, asked for before each request: give the one of now. */
+  /** Returns the reader's current token; called before each request. */
   token?: () => string | null | Promise<string | null>;
   /** The server sends a comment at least three times in this many milliseconds; a longer silence is a dead connection. */
   silence?: number;
-  /** Instead of the global one. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch;
 }
 
@@ -99,7 +100,7 @@ function path(topic: Topic): string {
   return topic.ownerId === null ? "/api/events" : `/api/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
 }
 
-/** A page of the list; the first one says how many there are in all. */
+/** A page of the list; the first one has the number of all matching books. */
 function parameters(query: BooksQuery, limit: number, after: string | null): URLSearchParams {
   const given = {
     owner_id: query.ownerId,
@@ -130,7 +131,7 @@ async function refused(response: Response): Promise<BinderyError> {
   return refusal(response.status, await response.json().catch(() => null));
 }
 
-/** Whether the server has no such stream, as against no such book yet. */
+/** Whether the server has no such stream, in contrast to no such book yet. */
 function isMissing(error: BinderyError, response: Response): boolean {
   return [404, 405, 406, 501].includes(response.status) && error.code !== "unknown_book";
 }

@@ -1,5 +1,6 @@
-// Supabase: PostgREST to ask, Realtime to listen. Broadcasts on private topics by default, Postgres Changes on demand.
-// SUBSCRIBED does not mean that everything from now on arrives: the `system` message says that, so it raises a doubt.
+// Supabase: PostgREST for requests, Realtime for subscriptions. Broadcasts on private topics by
+// default, Postgres Changes on request. After SUBSCRIBED, messages may still be missing until the
+// `system` message, which therefore raises a doubt.
 import { isRecord, refusal } from "../errors.js";
 import type { BooksQuery, Ears, EndReason, Topic, Transport } from "../transport.js";
 import { Doors, type Outcome } from "./doors.js";
@@ -11,21 +12,27 @@ export interface SupabaseOptions {
    * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), needs no policy on `realtime.messages`.
    */
   via?: "broadcast" | "changes";
-  /** The schema that Bindery is installed in. */
+  /** The schema in which Bindery is installed. */
   schema?: string;
-  /** How many channels are open at once; 50 by default. Realtime allows a connection 100, those of your own included. */
+  /**
+   * The most open channels at once; 50 by default. Realtime allows a connection 100, including your
+   * own.
+   */
   channels?: number;
 }
 
-/** Joins that time out in a row before the connection is made anew. */
+/** The number of joins in a row that time out before the connection is made again. */
 const TIME_OUTS = 2;
 
-/** Errors of a join that trying again at once does not change: no right to the topic, or no room for another channel. */
+/**
+ * Errors of a join for which an immediate retry is useless: no right to the topic, or no room for
+ * another channel.
+ */
 const REFUSALS = /\b(Unauthorized|PrivateOnly|ChannelRateLimitReached)\b/;
 
 /**
- * What is used of a supabase-js client. Told so loosely that a client with any generated `Database` type fits, and that the
- * types of supabase-js need not be installed by those who do not use it.
+ * The used part of a supabase-js client. Its types are loose, so that a client with any generated
+ * `Database` type fits, and users of other transports need not install the types of supabase-js.
  */
 export interface SupabaseClientLike {
   readonly realtime: {
@@ -38,7 +45,7 @@ export interface SupabaseClientLike {
   schema(schema: never): unknown;
 }
 
-/** The same, told exactly. */
+/** The same with exact types. */
 interface Supabase {
   readonly realtime: { setAuth(): Promise<void>; isConnected(): boolean; disconnect(): unknown };
   channel(name: string, options: { config: Record<string, unknown> }): Channel;
@@ -92,10 +99,10 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
     open(topic, _since, ears) {
       let channel: Channel | null = null;
       let closed = false;
-      /** Ends the wait for a join that was left before it had an outcome. */
+      /** Ends the wait for a join whose channel was closed before it had an outcome. */
       let leave = () => {};
       const join = async (): Promise<Outcome> => {
-        // With the token of now: a channel that joins with the one of an hour ago is turned away.
+        // With the current token: a channel with an expired token is refused.
         if (!closed) await supabase.realtime.setAuth();
         if (closed) return "unknown";
         return new Promise((resolve) => {
@@ -140,7 +147,8 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
         settle("admitted");
         return ears.subscribed();
       }
-      // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel has a new token, so none is left to mend itself.
+      // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel uses a new token, so none is left to
+      // reconnect by itself.
       const reason = reasonOf(error);
       settle(isUnauthorized(error) ? "refused" : "unknown");
       if (status !== "TIMED_OUT") return ears.ended(reason);
@@ -148,7 +156,9 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
     });
   }
 
-  /** Node 22's own WebSocket, among others, stays "connecting" for ever after a failed handshake. */
+  /**
+   * Some WebSockets, such as that of Node 22, stay "connecting" for ever after a failed handshake.
+   */
   async function renewed(): Promise<void> {
     timeOuts += 1;
     if (timeOuts < TIME_OUTS || supabase.realtime.isConnected()) return;
@@ -177,13 +187,13 @@ export function supabaseTransport(client: SupabaseClientLike, options: SupabaseO
       if (!isRecord(message)) return ears.doubt();
       const { eventType, new: row, old } = message;
       if (eventType !== "DELETE") ears.message(row);
-      // Deletions come unfiltered, with nothing but the key.
+      // Deletions arrive unfiltered, with the key only.
       else gone(old, ears);
     });
   }
 }
 
-/** The topic that Bindery broadcasts to; null: it has none. */
+/** The topic that Bindery broadcasts to; null: none. */
 function nameOf(topic: Topic): string | null {
   if (topic.kind === "books") return topic.ownerId === null ? null : `owner:${topic.ownerId}`;
   return topic.ownerId === null ? `book:${topic.bookId}` : `book:${topic.bookId}:${topic.ownerId}`;
