@@ -1,4 +1,4 @@
--- Default privileges that somebody else has granted open nothing of Bindery to a stranger.
+-- Default privileges granted by another role give a stranger no access to Bindery.
 begin;
 select plan(28);
 set local client_min_messages = error;
@@ -36,7 +36,7 @@ insert into kinds values ('schema'), ('table'), ('sequence'), ('function');
 select is_empty(format('select tap.open_things(%L)', kind),
   format('No %s is open to a stranger.', kind)) from kinds;
 
--- Installed anew while default privileges give a stranger and PUBLIC everything.
+-- Install again while default privileges grant everything to a stranger and PUBLIC.
 alter default privileges grant all on schemas to tap_stranger;
 alter default privileges grant all on tables to tap_stranger;
 alter default privileges grant all on sequences to tap_stranger;
@@ -66,7 +66,7 @@ select is(has_function_privilege('tap_stranger', 'bindery_internal.ask_guard(reg
     bindery.book_status)', 'execute'), false,
   'With open default privileges, a stranger may not ask a guard.');
 
--- What is made later is closed when the grants run again, as at each migration.
+-- Objects created later lose these grants when the grants run again, as at each migration.
 alter default privileges in schema bindery grant all on tables to tap_stranger;
 alter default privileges in schema bindery_internal grant all on tables to tap_stranger;
 alter default privileges in schema bindery_internal grant all on functions to tap_stranger;

@@ -1,5 +1,5 @@
--- A role shadows what it can in its pg_temp and calls every function that it may call: nothing of
--- it runs with the rights of another role.
+-- A role shadows names in its pg_temp and calls every function that it may call: nothing that it
+-- shadows runs with the rights of another role.
 begin;
 \ir ../helpers.psql
 \ir ../hostile/hostile.psql
@@ -18,7 +18,7 @@ select is_empty($$select p.oid::regprocedure, l.lanname from pg_proc p
       and l.lanname not in ('sql', 'plpgsql')$$,
   'Every function of bindery and bindery_internal is in SQL or PL/pgSQL.');
 
--- Counts the times that it runs as another role than the one that is acting. A sequence keeps what
+-- Counts the times that it runs as a role other than the acting one. A sequence keeps what
 -- it counted when the error that follows is caught.
 create sequence tap.spied start 1;
 grant usage on sequence tap.spied to public;
@@ -38,7 +38,8 @@ set search_path = pg_catalog, pg_temp
 as $$
   select s.last_value - case when s.is_called then 0 else 1 end from tap.spied s;
 $$;
--- What can be shadowed: types (as domains), functions, operators, a cast, tables.
+-- The kinds of objects that can be shadowed: types (as domains), functions, operators, a cast,
+-- tables.
 create procedure tap.shadow() language plpgsql as $$
 declare
   name text;
@@ -133,7 +134,7 @@ from unnest(array['service_role', 'authenticated']) r(role),
 alter table attempts add outcome text;
 alter table attempts add spied bigint;
 
--- The naive function that a role could take over, to see that the spy sees it.
+-- A naive function that a role could take over, to prove that the spy detects it.
 create function tap.naive(given text) returns text language plpgsql security definer
 set search_path = ''
 as $$
@@ -179,8 +180,8 @@ begin
   end loop;
 end
 $$;
--- One role shadows for all: it is the session's pg_temp, whoever acts. The test itself looks there
--- last.
+-- One role shadows names for all roles, in the session's pg_temp. The test itself resolves names
+-- there last.
 set local search_path = tap, pg_catalog, pg_temp;
 set local client_min_messages = error;
 set local role service_role;

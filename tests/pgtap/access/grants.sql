@@ -1,4 +1,4 @@
--- Who may call, read and write what: all there is in the three schemas, compared with these lists.
+-- The rights to call, read and write: everything in the three schemas, compared with these lists.
 begin;
 \ir ../helpers.psql
 select plan(20);
@@ -10,7 +10,7 @@ values ('anon', 'n'), ('authenticated', 'a'), ('service_role', 's'), ('bindery_r
 -- Functions: the letters of the roles that may call each.
 create temp table may_call (name text, letters text);
 insert into may_call
--- Reading, and what it calls: users and the service.
+-- Reading, and the functions it calls: users and the service.
 select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bindery.list_substeps',
   'bindery.list_books', 'bindery.status_at', 'bindery.pipeline_xstate',
   'bindery_core.stage_list', 'bindery_core.label_of',
@@ -25,7 +25,7 @@ select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bind
   'bindery_internal.latest_version', 'bindery_internal.xstate_node',
   'bindery_internal.xstate_edge', 'bindery_internal.unknown_pipeline']), 'as'
 union all
--- Of these, what workers need, too.
+-- Of these, the functions that workers need, too.
 select unnest(array['bindery.get_resume_point', 'bindery_internal.is_worker',
   'bindery_internal.unknown_book', 'bindery_internal.refused_report', 'bindery_internal.error',
   'bindery_internal.raise_error',
@@ -40,7 +40,7 @@ select unnest(array['bindery.begin_stage', 'bindery_internal.do_begin',
   'bindery_internal.claimed_stage', 'bindery_internal.worker_claims',
   'bindery_internal.refused_worker']), 'sw'
 union all
--- Definers that stand in for row-level security: workers alone.
+-- Definer functions in place of row-level security: workers alone.
 select unnest(array['bindery_internal.worker_book', 'bindery_internal.worker_resume_point']), 'w'
 union all
 -- Writing, operating: the service.
@@ -68,7 +68,7 @@ select unnest(array['bindery.acquire_stream', 'bindery_internal.acquire_stream',
   'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
   'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']), 'sr'
 union all
--- What the functions of the portable kernel call runs with the rights of their caller.
+-- Functions called by the portable kernel run with the rights of their caller.
 select 'bindery_core.' || p.proname, 'as' from pg_proc p
 where p.pronamespace = 'bindery_core'::regnamespace
   and not exists (select from pg_extension where extname = 'bindery')

@@ -1,5 +1,5 @@
--- Every role tries every table in every way, and every function. What is not in these lists is
--- tried, too, and must be refused.
+-- Every role tries every table in every way, and every function. Everything that is not in these
+-- lists must be refused.
 begin;
 \ir ../helpers.psql
 \ir ../hostile/hostile.psql
@@ -9,7 +9,7 @@ insert into actors values ('anon', 'anon', null), ('owner', 'authenticated', tap
   ('stranger', 'authenticated', tap.id(901)), ('service', 'service_role', null),
   ('relay', 'bindery_relay', null), ('worker', 'bindery_worker', null);
 
--- What comes of a statement by an actor, which is undone: 'ok' and the number of rows, or the
+-- The result of a statement by an actor, which is undone: 'ok' and the number of rows, or the
 -- SQLSTATE and the code of its error.
 create function tap.act(role text, sub text, statement text) returns text language plpgsql as $$
 declare

@@ -1,4 +1,4 @@
--- A worker's token: what its claims admit, it may report, and nothing else.
+-- A worker's token allows exactly the reports that its claims admit.
 begin;
 \ir ../helpers.psql
 select plan(42);
@@ -7,7 +7,7 @@ select tap.book(1, '{ANALYZING}');
 select tap.book(2, '{ANALYZING,GENERATING_SCENES}');
 select tap.book(3, '{}');
 
--- What comes of a statement by a worker with these claims, which is undone: 'ok', or the SQLSTATE
+-- The result of a statement by a worker with these claims, which is undone: 'ok', or the SQLSTATE
 -- and the code.
 create function tap.as_worker(claims jsonb, statement text) returns text language plpgsql as $$
 declare
@@ -56,14 +56,14 @@ select is(tap.as_worker('{"stage": "GENERATING_SCENES"}', statement), '42501 not
   'The claim of another stage does not admit: ' || act)
 from acts where act in ('begin', 'progress of a stage', 'plan', 'resume point');
 
--- A claim that is no text admits nothing.
+-- A claim that is not a text admits nothing.
 select is_empty($$select claims, act from acts, (values ('{"stage": 7}'::jsonb),
     ('{"stage": null}'), ('{"stage": ["ANALYZING"]}'), ('{"pipeline": null}'),
     ('{"book_id": {}}'), ('{"book_id": ""}'), ('{"stage": ""}')) c(claims)
     where tap.as_worker(claims, statement) <> '42501 not_allowed'$$,
-  'A claim that is no text, or empty, admits nothing.');
+  'A claim that is not a text, or is empty, admits nothing.');
 
--- The claim stage stands for the stage that a report leaves out.
+-- The claim stage replaces a missing stage of a report.
 select is(tap.as_worker('{"stage": "GENERATING_SCENES"}', $w$do $do$ begin
     perform bindery.report_progress(tap.id(2), 'split_scenes', 50);
     assert (bindery.get_resume_point(tap.id(2)) #>> '{left,0,progress}')::numeric = 50;
@@ -80,7 +80,7 @@ select is(tap.as_worker('{}', 'select bindery.begin_stage(tap.id(9), ''ANALYZING
 select is(tap.as_worker('{"pipeline": "comic"}', 'select bindery.get_resume_point(tap.id(9))'),
   'PT404 unknown_book', 'An unknown book has no pipeline that a claim could exclude.');
 
--- Nothing else.
+-- No other call is allowed.
 select is_empty($$select name from (values ('bindery.register_book(tap.id(8))'),
     ('bindery.transition_book(tap.id(1), ''GENERATING_SCENES'')'),
     ('bindery.resume_book(tap.id(1))'), ('bindery.cancel_book(tap.id(1))'),
@@ -113,7 +113,7 @@ select is(tap.outcomes('{"stage": "ANALYZING"}',
     tap.event('progress', 2, '{"progress": 7, "substep": "extract_text"}'),
     tap.event('plan', 1, '{"stage": "ANALYZING", "substeps": []}')),
   'applied, rejected not_allowed, rejected not_allowed, rejected not_allowed, applied, stale, '
-    || 'applied', 'In a batch each event is asked for by itself.');
+    || 'applied', 'In a batch each event is checked by itself.');
 select is(tap.outcomes('{}', tap.event('begin', 7,
     '{"to_status": "ANALYZING", "pipeline": "comic"}')), 'early unknown_book',
   'A worker''s begin with a pipeline registers no book.');

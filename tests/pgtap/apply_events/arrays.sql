@@ -36,9 +36,9 @@ select is(pg_temp.two(), '2/0/0/0', 'book_ids, substeps and progress are enough.
 select is(row((tap.row(1)).stage_progress, (tap.row(2)).stage_progress),
   row(2.5::float8, 5::float8),  'Each report in arrays takes effect.');
 select is(pg_temp.send('book_ids => null, progress => null'), '0/0/0/0',
-  'Null arrays are no reports.');
+  'Null arrays are zero reports.');
 select is(pg_temp.send('book_ids => ''{}'', progress => ''{}'', segments => ''{}'''), '0/0/0/0',
-  'Empty arrays are no reports.');
+  'Empty arrays are zero reports.');
 select is(pg_temp.two(format('%s => %L', name, value)), 'PT422 bad_input the arrays of reports',
   format('%s with one element for two reports is refused.', name))
 from (values ('segments', '{0}'), ('stages', '{ANALYZING}'), ('substeps', '{extract_text}'),
@@ -81,7 +81,7 @@ select is(pg_temp.send(format($f$book_ids => %L, substeps => '{extract_text,NULL
     messages => '{reading,NULL,NULL}', checkpoints => '{"{\"page\": 3}",NULL,"[1]"}',
     counts => '{3,5,2}', first_ids => '{1-1,2-1,3-1}', ids => '{1-9,2-9,3-9}'$f$,
     array[tap.id(4), tap.id(4), tap.id(4)])), '5/0/0/5',
-  'A report counts as many events as counts says.');
+  'A report counts as many events as its element of counts.');
 select is((select row(progress, message, checkpoint) from bindery.book_progress
     where book_id = tap.id(4) and substep = 'extract_text'),
   row(40::float8, 'reading'::text, '{"page": 3}'::jsonb),
@@ -137,7 +137,7 @@ select pg_temp.poisoned(
 select pg_temp.poisoned($$progress => '{80,81,80}', units => array['a', repeat('x', 64), 'a']$$,
   'A unit of 64 characters.');
 select pg_temp.poisoned($$progress => '{80,81,80}', checkpoints => '{1,"{\"a\": ",1}'$$,
-  'A checkpoint that is no JSON.');
+  'A checkpoint that is not JSON.');
 select pg_temp.poisoned($$progress => '{80,81,80}', checkpoints => array['1',
     to_json(repeat('x', 131072))::text, '1']$$, 'A checkpoint larger than 128 KiB.');
 select pg_temp.poisoned($$progress => '{80,81,80}', checkpoints => array['1',

@@ -103,7 +103,7 @@ select is(tap.apply(tap.event('register', 6), tap.event('transition', 6, '{"to":
   '3/0/0/0', 'A transition may give its target as to.');
 select is((tap.row(6)).status, 'ANALYZING', 'A transition to a target given as to takes effect.');
 
--- Who acted.
+-- The recorded actor.
 select is((select array_agg(distinct actor) from bindery.book_events where book_id = tap.id(5)),
   array['relay:tap'], 'The history names the stream as the actor.');
 select is(tap.apply(tap.event('progress', 5, jsonb_build_object('substep', 'extract_text',

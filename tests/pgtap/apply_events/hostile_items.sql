@@ -1,4 +1,5 @@
--- Items that no relay of ours sends: each is rejected, the batch passes, a good item in it counts.
+-- Items that the relay never sends: each is rejected, the batch succeeds, and a good item in it
+-- takes effect.
 begin;
 \ir ../helpers.psql
 create temp table hostile (n serial, item jsonb);
@@ -12,14 +13,14 @@ select x::jsonb from unnest(array['null', '1', '"text"', 'true', '[]', '{}',
   '{"type": "rejected", "count": 1e40}', '{"type": "rejected", "count": 1.5}',
   '{"type": "rejected", "count": 9223372036854775807}', '{"type": "rejected", "truncated": 7}',
   '{"payload": {"x": 1}, "reason": []}']) x;
--- No book, or none that is a uuid.
+-- No book id, or one that is not a uuid.
 insert into hostile (item)
 select jsonb_build_object('type', t, 'id', '1-1', 'progress', 10, 'to_status', 'ANALYZING') || book
 from unnest(array['progress', 'transition', 'begin', 'fail', 'heartbeat', 'plan', 'register']) t,
   unnest(array['{}', '{"book_id": null}', '{"book_id": "x"}', '{"book_id": 5}',
     '{"book_id": ["00000000-0000-4000-8000-000000000001"]}', '{"book_id": {"book_id": "x"}}',
     '{"book_id": "00000000-0000-4000-8000-00000000000g"}']::jsonb[]) book;
--- A book, and fields that are not what they should be.
+-- A valid book id, and invalid fields.
 insert into hostile (item)
 select tap.event(t, 1, field::jsonb)
 from (values
@@ -73,7 +74,7 @@ select ok(reason <> '' and message <> '' and payload is not null and count = 1,
   format('A dead letter has a reason, %s, and a message: %s.', reason, left(message, 120)))
 from bindery.dead_letters order by id;
 
--- Together with a good one: in one segment, in segments of their own, with segments that are none.
+-- Together with a good item: in one segment, in different segments, with invalid segments.
 select tap.book(2, '{ANALYZING}');
 select is((select tap.apply(variadic array_agg(item order by n)
       || tap.event('progress', 2, '{"substep": "extract_text", "progress": 20}')) from hostile),

@@ -1,4 +1,5 @@
--- What transition, begin, fail, plan, register and heartbeat events do when repeated or late.
+-- The effect of transition, begin, fail, plan, register and heartbeat events that are repeated or
+-- stale.
 begin;
 \ir ../helpers.psql
 select plan(48);

@@ -1,10 +1,10 @@
--- An item for which the database raises an error: rejected alone, unless the error may pass.
+-- An item for which the database raises an error is rejected alone, unless the error is transient.
 begin;
 \ir ../helpers.psql
 select plan(52);
 select tap.book(n, '{ANALYZING}') from generate_series(1, 6) n;
 
--- A trigger of somebody else that raises for some books.
+-- A user's trigger that raises an error for some books.
 create table tap.dislikes (book_id uuid, code text);
 create function tap.dislike() returns trigger language plpgsql as $$
 declare
@@ -66,7 +66,7 @@ select is(row((tap.row(3)).status, (tap.row(4)).status),
 select is((select count(*)::int from bindery.book_events where book_id = tap.id(3)), 2,
   'A refused transition leaves nothing in the history.');
 
--- An error that may pass undoes the whole call.
+-- A transient error undoes the whole call.
 create temp table before as select n, tap.snapshot(n) as s from generate_series(1, 6) n;
 create temp table cursor_before as
 select to_jsonb(c) as c from bindery.relay_cursors c where stream = 'tap';

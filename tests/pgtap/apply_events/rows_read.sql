@@ -1,4 +1,4 @@
--- A batch reads the rows it is about, whatever the statistics of the tables say.
+-- A batch reads only the rows it is about, whatever the statistics of the tables.
 begin;
 \ir ../helpers.psql
 select plan(12);

@@ -1,4 +1,4 @@
--- begin_stage: what it refuses.
+-- Refusals of begin_stage.
 begin;
 \ir ../helpers.psql
 select plan(37);

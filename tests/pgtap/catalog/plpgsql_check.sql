@@ -21,7 +21,7 @@ select is(string_agg(format('line %s: %s', lineno, message), '; ')
   format('plpgsql_check finds no error in %s.', function))
 from checked group by function order by function;
 select cmp_ok((select count(distinct function) from checked), '>', 80::bigint,
-  'plpgsql_check looks at all functions.');
+  'plpgsql_check checks all functions.');
 \else
 select plan(1);
 select skip('plpgsql_check is not installed (postgresql-15-plpgsql-check)', 1);

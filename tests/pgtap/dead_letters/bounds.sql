@@ -1,4 +1,4 @@
--- Beyond dead_letters_total events are only counted: one letter a stream and reason.
+-- Beyond dead_letters_total events are only counted: one letter per stream and reason.
 begin;
 \ir ../helpers.psql
 select plan(14);
@@ -15,7 +15,7 @@ create function pg_temp.reject(reason text, ids integer[]) returns bigint langua
   from unnest(ids) i;
 $$;
 select is((select s.dead_letters_total from bindery.settings s), 1000000,
-  'There may be a million dead letters unless the setting says otherwise.');
+  'By default there may be a million dead letters.');
 update bindery.settings set dead_letters_total = 3 where true;
 select is(pg_temp.reject('a', '{1,2}'), 4::bigint, 'reject gives how many events it rejected.');
 select is(pg_temp.letters(), 'a 1-0-1-0 2, a 2-0-2-0 2', 'Below the bound each is kept.');

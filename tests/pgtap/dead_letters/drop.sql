@@ -1,4 +1,4 @@
--- bindery.drop_dead_letters: deletes the letters that are named, and no others.
+-- bindery.drop_dead_letters deletes exactly the named letters.
 begin;
 \ir ../helpers.psql
 select plan(8);

@@ -15,11 +15,11 @@ select is_empty($$select * from bindery.dead_letter_reasons('tap', '1-99')$$,
   'dead_letter_reasons after the last event gives none.');
 select results_eq($$select * from bindery.dead_letter_reasons('tap', max_letters => 1)$$,
   $$values ('bad_input', 1::bigint, 1::bigint)$$,
-  'dead_letter_reasons looks at the newest max_letters letters.');
+  'dead_letter_reasons counts the newest max_letters letters.');
 select is_empty($$select * from bindery.dead_letter_reasons('another')$$,
   'dead_letter_reasons gives the reasons of one stream.');
 select is(tap.outcome($$select * from bindery.dead_letter_reasons('tap', 'yesterday')$$),
-  'PT422 bad_input', 'dead_letter_reasons after what is no id is refused.');
+  'PT422 bad_input', 'dead_letter_reasons after an invalid id is refused.');
 select is(tap.as_role('bindery_relay',
     $$select sum(events) from bindery.dead_letter_reasons('tap')$$), '5',
   'The relay''s role may call dead_letter_reasons.');

@@ -46,7 +46,7 @@ select is((select count(*)::int from bindery.book_status where book_id = tap.id(
   'A rejected event makes no book.');
 select is(tap.waiting(), 'none', 'A rejected event is not kept as early.');
 
--- Around the bad ones the good ones take effect.
+-- The good events around the bad ones take effect.
 select is((select tap.apply(variadic array_agg(c.item || '{"segment": 0}' order by n)
       || tap.event('progress', 1, '{"segment": 0, "substep": "extract_text", "progress": 40}')
       || tap.event('progress', 1, '{"segment": 0, "substep": "detect_chapters", "progress": 40}'))

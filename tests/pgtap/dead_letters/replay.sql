@@ -118,7 +118,7 @@ select from bindery.fail_book(tap.id(6));
 select from bindery.resume_book(tap.id(6));
 select is(pg_temp.replay(), '0/1/0', 'A failure of an attempt that is over is stale.');
 
--- Letters that are no events.
+-- Letters that are not events.
 select is(tap.apply(tap.event('progress', 98, '{"progress": 1}'),
   '{"type": "rejected", "id": "1-5", "count": 1, "segment": 1, "reason": "bad_number",
     "message": "progress is no number.", "payload": {"type": "progress", "progress": "many",
@@ -134,14 +134,14 @@ create temp table unreadable as
 select id, to_jsonb(d) as letter from bindery.dead_letters d
 where book_id is distinct from tap.id(98);
 select is(pg_temp.replay('max_letters => 1'), '0/0/1',
-  'A replay passes over letters that are no events.');
+  'A replay skips letters that are not events.');
 select is((select array_agg(to_jsonb(d)) from bindery.dead_letters d join unreadable u using (id)
     where to_jsonb(d) <> u.letter), null, 'Letters that are passed over stay as they were.');
 select is(pg_temp.replay(format('ids => %L', (select array_agg(id) from unreadable))), '0/0/3',
-  'Letters that are no events are rejected when they are named.');
+  'Letters that are not events are rejected when they are named.');
 select is((select array_agg(reason order by id) from bindery.dead_letters),
   array['bad_number', 'too_large', 'not_an_object', 'unknown_book'],
-  'Letters that are no events keep their reasons.');
+  'Letters that are not events keep their reasons.');
 update bindery.dead_letters set truncated = true where book_id = tap.id(98);
 select tap.book(98, '{ANALYZING}');
 select is(pg_temp.replay(format('ids => %L', (select array_agg(id) from bindery.dead_letters))),

@@ -24,7 +24,7 @@ select is((select row(d.reason, d.event_id, d.book_id) from bindery.dead_letters
   'An event without room is rejected with the reason too_many_early_events.');
 select is((select message from bindery.dead_letters),
   format('There is no book %s. Too many events wait already (bindery.settings).', tap.id(1)),
-  'The dead letter of an event without room says for what it would have waited.');
+  'The dead letter of an event without room names what it would have waited for.');
 select is(tap.apply(variadic pg_temp.beats(2, 2)), '0/0/2/0', 'Events of another book wait.');
 select is(tap.batch(variadic pg_temp.reports(2, 7) || pg_temp.reports(3, 4)), '0/0/7/4',
   'In arrays, of each book as many wait as fit.');

@@ -1,4 +1,5 @@
--- Early events that fail when they become applicable: rejected alone, unless the error may pass.
+-- Early events that fail when they become applicable are rejected alone, unless the error is
+-- transient.
 begin;
 \ir ../helpers.psql
 select plan(23);
@@ -18,7 +19,7 @@ $$;
 create trigger dislike before insert or update on bindery.book_progress
 for each row execute function tap.dislike();
 
--- What can never apply.
+-- Events that can never apply.
 select is(tap.apply(
     tap.event('progress', 1, '{"stage": "ANALYZING", "substep": "nope", "progress": 1,
       "count": 3}'),
@@ -44,7 +45,7 @@ select is((select row(d.count, d.payload ->> 'substep', d.stream) from bindery.d
 select is((tap.row(1)).stage_progress, 10::float8, 'A good event among them takes effect.');
 select is((tap.row(1)).status, 'ANALYZING', 'A transition that rejects early events is made.');
 
--- What the database raises for.
+-- Events for which the database raises an error.
 select is(tap.apply(variadic array(select tap.event('progress', 2, jsonb_build_object(
     'stage', 'ANALYZING', 'substep', s, 'progress', 40))
     from unnest(array['extract_text', 'detect_chapters', 'analyze_characters']) s)), '0/0/3/0',

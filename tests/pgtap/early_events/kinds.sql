@@ -1,10 +1,10 @@
--- Events that come too early: each of the four kinds waits, and the change that makes it applicable
--- applies it in its own transaction, whoever makes the change.
+-- Early events: each of the four kinds waits, and the change that makes it applicable applies it in
+-- its own transaction, whichever session makes the change.
 begin;
 \ir ../helpers.psql
 select plan(64);
 select tap.clock('2030-01-01 12:00+00');
--- What the n-th book has come to: 'STATUS attempt stage_progress'.
+-- The state of the n-th book: 'STATUS attempt stage_progress'.
 create function pg_temp.at(n integer) returns text language sql volatile as $$
   select concat_ws(' ', b.status, b.attempt, b.stage_progress)
   from bindery.book_status b where b.book_id = tap.id(n);
@@ -28,7 +28,7 @@ select is((select jsonb_agg(to_jsonb(e) - 'id' order by e.id) from bindery.early
       'payload', tap.event('progress', 1, '{"stage": "ANALYZING", "substep": "extract_text",
         "progress": 40, "id": "5-4", "first_id": "5-2", "count": 3}'))),
   'early_events has the stream, the ids, the count, the book, the reason and the event.');
-select is(tap.reasons(), 'none', 'An early event is no dead letter.');
+select is(tap.reasons(), 'none', 'An early event is not a dead letter.');
 select is((select row(c.applied, c.early, c.position) from bindery.relay_cursors c),
   row(0::bigint, 4::bigint, '1-0'::text), 'The position moves past an early event.');
 select is((select row(b.status, b.revision) from bindery.register_book(tap.id(1)) b),
@@ -47,7 +47,7 @@ select is((select array_agg(o.payload ->> 'to_status' order by o.id) from binder
     where o.book_id = tap.id(1)), array['UPLOADED', 'ANALYZING'],
   'The outbox has a message for the change and one for the early transition.');
 
--- A stage that is not reached.
+-- A stage that the book has not reached.
 select tap.book(2, '{ANALYZING}');
 select is(tap.apply(tap.event('progress', 2, '{"stage": "GENERATING_SCENES",
     "substep": "split_scenes", "progress": 30}')), '0/0/1/0',
@@ -69,7 +69,7 @@ select is((select row(b.status, b.message, b.stage_progress)
 select is(tap.waiting(), 'none',
   'A transition to the stage applies all events that waited for it.');
 
--- An attempt ahead.
+-- A future attempt.
 select tap.book(3, '{ANALYZING}');
 select is(tap.batch(tap.event('progress', 3, '{"attempt": 2, "substep": "extract_text",
     "progress": 30}')), '0/0/1/0', 'A report of an attempt ahead is early.');
@@ -88,7 +88,7 @@ select is((select g.progress from bindery.book_progress g where g.book_id = tap.
     and g.substep = 'extract_text'), 30::float8, 'The early report takes effect.');
 select is(tap.waiting(), 'none', 'A resume applies all events that waited for its attempt.');
 
--- A transition that is still to come.
+-- A transition that the book has not made yet.
 select tap.book(4);
 select is(tap.apply(tap.event('transition', 4, '{"to_status": "CREATING_ARTWORK"}'),
     tap.event('transition', 4, '{"to_status": "GENERATING_SCENES"}')), '0/0/2/0',
@@ -113,7 +113,7 @@ select from bindery.resume_book(tap.id(6));
 select is(pg_temp.at(6), 'GENERATING_SCENES 1 0',
   'A resume applies an early transition beyond the stage.');
 
--- Who makes the change.
+-- The sources of the change.
 select tap.apply(tap.event('progress', n, '{"stage": "ANALYZING", "substep": "extract_text",
     "progress": 40}'), tap.event('transition', n, '{"to_status": "ANALYZING"}'))
 from generate_series(10, 19) n;
@@ -179,7 +179,7 @@ select is(pg_temp.at(21), 'WORK 2 70', 'sweep''s resume applies early events.');
 select is((select e.actor from bindery.book_events e where e.book_id = tap.id(21)
     order by e.revision desc limit 1), 'sweep', 'The resume itself has the actor sweep.');
 
--- What does not help.
+-- Changes that do not make the events applicable.
 select is(tap.waiting(), 'progress unknown_book, transition unknown_book, '
   'progress unknown_book, transition unknown_book, progress unknown_book, '
   'transition unknown_book, progress unknown_book, transition unknown_book',

@@ -64,7 +64,7 @@ select is((select row(g.progress, g.attempt) from bindery.book_progress g
     where g.book_id = tap.id(2) and g.substep = 'page_1'), row(60::float8, 1),
   'A report that waited and the one that follows it take effect.');
 
--- One batch that brings an early event and what follows it.
+-- One batch with an early event and the events after it.
 select tap.book(3, '{ANALYZING}');
 select is(tap.batch(
     tap.event('transition', 3, '{"segment": 0, "to_status": "CREATING_ARTWORK"}'),

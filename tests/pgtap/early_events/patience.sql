@@ -32,7 +32,7 @@ select results_eq(
     from bindery.dead_letters d order by d.id$$,
   $$select w.book_id, w.reason, w.message || ' It waited for 00:15:00.', w.payload, w.event_id,
     w.first_event_id, w.count from waiting w$$,
-  'A dead letter has the event, its ids and its count, and says how long it waited.');
+  'A dead letter has the event, its ids, its count and how long it waited.');
 select is((select array_agg(distinct d.at) from bindery.dead_letters d),
   array['2030-01-01 12:15:01+00'::timestamptz], 'A dead letter has the time at which it expired.');
 select is((select array_agg(distinct d.stream) from bindery.dead_letters d), array['tap'],

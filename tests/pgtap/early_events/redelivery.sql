@@ -1,4 +1,4 @@
--- Events that come twice: after a failover, or because a producer tried again.
+-- Repeated events: after a failover, or because a producer tried again.
 begin;
 \ir ../helpers.psql
 select plan(20);

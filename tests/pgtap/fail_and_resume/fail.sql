@@ -1,4 +1,4 @@
--- fail_book: what a failure sets, and what it leaves.
+-- fail_book: the columns that a failure sets, and those that it keeps.
 begin;
 \ir ../helpers.psql
 select plan(39);
@@ -43,7 +43,7 @@ select is(
 create temp table halted as select tap.snapshot(1) as s;
 select is(
   tap.call('fail_book', 1, '''{"code": "other"}'', ''again'''), 'ok',
-  'fail_book of a FAILED book is no error.');
+  'fail_book of a FAILED book is not an error.');
 select is(
   tap.snapshot(1), (select s from halted), 'fail_book of a FAILED book changes nothing.');
 select is(

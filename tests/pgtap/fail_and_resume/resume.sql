@@ -1,4 +1,4 @@
--- resume_book: what a resume keeps, and what it starts over.
+-- resume_book: the progress that a resume keeps, and the progress that it resets.
 begin;
 \ir ../helpers.psql
 select plan(31);

@@ -50,11 +50,11 @@ select is((bindery.get_book_changes(tap.id(1), 4)) - array['substeps', 'substeps
   bindery.get_book_status(tap.id(1)) - 'substeps',
   'get_book_changes gives everything else as get_book_status does.');
 
--- What changes nothing visible is no change.
+-- Calls without a visible change.
 select bindery.report_progress(tap.id(1), 'detect_chapters', 5);
 select bindery.heartbeat(tap.id(1));
 select is(pg_temp.changes(1, 5), 'partial: none',
-  'A lower report and a heartbeat are no change.');
+  'A lower report and a heartbeat are not changes.');
 select bindery.report_progress(tap.id(1), 'detect_chapters', 5, message => 'chapter 3');
 select is(pg_temp.changes(1, 5), 'partial: detect_chapters',
   'A lower report with a new message is a change.');

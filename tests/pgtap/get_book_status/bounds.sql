@@ -1,4 +1,4 @@
--- Whatever the book, get_book_status and get_book_changes give at most 256 KiB.
+-- get_book_status and get_book_changes return at most 256 KiB for every book.
 begin;
 \ir ../helpers.psql
 select plan(21);
@@ -50,12 +50,12 @@ select cmp_ok(jsonb_array_length(status -> 'substeps'), '>=', 30,
   'A list of large substeps has as many as fit.') from answer;
 select is(jsonb_array_length(status -> 'stages'), 62, 'All stages are listed.') from answer;
 select is(status #>> '{error,code}', 'out_of_memory', 'A large error keeps its code.') from answer;
-select is(status #> '{error,cut}', 'true', 'A large error says that it is cut.') from answer;
+select is(status #> '{error,cut}', 'true', 'A large error is marked as cut.') from answer;
 select is(status #> '{error,retry}', 'false', 'A large error keeps its small members.') from answer;
 select is(status -> 'error' ? 'stack', false, 'A large error loses its large members.')
 from answer;
 select is(status -> 'metadata', '{"small": 1, "cut": true}',
-  'Large metadata keeps its small members and says that it is cut.') from answer;
+  'Large metadata keeps its small members and is marked as cut.') from answer;
 select is(status ->> 'message', repeat('訊', 8192), 'The book''s message is whole.') from answer;
 select is(status ->> 'title', repeat('題', 1024), 'The book''s title is whole.') from answer;
 
@@ -79,7 +79,7 @@ from (values
     jsonb_build_object('code', repeat('"\', 32000)), jsonb_build_object('a', repeat('"\', 32000))),
   ('a small error and small metadata', '{"code": "x"}', '{}')) as v(label, error, metadata);
 select is(bindery_internal.cut_json('[1, 2, 3]', 5), '{"cut": true}',
-  'JSON that is no object is replaced when it is too large.');
+  'JSON that is not an object is replaced when it is too large.');
 
 select * from finish();
 rollback;

@@ -1,4 +1,4 @@
--- bindery.get_resume_point: what a worker needs to go on with a book.
+-- bindery.get_resume_point: what a worker needs to continue a book.
 begin;
 \ir ../helpers.psql
 select plan(18);
@@ -57,7 +57,7 @@ select from bindery.report_progress(tap.id(7), 's000', 100);
 select cmp_ok(octet_length(bindery.get_resume_point(tap.id(7))::text), '<=', 1048576,
   'A resume point is at most a megabyte.');
 select is(bindery.get_resume_point(tap.id(7)) -> 'cut', 'true',
-  'A resume point that is cut says so.');
+  'A resume point that is cut is marked as cut.');
 with recursive pages as (
   select bindery.get_resume_point(tap.id(7)) as page, 1 as n
   union all
@@ -79,7 +79,7 @@ select is(
   jsonb_build_object('book_id', tap.id(7), 'status', 'CREATING_ARTWORK',
     'stage', 'CREATING_ARTWORK', 'attempt', 2, 'revision', (tap.row(7)).revision,
     'done', '[]'::jsonb, 'left', '[]'::jsonb, 'cut', true),
-  'A resume message with a resume point that is large has no lists, and says so.');
+  'A resume message with a large resume point has no lists, and is marked as cut.');
 select is(bindery.get_resume_point(tap.id(7)) -> 'done', '["s000"]',
   'The resume point itself has the list of what is done.');
 

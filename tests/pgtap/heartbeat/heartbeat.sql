@@ -15,7 +15,8 @@ select is(
   tap.snapshot(1) #- '{book,heartbeat_at}', (select s from before where n = 1),
   'A heartbeat changes nothing else, the revision included.');
 select tap.clock('2030-01-01 12:02+00');
-select is(tap.call('heartbeat', 1, '1'), 'ok', 'A heartbeat of an earlier attempt is no error.');
+select is(tap.call('heartbeat', 1, '1'), 'ok',
+  'A heartbeat of an earlier attempt is not an error.');
 select is(
   (tap.row(1)).heartbeat_at, '2030-01-01 12:01+00',
   'A heartbeat of an earlier attempt has no effect.');
@@ -38,10 +39,10 @@ select is(
 select is(
   (select (h.status, h.attempt)::text from bindery.heartbeat(tap.id(1), 1, 'ANALYZING') h),
   '(ANALYZING,2)', 'A heartbeat of an earlier attempt gives the row, which has the current one.');
-select is(tap.call('heartbeat', 2), 'ok', 'A heartbeat of a FAILED book is no error.');
+select is(tap.call('heartbeat', 2), 'ok', 'A heartbeat of a FAILED book is not an error.');
 select is(
   (select h.status from bindery.heartbeat(tap.id(2), 1, 'ANALYZING') h), 'FAILED',
-  'A heartbeat of a FAILED book gives the row, which says so.');
+  'A heartbeat of a FAILED book returns the row with that status.');
 select is(
   tap.snapshot(2) #- '{book,heartbeat_at}', (select s from before where n = 2),
   'A heartbeat of a FAILED book changes nothing.');

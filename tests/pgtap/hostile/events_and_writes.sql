@@ -79,7 +79,7 @@ select is_empty($$
       and field in ('metadata', 'error', 'checkpoint') and strpos(after, '"event_id": "9-0"') = 0$$,
   'JSON that is too deep makes its event a dead letter.');
 
--- Elements of a batch that are no events.
+-- Elements of a batch that are not events.
 create temp table junk as
 select h.label, p.* from hostile h, tap.probe(format(
   'select * from bindery.apply_events(%L, 1, %L, (select jsonb_build_array(h.value::jsonb)
@@ -90,7 +90,7 @@ select is_empty($$
     where outcome <> case when label ~ '^5000 deep' then 'PT422 bad_input' else 'ok' end$$,
   'JSON of any kind and size among the events is accepted, unless it is nested too deep.');
 select is_empty($$select label from junk where outcome = 'ok' and after !~ '"rejected": 2'$$,
-  'JSON that is no event becomes a dead letter.');
+  'JSON that is not an event becomes a dead letter.');
 select is(
   (tap.probe($$select * from bindery.apply_events('tap', 1, '18446744073709551616-0', '[]')$$))
     .outcome, 'PT422 bad_input',

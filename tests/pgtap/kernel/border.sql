@@ -45,7 +45,7 @@ from unnest(array['next_statuses(''{}'', ''A'', ''A'')', 'next_statuses(''[]'', 
 select is(bindery_core.transition_error(m, 'ANALYZING', 'ANALYZING', 'GENERATING_SCENES', '{}'),
   null, 'transition_error gives null for an allowed transition.') from machine;
 select is(bindery_core.transition_error(m, 'ANALYZING', 'ANALYZING', 'GENERATING_SCENES', null),
-  null, 'Facts may be null, where none is needed.') from machine;
+  null, 'Facts may be null if none is needed.') from machine;
 select is(bindery_core.transition_verdict(m, 'ANALYZING', 'ANALYZING', target, '{}'), verdict,
   format('transition_verdict from ANALYZING to %s is %s.', target, verdict))
 from machine, (values ('ANALYZING', 'none'), ('GENERATING_SCENES', 'accept'),

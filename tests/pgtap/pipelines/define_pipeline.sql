@@ -1,4 +1,4 @@
--- define_pipeline: versions, and that they never change.
+-- define_pipeline: versions, which never change.
 begin;
 \ir ../helpers.psql
 select plan(17);

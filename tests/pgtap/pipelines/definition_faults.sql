@@ -1,4 +1,4 @@
--- define_pipeline: what it refuses, and how it names the faults.
+-- define_pipeline: the definitions that it refuses, and its texts of the faults.
 begin;
 \ir ../helpers.psql
 select plan(14);

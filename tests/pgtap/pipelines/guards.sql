@@ -5,7 +5,7 @@ begin;
 \ir guards.psql
 select plan(30);
 
--- What a guard decides. The answer of shop.allows is in the metadata of the book.
+-- The decision of a guard. The answer of shop.allows is in the metadata of the book.
 select tap.guarded(1, 'shop.allows', '{"answer": true}'),
   tap.guarded(2, 'shop.allows', '{"answer": false}'), tap.guarded(3, 'shop.allows'),
   tap.guarded(4, 'allows', '{"public": "yes"}'),
@@ -27,12 +27,12 @@ select is(
 select is(
   tap.refusal('transition_book', 3, '''B''') ->> 'message',
   'The guard shop.allows of A -> B does not hold: nothing is known about it.',
-  'The message of the refused transition tells null from false.');
+  'The message of the refused transition distinguishes null from false.');
 select is((tap.row(2)).status, 'A', 'A book stays in its state if the guard does not hold.');
 select is(tap.goes(4), 'ok', 'A guard without a schema is a function of the schema public.');
 select is(
   tap.goes(5), 'PT409 illegal_transition',
-  'A guard without a schema is no function of another schema.');
+  'A guard without a schema does not name a function of another schema.');
 select is(
   tap.update(2, 'status = ''B'''), 'PT409 illegal_transition', 'A plain UPDATE calls the guard.');
 update bindery.book_status set metadata = '{"answer": true}' where book_id = tap.id(2);
@@ -47,7 +47,7 @@ select is(
 select is(
   tap.call('transition_book', 3, '''C'''), 'ok', 'An edge without a guard is not affected.');
 
--- What a guard is given.
+-- The argument of a guard.
 select tap.guarded(10, 'shop.witness', '{"pages": 3}');
 select is(
   tap.goes(10), 'ok', 'A guard is given the row of the book, and may itself be SECURITY DEFINER.');
@@ -71,7 +71,7 @@ select is(
   tap.goes(23), '40P01', 'A deadlock in a guard fails the call, so that the caller retries.');
 set local client_min_messages = warning;
 
--- Guards that a definition may not name.
+-- Guards that a definition must not name.
 select is(
   tap.defined(guard) #>> '{detail,faults,0,path}', '$.states[0].next[0].guard',
   format('A guard %s is a fault of the definition.', what))

@@ -7,7 +7,7 @@ select plan(20);
 -- The role.
 select tap.guarded(1, 'shop.who');
 select is(
-  tap.goes(1), 'ok', 'A guard runs as the role bindery_guard, whoever asks for the change.');
+  tap.goes(1), 'ok', 'A guard runs as the role bindery_guard, whichever role requests the change.');
 select is_empty(
   $$select rolname from pg_roles where rolname = 'bindery_guard' and (rolsuper or rolbypassrls
     or rolcreaterole or rolcreatedb or rolreplication or rolcanlogin)$$,
@@ -33,7 +33,7 @@ select is_empty(
     where nspname like 'bindery%' and has_schema_privilege('bindery_guard', oid, 'create')$$,
   'The role bindery_guard may create nothing in the schemas.');
 
--- What it may not do.
+-- Actions that a guard must not perform.
 set local client_min_messages = error;
 select tap.guarded(n, g)
 from (values (12, 'shop.nosy'), (13, 'shop.greedy'), (14, 'shop.climber')) v(n, g);
@@ -45,7 +45,7 @@ select is(
   (select count(*)::integer from bindery.book_status where title = 'mine'), 0,
   'A guard that writes to a table changes nothing.');
 
--- What it does not leave behind.
+-- Changes that a guard must not leave behind.
 select tap.guarded(n, g)
 from (values (30, 'shop.delayed'), (31, 'shop.forger'), (32, 'shop.wrecker')) v(n, g);
 select is(tap.goes(30), 'ok', 'A guard may create a deferred trigger on a table of its own.');

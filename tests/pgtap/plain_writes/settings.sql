@@ -1,5 +1,5 @@
--- The settings by which functions tell triggers what they do are anybody's to set: they open
--- nothing to a plain write.
+-- Every role can set the settings with which functions inform triggers, so they must not allow a
+-- plain write anything more.
 begin;
 \ir ../helpers.psql
 select plan(8);
@@ -13,11 +13,11 @@ select is(
   'PT422 bad_input', format('With bindery.changing set, an UPDATE to %s is refused.', what))
 from (values ('title = repeat(''x'', 1025)', 'a long title'),
   ('message = E''\x07''', 'a control character'),
-  ('metadata = ''[]''', 'metadata that is no object')) v(change, what);
+  ('metadata = ''[]''', 'metadata that is not an object')) v(change, what);
 select is(
   tap.outcome(format('update bindery.book_status set status = %L, error = %L where book_id = %L',
     'FAILED', '[]', tap.id(1))),
-  'PT422 bad_input', 'With bindery.changing set, an error that is no object is refused.');
+  'PT422 bad_input', 'With bindery.changing set, an error that is not an object is refused.');
 
 select set_config('bindery.changing', '', true), set_config('bindery.writer', w::text, true)
 from generate_series(0, 1) w;
@@ -28,7 +28,7 @@ select is(
 select is(
   tap.outcome(format('insert into bindery.book_status (book_id, metadata) values (%L, %L)',
     tap.id(3), '"text"')),
-  'PT422 bad_input', 'With bindery.writer set, metadata that is no object is refused.');
+  'PT422 bad_input', 'With bindery.writer set, metadata that is not an object is refused.');
 reset role;
 select set_config('bindery.writer', '', true);
 
@@ -42,6 +42,6 @@ select is(
   (select format('%s %s %s %s %s', b.substeps_total, b.substeps_points, b.stage_base,
     b.stage_share, b.stage_entered_at > '2002-01-01' and b.stage_started_at > '2002-01-01')
     from tap.row(2) b),
-  '0 0 0 0 t', 'A book that halts keeps its sums and times, whatever the UPDATE says.');
+  '0 0 0 0 t', 'A book that halts keeps its sums and times, whatever the UPDATE sets.');
 select * from finish();
 rollback;

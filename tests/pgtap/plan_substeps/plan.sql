@@ -16,7 +16,7 @@ create temp table planned as
 select is(
   (select to_jsonb(p) from planned p), to_jsonb(tap.row(1)),
   'plan_substeps returns the row of the book.');
-select is((tap.row(1)).revision, 3::bigint, 'A plan for a later stage is no revision.');
+select is((tap.row(1)).revision, 3::bigint, 'A plan for a later stage adds no revision.');
 select is(
   (tap.row(1)).substeps_total, 2, 'A plan for a later stage leaves the current stage as it is.');
 select bindery.transition_book(tap.id(1), 'CREATING_ARTWORK');

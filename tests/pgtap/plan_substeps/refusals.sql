@@ -1,4 +1,4 @@
--- plan_substeps: what it refuses, and plans that have no effect.
+-- plan_substeps: refusals, and plans that have no effect.
 begin;
 \ir ../helpers.psql
 select plan(36);
@@ -12,7 +12,7 @@ create temp table before as select tap.snapshot(1) as s;
 
 select is(
   tap.plan_it(1, 'UPLOADED', '[{"substep": "a"}]'), 'ok',
-  'A plan for a stage that the book has left is no error.');
+  'A plan for a stage that the book has left is not an error.');
 select is(
   tap.plan_it(1, 'NOPE', '[{"substep": "a"}]'), 'PT404 unknown_stage',
   'A plan for an unknown stage is refused.');
@@ -60,7 +60,7 @@ select tap.book(3, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}');
 create temp table ended as select n, tap.snapshot(n) as s from generate_series(2, 3) n;
 select is(
   tap.plan_it(n, 'CREATING_ARTWORK', '[{"substep": "a"}]'), 'ok',
-  format('A plan for a %s book is no error.', (tap.row(n)).status))
+  format('A plan for a %s book is not an error.', (tap.row(n)).status))
 from ended;
 select is(
   tap.snapshot(n), s, format('A plan for a %s book has no effect.', (tap.row(n)).status))

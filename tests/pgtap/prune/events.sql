@@ -32,7 +32,7 @@ select is(bindery.prune_events('2030-03-01'), 6,
 select is((select array_agg(kind order by book_id, revision) from bindery.book_events
     where book_id in (tap.id(4), tap.id(5))),
   array['complete', 'cancel'],
-  'prune_events keeps the row that says how a book ended.');
+  'prune_events keeps the row with the end of a book.');
 select ok((select pg_get_expr(i.indpred, i.indrelid) ~ 'complete' from pg_index i
     where i.indexrelid = 'bindery.book_events_prunable'::regclass),
   'The index that prune_events reads leaves out how books ended.');

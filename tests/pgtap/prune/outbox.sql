@@ -1,4 +1,4 @@
--- bindery.prune_outbox: old messages that nobody has published are deleted from the front.
+-- bindery.prune_outbox: old unpublished messages are deleted from the front.
 begin;
 \ir ../helpers.psql
 select plan(10);

@@ -23,7 +23,7 @@ begin
   return coalesce(messages, 'nothing');
 end
 $$;
--- What a call of send_held_broadcasts does: 'sent held_back failed'.
+-- The result of a call of send_held_broadcasts: 'sent held_back failed'.
 create function pg_temp.flush() returns text language sql volatile as $$
   select format('%s %s %s', f.sent, f.held_back, f.failed) from bindery.send_held_broadcasts() f;
 $$;
@@ -130,7 +130,7 @@ select is(
   (select format('%s %s %s', m.payload ? 'substeps', m.payload -> 'left_out',
       (m.payload ->> 'revision')::bigint = (tap.row(2)).revision)
     from realtime.messages m where m.topic like 'book:%'), 'f ["substeps"] t',
-  'In a stage of more than 200 substeps the later message leaves them out, and says so.');
+  'In a stage of more than 200 substeps the later message omits them and lists them in left_out.');
 
 -- Very many books.
 insert into bindery.book_status (book_id) select tap.id(n) from generate_series(1001, 1501) n;
@@ -145,7 +145,7 @@ cross join lateral (
   select array_agg(tap.id(1000 + i)) as ids, v.n from generate_series(1, v.n) i) b;
 select pg_temp.sent();
 
--- What is sent cannot be sent: it is due again.
+-- A message that cannot be sent is due again.
 select pg_temp.at('30 s'), pg_temp.flush(), pg_temp.sent();
 select bindery.report_progress(tap.id(1), 'extract_text', 81);
 select bindery.report_progress(tap.id(1), 'extract_text', 82);
@@ -161,7 +161,7 @@ select is(
   pg_temp.flush() || ' ' || pg_temp.sent(), '1 1 0 1 r21 changed since r20 extract_text=82',
   'The newest state is not lost by a failure.');
 
--- For those without a daemon.
+-- For installations without a daemon.
 select pg_temp.at('32.5 s');
 select bindery.report_progress(tap.id(1), 'extract_text', 83);
 select pg_temp.at('33.5 s');
@@ -178,7 +178,7 @@ select pg_temp.at('40 s'), pg_temp.flush();
 select bindery.report_progress(tap.id(1), 'extract_text', 84);
 select pg_temp.at('44 s'), pg_temp.sent();
 select bindery.report_progress(tap.id(1), 'extract_text', 85);
-select is(pg_temp.sent(), 'nothing', 'The setting broadcast_every says for how long.');
+select is(pg_temp.sent(), 'nothing', 'The setting broadcast_every sets the interval.');
 update bindery.settings set broadcast_every = '0' where true;
 select pg_temp.at('45 s'), pg_temp.flush(), pg_temp.sent();
 select bindery.report_progress(tap.id(1), 'extract_text', 86);

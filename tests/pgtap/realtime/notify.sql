@@ -6,7 +6,7 @@ select plan(9);
 select tap.book(1);
 select is(bindery_internal.notifies(), true, 'Without Realtime changes are announced by NOTIFY.');
 select is((select count(*) from bindery_internal.unannounced), 0::bigint,
-  'Where nobody else announces, nothing is left.');
+  'Without other sessions that announce, nothing is left.');
 insert into bindery_internal.unannounced (book_id, revision)
 values (tap.id(1), 1), (tap.id(1), 2), (tap.id(2), 1);
 select is(

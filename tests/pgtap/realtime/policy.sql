@@ -1,4 +1,5 @@
--- The policy on realtime.messages: who may join a private topic, and when the policy is made.
+-- The policy on realtime.messages: the right to join a private topic, and the creation of the
+-- policy.
 begin;
 \ir ../helpers.psql
 select plan(25);
@@ -8,14 +9,14 @@ $$;
 
 select is(
   (select m.state from bindery.make_realtime_policy() m), 'none',
-  'Where Realtime is not installed, there is no policy to make.');
+  'Without Realtime there is no policy to make.');
 create schema realtime;
 select is(
   (select m.state from bindery.make_realtime_policy() m), 'no_table',
-  'Before Realtime has made its table, make_realtime_policy says so.');
+  'make_realtime_policy reports that Realtime has not made its table yet.');
 select isnt(
   (select m.problem from bindery.make_realtime_policy() m), null,
-  'make_realtime_policy says why there is no policy.');
+  'make_realtime_policy reports why there is no policy.');
 drop schema realtime;
 \ir standin.psql
 create function tap.make() returns text language sql volatile as $$
@@ -37,7 +38,7 @@ select matches(
   (select qual from pg_policies where schemaname = 'realtime'), 'extension.*broadcast',
   'The policy is for broadcasts only.');
 
--- Who may join a topic.
+-- The right to join a topic.
 create function pg_temp.joins(sub text, topic text) returns text language plpgsql as $$
 begin
   perform set_config('realtime.topic', topic, true);
@@ -87,7 +88,7 @@ select is(
   tap.as_role('anon', 'select count(*) from realtime.messages'), '42501',
   'An anonymous user reads no message.');
 
--- A login without the right is told why.
+-- A login without the right gets the reason.
 create role rt_stranger;
 alter table realtime.messages owner to rt_stranger;
 alter function bindery_internal.make_realtime_policy(boolean) owner to bindery_relay;
@@ -96,7 +97,7 @@ select is(
   'Without the right to make the policy nothing fails.');
 select matches(
   (select m.problem from bindery_internal.make_realtime_policy(true) m), 'realtime',
-  'make_realtime_policy says which right is missing.');
+  'make_realtime_policy reports which right is missing.');
 
 select * from finish();
 rollback;

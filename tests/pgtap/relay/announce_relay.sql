@@ -1,10 +1,10 @@
--- bindery.announce_relay: living relays share the streams that they would read.
+-- bindery.announce_relay: live relays share the streams that they could read.
 begin;
 \ir ../helpers.psql
 select plan(24);
 select tap.clock('2030-01-01 12:00:00+00');
 
--- What announce_relay answers: 'relays give_up {leave}'.
+-- The result of announce_relay: 'relays give_up {leave}'.
 create function pg_temp.announce(holder text, streams text[] default '{a,b,c,d}') returns text
 language sql as $$
   select concat_ws(' ', relays, coalesce(give_up, '-'), leave::text)

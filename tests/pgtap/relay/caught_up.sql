@@ -1,4 +1,4 @@
--- relay_cursors.caught_up_at: up to which moment a relay has proved to have applied its stream.
+-- relay_cursors.caught_up_at: the time up to which a relay has proved to have applied its stream.
 begin;
 \ir ../helpers.psql
 select plan(17);

@@ -1,4 +1,5 @@
--- The lease on a stream: acquire_stream, renew_stream, release_stream; what an old epoch may do.
+-- The lease on a stream: acquire_stream, renew_stream, release_stream, and the rights of an old
+-- epoch.
 begin;
 \ir ../helpers.psql
 select plan(45);

@@ -1,4 +1,5 @@
--- bindery.note_stream: what the relay found its stream in Redis to be, and where it goes on.
+-- bindery.note_stream: the relay's finding about its stream in Redis, and the position at which it
+-- continues.
 begin;
 \ir ../helpers.psql
 select plan(25);
@@ -14,7 +15,7 @@ select is((select entries from bindery.acquire_stream('s', 'one', '10 seconds'))
   'The number of entries of a new stream is not known.');
 select is(pg_temp.noted(), '0-0 0 0 - - -', 'A new stream has lost nothing.');
 select lives_ok($$select bindery.note_stream('s', 1, 5)$$, 'The number of entries is noted.');
-select is(pg_temp.noted(), '0-0 0 0 - - 5', 'A number of entries is no loss.');
+select is(pg_temp.noted(), '0-0 0 0 - - 5', 'A number of entries is not a loss.');
 select tap.book(1, '{ANALYZING}');
 select bindery.apply_events('s', 1, '9-0', jsonb_build_array(
   '{"type": "rejected", "id": "9-0", "count": 3, "reason": "bad_uuid", "message": "no uuid",

@@ -1,4 +1,4 @@
--- bindery.note_waiting: books whose job waits in a BullMQ queue are not silent.
+-- bindery.note_waiting: books whose job waits in a BullMQ queue are not stalled.
 begin;
 \ir ../helpers.psql
 select plan(37);

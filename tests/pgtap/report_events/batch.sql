@@ -32,17 +32,19 @@ select is((select actor from bindery.book_events where book_id = tap.id(1)
 select set_eq($$select stream, reason from bindery.early_events$$,
   $$values ('http', 'attempt_ahead'), ('http', 'unknown_book'), ('http', 'transition_ahead')$$,
   'Early events wait under the stream http.');
-select is_empty('select from bindery.dead_letters', 'What is rejected is no dead letter.');
+select is_empty('select from bindery.dead_letters',
+  'A rejected event does not become a dead letter.');
 select bindery.register_book(tap.id(2));
 select is_empty($$select from bindery.early_events where book_id = tap.id(2)$$,
   'An early event is applied once it is applicable.');
 
--- Items that are no events.
+-- Items that are not events.
 select is(tap.codes(bindery.report_events('[1, null, {}, {"book_id": "x"},
     {"type": "rejected", "reason": "bad_json", "message": "m"},
     {"type": "dance", "book_id": "00000000-0000-0000-0000-000000000001"}]')),
   'rejected not_an_object, rejected not_an_object, rejected bad_uuid, rejected bad_uuid, '
-    || 'rejected bad_json, rejected bad_input', 'What is no event is rejected by itself.');
+    || 'rejected bad_json, rejected bad_input',
+  'An item that is not an event is rejected by itself.');
 
 -- An event that raises is rejected alone.
 create function tap.refuse() returns trigger language plpgsql as $$ begin

@@ -15,7 +15,7 @@ create function tap.at() returns bigint language sql as
   'select revision from bindery.book_status where book_id = tap.id(1)';
 
 create temp table answers as select tap.send('a', 7) as answer;
-select is((select answer ->> 'replayed' from answers), 'false', 'A new key is no replay.');
+select is((select answer ->> 'replayed' from answers), 'false', 'A new key is not a replay.');
 create temp table seen as select tap.at() as revision;
 select is(tap.send('a', 7), (select answer || '{"replayed": true}' from answers),
   'The same batch again gets the stored answer.');

@@ -44,7 +44,7 @@ select is(
   'A report of an open substep makes the transition and counts.');
 select is(
   tap.report(1, '''x'', 100, stage => ''A'''), 'ok',
-  'A report for the stage before the current one is no error.');
+  'A report for the stage before the current one is not an error.');
 select is(
   (select row(status, stage_progress) from tap.row(1)), row('B'::text, 25::double precision),
   'A report for the stage before the current one has no effect.');

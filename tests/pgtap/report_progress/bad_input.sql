@@ -1,4 +1,4 @@
--- report_progress: what it refuses as bad input.
+-- report_progress: input that it refuses as bad.
 begin;
 \ir ../helpers.psql
 select plan(37);

@@ -3,7 +3,7 @@ begin;
 \ir ../helpers.psql
 select plan(29);
 select tap.book(1, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK}');
--- What a report of a new substep stores, or the code of its error.
+-- The progress that a report of a new substep stores, or the code of its error.
 create function tap.stored(substep text, arguments text) returns text language plpgsql as $$
 declare
   outcome constant text := tap.call('report_progress', 1, format('%L, %s', substep, arguments));

@@ -1,4 +1,4 @@
--- report_progress: what a report changes.
+-- report_progress: the changes that a report makes.
 begin;
 \ir ../helpers.psql
 select plan(41);
@@ -69,7 +69,7 @@ select tap.clock('2030-01-01 12:02+00');
 select bindery.report_progress(tap.id(1), 'extract_text', done => 7, total => 10, unit => 'page');
 select is(
   (tap.row(1)).revision, (select (b).revision from before),
-  'The same report again is no revision.');
+  'The same report again adds no revision.');
 select is(
   (tap.row(1)).updated_at, (select (b).updated_at from before),
   'The same report again leaves updated_at.');
@@ -78,7 +78,7 @@ select is(
 select bindery.report_progress(tap.id(1), 'extract_text', done => 7, total => 10, unit => 'page',
   checkpoint => '{"page": 8}');
 select is(
-  (tap.row(1)).revision, (select (b).revision from before), 'A new checkpoint is no revision.');
+  (tap.row(1)).revision, (select (b).revision from before), 'A new checkpoint adds no revision.');
 select is(
   (tap.substep(1, 'extract_text')).checkpoint, '{"page": 8}', 'The latest checkpoint is kept.');
 
@@ -93,7 +93,7 @@ select is(
   row(7::double precision, 10::double precision, 'page'::text),
   'A lower report leaves done, total and unit as they are.');
 select is(
-  (tap.row(1)).revision, (select (b).revision from before), 'A lower report is no revision.');
+  (tap.row(1)).revision, (select (b).revision from before), 'A lower report adds no revision.');
 select is((tap.row(1)).heartbeat_at, '2030-01-01 12:03+00', 'A lower report is a heartbeat.');
 select bindery.report_progress(tap.id(1), 'extract_text', 30, message => 'looking back',
   checkpoint => '{"page": 3}');

@@ -95,7 +95,7 @@ select tap.book(4, '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}');
 create temp table halted as select n, tap.snapshot(n) as s from generate_series(2, 4) n;
 select is(
   tap.call('report_progress', n, arguments), 'ok',
-  format('A report about a %s book is no error.', (tap.row(n)).status))
+  format('A report about a %s book is not an error.', (tap.row(n)).status))
 from (values (2, '''extract_text'', 90'), (3, '''extract_text'', 90'), (4, '''ink'', 90'))
   v(n, arguments);
 select is(

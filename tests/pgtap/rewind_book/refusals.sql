@@ -1,4 +1,4 @@
--- rewind_book: what it refuses.
+-- Refusals of rewind_book.
 begin;
 \ir ../helpers.psql
 \ir loops.psql
@@ -33,7 +33,7 @@ select is(
   'A message of 8,193 characters is refused.');
 select is(
   tap.update(4, 'status = ''START'''), 'PT409 illegal_transition',
-  'A plain UPDATE to an earlier stage is no rewind and is refused.');
+  'A plain UPDATE to an earlier stage is not a rewind and is refused.');
 select is(
   (select count(*)::integer from before where s is distinct from tap.snapshot(n)), 0,
   'A refused rewind changes nothing.');

@@ -34,10 +34,10 @@ select results_eq(
   $$values ('one', 0::double precision, null::jsonb, 2), ('two', 0, null, 2)$$,
   'A rewind keeps neither progress nor checkpoints of the stage.');
 
--- What is stale then.
+-- Reports that are stale after the rewind.
 select is(
   tap.call('report_progress', 1, '''one'', 60, attempt => 1'), 'ok',
-  'A report of the first visit is no error.');
+  'A report of the first visit is not an error.');
 select is(
   (tap.row(1)).stage_progress, 0::double precision, 'A report of the first visit has no effect.');
 select bindery.report_progress(tap.id(1), 'one', 60, attempt => 2);
@@ -48,7 +48,7 @@ select is(
   'A report of the next visit is refused.');
 select is(
   tap.call('report_progress', 1, '''look'', 50, stage => ''CHECKING'', attempt => 1'), 'ok',
-  'A report of the later stage that was left by the rewind is no error.');
+  'A report of the later stage that the rewind left is not an error.');
 select is(
   (tap.row(1)).status, 'DRAFTING',
   'A report of a visit before the rewind does not advance the book.');
@@ -117,10 +117,10 @@ select is(
   'A rewind is recorded as one when a trigger of others changes other books.');
 select is(
   tap.last_event(21), 'cancel DRAFTING>CANCELLED DRAFTING/1',
-  'A cancellation by a trigger during a rewind is no rewind.');
+  'A cancellation by a trigger during a rewind is not a rewind.');
 select is(
   tap.last_event(22), 'fail DRAFTING>FAILED DRAFTING/1',
-  'A plain UPDATE by a trigger during a rewind is no rewind.');
+  'A plain UPDATE by a trigger during a rewind is not a rewind.');
 select is(
   (tap.row(4)).stage_progress, 60::double precision,
   'A plain write to book_progress by a trigger during a rewind moves the percentages.');

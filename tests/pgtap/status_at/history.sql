@@ -21,7 +21,7 @@ select is(bindery.status_at(tap.id(1), '2030-01-01 13:59:59+00') - array['actor'
     'attempt', 1, 'revision', 2, 'message', 'begin', 'data', null),
   'status_at gives the last change before the moment.');
 select is((bindery.status_at(tap.id(1), '2030-01-01 13:30+00') ->> 'since')::timestamptz,
-  '2030-01-01 13:00+00', 'status_at says since when the book had that status.');
+  '2030-01-01 13:00+00', 'status_at returns since when the book had that status.');
 select is(bindery.status_at(tap.id(1), '2030-01-01 14:30+00') -> 'data', '{"code": "ink"}',
   'status_at gives the error of a book that was FAILED.');
 select is(bindery.status_at(tap.id(1), '2031-01-01') ->> 'attempt', '2',
@@ -36,7 +36,7 @@ select is(tap.as_role('authenticated', format('select bindery.status_at(%L, now(
 select is(tap.outcome(format('select bindery.status_at(%L, null)', tap.id(1))),
   'PT422 bad_input', 'status_at without a moment is refused.');
 
--- After pruning, the history knows the newest change only.
+-- After pruning, the history has the newest change only.
 select tap.clock('2030-01-01 16:00+00');
 select from bindery.transition_book(tap.id(1), 'GENERATING_SCENES');
 select tap.clock('2030-01-01 17:00+00');

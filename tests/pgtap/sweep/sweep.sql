@@ -10,7 +10,7 @@ select bindery.define_pipeline('swept', '{"states": [{"name": "QUEUED"},
     "retry_after": "10 seconds", "substeps": [{"substep": "one"}, {"substep": "two"}]},
   {"name": "WAITING", "weight": 1, "stall_after": "1 minute"},
   {"name": "ENDLESS", "weight": 1, "retry_after": "5 hours"}, {"name": "DONE"}]}');
--- What a sweep at this moment did: 'stalled/resumed/expired', and the streams it waits for.
+-- The result of a sweep at this moment: 'stalled/resumed/expired', and the streams it waits for.
 create function pg_temp.sweep(moment text default null) returns text language plpgsql as $$
 declare
   s jsonb;
@@ -55,7 +55,7 @@ select is(
   'The error of a stalled book has the stage and its last heartbeat.');
 select is(
   (tap.row(1)).message, 'No heartbeat from WORKING for more than 00:01:00.',
-  'The message of a stalled book says how long there was no heartbeat.');
+  'The message of a stalled book has the time without a heartbeat.');
 select is(
   bindery.get_book_status(tap.id(1)) ->> 'health', 'stalled',
   'The health of a stalled book is stalled.');
@@ -97,7 +97,7 @@ select is(
 select bindery.fail_book(tap.id(1), '{"code": "out_of_memory"}');
 select is(
   (tap.row(1)).resume_at, '2030-01-01 12:01:31+00',
-  'After the second failure a book waits twice as long, whoever reported the failure.');
+  'After the second failure a book waits twice as long, whatever reported the failure.');
 select is(
   pg_temp.sweep('2030-01-01 12:01:31+00'), '0/1/0', 'The second resume is made when it is due.');
 select is((tap.row(1)).attempt, 3, 'The second resume makes the third attempt.');
@@ -140,7 +140,7 @@ from (values
   ('10 seconds', 3, 1, '{"retry": true}', '00:00:10'), ('10 seconds', 3, 1, null, '00:00:10'))
   v(retry_after, most, attempt, error, expected);
 
--- A book without a heartbeat and a relay that lags are told apart.
+-- A book without a heartbeat, in contrast to a relay that lags.
 select tap.clock('2030-01-02 12:00+00');
 select tap.book(n, '{WORKING}', 'swept') from generate_series(20, 22) n;
 select from bindery.acquire_stream('s', 'a relay', '1 hour');
@@ -205,7 +205,7 @@ select results_eq(
   'An expired event is a dead letter with its reason and count.');
 select alike(
   (select message from bindery.dead_letters order by id desc limit 1),
-  '% It waited for 00:15:00.', 'The dead letter of an expired event says how long it waited.');
+  '% It waited for 00:15:00.', 'The dead letter of an expired event has the time that it waited.');
 update bindery.settings set patience = '1 day' where true;
 select tap.apply(tap.event('heartbeat', 91));
 select is(
@@ -239,7 +239,7 @@ drop trigger refuse on bindery.book_status;
 select is(
   current_setting('bindery.actor'), '', 'A sweep resets the actor of the transaction.');
 
--- Who may call it, and when.
+-- The right to call it, and the time of the call.
 select is(
   (select provolatile::text from pg_proc where oid = 'bindery.sweep'::regproc), 'v',
   'sweep is VOLATILE, so that PostgREST takes it by POST only.');
@@ -252,7 +252,7 @@ select is(
   format('sweep as %s: %s.', role, outcome))
 from (values ('service_role', 'true'), ('bindery_relay', 'true'), ('authenticated', '42501'),
   ('anon', '42501')) v(role, outcome);
--- As of now, since only the schema's owner can set the clock.
+-- At the current time, because only the schema's owner can set the clock.
 select tap.clock(''), tap.book(40, '{WORKING}', 'swept');
 select session_user as owner \gset
 set local session authorization service_role;

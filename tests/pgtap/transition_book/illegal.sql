@@ -13,8 +13,7 @@ insert into statuses values
   (5, 'COMPLETED', '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}', '{}'),
   (6, 'FAILED', '{ANALYZING,GENERATING_SCENES,FAILED}', '{GENERATING_SCENES,CANCELLED}'),
   (7, 'CANCELLED', '{ANALYZING,CANCELLED}', '{}');
--- What becomes of an event: one for a stage ahead waits, one for a stage behind or about a book
--- that
+-- The verdict on an event: one for a stage ahead waits, one for a stage behind or about a book that
 -- is complete or CANCELLED is stale, and one that names no state is illegal.
 create temp table targets as
   select s.n, s.status, s.allowed, t.target, case

@@ -61,7 +61,7 @@ select is(
   (tap.row(110)).completed_at, '2030-01-02 12:00+00', 'A book that completes has completed_at.');
 select is((tap.row(104)).completed_at, null, 'A book that is not complete has no completed_at.');
 
--- What entering a stage prepares.
+-- The rows that entering a stage creates.
 select tap.book(1, '{ANALYZING}');
 select is(
   tap.listed(1), 'extract_text pending 0, detect_chapters pending 0, analyze_characters pending 0',
@@ -97,7 +97,7 @@ select is((tap.row(2)).status, 'ANALYZING', 'A transition that is refused leaves
 select tap.book(3, '{ANALYZING,FAILED,ANALYZING}');
 select is(
   tap.call('transition_book', 3, $$'GENERATING_SCENES', attempt => 1$$), 'ok',
-  'A transition from an earlier attempt is no error.');
+  'A transition from an earlier attempt is not an error.');
 select is(
   (tap.row(3)).status, 'ANALYZING', 'A transition from an earlier attempt has no effect.');
 select is(

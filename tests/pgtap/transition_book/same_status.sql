@@ -58,7 +58,8 @@ select is(
     tap.event('transition', 10, '{"to_status": "ANALYZING"}')),
   '2/0/0/0', 'A transition event that is delivered twice is applied twice.');
 select is((tap.row(10)).revision, 2::bigint, 'The second delivery of a transition has no effect.');
-select is(tap.reasons(), 'none', 'The second delivery of a transition is no dead letter.');
+select is(tap.reasons(), 'none',
+  'The second delivery of a transition does not become a dead letter.');
 
 select * from finish();
 rollback;
