@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_text_shows_what_nobody_sees() {
+    fn a_quoted_text_escapes_invisible_characters() {
         assert_eq!(quoted("a \"b\" \\ \n ü"), r#""a \"b\" \\ \n ü""#);
         assert_eq!(quoted("\u{202e}x\u{7f}\u{feff}"), r#""\u202ex\u007f\ufeff""#);
     }

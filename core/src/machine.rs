@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_promise_is_no_machine() {
+    fn json_that_breaks_an_invariant_is_not_a_machine() {
         let cases = [
             (machine(&[state("A", &[], true)]), "it has 1 states"),
             (machine(&[state("A", &["A"], false), state("A", &[], true)]), "the name A is taken"),
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_is_no_machine() {
+    fn a_definition_is_not_a_machine() {
         assert!(Machine::from_json(&json!({"states": [{"name": "A"}, {"name": "B"}]})).is_err());
         assert!(Machine::from_json(&json!(null)).is_err());
     }

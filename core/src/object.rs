@@ -45,7 +45,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_array_of_fields_is_no_object() {
+    fn an_array_of_fields_is_not_an_object() {
         let read = |json| serde_json::from_value::<Object<Facts>>(json);
         assert_eq!(read(json!({"rewind": true})).unwrap().0.rewind, Some(true));
         for other in [

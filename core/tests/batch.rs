@@ -43,7 +43,7 @@ fn progress(substep: &str, progress: f64) -> Value {
 }
 
 #[test]
-fn nothing_is_an_empty_array() {
+fn an_empty_batch_is_an_empty_array() {
     let batch = Batch::new();
     assert!(batch.is_empty());
     assert_eq!((batch.items(), batch.events(), batch.bytes(), batch.segments()), (0, 0, 0, 0));
@@ -76,7 +76,7 @@ fn reports_of_one_substep_merge() {
 }
 
 #[test]
-fn between_equals_the_later_counts() {
+fn of_equal_reports_the_later_counts() {
     let items = items(&[
         json!({"type": "progress", "done": 1, "total": 2, "unit": "page"}),
         json!({"type": "progress", "substep": "all", "done": 50, "total": 100}),
@@ -168,7 +168,7 @@ fn books_share_segments() {
 }
 
 #[test]
-fn what_may_mean_another_stage_stands_after() {
+fn a_report_that_may_mean_another_stage_opens_a_segment() {
     let of = |stage: Option<&str>, attempt: Option<i32>| {
         json!({"type": "progress", "substep": "a", "progress": 1, "stage": stage,
             "attempt": attempt})
@@ -193,7 +193,7 @@ fn what_may_mean_another_stage_stands_after() {
 }
 
 #[test]
-fn what_is_wrong_goes_along() {
+fn an_invalid_event_is_a_rejected_item() {
     let mut batch = batch(&[
         json!({"type": "transition", "to_status": "A"}),
         json!({"type": "progress", "progress": 101}),
@@ -257,7 +257,7 @@ fn progress_is_handed_over_in_columns_and_the_rest_as_json() {
 }
 
 #[test]
-fn an_item_that_is_no_progress_is_more_work() {
+fn an_item_that_is_not_progress_counts_as_more_work() {
     let merged = batch(&vec![progress("a", 1.0); 3]);
     assert_eq!((merged.events(), merged.work()), (3, 1));
     let wrong = json!({"type": "progress", "progress": 101});
@@ -280,7 +280,7 @@ fn a_begin_stands_alone() {
 }
 
 #[test]
-fn bytes_follow_what_is_held() {
+fn the_bytes_of_a_batch_follow_the_latest_texts() {
     let few = batch(&[progress("a", 1.0)]).bytes();
     let merged = batch(&vec![progress("a", 1.0); 1000]).bytes();
     assert_eq!(merged, few);

@@ -135,7 +135,7 @@ fn a_resume_keeps_what_is_done_or_has_a_checkpoint() {
 }
 
 #[test]
-fn heartbeats_show_nothing() {
+fn a_heartbeat_changes_nothing_visible() {
     let mut life = Life::of(comic());
     life.go("ANALYZING");
     let before = life.book.clone();
@@ -194,7 +194,7 @@ fn going_back_starts_over() {
 }
 
 #[test]
-fn whoever_still_works_on_an_earlier_visit_is_too_late() {
+fn a_report_of_an_earlier_visit_is_stale() {
     let mut life = Life::of(branching());
     let late_report = json!({"type": "progress", "stage": "PREVIEW", "progress": 70, "attempt": 1});
     assert_eq!(life.event(late_report.clone()), Outcome::Applied);
@@ -325,7 +325,7 @@ proptest! {
     #![proptest_config(common::twice_as_many())]
 
     #[test]
-    fn a_life_keeps_every_promise(
+    fn every_life_of_a_book_keeps_the_invariants(
         machine in prop_oneof![3 => machine(), 1 => Just(comic()), 1 => Just(branching())],
         steps in one_life(),
     ) {
@@ -465,7 +465,7 @@ proptest! {
 }
 
 #[test]
-fn a_failed_book_takes_a_plan_for_when_it_goes_on() {
+fn a_failed_book_accepts_a_plan_for_its_resume() {
     let mut life = Life::of(comic());
     life.go("ANALYZING");
     life.fail();

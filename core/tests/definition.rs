@@ -77,7 +77,7 @@ fn edges_may_lead_up_the_page() {
 }
 
 #[test]
-fn null_is_as_good_as_left_out() {
+fn null_counts_as_left_out() {
     let with = json!({"auto_advance": null, "states": [
         {"name": "A", "weight": 1, "label": null, "next": null, "rework": null, "substeps": null,
             "open_substeps": null, "stall_after": null, "max_attempts": null, "retry_after": null},

@@ -69,7 +69,7 @@ fn the_shortest_producer() {
 }
 
 #[test]
-fn everything_a_type_may_hold() {
+fn every_type_accepts_all_of_its_fields() {
     let full = Progress {
         stage: Some("ANALYZING".into()),
         substep: Some("extract_text".into()),

@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_nearly_an_event_is_one_or_has_a_reason(entry in nearly()) {
+    fn a_near_event_is_an_event_or_has_a_rejection_reason(entry in nearly()) {
         match Event::parse(entry) {
             Ok(event) => keeps_the_rules(&event)?,
             Err(rejection) => has_a_reason(&rejection)?,

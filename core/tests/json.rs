@@ -15,7 +15,7 @@ fn text(json: &str) -> String {
 }
 
 #[test]
-fn what_serializers_write_beyond_json_is_read() {
+fn deviations_of_common_serializers_are_read() {
     for (sent, kept) in [
         ("NaN", "null"),
         ("[NaN, Infinity, -Infinity]", "[null,null,null]"),
@@ -112,7 +112,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_serde_reads_is_read_as_the_same(json in any_json()) {
+    fn json_that_serde_reads_is_read_as_the_same(json in any_json()) {
         let sent = json.to_string();
         let json: Value = serde_json::from_str(&sent.replace("\\u0000", "")).unwrap();
         prop_assert_eq!(&Json::parse(&sent).unwrap().to_value(), &json);
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_json_that_reads_as_the_same(
+    fn parsed_json_reads_as_the_same_again(
         sent in prop_oneof![nearly_json(), any::<String>()],
     ) {
         if let Ok(node) = Node::read(&sent) {
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn what_serde_refuses_is_refused_but_for_what_is_named(sent in nearly_json()) {
+    fn json_that_serde_refuses_is_refused_except_for_the_named_deviations(sent in nearly_json()) {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&sent).is_ok();
         let named = ["NaN", "Infinity", "\\u", "\0", "\u{1}"]
             .iter()

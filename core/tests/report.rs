@@ -56,7 +56,7 @@ fn a_stage_is_left_or_to_come_or_unknown() {
 }
 
 #[test]
-fn substeps_are_declared_planned_or_welcome() {
+fn substeps_are_declared_planned_or_open() {
     assert_eq!(analyzing(report(None, Some("nonsense"), None)), Verdict::UnknownSubstep);
     assert_eq!(analyzing(report(None, Some("all"), None)), Verdict::UnknownSubstep);
     assert_eq!(analyzing(report(None, None, None)), Verdict::UnknownSubstep);

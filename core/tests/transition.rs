@@ -35,7 +35,7 @@ fn forward_then_back_then_halted() {
 }
 
 #[test]
-fn what_failed_resumes_where_it_was() {
+fn a_failed_book_resumes_in_its_stage() {
     assert_eq!(next_statuses(&comic(), FAILED, Some("ANALYZING")), ["ANALYZING", CANCELLED]);
     assert_eq!(next_statuses(&comic(), FAILED, None), ["UPLOADED", CANCELLED]);
     assert_eq!(next_statuses(&comic(), FAILED, Some("NOWHERE")), [CANCELLED]);
@@ -50,7 +50,7 @@ fn what_failed_resumes_where_it_was() {
 }
 
 #[test]
-fn a_refusal_says_what_would_be_allowed() {
+fn a_refusal_lists_the_allowed_statuses() {
     assert_eq!(error("ANALYZING", Some("ANALYZING"), "GENERATING_SCENES"), None);
     assert_eq!(error("ANALYZING", None, FAILED), None);
     let allowed = "from ANALYZING it may go to GENERATING_SCENES, FAILED or CANCELLED.";
@@ -139,7 +139,7 @@ fn a_rewind_goes_to_any_state_before() {
 }
 
 #[test]
-fn a_refused_rewind_says_where_one_may_go() {
+fn a_refused_rewind_lists_its_targets() {
     let back = "may be rewound to UPLOADED or ANALYZING.";
     for target in ["CREATING_ARTWORK", "COMPLETED", FAILED, CANCELLED] {
         assert_eq!(
@@ -325,7 +325,7 @@ proptest! {
     }
 
     #[test]
-    fn what_may_follow_is_what_is_not_refused(
+    fn the_next_statuses_are_those_that_are_not_refused(
         machine in machine(),
         status in any::<Index>(),
         stage in prop::option::of(any::<Index>()),
@@ -359,7 +359,7 @@ proptest! {
     }
 
     #[test]
-    fn what_waits_lies_ahead_and_what_is_late_lies_behind(
+    fn early_targets_lie_ahead_and_stale_targets_lie_behind(
         machine in machine(),
         status in any::<Index>(),
         stage in prop::option::of(any::<Index>()),

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn gives_what_the_probe_found() {
+    async fn a_wait_returns_the_result_of_its_probe() {
         let mut looks = 0;
         let found = eventually(Duration::from_secs(5), "the third look", async || {
             looks += 1;
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_what_it_saw_last() {
+    async fn a_failed_wait_has_the_last_error() {
         let limit = Duration::from_millis(50);
         let failure = eventually(limit, "rain", async || Err::<(), _>("sunshine"))
             .await
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_not_wait_for_a_probe_that_hangs() {
+    async fn a_wait_does_not_outlast_its_limit_for_a_probe_that_hangs() {
         let hanging = eventually(Duration::from_millis(50), "an answer", async || {
             std::future::pending::<Result<(), String>>().await
         });

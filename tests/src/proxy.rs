@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_fault_all_goes_through() {
+    async fn a_proxy_without_a_fault_passes_everything() {
         let (_proxy, mut client) = echo().await;
         let mut answer = [0; 5];
         client.write_all(b"hello").await.unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn out_of_a_black_hole_comes_what_went_into_it() {
+    async fn bytes_in_a_black_hole_arrive_after_it() {
         let (proxy, mut client) = echo().await;
         proxy.set(Fault::BlackHole);
         client.write_all(b"hello").await.unwrap();

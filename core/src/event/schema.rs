@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_a_type_needs_is_missed() {
+    fn a_missing_required_field_is_an_error() {
         for shape in &SHAPES {
             for field in shape.needs {
                 let mut event = shortest(shape);

@@ -101,7 +101,7 @@ async fn dev_keeps_its_books_when_it_is_stopped_or_killed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn dev_says_what_keeps_postgres_from_running() -> Result<()> {
+async fn dev_reports_what_keeps_postgres_from_running() -> Result<()> {
     let servers = Servers::shared().await?;
     let folder = servers.new_file("dev-none");
     let bin = servers.new_file("dev-bin");

@@ -284,7 +284,7 @@ async fn a_fault_in_redis_is_a_finding_with_its_remedy() -> Result<()> {
 }
 
 #[tokio::test]
-async fn doctor_says_who_may_ask_and_whether_the_public_keys_can_be_read() -> Result<()> {
+async fn doctor_reports_who_has_access_and_whether_the_public_keys_can_be_read() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let (url, redis) = (database.url(), servers.redis_url());

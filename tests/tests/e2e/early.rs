@@ -267,7 +267,7 @@ async fn two_streams_that_depend_on_each_other_end_alike_whenever_the_daemon_die
 
 /// The same events in batches of one and in batches of the full size.
 #[tokio::test]
-async fn what_becomes_of_events_does_not_depend_on_the_batches() -> Result<()> {
+async fn the_effect_of_events_does_not_depend_on_the_batches() -> Result<()> {
     let seed = seed("what_becomes_of_events");
     let servers = Servers::shared().await?;
     let mut redis = servers.redis().await?;

@@ -101,7 +101,7 @@ async fn a_book_is_made_over_http_from_the_first_event_to_the_last() -> Result<(
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_is_refused_with_a_reason_and_a_hint() -> Result<()> {
+async fn an_invalid_request_is_refused_with_a_reason_and_a_hint() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let (token, book) = (service()?, at.book_of(Uuid::new_v4(), "The Tide").await?);
     let path = |act: &str| format!("/api/books/{book}/{act}");

@@ -109,7 +109,7 @@ async fn a_slow_reader_needs_no_memory_and_gets_the_newest_status_in_the_end() -
 }
 
 #[tokio::test]
-async fn streams_look_by_themselves_where_postgres_does_not_notify() -> Result<()> {
+async fn streams_poll_where_postgres_does_not_notify() -> Result<()> {
     for silenced in [
         "create schema realtime;
          create function realtime.send(

@@ -306,7 +306,7 @@ async fn a_daemon_started_on_a_rewound_stream_goes_on_from_its_end() -> Result<(
 }
 
 #[tokio::test]
-async fn a_login_that_may_only_read_relays_and_says_once_that_it_sees_no_losses() -> Result<()> {
+async fn a_login_that_may_only_read_relays_and_logs_once_that_it_sees_no_losses() -> Result<()> {
     let servers = Servers::shared().await?;
     let mut ground = Ground::new(servers).await?;
     let name = format!("blind_{}", uuid::Uuid::new_v4().simple());

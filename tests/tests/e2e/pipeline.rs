@@ -302,7 +302,7 @@ async fn an_outbox_of_no_name_is_not_published() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_what_is_no_id_is_400() -> Result<()> {
+async fn an_unknown_resource_is_404_and_an_invalid_id_is_400() -> Result<()> {
     let at = Stage::set(&["--outbox", ""]).await?;
     let unknown = at.daemon.get(&format!("/api/books/{}/status", at.book)).await?;
     let body: Value = serde_json::from_str(&unknown.body)?;

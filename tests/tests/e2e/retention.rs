@@ -31,7 +31,7 @@ async fn replay(client: &Client) -> Result<serde_json::Value> {
 }
 
 #[tokio::test]
-async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
+async fn pruning_skips_rows_that_another_session_holds() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut holder, client) = (database.connect().await?, database.connect().await?);
     // A session that waits would fail.
@@ -59,7 +59,7 @@ async fn pruning_passes_over_what_another_session_holds() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_whoever_prunes() -> Result<()> {
+async fn pruning_delays_no_other_session() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut pruner, client) = (database.connect().await?, database.connect().await?);
     client.batch_execute("set lock_timeout = '30s'").await?;
@@ -125,7 +125,7 @@ async fn one_replay_at_a_time_and_it_passes_over_what_is_being_pruned() -> Resul
 }
 
 #[tokio::test]
-async fn a_letter_is_replayed_once_however_many_try() -> Result<()> {
+async fn concurrent_replays_replay_a_dead_letter_once() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut first, client) = (database.connect().await?, database.connect().await?);
     let book = Uuid::new_v4();
@@ -161,7 +161,7 @@ async fn a_letter_is_replayed_once_however_many_try() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_whoever_refreshes_the_pace() -> Result<()> {
+async fn refreshing_the_pace_delays_no_other_session() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (mut first, client) = (database.connect().await?, database.connect().await?);
     client.batch_execute("set lock_timeout = '30s'").await?;

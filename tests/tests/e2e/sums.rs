@@ -117,7 +117,7 @@ async fn call(client: Client, book: Uuid, mut rng: Rng) -> Result<Highest> {
 }
 
 #[tokio::test]
-async fn sums_and_percentages_are_exact_at_every_moment_whoever_reports() -> Result<()> {
+async fn sums_and_percentages_are_exact_at_every_moment_with_many_writers() -> Result<()> {
     let mut rng = Rng::with_seed(seed("sums_and_percentages_are_exact"));
     let servers = Servers::shared().await?;
     let database = servers.database().await?;

@@ -153,7 +153,7 @@ async fn a_relay_that_is_idle_keeps_proving_that_it_has_caught_up() -> Result<()
 }
 
 #[tokio::test]
-async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
+async fn a_book_with_events_in_the_stream_does_not_stall() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let (client, holder) = (database.connect().await?, database.connect().await?);
@@ -191,7 +191,7 @@ async fn what_waits_in_the_stream_is_not_silence() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_a_relay_is_dead_no_book_is_called_silent() -> Result<()> {
+async fn no_book_stalls_while_its_relay_is_dead() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
@@ -248,7 +248,7 @@ async fn two_sweepers_do_nothing_twice() -> Result<()> {
 }
 
 #[tokio::test]
-async fn redis_away_stands_the_proof_still() -> Result<()> {
+async fn while_redis_is_down_the_proof_stands_still() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;
