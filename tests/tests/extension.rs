@@ -1,5 +1,4 @@
-//! The extension's control file and SQL are files of the repository. They must be those that the
-//! sources ask for.
+//! The extension's control file and SQL are files of the repository. They must match the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ fn control() -> Result<ControlFile> {
     Ok(ControlFile::from_str(CONTROL)?)
 }
 
-/// What `cargo pgrx schema` writes for a library, but for the line numbers of the sources: pgrx's
+/// The output of `cargo pgrx schema` for a library, without the line numbers of the sources: pgrx's
 /// macros describe each function in a section of the library.
 fn generated(library: &Path) -> Result<String> {
     let bytes = fs::read(library).with_context(|| format!("no {}", library.display()))?;

@@ -1,4 +1,4 @@
-//! docs/guarantees.md names tests that exist, docs/architecture.md files that exist.
+//! The tests that docs/guarantees.md names exist, and the files that docs/architecture.md names.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 

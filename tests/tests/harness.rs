@@ -1,4 +1,4 @@
-//! The harness itself: what every other end-to-end test stands on.
+//! Tests of the harness, which every other end-to-end test depends on.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -32,7 +32,7 @@ async fn servers_come_back_on_the_same_ports_with_their_data() -> Result<()> {
     Ok(())
 }
 
-/// The pid and port files travel along with a copied folder.
+/// A copied folder also has the pid and port files.
 #[tokio::test]
 async fn a_copy_of_the_folder_stops_nothing_of_the_original_and_has_ports_of_its_own() -> Result<()>
 {

@@ -3,8 +3,8 @@
     python benchmarks/track.py [URL]
 
 Without a URL a transport in memory takes the reports, so that the sender's thread does its work.
-Where the server is away, nobody listens on its port; the beginning and the end of the stage, which
-must not wait then, count as well. It fails if a step costs 1 us or more.
+With a stopped server, its port has no listener; the beginning and the end of the stage, which must
+not wait then, count as well. It fails if a step costs 1 us or more.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def reject(self: Task[Any, Any], book: str) -> None:
 
 @app.task(bind=True, autoretry_for=(Exception,), retry_kwargs=AGAIN)
 def lose(self: Task[Any, Any], book: str) -> None:
-    """Go on until the package says that the book has left the attempt."""
+    """Continue until the package reports that the book has left the attempt."""
     with stage(self, "ANALYZING", book=book) as work:
         note("lose")
         with psycopg.connect(os.environ["BINDERY_URL"], autocommit=True) as connection:

@@ -21,7 +21,7 @@ SUBSTEPS = ("extract_text", "detect_chapters", "analyze_characters")
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

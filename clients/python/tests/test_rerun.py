@@ -144,7 +144,7 @@ def test_a_skipped_stage_is_told_from_one_that_is_over_for_another_reason(
         with book.stage("GENERATING_SCENES") as current:
             assert not current.is_done()
             assert not current.is_done("split_scenes")
-        # A message of bindery:changes, say, is about an attempt that is over.
+        # For example, a message of bindery:changes is about an attempt that is over.
         with pytest.raises(Superseded) as caught, book.stage("ANALYZING", attempt=1):
             raise AssertionError("the stage was entered")
         assert caught.value.status == "GENERATING_SCENES"

@@ -73,7 +73,7 @@ def test_a_slow_loop_is_reported_while_an_item_takes_long(
         loop = iter(stage.track(range(3), "a"))
         next(loop)
         next(loop)
-        # The second item is being worked on; nobody asks for the third one.
+        # The second item is being worked on; the third one is not requested.
         wait_for(lambda: [e for e in recorder.of("progress") if e["done"] == "1"], "1 of 3")
         loop.close()  # type: ignore[attr-defined]
     assert recorder.of("progress")[-1]["done"] == "1"

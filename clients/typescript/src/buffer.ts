@@ -13,7 +13,7 @@ export type EventType =
 export type BinderyEvent = Record<string, string>;
 
 const BATCH_BYTES = 1024 * 1024;
-// The next report of the substep makes up for one that is dropped.
+// The next report of the substep replaces a dropped one.
 const DROPPABLE: ReadonlySet<EventType> = new Set(["progress", "heartbeat"]);
 const OF_A_STAGE: ReadonlySet<EventType> = new Set(["progress", "heartbeat", "fail"]);
 
@@ -21,7 +21,7 @@ const OF_A_STAGE: ReadonlySet<EventType> = new Set(["progress", "heartbeat", "fa
 export class Item {
   number = 0;
   size: number;
-  /** Since when (milliseconds) it comes too early, and is sent again. */
+  /** Since when (milliseconds) it is early and sent again. */
   earlySince: number | undefined;
   /** The parts of the substep that this sending carries. */
   sent: readonly string[] = [];
@@ -37,7 +37,7 @@ export class Item {
     this.size = substep?.size() ?? 512 + texts;
   }
 
-  /** The event to send. */
+  /** The event as it is sent. */
   event(): BinderyEvent {
     const { session, type } = this;
     const event: BinderyEvent = { type, book_id: this.bookId };
@@ -53,7 +53,7 @@ export class Item {
 class Lane {
   waiting: Item[] = [];
   inFlight: Item[] = [];
-  /** What has come too early; it is sent again, before all others, when its time has come. */
+  /** Early events; each is sent again before all others when it is due. */
   early: Item[] = [];
   earlyAt = 0;
   pause = 0;
@@ -160,7 +160,7 @@ export class Buffer {
     this.#tidy(item.bookId, lane);
   }
 
-  /** Lets events wait again, before all others of their lanes; `early`: for a time that doubles. */
+  /** Requeues events before all others of their lanes; `early`: after a delay that doubles. */
   putBack(items: readonly Item[], early = false): void {
     for (const item of early ? items : [...items].reverse()) {
       const lane = this.#lanes.get(item.bookId);
@@ -170,7 +170,7 @@ export class Buffer {
         for (const part of item.sent) substep.changed.add(part);
         const newer = substep.item;
         if (newer !== undefined) {
-          // A newer report waits; this one now sends its parts, too.
+          // A newer report waits: this one replaces it, and sends its parts as well.
           removed(lane.waiting, newer);
           this.#count(newer, -1);
         }
@@ -190,7 +190,7 @@ export class Buffer {
     if (first.length > 0) this.#droppable = new Map([...first, ...this.#droppable]);
   }
 
-  /** Drops what waits of a session that is superseded. */
+  /** Drops the waiting events of a superseded session. */
   dropSession(session: Session): void {
     const lane = this.#lanes.get(session.bookId);
     if (lane === undefined) return;
@@ -204,7 +204,7 @@ export class Buffer {
     return (this.#lanes.get(bookId)?.waiting.length ?? 0) > 0;
   }
 
-  /** When something can be taken (as `performance.now`); undefined: nothing waits. */
+  /** When an event is due (as `performance.now`); undefined: none waits. */
   nextDue(): number | undefined {
     let due: number | undefined;
     for (const lane of this.#lanes.values()) {

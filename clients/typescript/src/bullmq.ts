@@ -8,7 +8,7 @@ import { defaultClient, type Client } from "./client.js";
 import { Superseded } from "./errors.js";
 import { Stage, type StageReport } from "./stage.js";
 
-/** What is needed of BullMQ's `Job`. */
+/** The used part of BullMQ's `Job`. */
 export interface JobLike {
   data: unknown;
   attemptsMade: number;
@@ -47,7 +47,7 @@ const progressSchema = z.union([
   }),
 ]);
 
-/** BullMQ takes an error of this name as final: the job is not tried again. */
+/** BullMQ does not retry a job after an error of this name. */
 class Unrecoverable extends Error {
   override name = "UnrecoverableError";
 }
@@ -73,7 +73,7 @@ export function bullmq<J extends JobLike, R>(
     const book = (client ?? defaultClient()).book(id, { register: false });
     const substep = data.substep ?? given ?? "all";
     const options = {
-      // A processor would do the work once more.
+      // A processor that runs again would repeat the work.
       skip: false,
       ...(data.attempt !== undefined && { attempt: data.attempt }),
       fails: (error: unknown) => isFinal(job, error),
@@ -100,7 +100,7 @@ export function bullmq<J extends JobLike, R>(
 
 function isFinal(job: JobLike, error: unknown): boolean {
   const { name, message } = error instanceof Error ? error : { name: "", message: "" };
-  // RateLimitError, DelayedError and their like only put the job off.
+  // RateLimitError, DelayedError and similar errors only postpone the job.
   if (/^bullmq:(rateLimitExceeded|movedTo)/.test(message)) return false;
   return name === "UnrecoverableError" || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
 }

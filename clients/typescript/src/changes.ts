@@ -9,7 +9,7 @@ import { answerSchema, readResumePoint, type ResumePoint } from "./resume.js";
 import { connectRedis, redisPlace, type RedisClient } from "./transports/redis-connection.js";
 
 const DONE = "done";
-// How long a message that was worked on is known, in case it is published again: a day, in seconds.
+// How long the id of a finished message is kept, in case it is published again: a day, in seconds.
 const KNOWN_SECONDS = 86_400;
 const PAGE = 1000;
 
@@ -59,7 +59,7 @@ export function parseChange(entry: string, fields: readonly string[] | null): Ch
     toStatus: to_status,
     stage: stage ?? null,
     attempt,
-    // A cut one lacks the lists of what is done and left.
+    // A cut resume point lacks the lists of finished and unfinished substeps.
     resumePoint: point == null || point.cut === true ? undefined : readResumePoint(point),
   };
 }
@@ -74,7 +74,7 @@ function json(text: string | undefined): unknown {
 
 /** One consumer of the group. Methods throw `Unavailable` while Redis is away. */
 export class Changes {
-  // A connection that waits for messages holds up what else is sent on it.
+  // A connection that waits for messages blocks further commands on it.
   readonly #reader: Connection;
   readonly #other: Connection;
 
@@ -93,7 +93,7 @@ export class Changes {
     this.#other = new Connection(url);
   }
 
-  /** Makes the group where it is missing; it begins with the oldest message. */
+  /** Creates the group if it is missing; it begins with the oldest message. */
   async join(): Promise<void> {
     try {
       await this.#other.call("xgroup", "CREATE", this.stream, this.group, "0", "MKSTREAM");
@@ -102,7 +102,7 @@ export class Changes {
     }
   }
 
-  /** Waits, for some milliseconds at most, for a message that no consumer has. */
+  /** Waits this many milliseconds at most for a message that no consumer has. */
   async next(milliseconds: number): Promise<Change | undefined> {
     const found = await this.#reader.call(
       ...["xreadgroup", "GROUP", this.group, this.consumer, "COUNT", 1],
@@ -112,7 +112,7 @@ export class Changes {
     return this.#first(streams?.[1] ?? []);
   }
 
-  /** Claims a message whose consumer has let its lease end. */
+  /** Claims a message whose lease has ended. */
   async abandoned(): Promise<Change | undefined> {
     const found = await this.#other.call(
       ...["xautoclaim", this.stream, this.group, this.consumer, this.lease, "0-0", "COUNT", 1],
@@ -120,13 +120,13 @@ export class Changes {
     return this.#first(claimedSchema.parse(found)[1]);
   }
 
-  /** Takes the lease of a message; false if it was worked on, or is being worked on. */
+  /** Takes the lease of a message; false if it is finished, or another consumer has it. */
   async take(change: Change, isClaimed: boolean): Promise<boolean> {
     const key = this.#key(change);
     const taken = await this.#other.call("set", key, this.consumer, "NX", "PX", this.lease);
     if (taken !== null) return true;
-    // A new one was published twice: its first entry stays with its consumer until the work has
-    // ended. One that was claimed too early comes again after another lease.
+    // A new message that was published twice: its first entry stays with its consumer until the
+    // work has ended. A message that was claimed too early comes again after another lease.
     if (!isClaimed || (await this.#other.call("get", key)) === DONE)
       await this.#acknowledge(change.entry);
     return false;
@@ -148,13 +148,13 @@ export class Changes {
     return true;
   }
 
-  /** Acknowledges a message: the work on it has ended, well or not. */
+  /** Acknowledges a message after the work on it has ended, successful or not. */
   async finish(change: Change): Promise<void> {
     await this.#other.call("set", this.#key(change), DONE, "EX", KNOWN_SECONDS);
     await this.#acknowledge(change.entry);
   }
 
-  /** Leaves the group, unless messages are left that others have to claim. */
+  /** Leaves the group, unless it has messages that other consumers have to claim. */
   async leave(): Promise<void> {
     const { stream, group, consumer } = this;
     const found = await this.#other.call("xpending", stream, group, "-", "+", 1, consumer);

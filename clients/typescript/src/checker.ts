@@ -40,7 +40,7 @@ export class Checker {
     private readonly caller: Caller,
     private readonly stream: string,
     private readonly log: Log,
-    /** Called when a session has learnt something. */
+    /** Called when a session's state has changed. */
     private readonly changed: () => void,
   ) {}
 
@@ -99,7 +99,7 @@ export class Checker {
     const found = await this.caller.read("relay_cursors", "stream", this.stream, ["position"]);
     const position = cursorSchema.parse(found)?.position;
     if (position == null || isBefore(position, beginId)) return;
-    // A begin that has come too early waits in Bindery. Asked first: once it does not wait, the book's
+    // An early begin waits in Bindery. It is checked first: once it no longer waits, the book's
     // state is its outcome.
     const early = await this.caller.read("early_events", "book_id", bookId, ["book_id"]);
     try {

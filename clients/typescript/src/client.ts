@@ -109,7 +109,7 @@ export class Client {
         : new Checker(callerFor(statusUrl, key), stream, log, () => this.sender.changed());
   }
 
-  /** Whether the attempt and the resume point of a stage can be known. */
+  /** Whether the attempt and the resume point of a stage are available. */
   get answers(): boolean {
     return this.sender.transport?.answersBegin === true || this.checker !== undefined;
   }
@@ -134,7 +134,7 @@ export class Client {
     return this.sender.flush(timeout);
   }
 
-  /** Delivers what waits, and closes the connection; a later report opens it again. */
+  /** Delivers the waiting events, and closes the connection; a later report opens it again. */
   close(timeout = 5000): Promise<boolean> {
     return this.sender.close(timeout);
   }
@@ -153,12 +153,12 @@ export function configure(url?: string, options?: ClientOptions): Client {
   return known;
 }
 
-/** The default client, which is made from the environment at the first call. */
+/** The default client, which the first call creates from the environment. */
 export function defaultClient(): Client {
   return (known ??= new Client());
 }
 
-/** Lets another client be the default one while some work runs; for tests. */
+/** Makes another client the default one while some work runs; for tests. */
 export async function withClient<T>(client: Client, work: () => T | Promise<T>): Promise<T> {
   const former = known;
   known = client;

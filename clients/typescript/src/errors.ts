@@ -66,7 +66,7 @@ export class Refused extends BinderyError {
     /** The code of Bindery's error, such as `illegal_transition`, or the SQLSTATE. */
     readonly code: string,
     message: string,
-    /** What the error's detail has beside `code`, such as `allowed`. */
+    /** The members of the error's detail besides `code`, such as `allowed`. */
     readonly details: Readonly<Record<string, unknown>> = {},
     /** The next step. */
     readonly hint?: string,

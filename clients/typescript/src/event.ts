@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { MAX_WEIGHT, MESSAGE, MIN_WEIGHT, SUBSTEPS, TITLE, TOTAL, UNIT, WORKER } from "./values.js";
 
-/** A text of at most so many characters; a longer one would be cut. */
+/** A text of at most this many characters; Bindery would cut a longer one. */
 const upTo = (limit: number) =>
   z.string().refine((text) => text.length <= limit || Array.from(text).length <= limit, {
     error: `longer than ${limit} characters`,

@@ -1,4 +1,5 @@
-// What differs between Node, Deno, edge functions and browsers; nothing here is imported from Node.
+// The differences between Node, Deno, edge functions and browsers; this module imports nothing from
+// Node.
 import { z } from "zod";
 
 interface Timer {
@@ -12,7 +13,7 @@ export function later(milliseconds: number, call: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Waits for an end, at most so long; in Node it keeps the process alive. */
+/** Waits for an end, at most this long; in Node it keeps the process alive. */
 export async function within(end: Promise<unknown>, milliseconds: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
@@ -40,7 +41,7 @@ const environmentSchema = z.object({
   HOSTNAME: z.string().optional(),
 });
 
-/** The environment's settings; none where there is no environment, or no right to read it. */
+/** The environment's settings; empty without an environment or without the right to read it. */
 export function environment(): z.infer<typeof environmentSchema> {
   const names = Object.keys(environmentSchema.shape);
   return environmentSchema.parse(Object.fromEntries(names.map((name) => [name, setting(name)])));
@@ -76,7 +77,7 @@ export function onStopSignal(call: () => void): () => void {
   return remove;
 }
 
-/** A name for this worker: the host's, where it is known, and the process's id. */
+/** A name for this worker: the host's name, if it is available, and the process's id. */
 export function workerName(): string {
   const host = environment().HOSTNAME ?? "worker";
   return `${host}-${node?.pid ?? crypto.randomUUID().slice(0, 8)}`;

@@ -30,7 +30,7 @@ let followsExit = false;
 export class Sender {
   readonly buffer: Buffer;
   readonly sessions = new Set<Session>();
-  /** The server is taken to be there until it does not answer. */
+  /** The server counts as available until it does not answer. */
   isAway = false;
   readonly #waiters = new Set<() => void>();
   readonly #refusalsLogged = new Set<string>();
@@ -43,7 +43,7 @@ export class Sender {
   #droppedLogged = 0;
   #isEnding = false;
 
-  /** `transport` is undefined where nothing is reported. */
+  /** `transport` is undefined if nothing is reported. */
   constructor(
     readonly transport: Transport | undefined,
     private readonly options: SenderOptions,
@@ -51,7 +51,7 @@ export class Sender {
     this.buffer = new Buffer(options.maxEvents, options.maxBytes);
   }
 
-  // What the work calls; none of it waits for a server.
+  // The methods that the work calls; none waits for a server.
 
   /** Sends an event as soon as possible. */
   add(item: Item): void {
@@ -66,7 +66,7 @@ export class Sender {
     if (this.transport !== undefined) this.sessions.add(session);
   }
 
-  /** Takes over changes to a substep's state, and sends it within the interval. */
+  /** Merges changes to a substep's state, and sends it within the interval. */
   report(session: Session, name: string, changes: Changes): void {
     if (session.superseded !== undefined || session.isDone) return;
     const substep = session.substep(name);
@@ -82,7 +82,7 @@ export class Sender {
     this.#arm();
   }
 
-  /** A running loop has something to sample within the interval. */
+  /** A running loop has a count to sample within the interval. */
   follow(): void {
     this.#arm();
   }
@@ -104,7 +104,7 @@ export class Sender {
     return isDone();
   }
 
-  /** Waits for a condition that the sender's answers bring; it keeps the program alive. */
+  /** Waits for a condition that an answer changes; it keeps the program alive. */
   async until(condition: () => boolean, timeout: number): Promise<void> {
     if (condition()) return;
     await new Promise<void>((resolve) => {
@@ -121,14 +121,14 @@ export class Sender {
     });
   }
 
-  /** Lets those look again who wait in `until`. */
+  /** Checks the conditions of `until` again. */
   changed(): void {
     for (const look of [...this.#waiters]) look();
   }
 
-  /** Delivers what waits, and closes the connection; a later report opens it again. */
+  /** Delivers the waiting events, and closes the connection; a later report opens it again. */
   async close(timeout: number): Promise<boolean> {
-    // What is being sent at the timeout may have arrived by now.
+    // Events in flight at the timeout may have arrived by now.
     const delivered = (await this.flush(timeout)) || this.buffer.events === 0;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -145,7 +145,7 @@ export class Sender {
         for (const track of session.tracks) track.report();
   }
 
-  // The background.
+  // The background task.
 
   #arm(): void {
     if (this.#running !== undefined) return;
@@ -184,7 +184,7 @@ export class Sender {
       });
   }
 
-  /** When there is something to do; undefined: never. */
+  /** When the next task is due; undefined: never. */
   #due(): number | undefined {
     const ready = this.buffer.nextDue();
     if (ready !== undefined && this.isAway) return Math.max(ready, this.#nextTry);
@@ -266,7 +266,7 @@ export class Sender {
   }
 
   #logRefusal(item: Item, refusal: Refused): void {
-    // Once a kind: a substep may be reported a thousand times.
+    // Logged once per kind, because a substep may be reported a thousand times.
     const kind = `${item.bookId} ${item.type} ${refusal.code}`;
     if (this.#refusalsLogged.has(kind) || this.#refusalsLogged.size >= 10_000) return;
     this.#refusalsLogged.add(kind);

@@ -1,4 +1,5 @@
-// What the work and the sender share: a worker's stay in a stage, and the state of its substeps.
+// The data shared by the work and the sender: a worker's session in a stage, and the state of its
+// substeps.
 import { Superseded } from "./errors.js";
 import type { Item } from "./buffer.js";
 import type { ResumePoint } from "./resume.js";
@@ -23,14 +24,14 @@ export class Substep {
   message: string | undefined;
   checkpoint: string | undefined;
   readonly changed = new Set<string>();
-  /** Whether it was reported before; the first report of 0 percent counts, too. */
+  /** Whether it was reported before; the first report of 0 percent also counts. */
   isKnown = false;
-  /** Where it waits in the buffer, unless there is nothing to send. */
+  /** Its place in the buffer, if it has something to send. */
   item: Item | undefined;
 
   constructor(readonly name: string) {}
 
-  /** Takes over changes; returns whether there is something to send. */
+  /** Merges changes; returns whether there is something to send. */
   take(changes: Changes): boolean {
     const own = this as unknown as Record<string, unknown>;
     for (const [part, value] of Object.entries(changes)) {
@@ -43,7 +44,7 @@ export class Substep {
     return isFirst || this.changed.size > 0;
   }
 
-  /** What a report of this state sends. */
+  /** The event for a report of this state. */
   fields(): Record<string, string> {
     const fields: Record<string, string> = {};
     if (this.total === null) fields["progress"] = String(this.progress);
@@ -59,7 +60,7 @@ export class Substep {
     return fields;
   }
 
-  /** About how many bytes the report takes in memory. */
+  /** The approximate size of the report in memory, in bytes. */
   size(): number {
     return 512 + 2 * (this.message?.length ?? 0) + 2 * (this.checkpoint?.length ?? 0);
   }
@@ -70,20 +71,23 @@ export interface Counted {
   report(): void;
 }
 
-/** One worker's stay in a stage of a book. */
+/** One worker's session in a stage of a book. */
 export class Session {
   superseded: Superseded | undefined;
   readonly substeps = new Map<string, Substep>();
   readonly tracks = new Set<Counted>();
-  /** Set once the outcome of `begin` is known, or will not be. */
+  /** Set once the outcome of `begin` is known, or can no longer be known. */
   begun = false;
-  /** The id of the `begin` in the stream, where another server is asked for its outcome. */
+  /** The stream id of the `begin`, with which another server is asked for its outcome. */
   beginId: string | undefined;
   /** Between the begin and the end of the stage; heartbeats are sent then. */
   isOpen = true;
-  /** The book had passed the stage when this worker came to begin it: nothing is left to do. */
+  /** The book had already passed the stage at the begin: nothing is left to do. */
   isDone = false;
-  /** Whether the work has yet to start, so that it can still learn that nothing is left to do. */
+  /**
+   * Whether the work has not started, so that the session can still find that nothing is left to
+   * do.
+   */
   isAwaited = true;
   lastSent = 0;
   /** Aborted once the session is superseded. */
@@ -99,7 +103,7 @@ export class Session {
     private readonly skips = true,
   ) {}
 
-  /** A substep's state, which is made at its first report. */
+  /** A substep's state; created at its first report. */
   substep(name: string): Substep {
     const known = this.substeps.get(name);
     if (known !== undefined) return known;
@@ -110,7 +114,7 @@ export class Session {
     return made;
   }
 
-  /** Takes over the answer to `begin`. */
+  /** Applies the answer to `begin`. */
   learn(point: ResumePoint): void {
     if (point.status === this.stage) {
       this.attempt ??= point.attempt;
@@ -120,7 +124,7 @@ export class Session {
     this.begun = true;
   }
 
-  /** Takes over that the book has passed the stage: nothing is left to do in it. */
+  /** Records that the book has passed the stage: nothing is left to do in it. */
   pass(status: string | undefined, attempt: number | undefined): void {
     if (!this.skips || !this.isAwaited) return this.supersede(status, attempt);
     this.isDone = true;
@@ -139,14 +143,14 @@ export class Session {
     else this.pass(status, attempt);
   }
 
-  /** Compares where the book is with where this worker is. */
+  /** Compares the book's place with this worker's. */
   check(status: string, stage: string | null, attempt: number): void {
     const isHere = status === this.stage && stage === this.stage;
     if (!isHere || (this.attempt !== undefined && this.attempt !== attempt))
       this.supersede(status, attempt);
   }
 
-  /** Lets the next report throw `Superseded`. */
+  /** Makes the next report throw `Superseded`. */
   supersede(status?: string, attempt?: number): void {
     if (this.superseded === undefined && this.isOpen) {
       const { bookId, stage } = this;
@@ -161,7 +165,7 @@ export class Session {
     const known = this.superseded;
     if (known === undefined) return;
     const { bookId, stage, attempt, status, currentAttempt } = known;
-    // A new one: its stack is that of the report.
+    // A new error, so that its stack is that of the report.
     throw new Superseded(bookId, stage, attempt, status, currentAttempt);
   }
 }

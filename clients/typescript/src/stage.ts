@@ -280,7 +280,7 @@ export function progressed(progress?: number, done?: number, total?: number): Ch
       : { progress: values.clamped(progress, 0, 100), done: null, total: null };
   if (done === undefined || total === undefined || Number.isNaN(done) || Number.isNaN(total))
     return {};
-  // Nothing to do is done.
+  // A loop without items is complete.
   if (total <= 0) return { progress: 100, done: null, total: null };
   const whole = Math.min(total, values.TOTAL);
   return { done: values.clamped(done, 0, whole), total: whole };
@@ -292,7 +292,7 @@ const snake = (name: string): string =>
     .replace(/([A-Z])([A-Z][a-z])/g, "$1_$2")
     .toLowerCase();
 
-/** The fields of `fail` for an error that has left the work. */
+/** The fields of `fail` for an error that the work has thrown. */
 function failure(error: unknown): Record<string, string> {
   const raw = error instanceof Error ? error.message || error.name : String(error);
   const message = values.text(raw, values.MESSAGE);
@@ -301,7 +301,7 @@ function failure(error: unknown): Record<string, string> {
     try {
       return { error: values.encoded({ ...error.details, ...known }), message };
     } catch {
-      // The work's own error must come out, not this one.
+      // The work's own error is thrown, not this one.
       return { error: values.encoded(known), message };
     }
   }

@@ -12,7 +12,7 @@ export const MAX_WEIGHT = 1e9;
 export const TOTAL = 1e15;
 export const JSON_BYTES = 64 * 1024;
 export const JSON_LEVELS = 64;
-/** What the checkpoint of a loop adds to the worker's own. */
+/** The size that a loop's checkpoint adds to the worker's own. */
 export const TRACKED_BYTES = 64;
 
 /** A value that no event may hold. */
@@ -117,7 +117,9 @@ function expansion(value: unknown): number {
 export const clamped = (value: number, low: number, high: number): number =>
   Math.min(Math.max(value, low), high);
 
-/** Substeps as JSON, in parts that fit an event; a plan adds to those before it. */
+/**
+ * Substeps as JSON, in parts that fit an event; each part of a plan adds to the parts before it.
+ */
 export function planned(substeps: Readonly<Record<string, number>> | Iterable<string>): string[] {
   const isList = Symbol.iterator in substeps;
   const plan = isList

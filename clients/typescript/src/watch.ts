@@ -29,7 +29,7 @@ export interface WatchOptions {
   key?: string;
   /** The time after which the iteration ends; by default never. */
   timeout?: number;
-  /** The time between two looks where no notification comes; 2,000 by default. */
+  /** The time between two reads if no notification arrives; 2,000 by default. */
   poll?: number;
   /** Ends the iteration, without an error. */
   signal?: AbortSignal;
@@ -84,7 +84,7 @@ async function* statuses(
   poll: number,
   log: Log,
 ): AsyncGenerator<BookStatus, void, undefined> {
-  // What is compared: the health changes with time alone, without a revision.
+  // The compared part: the health changes with time alone, without a revision.
   let shown = "";
   let pause = 0;
   look.start();
@@ -123,7 +123,7 @@ async function readStatus(source: StatusSource, bookId: string): Promise<BookSta
   throw new Unavailable(`the answer is no status: ${textOf(status.error)}`);
 }
 
-/** When to look next. One wait at a time; it keeps the program alive. */
+/** When to read next. One wait at a time; it keeps the program alive. */
 class Look {
   isOver = false;
   #isDue = false;
@@ -154,7 +154,7 @@ class Look {
 
   /** Waits for an answer, or for the end, which is undefined. */
   async during<T>(answer: Promise<T>): Promise<T | undefined> {
-    // What has changed before the answer is in it.
+    // The answer has the changes up to now.
     this.#isDue = false;
     let isThere = false;
     const arrive = () => {
@@ -166,12 +166,12 @@ class Look {
     return isThere ? answer : undefined;
   }
 
-  /** Waits until the book may have changed, at most so long. */
+  /** Waits until the book may have changed, at most this long. */
   next(milliseconds: number): Promise<void> {
     return this.#until(() => this.isOver || this.#isDue, milliseconds);
   }
 
-  /** Waits so long, unless the iteration ends. */
+  /** Waits this long, unless the iteration ends. */
   pause(milliseconds: number): Promise<void> {
     return this.#until(() => this.isOver, milliseconds);
   }

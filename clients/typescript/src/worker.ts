@@ -96,7 +96,7 @@ export class Worker {
   readonly #concurrency: number;
   readonly #lease: number;
   readonly #grace: number;
-  // Those who wait for a function to end, or for the stop.
+  // The callbacks that wait for a function to end, or for the stop.
   readonly #waiters = new Set<() => void>();
 
   /**
@@ -118,7 +118,7 @@ export class Worker {
     this.#changes = new Changes(url, given.stream, given.group, consumer, given.lease);
   }
 
-  /** Whether the worker is to stop; a long function may ask, and return early. */
+  /** Whether the worker is stopping; a long function may check it, and return early. */
   get stopping(): boolean {
     return this.#stopped.signal.aborted;
   }
@@ -166,7 +166,7 @@ export class Worker {
       await this.#until(() => this.#running.size === 0, this.#grace);
       await this.#client.flush(Math.max(deadline - performance.now(), 1000));
       const haveAllEnded = this.#running.size === 0;
-      // Those that still run keep their messages, and no longer renew them.
+      // Functions that still run keep their messages, but no longer renew them.
       this.#running.clear();
       this.#wake();
       await kept;
@@ -197,7 +197,7 @@ export class Worker {
         const isDue = now >= (nextClaim ?? 0);
         if (isDue) nextClaim = now + this.#lease / 3;
         const claimed = isDue ? await this.#changes.abandoned() : undefined;
-        // Another one may wait.
+        // Another message may wait.
         if (claimed !== undefined) nextClaim = 0;
         const found = claimed ?? (await this.#changes.next(Math.min(READ, this.#lease / 3)));
         if (found !== undefined) await this.#begin(found, claimed !== undefined);
@@ -214,7 +214,7 @@ export class Worker {
   async #begin(change: Change, isClaimed: boolean): Promise<void> {
     if (!this.#functions.has(change.toStatus) || change.toStatus !== change.stage)
       return this.#changes.finish(change);
-    // This process was paused for longer than its lease, and has its message again.
+    // This process was paused for longer than its lease, and received its own message again.
     if ([...this.#running.keys()].some((known) => known.entry === change.entry)) return;
     if (!(await this.#changes.take(change, isClaimed))) return;
     let seen = change.entry;
@@ -222,7 +222,7 @@ export class Worker {
       const found = await this.#changes.latest(change, seen);
       seen = found.seen;
       const { toStatus, attempt } = found.latest;
-      // A later change is a message of its own.
+      // A later change has its own message.
       if (toStatus !== change.toStatus || attempt !== change.attempt)
         return this.#changes.finish(change);
     }
@@ -258,13 +258,13 @@ export class Worker {
   async #end(change: Change, run: Run): Promise<void> {
     let pause = 100;
     run.hasEnded = true;
-    // A message that another worker has claimed is that one's to finish.
+    // The worker that has claimed a message finishes it.
     while (!run.isLost && this.#running.has(change)) {
       try {
         await this.#changes.finish(change);
         break;
       } catch {
-        // Not acknowledged, it would be worked on again.
+        // Without the acknowledgement, it would be processed again.
         if (this.stopping) break;
         await this.#until(() => this.stopping, pause);
         pause = Math.min(2 * pause, LONGEST_PAUSE);
@@ -296,7 +296,7 @@ export class Worker {
     if (latest !== change) session?.check(latest.toStatus, latest.stage, latest.attempt);
   }
 
-  /** Waits for a condition that the end of a function or the stop brings. */
+  /** Waits for a condition that the end of a function or the stop changes. */
   async #until(condition: () => boolean, timeout?: number): Promise<void> {
     if (condition()) return;
     await new Promise<void>((resolve) => {

@@ -17,10 +17,12 @@ interface DatabaseError {
   hint?: string;
 }
 
-/** A server on a free port; `answer` gives what it answers. */
+/** A server on a free port; `answer` returns its responses. */
 export class StandIn {
   readonly requests: { path: string; headers: IncomingMessage["headers"]; body: unknown }[] = [];
-  /** What the next requests are answered by; "lost": the request takes effect, its answer is lost. */
+  /**
+   * The responses to the next requests; "lost": the request takes effect, and its response is lost.
+   */
   readonly faults: (Reply | "lost")[] = [];
   readonly #server: Server;
 

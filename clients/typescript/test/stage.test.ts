@@ -162,7 +162,7 @@ test("a worker whose book was given up is stopped by Superseded, and its reports
   expect(error).toMatchObject({ stage: "ANALYZING", attempt: 1, currentAttempt: 2 });
   expect(reason).toBeInstanceOf(Superseded);
   await client.flush();
-  // It is no failure.
+  // It is not a failure.
   expect(await bindery.status("a")).toMatchObject({ status: "ANALYZING", attempt: 2 });
 });
 

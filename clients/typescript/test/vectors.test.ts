@@ -87,7 +87,7 @@ describe.each(vectors("valid", "cleaned"))("$name", ({ event, means }) => {
     ) {
       const [progress, done, total] = numbers as (number | undefined)[];
       for (const [field, value] of Object.entries(progressed(progress, done, total)))
-        // Whatever is within 1e-9 of an end counts as the end.
+        // Values within 1e-9 of an end count as the end.
         if (typeof value === "number")
           expect(Math.abs(value - Number(means[field])), field).toBeLessThanOrEqual(
             1e-9 * Math.max(1, value),
@@ -212,7 +212,7 @@ test("the limits are Bindery's", () => {
     min_weight: values.MIN_WEIGHT,
     max_weight: values.MAX_WEIGHT,
   };
-  // Not the package's: an entry is small by the other limits; it sends no `at`.
+  // Not checked by the package: an entry is small by the other limits, and it sends no `at`.
   const others = { entry_bytes: 262_144, at_chars: 64, attempt: 2_147_483_647 };
   expect(file("limits")).toEqual({ ...ours, ...others });
 });

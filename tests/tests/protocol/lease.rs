@@ -9,7 +9,7 @@ use crate::{assert_holds, is_violated};
 use model::{EVENTS, Move, Protocol, State};
 
 const ONCE: &str = "no event takes effect twice";
-/// Nothing is lost: neither from the stream nor by the position.
+/// Neither the stream nor the position loses an event.
 const COMES_TO_AN_END: &str = "left alone, a daemon applies the rest";
 
 /// What must hold of every state, and what must be possible, so that the rest is not vacuous.

@@ -167,7 +167,7 @@ async def watch(
     """
     stop = threading.Event()
     changes = _watch(book_id, url=url, key=key, timeout=timeout, poll=poll, stop=stop)
-    # A thread of its own: a watch may take all day, and the loop's default ones are few.
+    # An own thread: a watch may run all day, and the loop has few default ones.
     executor = ThreadPoolExecutor(1, thread_name_prefix="bindery-watch")
     loop = asyncio.get_running_loop()
     try:

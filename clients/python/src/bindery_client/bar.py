@@ -21,7 +21,7 @@ class Bar:
     def for_terminal(
         cls, wanted: bool | None, name: str, total: int | None, unit: str | None
     ) -> Bar | None:
-        """Return a bar; None if it is not wanted, or by default if there is no terminal."""
+        """Return a bar; None if it is disabled, or by default if there is no terminal."""
         if wanted is None:
             try:
                 wanted = sys.stderr.isatty()

@@ -18,7 +18,7 @@ from .session import Session, Substep
 
 BATCH_BYTES = 1024 * 1024
 
-# Reports may be dropped: the next one of the substep makes up for them.
+# Reports may be dropped: the next one of the substep replaces them.
 _DROPPABLE = ("progress", "heartbeat")
 
 
@@ -39,7 +39,7 @@ class Item:
     sent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        # About what it takes in memory.
+        # Its approximate size in memory.
         self.size = 512 + sum(map(len, self.fields.values()))
 
     def event(self) -> dict[str, str]:
@@ -62,7 +62,7 @@ class Item:
 class _Lane:
     waiting: deque[Item] = field(default_factory=deque)
     in_flight: deque[Item] = field(default_factory=deque)
-    # What has come too early; it is sent again, before all others, when its time has come.
+    # Early events; each is sent again before all others when it is due.
     early: deque[Item] = field(default_factory=deque)
     early_at: float = 0.0
     pause: float = 0.0

@@ -17,7 +17,7 @@ from .resume import ResumePoint, read
 from .transports.redis_url import AnyRedis, Connection
 
 _DONE = "done"
-# How long a message that was worked on is known, in case it is published again: a day.
+# How long the id of a finished message is kept, in case it is published again: a day.
 _KNOWN_SECONDS = 86_400
 
 
@@ -45,7 +45,7 @@ def parse(entry: str, fields: dict[str, str]) -> Change | None:
     try:
         payload = json.loads(fields["payload"])
         point = payload.get("resume_point")
-        # A cut one lacks the lists of what is done and left.
+        # A cut one lacks the lists of finished and unfinished substeps.
         known = read(point) if point and not point.get("cut") else None
         return Change(
             entry=entry,
@@ -78,7 +78,7 @@ class Changes:
         return self._connection.client()
 
     def join(self) -> None:
-        """Make the group where it is missing; it begins with the oldest message."""
+        """Create the group if it is missing; it begins with the oldest message."""
         try:
             self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         except redis.ResponseError as problem:
@@ -132,12 +132,12 @@ class Changes:
         return lost
 
     def finish(self, change: Change) -> None:
-        """Acknowledge a message: the work on it has ended, well or not."""
+        """Acknowledge a message after the work on it has ended, successful or not."""
         self._client.set(self._key(change), _DONE, ex=_KNOWN_SECONDS)
         self._acknowledge(change)
 
     def leave(self) -> None:
-        """Leave the group, unless messages are left that others have to claim."""
+        """Leave the group, unless it has messages that other consumers have to claim."""
         pending: Any = self._client.xpending_range(
             self._stream, self._group, "-", "+", 1, self._consumer
         )

@@ -55,7 +55,7 @@ class Checker:
                 try:
                     thread.start()
                 except RuntimeError:
-                    # The interpreter ends, and starts no thread any more: no answer will come.
+                    # The interpreter ends and starts no more threads: no answer will come.
                     session.begun = True
                     return
                 self._thread = thread
@@ -98,8 +98,8 @@ class Checker:
         position = self._reader.position(self._stream)
         if position is None or _entry(position) < _entry(session.begin_id or ""):
             return
-        # A begin that has come too early waits in Bindery. Asked first: once it does not wait, the
-        # book's state is its outcome.
+        # An early begin waits in Bindery. It is checked first: once it no longer waits, the book's
+        # state is its outcome.
         waits = self._reader.has_early_events(session.book_id)
         point = self._reader.resume_point(session.book_id)
         if point is None or self._buffer is None or (waits and point.status != session.stage):

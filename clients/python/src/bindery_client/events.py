@@ -30,7 +30,7 @@ class _Register(TypedDict):
 
 
 class RegisterEvent(_Register, _Registration):
-    """There is a new book."""
+    """A new book."""
 
 
 class _Begin(TypedDict):
@@ -54,7 +54,7 @@ class _Transition(TypedDict):
 
 
 class TransitionEvent(_Transition, _Optional, total=False):
-    """The book goes to another state."""
+    """A transition of the book to another state."""
 
     message: str
     attempt: int
@@ -66,7 +66,7 @@ class _Progress(TypedDict):
 
 
 class ProgressEvent(_Progress, _Optional, total=False):
-    """A substep has come this far: either `progress`, in percent, or `done` and `total`."""
+    """The progress of a substep: either `progress`, in percent, or `done` and `total`."""
 
     progress: float
     done: float

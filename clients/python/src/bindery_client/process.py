@@ -1,4 +1,4 @@
-"""What happens to senders when the process forks or ends."""
+"""The behaviour of senders when the process forks or ends."""
 
 from __future__ import annotations
 

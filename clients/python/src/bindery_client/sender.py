@@ -54,7 +54,7 @@ class Sender:
         self._pause = 0.0
         self._refusals_logged: set[tuple[str, str, str]] = set()
         self._dropped_logged = 0
-        # The server is taken to be there until it does not answer.
+        # The server counts as available until it does not answer.
         self.is_away = False
 
     def after_fork(self) -> None:
@@ -69,7 +69,7 @@ class Sender:
             for substep in session.substeps.values():
                 substep.item = None
 
-    # What the work calls; none of it waits for a server.
+    # The methods that the work calls; none waits for a server.
 
     def add(self, item: Item) -> None:
         """Send an event as soon as possible."""
@@ -284,7 +284,7 @@ class Sender:
         self.buffer.settle(item)
 
     def _log_refusal(self, item: Item, refusal: Exception) -> None:
-        # Once a kind: a substep may be reported a thousand times.
+        # Logged once per kind, because a substep may be reported a thousand times.
         known = (item.book_id, item.type, getattr(refusal, "code", ""))
         if known not in self._refusals_logged and len(self._refusals_logged) < 10_000:
             self._refusals_logged.add(known)

@@ -1,4 +1,4 @@
-"""What the work and the sender share: a worker's stay in a stage, and the state of its substeps."""
+"""The data shared by the work and the sender: a worker's session, and its substeps' states."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Substep:
     changed: set[str] = field(default_factory=set)
     # Whether it was reported before; the first report of 0 percent counts, too.
     is_known: bool = False
-    # Where it waits in the buffer; None: nothing to send.
+    # Its place in the buffer; None: nothing to send.
     item: Item | None = None
 
     def fields(self) -> dict[str, str]:
@@ -76,9 +76,9 @@ class Session:
     substeps: dict[str, Substep] = field(default_factory=dict)
     # Running loops; the sender reads their counts.
     tracks: list[weakref.ref[Track[Any]]] = field(default_factory=list)
-    # Set once the outcome of `begin` is known, or will not be.
+    # Set once the outcome of `begin` is known, or can no longer be known.
     begun: bool = False
-    # The id of the `begin` in the stream, where another server is asked for its outcome.
+    # The stream id of the `begin`, with which another server is asked for its outcome.
     begin_id: str | None = None
     # Between the begin and the end of the stage; heartbeats are sent then.
     is_open: bool = True

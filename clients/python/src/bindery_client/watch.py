@@ -40,7 +40,7 @@ def watch(
             BINDERY_STATUS_URL, or BINDERY_URL.
         key: the key of PostgREST, or a token for the HTTP API. By default BINDERY_KEY.
         timeout: seconds after which the iteration ends; by default never.
-        poll: seconds between two looks where no notification comes.
+        poll: seconds between two reads if no notification arrives.
         stop: an event that ends the iteration, within a quarter of a second.
 
     Yields:
@@ -73,7 +73,7 @@ def _changes(
 ) -> Iterator[dict[str, Any]]:
     caller = caller_for(url, key)
     deadline = None if timeout is None else time.monotonic() + timeout
-    # What is compared: the health changes with time alone, without a revision.
+    # The compared part: the health changes with time alone, without a revision.
     shown: tuple[object, object] | None = None
     pause = 0.0
 

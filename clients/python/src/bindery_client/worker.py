@@ -115,7 +115,7 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker is to stop; a long function may ask, and return early."""
+        """Whether the worker is stopping; a long function may check it, and return early."""
         return self._stopping.is_set()
 
     def stage(self, name: str, *, to_status: str | None = None) -> Callable[[F], F]:
@@ -193,7 +193,7 @@ class Worker:
             self._changes.finish(change)
             return
         if any(running.entry == change.entry for running in list(self._running)):
-            # This process was paused for longer than its lease, and has its message again.
+            # This process was paused for longer than its lease, and received its message again.
             return
         if not self._changes.take(change, is_claimed=is_claimed):
             return
@@ -201,7 +201,7 @@ class Worker:
         if is_claimed:
             latest, seen = self._changes.latest(change, seen)
             if (latest.to_status, latest.attempt) != (change.to_status, change.attempt):
-                # The later change is a message of its own.
+                # The later change has its own message.
                 self._changes.finish(change)
                 return
         with self._lock:
@@ -238,13 +238,13 @@ class Worker:
 
     def _end(self, change: Change) -> None:
         pause = 0.1
-        # A message that another worker has claimed is that one's to finish.
+        # The worker that has claimed a message finishes it.
         while not self._running[change].is_lost:
             try:
                 self._changes.finish(change)
                 break
             except (redis.RedisError, OSError):
-                # Not acknowledged, it would be worked on again.
+                # Without the acknowledgement, it would be processed again.
                 if self._stopping.wait(pause):
                     break
                 pause = min(2 * pause, LONGEST_PAUSE)

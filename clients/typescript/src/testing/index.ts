@@ -65,7 +65,7 @@ export type BookRow = z.infer<typeof rowSchema>;
 
 /** A private database with Bindery's schema. Get one from `createTestBindery`. */
 export class TestBindery {
-  /** Calls functions of the schema, for what has no method here; see docs/api.md. */
+  /** Calls functions of the schema that have no method here; see docs/api.md. */
   readonly caller: PgliteCaller;
 
   /** Use `createTestBindery`. */
@@ -123,7 +123,7 @@ export class TestBindery {
     return this.#row("plan_substeps", id, { stage, substeps: planned });
   }
 
-  /** Shows that the book is being worked on. */
+  /** Sends a heartbeat. */
   async heartbeat(id: string, attempt?: number): Promise<void> {
     await this.caller.call("heartbeat", { book_id: bookUuid(id), attempt });
   }
@@ -152,7 +152,7 @@ export class TestBindery {
     return statusSchema.parse(answer);
   }
 
-  /** What a worker needs to continue with a book. */
+  /** The resume point of a book. */
   resumePoint(id: string): Promise<ResumePoint> {
     return this.#point("get_resume_point", id, {});
   }
@@ -185,7 +185,7 @@ export class TestBindery {
     }
   }
 
-  /** Deletes all books and what belongs to them. Pipelines and settings stay. */
+  /** Deletes all books and their data. Pipelines and settings stay. */
   async reset(): Promise<void> {
     const [found] = await this.sql<{ tables: string }>(
       `select string_agg(format('%I.%I', schemaname, tablename), ', ') as tables from pg_tables
@@ -205,7 +205,7 @@ export class TestBindery {
     return createTestBindery({ ...this.options, snapshot: await this.snapshot() });
   }
 
-  /** Closes the database; what is in memory is gone. */
+  /** Closes the database; its data in memory is lost. */
   close(): Promise<void> {
     return this.db.close();
   }

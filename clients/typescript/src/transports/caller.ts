@@ -1,4 +1,4 @@
-// What calls Bindery's functions, over some connection.
+// Calls Bindery's functions over a connection.
 import { z } from "zod";
 import { Refused } from "../errors.js";
 

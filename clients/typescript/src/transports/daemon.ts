@@ -1,5 +1,5 @@
-// Events over binderyd's HTTP: batches to POST /api/events, and each book's place from
-// GET /api/books/{id}/resume-point.
+// Events over binderyd's HTTP: batches to POST /api/events, and each book's place from GET
+// /api/books/{id}/resume-point.
 import { z } from "zod";
 import type { Item } from "../buffer.js";
 import { Refused, Unavailable } from "../errors.js";
@@ -68,8 +68,8 @@ export class DaemonTransport implements Transport {
     { items, body }: Part,
     settle: (item: Item, outcome: Outcome) => void,
   ): Promise<void> {
-    // A batch whose answer was lost has the key that it had: its answer is repeated, and it takes
-    // effect once.
+    // A batch whose answer was lost keeps its key: the server repeats its answer, and the batch
+    // takes effect once.
     if (this.#sent?.body !== body) this.#sent = { body, key: crypto.randomUUID() };
     const headers = { "Idempotency-Key": this.#sent.key };
     const answer = await this.#http.ask("/api/events", { body, headers });
@@ -93,7 +93,7 @@ export class DaemonTransport implements Transport {
         else if (isStale && point === undefined) session.supersede();
         else if (isStale && point !== undefined)
           session.check(point.status, point.stage, point.attempt);
-        // A begin that comes too early waits in Bindery: its attempt is not known yet.
+        // An early begin waits in Bindery: its attempt is not known yet.
         else if (point !== undefined && found?.outcome !== "early") session.learn(point);
       }
       if (found?.outcome !== "rejected") settle(item, "delivered");

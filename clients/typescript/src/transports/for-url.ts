@@ -1,4 +1,4 @@
-// Which transport a URL stands for.
+// The transport for each URL scheme.
 import { z } from "zod";
 import type { Item } from "../buffer.js";
 import { Refused } from "../errors.js";
@@ -152,7 +152,7 @@ class HttpSource implements StatusSource {
   async close(): Promise<void> {}
 }
 
-/** Asks the server once whether it is binderyd or PostgREST. */
+/** Determines once whether the server is binderyd or PostgREST. */
 class ProbedTransport implements Transport {
   readonly answersBegin = true;
   #found: Transport | undefined;

@@ -7,7 +7,7 @@ import type { Session } from "../session.js";
 import { JSON_ARGUMENTS, type Caller } from "./caller.js";
 import type { Outcome, Transport } from "./transport.js";
 
-// A later change of the book can make these applicable, as with early events in a stream.
+// A later change of the book can make these applicable, like early events in a stream.
 const EARLY: ReadonlySet<string> = new Set(["unknown_book", "stage_not_reached", "attempt_ahead"]);
 // Milliseconds, as `bindery.settings.patience`.
 const PATIENCE = 15 * 60_000;
@@ -53,7 +53,7 @@ export async function readWholeResumePoint(
   return point;
 }
 
-/** Where a book is; undefined for an unknown one. */
+/** The place of a book; undefined for an unknown one. */
 export async function readState(caller: Caller, bookId: string): Promise<State | undefined> {
   const row = await caller.read("book_status", "book_id", bookId, STATE);
   return row === undefined || row === null ? undefined : stateSchema.parse(row);
@@ -71,7 +71,7 @@ export class FunctionsTransport implements Transport {
   ): Promise<void> {
     const early: Item[] = [];
     for (const item of items) {
-      // What follows in the same stage has to wait, too; other stages' events need not.
+      // Later events of the same stage have to wait as well; those of other stages need not.
       const waits = early.some(
         (first) => first.bookId === item.bookId && first.session === item.session,
       );
@@ -100,7 +100,7 @@ export class FunctionsTransport implements Transport {
     }
   }
 
-  /** Takes over that the book has left the stage, from the error's details or else from its row. */
+  /** Records that the book has left the stage, from the error's details or else from its row. */
   async #leave(session: Session, type: EventType, error: Refused): Promise<void> {
     const known = leftSchema.safeParse(error.details);
     if (known.success) {
@@ -147,9 +147,9 @@ export class FunctionsTransport implements Transport {
   }
 
   async #heartbeat({ bookId, session }: Item, event: BinderyEvent): Promise<void> {
-    // From a stage or an attempt that the book has left it has no effect.
+    // It has no effect from a stage or an attempt that the book has left.
     const row = stateSchema.safeParse(await this.caller.call("heartbeat", argumentsOf(event)));
-    // Where it returns no row, the row is read.
+    // If the call returns no row, the row is read.
     const state = row.success ? row.data : await readState(this.caller, bookId);
     if (state !== undefined) session?.check(state.status, state.current_stage, state.attempt);
   }

@@ -72,12 +72,12 @@ export class Http {
       return { status, body: parsed };
     const problem = problemSchema.safeParse(parsed);
     const message = `HTTP ${status}: ${problem.success ? problem.data.message : text.slice(0, 200)}`;
-    // A wrong key or URL, too: nothing is lost once it is corrected.
+    // Also for a wrong key or URL: nothing is lost once it is corrected.
     const isPassing = [401, 403, 408, 429].includes(status) || status >= 500;
     if (!problem.success) throw new Unavailable(message);
     const { code: state, details: detail, hint } = problem.data;
     const refused = refusedBy({ state, message, detail, hint });
-    // The claims of a worker's token exclude it, and will tomorrow.
+    // The claims of a worker's token exclude the call for good.
     const isFinal = refused.code === "not_allowed";
     if (!isFinal && (isPassing || isTransient(state))) throw new Unavailable(message);
     throw refused;

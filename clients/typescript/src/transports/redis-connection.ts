@@ -10,7 +10,7 @@ const FORMS =
 const CONNECT_TIMEOUT = 5000;
 const ASK_TIMEOUT = 3000;
 
-/** What is needed of ioredis's `Redis` and `Cluster`. */
+/** The used part of ioredis's `Redis` and `Cluster`. */
 export interface RedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
   multi(): ChainableCommander;
@@ -35,7 +35,7 @@ interface SentinelLogin {
   sentinelTLS?: Record<string, never>;
 }
 
-/** Where Redis is. */
+/** The address of Redis. */
 export type RedisPlace =
   | { kind: "one"; url: string }
   | {
@@ -116,7 +116,7 @@ export async function connectRedis(place: RedisPlace, isBackground: boolean): Pr
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT,
     commandTimeout: CONNECT_TIMEOUT,
-    // The callers try again.
+    // The callers retry.
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   };

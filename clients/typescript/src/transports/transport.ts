@@ -1,12 +1,12 @@
 import type { Item } from "../buffer.js";
 import type { Refused } from "../errors.js";
 
-/** Delivered; refused for good; or a later change of the book can make it applicable: send again. */
+/** Delivered; refused for good; or early, so that it is sent again. */
 export type Outcome = "delivered" | "early" | Refused;
 
 /** Delivers events. One `send` runs at a time. */
 export interface Transport {
-  /** Whether the outcome of `begin`, with the attempt and the resume point, comes back. */
+  /** Whether the answer has the outcome of `begin`, with the attempt and the resume point. */
   readonly answersBegin: boolean;
   /**
    * Sends events in their order, and calls `settle` with what became of each.

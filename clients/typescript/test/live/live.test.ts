@@ -242,7 +242,7 @@ describe("with a worker's token", () => {
     });
     await expect(work).rejects.toMatchObject({ name: "Superseded" });
     expect(await servers.substep(bookId, "extract_text")).toMatchObject({ progress: 40 });
-    // Its token does not tell it that the book has passed the stage.
+    // The token's answers do not show that the book has passed the stage.
     const again = book.stage("ANALYZING", () => undefined);
     await expect(again).rejects.toMatchObject({ name: "Superseded" });
     expect(logged).toEqual([]);

@@ -1,4 +1,4 @@
-//! Which job an id names, and what a job's data costs.
+//! The job that an id names, and the size of a job's data.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use super::*;
 /// A job: its id, the number of its book, its substep, and further options.
 struct Given(&'static str, Option<usize>, &'static str, Value);
 
-/// Jobs that one worker does one after the other, each removed when it is done.
+/// Jobs that one worker processes one after the other, each removed when it is done.
 fn cases() -> Vec<(&'static str, Vec<Given>)> {
     let none = || json!({});
     vec![
@@ -101,7 +101,7 @@ async fn what_a_removed_job_did_without_a_daemon_is_not_credited_to_the_next_job
     };
     on.add("draw", job(lost, true)).await?;
     on.until_removed("draw", "current").await?;
-    // More than the relay reads at once, so that both jobs are in different chunks.
+    // More than one read of the relay, so that the two jobs are in different reads.
     let others: Vec<Value> =
         (0..300).map(|_| json!({"data": {"bookId": kept, "substep": "others"}})).collect();
     on.add("draw", json!(others)).await?;

@@ -1,24 +1,24 @@
-//! Books whose jobs wait in BullMQ are not silent.
+//! Books whose jobs wait in BullMQ do not stall.
 
 use super::*;
 
-/// How a job comes to wait, and how that ends.
+/// A reason for a job to wait, and the end of the wait.
 struct Case {
     queue: &'static str,
     /// Whether a worker runs.
     works: bool,
-    /// What is done with the queue first.
+    /// The first command to the queue.
     first: Option<&'static str>,
     opts: Value,
     failures: u32,
     end: End,
 }
 
-/// How the waiting ends.
+/// The end of the wait.
 enum End {
-    /// Something is done with the queue; then the book is silent.
+    /// A command to the queue; the book then stalls.
     Queue(&'static str, Value),
-    /// The job is removed; then the book is silent.
+    /// The job is removed; the book then stalls.
     Remove,
     /// The job is done.
     Done,
@@ -63,7 +63,7 @@ impl Queues<'_> {
         Ok(())
     }
 
-    /// Puts a book to work.
+    /// Begins the book's stage.
     async fn put_to_work(&self, book: Uuid) -> Result<()> {
         self.client
             .query("select from bindery.register_book($1, pipeline => 'waits')", &[&book])
@@ -83,9 +83,9 @@ impl Queues<'_> {
         Ok(())
     }
 
-    /// Waits until every book would have stalled by now, were it silent.
+    /// Waits until every book without reports would have stalled by now.
     async fn all_would_have_stalled(&self) -> Result<()> {
-        // A book that begins now and is silent stalls.
+        // A book that begins now and gets no reports stalls.
         let book = Uuid::new_v4();
         self.put_to_work(book).await?;
         self.is_failed(book).await

@@ -34,7 +34,7 @@ class Transport(Protocol):
     """Whether the outcome of `begin`, with the attempt and the resume point, comes back."""
 
     def send(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Send events in their order, and yield what became of each.
+        """Send events in their order, and yield the outcome of each.
 
         Raises:
             Unavailable: the rest was not delivered, or it is not known.

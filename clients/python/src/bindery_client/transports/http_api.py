@@ -39,10 +39,10 @@ class HttpApi(Rest):
             self.close()
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         if answer.status_code in (404, 406):
-            # PostgREST has no table api, or does not serve the schema, as its next answer says.
+            # PostgREST has no table api, or does not serve the schema, which its next answer shows.
             return False
         if not answer.is_success:
-            # A wrong key, say: asked again with the next report.
+            # Such as a wrong key: asked again with the next report.
             raise Unavailable(f"HTTP {answer.status_code} from {self._url}")
         try:
             return "access" in answer.json()
@@ -63,7 +63,7 @@ class HttpApi(Rest):
         raise Unavailable(f"the HTTP API has no route for {function}")
 
     def read(self, table: str, column: str, value: str, fields: str) -> dict[str, object] | None:
-        """Refuse: binderyd shows no tables, so it is no status URL."""
+        """Refuse: binderyd shows no tables, so it cannot serve as the status URL."""
         raise Unavailable(
             f"the HTTP API does not show the table {table}; give BINDERY_STATUS_URL a "
             "postgresql:// URL or PostgREST's"

@@ -127,7 +127,7 @@ class Connection:
         return client
 
     def close(self) -> None:
-        """Close all connections of the client, and forget what it knew of the servers."""
+        """Close all connections of the client, and forget the servers that it has found."""
         client, self._client = self._client, None
         if isinstance(client, redis.Redis):
             client.close()

@@ -84,8 +84,8 @@ def _explained(answer: httpx.Response) -> Exception:
         problem, state = {}, ""
     message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
     refusal = refused(state, message, problem.get("details"))
-    # The claims of a worker's token exclude it, and will tomorrow.
+    # The claims of a worker's token exclude the call for good.
     is_final = refusal.code == "not_allowed"
     passes = not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state)
-    # A wrong key or URL passes, too: nothing is lost once it is corrected.
+    # A wrong key or URL is transient, too: nothing is lost once it is corrected.
     return Unavailable(message) if passes and not is_final else refusal
