@@ -107,7 +107,7 @@ pub struct Machine {
     states: Vec<State>,
     total_weight: f64,
     auto_advance: bool,
-    /// One bit set a state: bit `b` of entry `a` says that forward edges lead from state `a` to
+    /// One bit set a state: bit `b` of entry `a` means that forward edges lead from state `a` to
     /// state `b`.
     #[serde(skip)]
     reach: Vec<u64>,

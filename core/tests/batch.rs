@@ -338,14 +338,14 @@ fn dense() -> impl Strategy<Value = Vec<Event>> {
         0..3_u8,
         any::<bool>(),
     );
-    let report = report.prop_map(|(stage, attempt, progress, total, said)| {
+    let report = report.prop_map(|(stage, attempt, progress, total, has_message)| {
         let mut report = json!({"type": "progress", "stage": stage, "attempt": attempt});
         if total == 0 {
             report["progress"] = json!(progress * 25);
         } else {
             (report["done"], report["total"]) = (json!(progress * total), json!(total * 4));
         }
-        if said {
+        if has_message {
             (report["message"], report["checkpoint"]) =
                 (json!(format!("{progress} {total}")), json!(progress));
         }

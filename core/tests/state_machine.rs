@@ -23,7 +23,7 @@ fn shipped() -> Machine {
 fn diagram() -> impl Iterator<Item = &'static str> {
     let (_, rest) = PAGE.split_once("```mermaid\nstateDiagram-v2\n").unwrap();
     let (diagram, rest) = rest.split_once("```\n").unwrap();
-    assert!(!rest.contains("```mermaid"), "there is another diagram, which nobody checks");
+    assert!(!rest.contains("```mermaid"), "another diagram, which no test checks");
     diagram.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 

@@ -173,10 +173,10 @@ def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_work
         assert words == sum(range(200))
         servers.wait_for_book(book, status="ANALYZING", attempt=1)
         assert servers.dead_letters(book) == 0
-    said = errors(tmp_path)
-    assert "Bindery cannot be reached, reports wait" in said
+    log = errors(tmp_path)
+    assert "Bindery cannot be reached, reports wait" in log
     for problem in ("Traceback", "starts over", "not delivered", "has refused"):
-        assert problem not in said
+        assert problem not in log
 
 
 @ANSWERING

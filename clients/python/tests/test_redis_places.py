@@ -82,8 +82,8 @@ def start_cluster(run: Run) -> tuple[str, RedisCluster]:
         nodes.append((port, bus, ask))
 
     def is_whole() -> bool:
-        said = [ask("CLUSTER INFO") for _, _, ask in nodes]
-        return all((s["cluster_state"], s["cluster_known_nodes"]) == ("ok", "3") for s in said)
+        states = [ask("CLUSTER INFO") for _, _, ask in nodes]
+        return all((s["cluster_state"], s["cluster_known_nodes"]) == ("ok", "3") for s in states)
 
     wait_for(is_whole, "a whole cluster", 40)
     port = nodes[0][0]

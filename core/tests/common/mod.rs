@@ -181,7 +181,7 @@ pub enum Step {
         attempt: Try,
         progress: u8,
         total: Option<u8>,
-        said: u8,
+        extras: u8,
     },
     /// A transition to one of the statuses that may follow.
     Go(Index),
@@ -240,13 +240,13 @@ pub fn step() -> impl Strategy<Value = Step> {
         prop::option::weighted(0.3, 1..20_u8),
         any::<u8>(),
     )
-        .prop_map(|(stage, substep, attempt, progress, total, said)| Step::Report {
+        .prop_map(|(stage, substep, attempt, progress, total, extras)| Step::Report {
             stage,
             substep,
             attempt,
             progress,
             total,
-            said,
+            extras,
         });
     prop_oneof![
         12 => report,
@@ -278,7 +278,7 @@ impl Step {
             Try::After => Some(book.attempt() + 1),
         };
         let kinds = match self {
-            Self::Report { stage, substep, attempt, progress, total, said } => {
+            Self::Report { stage, substep, attempt, progress, total, extras } => {
                 let names: [Option<&str>; 6] = [
                     None,
                     Some("all"),
@@ -298,9 +298,9 @@ impl Step {
                     },
                     done,
                     total,
-                    unit: (said & 1 == 1).then(|| "page".to_owned()),
-                    message: (said & 2 == 2).then(|| format!("message {said}")),
-                    checkpoint: (said & 12 == 12).then(|| json!({"at": said}).into()),
+                    unit: (extras & 1 == 1).then(|| "page".to_owned()),
+                    message: (extras & 2 == 2).then(|| format!("message {extras}")),
+                    checkpoint: (extras & 12 == 12).then(|| json!({"at": extras}).into()),
                 };
                 vec![EventKind::Progress(Progress {
                     stage: stage_of(stage),

@@ -1,5 +1,5 @@
-// The client: which books and lists are watched, and over which subscriptions. Watchers of the same
-// subject share one subscription and one state.
+// The client: the watched books and lists. Watchers of one subject share its subscription and
+// state.
 import { noBook, reduceBook, type BookState } from "./book-reducer.js";
 import { hasMore, noBooks, reduceBooks, type BooksAnswer, type BooksState, type BooksWish } from "./books-reducer.js";
 import type { Connection } from "./connection.js";
@@ -38,10 +38,7 @@ export interface BooksView extends View {
 }
 
 export interface BooksFilter {
-  /**
-   * The owner of the books. By default, all books that the reader may see. An id that is not a UUID
-   * is an error in the view.
-   */
+  /** Its books; by default all that the reader may see. An invalid UUID is an error in the view. */
   ownerId?: string | undefined;
   status?: string | readonly string[] | undefined;
   pipeline?: string | undefined;
@@ -100,10 +97,7 @@ export const idleBooks: BooksView = {
   error: null,
 };
 
-/**
- * Subscriptions that books leave free for their owners' topics: a book without its own subscription
- * uses its owner's.
- */
+/** Subscriptions that books leave free: a book without its own one uses its owner's topic. */
 const KEPT_FOR_LISTS = 5;
 
 type LiveBook = Live<BookState, BookStatus, BookView>;
@@ -132,10 +126,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     return ownerId === null ? null : invalidView("owner_id", ownerId, idleBooks);
   };
 
-  /**
-   * A book without its own subscription follows its owner's topic; audits find changes that the
-   * topic lacks.
-   */
+  /** A book without its own subscription follows its owner's topic; audits find missed changes. */
   function attach(topic: Topic, listener: LinkListener): (() => void) | null {
     const name = JSON.stringify(topic);
     const known = links.get(name);
@@ -187,8 +178,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       attach,
       since: () => null,
       isFinal: () => false,
-      // One frame: changes that arrive together redraw a list once, for example a list of 200 that
-      // changes 50 times a second.
+      // One frame: changes that arrive together redraw a list once.
       batch: 16,
     };
     const live: LiveBooks = new Live(subject, timing, environment, () => lists.delete(key));

@@ -1,4 +1,4 @@
-//! Real queues of BullMQ with its own workers, which know nothing of Bindery.
+//! Real queues of BullMQ with its own, unmodified workers.
 //!
 //! Between queues and streams there is no order: a job's events may arrive before the book's
 //! registration and before those of the queue that comes first.

@@ -37,7 +37,7 @@ pub async fn check(servers: &Servers, database: &Database<'_>, client: &Client) 
     oracle.check(client).await?;
     ensure!(
         cursor.counts == oracle.counts,
-        "counted {:?}, the events say {:?}",
+        "counted {:?}, the events give {:?}",
         cursor.counts,
         oracle.counts
     );

@@ -107,7 +107,7 @@ impl<'a> Streams<'a> {
         }
         let oracle = Oracle::of(&self.client, all).await?;
         oracle.check(&self.client).await?;
-        ensure!(counts == oracle.counts, "counted {counts:?}, the events say {:?}", oracle.counts);
+        ensure!(counts == oracle.counts, "counted {counts:?}, the events give {:?}", oracle.counts);
         Ok(())
     }
 }

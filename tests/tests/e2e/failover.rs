@@ -294,7 +294,7 @@ impl<'a> Pair<'a> {
             );
             ensure!(
                 statuses.get(&book) == Some(&status),
-                "{book} is {status}, and its last message says {:?}",
+                "{book} is {status}, and its last message has {:?}",
                 statuses.get(&book)
             );
         }

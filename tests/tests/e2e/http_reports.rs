@@ -167,8 +167,8 @@ async fn an_invalid_request_is_refused_with_a_reason_and_a_hint() -> Result<()> 
             post(&at.daemon, &token, &path("begin"), &json!({"to_status": "ANALYZING"})).await?;
         assert_eq!(refused.refusal()?, (403, "42501".to_owned()));
     }
-    let nobody = at.daemon.ask("POST", &path("heartbeat")).json(&json!({})).answer().await?;
-    assert_eq!(nobody.refusal()?, (401, "42501".to_owned()));
+    let anonymous = at.daemon.ask("POST", &path("heartbeat")).json(&json!({})).answer().await?;
+    assert_eq!(anonymous.refusal()?, (401, "42501".to_owned()));
     Ok(())
 }
 

@@ -24,9 +24,9 @@ async fn row_level_security_decides_by_the_token() -> Result<()> {
         let path = format!("/api/books/{book}/{route}");
         let unseen = at.daemon.ask("GET", &path).token(&user(stranger)?).answer().await?;
         assert_eq!(unseen.refusal()?, (404, "PT404".to_owned()), "{route}: a stranger's");
-        let nobody = at.daemon.ask("GET", &path).answer().await?;
-        assert_eq!(nobody.refusal()?, (401, "42501".to_owned()), "{route}: nobody's");
-        assert_eq!(nobody.header("www-authenticate"), Some("bearer"));
+        let anonymous = at.daemon.ask("GET", &path).answer().await?;
+        assert_eq!(anonymous.refusal()?, (401, "42501".to_owned()), "{route}: without a token");
+        assert_eq!(anonymous.header("www-authenticate"), Some("bearer"));
         if route != "events" {
             for token in [user(owner)?, service()?] {
                 let seen = at.daemon.ask("GET", &path).token(&token).answer().await?;

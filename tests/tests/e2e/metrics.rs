@@ -416,10 +416,10 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
             let lines = repeated(&log, message);
             ensure!((1..=6).contains(&lines), "{format}: {lines} lines with \"{message}\":\n{log}");
         }
-        ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is said:\n{log}");
+        ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is logged:\n{log}");
         ensure!(
             repeated(&log, "reading from Redis goes on") >= 1,
-            "{format}: its end is said:\n{log}"
+            "{format}: its end is logged:\n{log}"
         );
         if *format == "json" {
             for line in log.lines() {

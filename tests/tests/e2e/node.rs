@@ -93,7 +93,7 @@ impl Running {
             bail!("it ended without saying {wanted:?}")
         })
         .await
-        .with_context(|| format!("it did not say {wanted:?}"))?
+        .with_context(|| format!("it did not print {wanted:?}"))?
     }
 
     /// Kills it with SIGKILL, and waits for its end.

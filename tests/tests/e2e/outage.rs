@@ -67,7 +67,7 @@ impl<'a> UnderLoad<'a> {
         );
         let oracle = Oracle::of(client, entries.into_iter().map(|(_, entry)| entry)).await?;
         oracle.check(client).await?;
-        ensure!(counts == oracle.counts, "counted {counts:?}, the events say {:?}", oracle.counts);
+        ensure!(counts == oracle.counts, "counted {counts:?}, the events give {:?}", oracle.counts);
         Ok(())
     }
 

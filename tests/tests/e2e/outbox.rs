@@ -270,7 +270,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
         first.push(worker);
     }
 
-    // Fifty minutes later, a new daemon finds the workers silent. It publishes nothing twice.
+    // Fifty minutes later, a new daemon fails the books as stalled. It publishes nothing twice.
     shop.published().await?;
     daemon.sigkill().await?;
     clock(&shop.client, &name, 3000).await?;

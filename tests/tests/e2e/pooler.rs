@@ -85,7 +85,7 @@ async fn through_a_pooler_in_transaction_mode_books_are_swept() -> Result<()> {
     let args = ["--stream", database.stream(), "--outbox", "", "--sweep", "200ms", "--lease", "2s"];
     let daemon = Daemon::spawn(servers, &pooler.url(database.url()), &args)?;
     daemon.ready().await?;
-    eventually(SOON, "the book to be found silent", async || {
+    eventually(SOON, "the book to be failed as stalled", async || {
         let row = book_row(&client, book).await?;
         if row["status"] == "FAILED" { Ok(()) } else { Err(anyhow!("{row}")) }
     })

@@ -259,7 +259,7 @@ pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result
         let query = "select pid from pg_stat_activity 
             where datname = current_database() and $1 = any (pg_blocking_pids(pid)) limit 1";
         let row = watcher.query_opt(query, &[&holding]).await?;
-        row.map(|row| row.get(0)).ok_or_else(|| anyhow!("nobody waits for {holding}"))
+        row.map(|row| row.get(0)).ok_or_else(|| anyhow!("no session waits for {holding}"))
     })
     .await
 }

@@ -104,7 +104,7 @@ def refused(state: str, message: str, detail: str | None) -> Refused:
 
     Args:
         state: the SQLSTATE.
-        message: what the exception says after the code.
+        message: the text of the exception after the code.
         detail: the error's detail.
     """
     found: Any = None
