@@ -73,7 +73,7 @@ impl Channel<'_> {
         self.publish(self.last.clone().as_bytes()).await
     }
 
-    /// Waits until so many are subscribed.
+    /// Waits until this many are subscribed.
     async fn until_subscribed(&self, by: usize) -> Result<()> {
         eventually(SOON, &format!("{by} to be subscribed"), async || {
             let subscribed = self.subscribed().await?;
@@ -107,7 +107,7 @@ impl Channel<'_> {
         data.collect()
     }
 
-    /// Waits until so many events of the channel are settled, and checks that its stream has no
+    /// Waits until this many events of the channel are settled, and checks that its stream has no
     /// more.
     async fn settled(&mut self, events: usize) -> Result<Counts> {
         let (stream, wanted) = (self.stream(), i64::try_from(events)?);
@@ -123,7 +123,7 @@ impl Channel<'_> {
         Ok(cursor.counts)
     }
 
-    /// Waits until what was published last is kept, and all that is kept is settled.
+    /// Waits until the last published message is kept, and all kept messages are settled.
     async fn caught_up(&mut self) -> Result<Vec<String>> {
         eventually(SOON, "the last message to be settled", async || {
             let (kept, stream) = (self.kept().await?, self.stream());

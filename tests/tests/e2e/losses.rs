@@ -1,4 +1,4 @@
-//! Changes of a stream behind the daemon's back: it is trimmed past the position, deleted, created
+//! Changes of a stream by other programs: it is trimmed past the position, deleted, created
 //! anew, or restored to an older state. The daemon reports the loss, applies each readable entry
 //! once, and continues. Entries that the daemon itself trims are not a loss.
 

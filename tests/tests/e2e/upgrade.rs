@@ -303,7 +303,7 @@ async fn a_version_that_does_not_exist_is_wrong_usage() -> Result<()> {
 }
 
 /// On a server that has a newer extension than the database. The number of the kernel's functions
-/// shows that they were made anew.
+/// shows that they were created again.
 #[tokio::test]
 async fn an_older_extension_is_replaced_and_the_books_go_on() -> Result<()> {
     let servers = Servers::shared().await?;
