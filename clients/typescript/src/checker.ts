@@ -1,5 +1,6 @@
-// Asks a second server (the status URL) what a stream cannot answer: the attempt and the resume point
-// of a `begin`, once the relay has applied it, and whether a book has left a worker's attempt.
+// Asks a second server (the status URL) for what a stream cannot answer: the attempt and the resume
+// point of a `begin`, once the relay has applied it, and whether a book has left a worker's
+// attempt.
 import { z } from "zod";
 import { Refused, textOf, Unavailable } from "./errors.js";
 import { later } from "./runtime.js";

@@ -1,5 +1,5 @@
-// Makes values fit what Bindery takes, so that no report is refused for its form. The limits and what
-// is removed are those of docs/events.md ("How fields are read").
+// Makes values fit Bindery's limits, so that no report is refused for its form. The limits and the
+// removed characters are those of docs/events.md ("How fields are read").
 
 export const MESSAGE = 8192;
 export const TITLE = 1024;

@@ -1,4 +1,5 @@
-// Stand-ins for PostgREST and for binderyd's HTTP routes of producers, over the real rules in PGlite.
+// Stand-ins for PostgREST and for binderyd's HTTP routes of producers, with the real rules in
+// PGlite.
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { callStatement } from "../src/transports/caller.js";

@@ -94,11 +94,16 @@ export interface BookStatus extends BookRow {
 /** A message about a book: its id and revision, and as much of its status as there was room for. */
 export type BookPatch = Pick<BookRow, "book_id" | "revision"> &
   Partial<BookStatus> & {
-    /** Columns were left out that may have changed. Without it, a missing column is an unchanged one. */
+    /** Columns that may have changed are missing. Without it, a missing column is unchanged. */
     partial?: boolean | undefined;
-    /** `substeps` holds only the substeps that changed: merge them by key. Without it, `substeps` is the whole list. */
+    /**
+     * `substeps` has only the changed substeps: merge them by key. Without it, it is the whole
+     * list.
+     */
     substeps_partial?: boolean | undefined;
-    /** A partial `substeps` holds every change after this revision. Without it: after the revision before this one. */
+    /**
+     * A partial `substeps` has every change after this revision; by default, after the one before.
+     */
     since_revision?: number | undefined;
   };
 
@@ -178,7 +183,7 @@ export function isWholeRow(patch: BookPatch): patch is BookPatch & BookRow {
   return patch.partial !== true && columnNames.every((name) => patch[name] !== undefined);
 }
 
-/** A patch with everything that `get_book_status` returns, except that its substeps may be partial or missing. */
+/** A patch with everything of `get_book_status`, but its substeps may be partial or missing. */
 export type DescribedPatch = BookPatch & BookRow & Pick<BookStatus, "stages" | "health">;
 
 export function isDescribed(patch: BookPatch): patch is DescribedPatch {

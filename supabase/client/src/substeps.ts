@@ -80,7 +80,9 @@ function overlaid(list: Substep[], changes: readonly Substep[]): Substep[] {
 
 const rank: Record<Substep["state"], number> = { active: 0, pending: 1, done: 2 };
 
-/** At most 200, in the same order: active ones are kept first, then pending ones, then those that are done. */
+/**
+ * At most 200, in the same order: active ones are kept first, then pending ones, then done ones.
+ */
 function kept(list: Substep[]): Substep[] {
   if (list.length <= MOST_SUBSTEPS) return list;
   const ranked = [...list].sort((a, b) => rank[a.state] - rank[b.state]);

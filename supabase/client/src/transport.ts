@@ -35,7 +35,8 @@ export interface Ears {
 
 /**
  * - `lost`: try again
- * - `refused`: the server does not admit this reader, or has no room for another subscription; try again later
+ * - `refused`: the server does not admit this reader, or has no room for another subscription;
+ *   try again later
  * - `unavailable`: this server has no such subscription
  */
 export type EndReason = "lost" | "refused" | "unavailable";

@@ -1,5 +1,5 @@
 "use client";
-// All there is to show of one book: title, badge, bar, stages and substeps, what is left, what went wrong.
+// The whole view of one book: title, badge, bar, stages and substeps, remaining time, failure.
 import { useId, useMemo } from "react";
 import type { BookView } from "../bindery.js";
 import type { BookStatus } from "../status.js";

@@ -10,7 +10,9 @@ const PAGE = 200;
 export interface SseOptions {
   /** Returns the reader's current token; called before each request. */
   token?: () => string | null | Promise<string | null>;
-  /** The server sends a comment at least three times in this many milliseconds; a longer silence is a dead connection. */
+  /**
+   * The server sends a comment at least three times in this time (ms); a longer silence is a loss.
+   */
   silence?: number;
   /** Replaces the global `fetch`. */
   fetch?: typeof fetch;

@@ -7,9 +7,11 @@ import { Doors, type Outcome } from "./doors.js";
 
 export interface SupabaseOptions {
   /**
-   * - `broadcast` (the default): private topics `book:<id>:<owner_id>` (`book:<id>` where there is no owner) and
-   *   `owner:<owner_id>`, fast, for many readers. A list without an owner has no topic; it goes by Postgres Changes.
-   * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), needs no policy on `realtime.messages`.
+   * - `broadcast` (the default): private topics `book:<id>:<owner_id>` (`book:<id>` without an
+   *   owner) and `owner:<owner_id>`, fast, for many readers. A list without an owner has no topic
+   *   and uses Postgres Changes.
+   * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), and needs no policy
+   *   on `realtime.messages`.
    */
   via?: "broadcast" | "changes";
   /** The schema in which Bindery is installed. */
