@@ -93,9 +93,9 @@ fn start(primary: Option<&str>, postgres_at: Option<SocketAddr>) -> Result<Leash
 }
 
 fn await_ready(script: &mut Child) -> Result<()> {
-    let output = script.stdout.take().context("the script's output is piped")?;
+    let stdout = script.stdout.take().context("the script's output is piped")?;
     let mut output = String::new();
-    for line in BufReader::new(output).lines() {
+    for line in BufReader::new(stdout).lines() {
         let line = line?;
         if line == "ready" {
             return Ok(());
