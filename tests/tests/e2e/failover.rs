@@ -287,10 +287,10 @@ impl<'a> Pair<'a> {
         for row in self.client.query(query, &[]).await? {
             let (book, status, expected): (Uuid, Value, Value) =
                 (row.get(0), row.get(1), row.get(2));
-            let published = history.remove(&book).unwrap_or_default();
+            let own = history.remove(&book).unwrap_or_default();
             ensure!(
-                Value::Array(published.clone()) == expected,
-                "{book}: {published:?} were published of {expected}"
+                Value::Array(own.clone()) == expected,
+                "{book}: {own:?} were published of {expected}"
             );
             ensure!(
                 statuses.get(&book) == Some(&status),
