@@ -1,5 +1,4 @@
-//! Asks Postgres now and then whether it answers, for `/readyz`. For a process without relays,
-//! which would find out by themselves.
+//! Checks at an interval that Postgres answers, for `/readyz` in a process without relays.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,12 +12,12 @@ use crate::process::Process;
 use crate::repeats::Repeats;
 use crate::state::State;
 
-/// How often Postgres is asked whether it answers.
+/// The interval between two checks.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// An answer that takes longer is none.
+/// A check that takes longer counts as failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Begins to ask, until the process stops.
+/// Starts the checks, which run until the process stops.
 pub fn watch(database: &DatabaseUrl, process: &mut Process) {
     let (stop, state) = (process.stop.clone(), process.state.clone());
     state.set_database(Some("Postgres has not answered yet".to_owned()));
@@ -36,7 +35,7 @@ async fn ask(database: DatabaseUrl, state: State, stop: CancellationToken) {
         if answered {
             waits = pauses();
         }
-        if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+        if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
             warn!(error = %error, remedy = error.remedy(), unsaid, "Postgres does not answer");
         }
         tokio::select! {
@@ -46,7 +45,7 @@ async fn ask(database: DatabaseUrl, state: State, stop: CancellationToken) {
     }
 }
 
-/// Until an answer does not come. `answered` is set once one came.
+/// Checks until a check fails. Sets `answered` once one succeeds.
 async fn ask_on(
     database: &DatabaseUrl,
     state: &State,

@@ -1,9 +1,9 @@
-//! Supabase Realtime, where it is installed: sends the progress that was held back, and makes the
-//! policy by which users join private topics once Realtime has made its table. Elsewhere: announces
-//! by `NOTIFY` the changes whose sessions left that to others.
+//! With Supabase Realtime: sends deferred progress, and creates the policy that lets users join
+//! private topics once Realtime has created its table. Without Realtime: notifies (`NOTIFY`) of
+//! deferred changes.
 //!
-//! The database decides what is due. Every daemon may do this: a book that another session has
-//! locked is skipped.
+//! The database decides which changes are due. Every daemon may do this: the database skips a book
+//! that another session has locked.
 
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,19 @@ use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 
-/// How often to look whether Realtime is installed, and whether its policy is there.
+/// The interval of checks whether Realtime is installed and its policy exists.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The time between two calls is at least so long, that each sends more than one book.
+/// The minimum time between two calls, so that each call sends several books.
 const SHORTEST: Duration = Duration::from_millis(30);
 
-/// Sends what was held back.
+/// Sends deferred changes.
 #[derive(Debug, Clone)]
 pub struct Broadcaster {
-    /// Where.
+    /// The database to call.
     pub database: DatabaseUrl,
 }
 
-/// What keeps failing, each logged seldom.
+/// The repeated failures, each with limited logging.
 #[derive(Debug, Default)]
 struct Troubles {
     connection: Repeats,
@@ -50,7 +50,7 @@ impl Broadcaster {
             if sent {
                 waits = pauses();
             }
-            if let Some(unsaid) = troubles.connection.say(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = troubles.connection.record(&error.to_string(), Instant::now()) {
                 warn!(
                     error = %error,
                     remedy = error.remedy(),
@@ -65,7 +65,7 @@ impl Broadcaster {
         }
     }
 
-    /// Sends until `stop` (then `Ok`) or until a call fails. `sent` is set once a call succeeded.
+    /// Sends until `stop` (`Ok`) or a failed call. Sets `sent` once a call succeeds.
     async fn send_on(
         &self,
         stop: &CancellationToken,
@@ -92,7 +92,7 @@ impl Broadcaster {
     }
 }
 
-/// Sends what is due; how long to wait for the next.
+/// Sends the changes that are due; returns the pause before the next call.
 async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, DatabaseError> {
     let query = "select held_back, failed, problem, next_seconds \
         from bindery.send_held_broadcasts()";
@@ -102,7 +102,7 @@ async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, Datab
     ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(held_back.unsigned_abs());
     if let Some(problem) = problem {
         ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
-        if let Some(unsaid) = troubles.say(&problem, Instant::now()) {
+        if let Some(unsaid) = troubles.record(&problem, Instant::now()) {
             warn!(
                 books = failed,
                 problem,
@@ -117,18 +117,18 @@ async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, Datab
     Ok(pause(next))
 }
 
-/// How long to wait, by what the call gave.
+/// The pause before the next call, from the result of the last one.
 fn pause(next_seconds: f64) -> Duration {
     Duration::try_from_secs_f64(next_seconds).unwrap_or_default().clamp(SHORTEST, LOOK_EVERY)
 }
 
-/// Makes the policy where it is missing.
+/// Creates the policy if it is missing.
 async fn make_policy(client: &Client, troubles: &mut Repeats) -> Result<(), DatabaseError> {
     let query = "select state, problem from bindery.make_realtime_policy()";
     let row = client.query_typed_one(query, &[]).await?;
     let (state, problem): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
     if let Some(problem) = problem {
-        if let Some(unsaid) = troubles.say(&problem, Instant::now()) {
+        if let Some(unsaid) = troubles.record(&problem, Instant::now()) {
             warn!(
                 problem,
                 remedy = "start Realtime, or run the SQL of docs/supabase.md as the owner of \

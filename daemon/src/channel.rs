@@ -1,9 +1,9 @@
-//! A channel of Redis Pub/Sub: what is published on it is appended to a stream of the daemon's own,
-//! which is relayed like any other.
+//! Subscribes to a channel of Redis Pub/Sub and appends its messages to a stream of the daemon's
+//! own, which is relayed like any other stream.
 //!
-//! Lossy by nature: what is published while nobody is subscribed is lost, and nobody can count it.
-//! From the moment that a message is in the stream nothing of it is lost or doubled. Postgres has
-//! no part in this, so a channel is heard while Postgres is away.
+//! Pub/Sub is lossy: a message published while no daemon is subscribed is lost, and the loss cannot
+//! be counted. Once a message is in the stream, it is applied exactly once. The subscriber does not
+//! use Postgres, so it receives messages while Postgres is unreachable.
 
 use std::time::{Duration, Instant};
 
@@ -17,65 +17,66 @@ use crate::metrics;
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 use crate::source::channel::{Channel, Claim};
-use crate::source::{Heard, RedisUrl, Subscription};
+use crate::source::{PushedMessage, RedisUrl, Subscription};
 use crate::state::State;
 use bindery_client::cut;
 
-/// So many messages, or bytes of them, are appended at once. What comes meanwhile waits on the
-/// wire.
+/// The maximum number of messages, and of their bytes, in one append. Later messages wait on the
+/// connection.
 const AT_ONCE: usize = 500;
 const AT_ONCE_BYTES: usize = 512 * 1024;
-/// How long an answer of Redis may take.
+/// How long a reply of Redis may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A connection on which nothing comes is asked this often whether it still lives.
+/// An idle connection is checked with a `PING` at this interval.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// The claim is renewed this often within its time.
+/// The claim is renewed this many times during its duration.
 const RENEWALS: u32 = 3;
-/// Who stands by asks this often for the claim: what is published meanwhile is lost.
+/// A daemon that stands by asks for the claim at this interval. Messages published while no daemon
+/// has the claim are lost.
 const STANDBY_EVERY: Duration = Duration::from_millis(250);
 
-/// Subscribes to a channel, while no other daemon does.
+/// Subscribes to a channel while no other daemon does.
 #[derive(Debug)]
 pub struct Subscriber {
     /// The channel.
     pub channel: Channel,
-    /// Where it is.
+    /// The Redis server that has the channel.
     pub redis: RedisUrl,
-    /// How long without a sign of this daemon until another may subscribe.
+    /// How long the claim lasts without a renewal.
     pub lease: Duration,
-    /// Where to tell how it goes.
+    /// The state that the subscriber updates.
     pub state: State,
 }
 
-/// What ends a subscription before its time.
+/// Why a subscription failed.
 #[derive(Debug, thiserror::Error)]
 enum SubscriberError {
     #[error("Redis: {}", cut(.0))]
     Redis(#[from] RedisError),
-    /// Redis did not hear of this daemon in time.
+    /// The claim was not renewed in time.
     #[error("the claim to the channel is over")]
-    Over,
+    ClaimLost,
 }
 
-/// What outlives a connection.
+/// The claim, and the messages to append under it. They outlive a connection.
 #[derive(Debug, Default)]
-struct Hand {
+struct Pending {
     claim: Option<Claim>,
-    /// Messages that are not known to be in the stream.
+    /// Messages whose append is not confirmed.
     messages: Vec<Vec<u8>>,
     bytes: usize,
 }
 
-/// What was said.
+/// What the subscriber has logged.
 #[derive(Debug, Default)]
-struct Voice {
-    troubles: Repeats,
-    /// What was said last: that this daemon is subscribed, or another.
+struct ChannelLog {
+    failures: Repeats,
+    /// Whether the last line logged that this daemon is subscribed; false: it stands by.
     subscribed: Option<bool>,
 }
 
 impl Subscriber {
-    /// Keeps what is published, until `stop`; then what had come by then.
+    /// Appends published messages until `stop`, then those received before it.
     pub async fn run(self, stop: CancellationToken) {
         let (channel, stream) = (self.channel.name(), self.channel.stream());
         info!(
@@ -86,58 +87,59 @@ impl Subscriber {
         for name in [metrics::MESSAGES, metrics::SUBSCRIPTIONS_LOST, metrics::DROPPED] {
             ::metrics::counter!(name, "channel" => channel.to_owned()).increment(0);
         }
-        self.tell(false, None);
-        let (mut hand, mut voice, mut pauses) = (Hand::default(), Voice::default(), pauses());
+        self.report_state(false, None);
+        let (mut pending, mut log, mut pauses) =
+            (Pending::default(), ChannelLog::default(), pauses());
         while !stop.is_cancelled() {
             let mut subscribed = false;
-            let Err(error) = self.subscribe(&stop, &mut hand, &mut voice, &mut subscribed).await
+            let Err(error) = self.subscribe(&stop, &mut pending, &mut log, &mut subscribed).await
             else {
                 break;
             };
-            self.tell(false, Some(error.to_string()));
+            self.report_state(false, Some(error.to_string()));
             if subscribed {
                 ::metrics::counter!(metrics::SUBSCRIPTIONS_LOST, "channel" => channel.to_owned())
                     .increment(1);
                 pauses = crate::pauses::pauses();
             }
-            if let Some(unsaid) = voice.troubles.say(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = log.failures.record(&error.to_string(), Instant::now()) {
                 warn!(channel, error = %error, unsaid, "the channel is not heard; what is published until it is again is lost");
             }
-            if matches!(error, SubscriberError::Over) {
-                // Another daemon may have it by now, and what it heard is in the stream already.
-                self.drop_all(&mut hand);
+            if matches!(error, SubscriberError::ClaimLost) {
+                // Another daemon may have the claim and may have appended the same messages.
+                self.drop_all(&mut pending);
             }
             tokio::select! {
                 () = sleep(pauses.next().unwrap_or(MAX_PAUSE)) => (),
                 () = stop.cancelled() => (),
             }
         }
-        self.drop_all(&mut hand);
-        self.tell(false, None);
+        self.drop_all(&mut pending);
+        self.report_state(false, None);
     }
 
-    /// Keeps what is published until `stop` (then `Ok`) or until something fails. `subscribed` is
-    /// set once it is heard.
+    /// Appends published messages until `stop` (`Ok`) or a failure. Sets `subscribed` once the
+    /// subscription has begun.
     async fn subscribe(
         &self,
         stop: &CancellationToken,
-        hand: &mut Hand,
-        voice: &mut Voice,
+        pending: &mut Pending,
+        log: &mut ChannelLog,
         subscribed: &mut bool,
     ) -> Result<(), SubscriberError> {
         let channel = self.channel.name();
         let mut redis = self.redis.connect(&self.channel.stream(), PATIENCE).await?;
         let mut renew_at = Deadline::now() + self.lease / RENEWALS;
-        // What is in hand comes before anything else.
-        if hand.claim.is_some() {
-            hand.append(&mut redis).await?;
+        // Append the pending messages first, to keep the order.
+        if pending.claim.is_some() {
+            pending.append(&mut redis).await?;
         }
-        while hand.claim.is_none() {
+        while pending.claim.is_none() {
             renew_at = Deadline::now() + self.lease / RENEWALS;
-            hand.claim = Claim::take(&mut redis, &self.channel, self.lease).await?;
-            if hand.claim.is_none() {
-                self.tell(false, None);
-                voice.standing_by(channel);
+            pending.claim = Claim::take(&mut redis, &self.channel, self.lease).await?;
+            if pending.claim.is_none() {
+                self.report_state(false, None);
+                log.standing_by(channel);
                 tokio::select! {
                     () = sleep(STANDBY_EVERY.min(self.lease / RENEWALS)) => (),
                     () = stop.cancelled() => return Ok(()),
@@ -146,34 +148,34 @@ impl Subscriber {
         }
         let subscription = Subscription::begin(&self.redis, &self.channel).await?;
         *subscribed = true;
-        self.tell(true, None);
-        voice.subscribed(channel);
-        self.hear(subscription, redis, renew_at, stop, hand).await
+        self.report_state(true, None);
+        log.subscribed(channel);
+        self.append_received(subscription, redis, renew_at, stop, pending).await
     }
 
-    /// Appends what is heard, until `stop` or a failure. The claim is renewed first at `renew_at`.
-    async fn hear(
+    /// Appends received messages until `stop` or a failure. The first renewal is at `renew_at`.
+    async fn append_received(
         &self,
         mut subscription: Subscription,
         mut redis: MultiplexedConnection,
         mut renew_at: Deadline,
         stop: &CancellationToken,
-        hand: &mut Hand,
+        pending: &mut Pending,
     ) -> Result<(), SubscriberError> {
         let messages =
             ::metrics::counter!(metrics::MESSAGES, "channel" => self.channel.name().to_owned());
         let (mut stopping, mut asked) = (false, false);
         let mut ask_at = Deadline::now() + PING_EVERY;
         loop {
-            let heard = tokio::select! {
-                // What has come is a sign of life, whatever else is due.
+            let has_received = tokio::select! {
+                // Check for messages before the timers: a message shows that Redis is alive.
                 biased;
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     subscription.end().await?;
                     continue;
                 }
-                came = subscription.wait() => came.map(|()| true)?,
+                waited = subscription.wait() => waited.map(|()| true)?,
                 () = sleep_until(renew_at) => false,
                 () = sleep_until(ask_at) => {
                     if std::mem::replace(&mut asked, true) {
@@ -185,26 +187,26 @@ impl Subscriber {
                 }
             };
             let mut ended = false;
-            if heard {
+            if has_received {
                 asked = false;
-                while !ended && subscription.has_more() && !hand.is_full() {
+                while !ended && subscription.has_more() && !pending.is_full() {
                     match subscription.next().await? {
-                        Heard::Message(message) => {
+                        PushedMessage::Message(message) => {
                             messages.increment(1);
-                            hand.push(message);
+                            pending.push(message);
                         }
-                        Heard::Ended => ended = true,
-                        Heard::Begun | Heard::Pong => (),
+                        PushedMessage::Unsubscribed => ended = true,
+                        PushedMessage::Subscribed | PushedMessage::Pong => (),
                     }
                 }
             }
-            // Also where nothing has come: it renews the claim.
-            if !hand.messages.is_empty() || Deadline::now() >= renew_at {
-                hand.append(&mut redis).await?;
+            // An append without messages renews the claim.
+            if !pending.messages.is_empty() || Deadline::now() >= renew_at {
+                pending.append(&mut redis).await?;
                 renew_at = Deadline::now() + self.lease / RENEWALS;
             }
             if ended {
-                if let Some(claim) = hand.claim.take()
+                if let Some(claim) = pending.claim.take()
                     && let Err(error) = claim.release(&mut redis).await
                 {
                     debug!(channel = self.channel.name(), error = %error, "the claim was not given up; it runs out");
@@ -215,8 +217,8 @@ impl Subscriber {
         }
     }
 
-    fn drop_all(&self, hand: &mut Hand) {
-        let Hand { messages, .. } = std::mem::take(hand);
+    fn drop_all(&self, pending: &mut Pending) {
+        let Pending { messages, .. } = std::mem::take(pending);
         if !messages.is_empty() {
             let channel = self.channel.name();
             ::metrics::counter!(metrics::DROPPED, "channel" => channel.to_owned())
@@ -229,12 +231,12 @@ impl Subscriber {
         }
     }
 
-    fn tell(&self, subscribed: bool, problem: Option<String>) {
+    fn report_state(&self, subscribed: bool, problem: Option<String>) {
         self.state.set_channel(self.channel.name(), subscribed, problem);
     }
 }
 
-impl Hand {
+impl Pending {
     fn push(&mut self, message: Vec<u8>) {
         self.bytes += message.len();
         self.messages.push(message);
@@ -244,11 +246,11 @@ impl Hand {
         self.messages.len() >= AT_ONCE || self.bytes >= AT_ONCE_BYTES
     }
 
-    /// Appends what is in hand, and renews the claim.
+    /// Appends the pending messages and renews the claim.
     async fn append(&mut self, redis: &mut MultiplexedConnection) -> Result<(), SubscriberError> {
-        let claim = self.claim.as_mut().ok_or(SubscriberError::Over)?;
+        let claim = self.claim.as_mut().ok_or(SubscriberError::ClaimLost)?;
         if !claim.append(redis, &self.messages).await? {
-            return Err(SubscriberError::Over);
+            return Err(SubscriberError::ClaimLost);
         }
         self.messages.clear();
         self.bytes = 0;
@@ -256,20 +258,20 @@ impl Hand {
     }
 }
 
-impl Voice {
-    /// This daemon is subscribed, for the first time or again.
+impl ChannelLog {
+    /// Logs that this daemon is subscribed.
     fn subscribed(&mut self, channel: &str) {
-        // Both, so that a trouble's end is not said once more later on.
-        if self.troubles.over() | (self.subscribed.replace(true) != Some(true)) {
+        // `|`, not `||`: evaluate both, so that the end of the failures is logged only once.
+        if self.failures.over() | (self.subscribed.replace(true) != Some(true)) {
             info!(channel, "subscribed to the channel");
         } else {
             debug!(channel, "subscribed to the channel again");
         }
     }
 
-    /// Another daemon is, for the first time or still.
+    /// Logs that another daemon is subscribed, unless the last line did.
     fn standing_by(&mut self, channel: &str) {
-        if self.troubles.over() | (self.subscribed.replace(false) != Some(false)) {
+        if self.failures.over() | (self.subscribed.replace(false) != Some(false)) {
             info!(channel, "standing by: another daemon is subscribed to the channel");
         }
     }

@@ -59,14 +59,14 @@ impl Cli {
 /// clap repeats a value that it cannot take; a URL may hold a password, and a secret is one.
 pub fn without_secrets(mut error: clap::Error) -> clap::Error {
     let hidden = || ContextValue::String("(not shown)".to_owned());
-    let says = |error: &clap::Error, kind, what| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(what));
-    if ["-url", "-secret"].into_iter().any(|what| says(&error, ContextKind::InvalidArg, what)) {
+    let mentions = |error: &clap::Error, kind, what| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(what));
+    if ["-url", "-secret"].into_iter().any(|what| mentions(&error, ContextKind::InvalidArg, what)) {
         error.insert(ContextKind::InvalidValue, hidden());
     }
     // A URL where none belongs.
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
     {
-        if says(&error, kind, "://") {
+        if mentions(&error, kind, "://") {
             error.insert(kind, hidden());
             error.remove(ContextKind::Suggested);
         }
@@ -312,9 +312,9 @@ mod tests {
         ]);
         assert!(!format!("{cli:?}").contains("hush"));
         for url in ["--database-url=postgresql://u:hush@[h", "--redis-url=http://u:hush@h/"] {
-            let said = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err())
+            let text = without_secrets(Cli::try_parse_from(["binderyd", "run", url]).unwrap_err())
                 .to_string();
-            assert!(!said.contains("hush") && said.contains("give "), "{said}");
+            assert!(!text.contains("hush") && text.contains("give "), "{text}");
         }
     }
 
@@ -326,8 +326,8 @@ mod tests {
             vec!["binderyd", "run", url],
             vec!["binderyd", "run", "--linger", url],
         ] {
-            let said = without_secrets(Cli::try_parse_from(args).unwrap_err()).to_string();
-            assert!(!said.contains("hush"), "{said}");
+            let text = without_secrets(Cli::try_parse_from(args).unwrap_err()).to_string();
+            assert!(!text.contains("hush"), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Flags, environment and file, by one set of names: a flag wins over its environment variable,
-//! that over the file, that over the default. What is wrong is said all at once, and nothing is
-//! started.
+//! Settings from flags, environment and file, under the same names. A flag overrides its environment
+//! variable, which overrides the file, which overrides the default. All faults are reported at
+//! once, and the daemon does not start.
 //!
 //! | module | subject |
 //! |---|---|
@@ -52,7 +52,7 @@ struct Setting<'a> {
 /// The command to run, from these arguments, the environment, and the file they name.
 pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     let command = Cli::command();
-    // Taken as texts first: then all that is wrong can be said.
+    // Parse values as texts first, so that all faults can be reported.
     let texts = as_texts(command.clone()).try_get_matches_from(arguments).map_err(Stop::Usage)?;
     let (mut name, mut chosen, mut subcommand) = ("", &texts, &command);
     while let Some((next, matches)) = chosen.subcommand() {
@@ -95,7 +95,7 @@ fn takes_values(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
 }
 
-/// Whether a file may set it: what the environment may, too; the rest says what to do right now.
+/// Whether a file may set it: each argument with an environment variable, except `--config`.
 fn is_setting(arg: &Arg) -> bool {
     arg.get_long().is_some() && arg.get_env().is_some() && arg.get_id() != "config"
 }
@@ -131,7 +131,7 @@ fn settings<'a>(
         .collect()
 }
 
-/// The command line whose defaults are what the file says.
+/// The command with the file's values as defaults.
 fn with_file(mut command: Command, settings: &[Setting<'_>]) -> Command {
     for Setting { arg, values } in settings {
         if let Some((Source::File, values)) = values

@@ -1,11 +1,11 @@
-//! Postgres, by the functions of schema `bindery` and nothing else.
+//! Calls to Postgres, only through the functions of schema `bindery`.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `relay` | the daemon's calls |
 //! | `policy` | what a relay does after a call failed |
 //!
-//! Where Postgres is, and how to connect, `bindery_client` says.
+//! `bindery_client` has the URLs and the connections.
 
 mod policy;
 mod relay;
@@ -20,12 +20,12 @@ pub use bindery_client::postgres::{DatabaseError, DatabaseUrl, Transport};
 pub use policy::{Policy, is_too_much};
 pub use relay::{Applied, FUNCTIONS, Lease};
 
-/// A connection of one's own. It ends when the client is dropped.
+/// Opens a connection, which ends when the client is dropped.
 pub async fn connect(url: &DatabaseUrl) -> Result<Client, DatabaseError> {
     Ok(connect_described(url).await?.0)
 }
 
-/// The same, and how it goes to the server.
+/// Opens a connection, and describes its transport.
 pub async fn connect_described(url: &DatabaseUrl) -> Result<(Client, Transport), DatabaseError> {
     let Connected { client, connection, transport } = open(url).await?;
     tokio::spawn(async move {
@@ -37,7 +37,7 @@ pub async fn connect_described(url: &DatabaseUrl) -> Result<(Client, Transport),
     Ok((client, transport))
 }
 
-/// A connection of one's own that passes on what it is notified of.
+/// Opens a connection that passes its notifications to a callback.
 pub async fn connect_listening(
     url: &DatabaseUrl,
     notified: impl Fn(&str) + Send + 'static,

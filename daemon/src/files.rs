@@ -1,17 +1,17 @@
-//! How many files the process may open, connections included, and how many of them HTTP may take.
+//! The limit of open files, which includes connections, and the share of HTTP.
 
 use tracing::{debug, warn};
 
-/// No daemon needs more.
+/// The highest limit that a daemon needs.
 const ENOUGH: u64 = 65_536;
-/// What is assumed where the limit cannot be read.
+/// The assumed limit if it cannot be read.
 const USUAL: u64 = 1024;
-/// Kept for the process itself: logs, timers, the outbox, the sweeper, listening, resolving names.
+/// Files reserved for the process: logs, timers, the outbox, the sweeper, the port, name lookups.
 const KEPT: u64 = 64;
-/// Kept for each stream, its reconnections and the connections to a cluster's nodes included.
+/// Files reserved for each stream, including reconnections and the nodes of a cluster.
 const KEPT_PER_STREAM: u64 = 8;
 
-/// Raises the soft limit of open files, as far as the hard limit allows; the limit then.
+/// Raises the soft limit of open files as far as the hard limit allows; returns the new limit.
 pub fn raise_limit() -> u64 {
     let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap_or((USUAL, USUAL));
     let wanted = hard.min(ENOUGH);
@@ -28,7 +28,7 @@ pub fn raise_limit() -> u64 {
     }
 }
 
-/// How many connections HTTP may have, so that relaying never lacks a file: at most `wanted`.
+/// The limit of HTTP connections, at most `wanted`, that leaves enough files for the relays.
 pub fn connections(limit: u64, wanted: u32, streams: usize, others: usize) -> usize {
     let kept = KEPT + KEPT_PER_STREAM * streams as u64 + others as u64;
     let wanted = u64::from(wanted);

@@ -3,18 +3,18 @@
 //! | module | subject |
 //! |---|---|
 //! | `options` | its flags |
-//! | `server` | the port itself: how many may come, and how long they may take to ask |
-//! | `router` | the routes below `/api`, and what holds for all of them |
-//! | `routes`, `openapi` | a route with its description; the OpenAPI document of all |
-//! | `auth`, `jwks`, `signature` | who is asking: tokens and their keys |
-//! | `pool` | Postgres as the caller |
-//! | `list`, `books`, `acts` | reading books, many and one, and what an operator does to them |
-//! | `reports` | what producers report |
-//! | `bounded` | the memory that answers may take |
+//! | `server` | the port: limits of connections and of the time for a request |
+//! | `router` | the routes below `/api`, and what they share |
+//! | `routes`, `openapi` | routes with their descriptions; the OpenAPI document |
+//! | `auth`, `jwks`, `signature` | authentication: tokens and their keys |
+//! | `pool` | connections to Postgres with the caller's role |
+//! | `list`, `books`, `acts` | lists of books, single books, and an operator's acts |
+//! | `reports` | reports of producers |
+//! | `bounded` | the limit of memory for responses |
 //! | `events`, `board` | server-sent events, of one book and of all |
-//! | `hub`, `listen` | who wants to hear of which book, and what Postgres says |
-//! | `error` | what a refusal looks like |
-//! | `measure` | what was asked, and how long it took |
+//! | `hub`, `listen` | subscriptions to changes, and notifications of Postgres |
+//! | `error` | error responses |
+//! | `measure` | metrics of requests |
 //! | `page` | the page |
 
 mod acts;
@@ -68,8 +68,8 @@ pub use jwks::Jwks;
 pub use options::HttpOptions;
 pub use server::BEYOND;
 
-/// Readers of all books that are behind ask Postgres so many at a time; the rest of the pool is for
-/// others.
+/// At most this many slow readers of all books query Postgres at a time; the rest of the pool is
+/// for other requests.
 const CATCHING_UP: usize = 2;
 
 /// The HTTP port, ready to serve.
@@ -97,7 +97,7 @@ impl Http {
         let address = listener.local_addr()?;
         let is_loopback = address.ip().is_loopback();
         let access = Access::new(options, is_loopback);
-        say(&access, address);
+        log_access(&access, address);
         let (hub, jwks) = (Hub::default(), access.jwks());
         let api = Api(Arc::new(Shared {
             pool: pool::pool(database, usize::try_from(options.http_pool)?)?,
@@ -127,7 +127,7 @@ impl Http {
         Ok(Self { listener, routers, connections, database: database.clone(), hub, jwks })
     }
 
-    /// Serves until `stop`, and after it those who are still connected, until it is dropped.
+    /// Serves until `stop`; after it, serves open connections until it is dropped.
     pub async fn serve(self, stop: CancellationToken) {
         let listening = listen::listen(self.database, self.hub, stop.clone());
         let served = server::serve(self.listener, self.routers, self.connections, stop.clone());
@@ -141,7 +141,7 @@ impl Http {
     }
 }
 
-/// The answer on a connection beyond the limit.
+/// The response on a connection beyond the limit.
 async fn full() -> impl IntoResponse {
     ::metrics::counter!(crate::metrics::TURNED_AWAY).increment(1);
     let message = "no more connections than --http-connections are open at once";
@@ -154,7 +154,7 @@ async fn full() -> impl IntoResponse {
     ([(CONNECTION, "close")], full)
 }
 
-fn say(access: &Access, address: SocketAddr) {
+fn log_access(access: &Access, address: SocketAddr) {
     match access {
         Access::Tokens(_) => {
             info!(page = %format_args!("http://{address}/"), "/api asks for tokens")
@@ -171,9 +171,9 @@ fn say(access: &Access, address: SocketAddr) {
     }
 }
 
-/// 200 while every stream is held here or by another daemon, each channel is heard here or there,
-/// both ends answer, and the outbox is published; under `serve`: while Postgres answers; else 503.
-/// The body says which and why.
+/// Returns 200 while each stream has a holder and each channel a subscriber, Postgres and Redis
+/// answer, and the outbox is published; under `serve`, while Postgres answers; otherwise 503. The
+/// body names the problem.
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Value>) {
     let streams = state.snapshot();
     let (outbox, sweep, database) = (state.outbox(), state.sweep(), state.database());

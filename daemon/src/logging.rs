@@ -1,7 +1,7 @@
 //! Structured logs on standard error. `RUST_LOG` filters.
 //!
-//! A thread of its own writes the lines. Where standard error cannot be written to, or nobody reads
-//! it, lines are lost and counted; nothing else waits or fails.
+//! A separate thread writes the lines. If standard error is closed or not read, lines are dropped and
+//! counted; no other thread waits or fails.
 
 use std::io::{self, ErrorKind, IsTerminal, Stderr, Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,20 +15,20 @@ use tracing_subscriber::fmt;
 
 use crate::cli::LogFormat;
 
-/// Lines that wait to be written. A line has some 300 bytes.
+/// The maximum number of queued lines, of about 300 bytes each.
 const WAITING: usize = 2048;
-/// How long to wait where standard error is non-blocking and full.
+/// How long to wait before the next try while a non-blocking standard error is full.
 const FULL: Duration = Duration::from_millis(10);
 
-/// Lines that could not be written.
+/// The number of lines that could not be written.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
-/// Lines that found no room.
+/// The number of lines dropped because the queue was full.
 static WITHOUT_ROOM: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// How long the end of the program waits for lines that are not written yet.
+/// How long the end of the program waits for queued lines.
 const END_WITHIN: Duration = Duration::from_millis(1500);
 
-/// The log. When it is dropped, it waits for what is not written yet, for a limited time.
+/// The log. Dropping it waits for queued lines, `END_WITHIN` at most.
 pub struct Log {
     format: LogFormat,
     lines: NonBlocking,
@@ -55,7 +55,7 @@ pub fn init(format: LogFormat) -> Log {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
-    // Rust's own hook writes to standard error itself, and may wait there for ever.
+    // Rust's default hook writes to standard error directly and may block for ever.
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::capture();
         match backtrace.status() {
@@ -68,7 +68,7 @@ pub fn init(format: LogFormat) -> Log {
     Log { format, lines, worker: Some(worker) }
 }
 
-/// Lines lost since the start.
+/// The number of lines lost since the start.
 pub fn lost() -> u64 {
     let without_room = WITHOUT_ROOM.get().map_or(0, ErrorCounter::dropped_lines);
     UNWRITTEN.load(Ordering::Relaxed) + without_room as u64
@@ -80,7 +80,7 @@ impl Log {
         match self.format {
             LogFormat::Text => {
                 let line = format!("binderyd: {error:#}\n");
-                // It keeps the line, or counts it as lost.
+                // The writer queues the line or counts it as lost.
                 let _ = self.lines.write_all(line.as_bytes());
             }
             LogFormat::Json => {
@@ -94,8 +94,8 @@ impl Drop for Log {
     fn drop(&mut self) {
         let worker = self.worker.take();
         let (ended, end) = mpsc::channel::<()>();
-        // Where the queue is full, the library's own end writes to standard output, which may be
-        // the same pipe that nobody reads: it gets a thread of its own.
+        // With a full queue, the library's shutdown writes to standard output, which may block, so
+        // it runs in a separate thread.
         let ending = thread::Builder::new().spawn(move || {
             drop(worker);
             drop(ended);
@@ -106,7 +106,7 @@ impl Drop for Log {
     }
 }
 
-/// Standard error, which counts what it could not write.
+/// Standard error, with a count of failed writes.
 struct Counting(Stderr);
 
 impl Write for Counting {

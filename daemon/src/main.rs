@@ -1,27 +1,27 @@
-//! `binderyd`: relays progress events from Redis into Postgres, each taking effect exactly once;
-//! and the commands around it.
+//! `binderyd`: relays progress events from Redis into Postgres, exactly once, and offers commands for
+//! operators.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `cli` | commands, flags and their environment variables |
-//! | `config` | flags, environment and file as one; every fault at once |
+//! | `config` | settings from flags, environment and file; reports all faults at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port |
 //! | `serve` | the HTTP port alone, for a hot standby |
 //! | `dev` | Bindery on one machine, with a private Postgres |
-//! | `answers` | asks Postgres whether it answers, where no relay does |
-//! | `process` | what both have: the port, metrics, a clean stop |
+//! | `answers` | checks that Postgres answers, in a process without relays |
+//! | `process` | the parts that long-running commands share: the port, metrics, a clean stop |
 //! | `relay` | Redis stream -> batches -> `bindery.apply_events` |
-//! | `broadcasts` | Supabase Realtime: sends what was held back, makes the policy |
-//! | `sweep` | calls `bindery.sweep` now and then |
-//! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other |
+//! | `broadcasts` | Supabase Realtime: sends deferred progress, creates the policy |
+//! | `sweep` | calls `bindery.sweep` at an interval |
+//! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other stream |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
-//! | `files` | the limit of open files, and what of it HTTP may take |
-//! | `memory` | giving memory that is free back to the system |
-//! | `service` | what systemd is told |
-//! | `http` | health, metrics, the API, streams of events, the page |
+//! | `files` | the limit of open files, and the share of HTTP |
+//! | `memory` | returns free memory to the system |
+//! | `service` | notifications to systemd |
+//! | `http` | health, metrics, the API, event streams, the page |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
-//! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and what it stands on |
-//! | `commands` | what operators do by hand: doctor, watch, publish, dead letters, simulate, the manual |
+//! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and the kernel |
+//! | `commands` | operators' commands: doctor, watch, publish, dead-letters, simulate, manual |
 
 mod answers;
 mod broadcasts;

@@ -1,27 +1,27 @@
-//! Gives memory that is free back to the system.
+//! Returns free memory to the system.
 //!
-//! The C library keeps what was freed between what is still used. After many slow readers have
-//! gone, the process would look as large as it ever was.
+//! The C library keeps freed memory between blocks that are in use. Without this, the process stays
+//! at its largest size after many slow readers have gone.
 
 use std::time::Duration;
 
-/// How often to look.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Smaller, the process stays as it is.
+/// The interval between two measurements.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// The size of the process from which on memory is returned.
 const LARGE: u64 = 40 * 1024 * 1024;
 
-/// Gives back while the process is large; ends when it is dropped.
+/// Returns free memory while the process is large, until it is dropped.
 pub async fn give_back() {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(MEASURE_EVERY).await;
         if resident().is_some_and(|bytes| bytes > LARGE) {
-            // Some milliseconds, during which others may have to wait for memory.
+            // Takes some milliseconds, during which other threads may wait for memory.
             let _ = tokio::task::spawn_blocking(trim).await;
         }
     }
 }
 
-/// The memory that the process takes.
+/// The resident size of the process, in bytes.
 fn resident() -> Option<u64> {
     let process = metrics_process::collector::collect();
     process.resident_memory_bytes

@@ -1,12 +1,11 @@
-//! Every metric: its name, its labels and what it says, once. `/metrics` is described from this
-//! table, and the tests in `documented` hold docs/operations.md, the alert rules and the dashboard
-//! against it.
+//! The table of all metrics: name, kind, labels and description. `/metrics` uses it, and the tests
+//! in `documented` check docs/operations.md, the alert rules and the dashboard against it.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `count` | counting what a relay does |
-//! | `exporter` | collecting, and the text that Prometheus reads |
-//! | `times` | when a batch's events were written, by the clock of their ids |
+//! | `count` | the metrics of a relay |
+//! | `exporter` | collection, and the text format of Prometheus |
+//! | `times` | the times of a batch's events, from their ids |
 
 mod count;
 #[cfg(test)]
@@ -18,10 +17,10 @@ pub use count::{applied, begin, committed, lost, reconnected, rejected, settled}
 pub use exporter::Exporter;
 pub use times::Times;
 
-/// What a metric is to Prometheus.
+/// The type of a metric in Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Only grows, but for the daemon's own restarts.
+    /// Only grows, except at a restart of the daemon.
     Counter,
     /// Goes up and down.
     Gauge,
@@ -34,15 +33,15 @@ pub enum Kind {
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// What it is to Prometheus.
+    /// Its type in Prometheus.
     pub kind: Kind,
-    /// Its labels, in the order of docs/operations.md; which tests alone read.
+    /// Its labels, in the order of docs/operations.md; only tests read them.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "what is described to Prometheus has no labels")
     )]
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// Its description.
     pub about: &'static str,
 }
 
@@ -89,7 +88,7 @@ pub const BUILD: &str = "bindery_build_info";
 
 const SECONDS: Kind =
     Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
-/// Finer around what is promised, and up to what a backlog of an hour takes.
+/// Buckets that are finer around the promised delay and reach up to a backlog of an hour.
 const END_TO_END: Kind = Kind::Histogram(&[
     0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
     600.0, 3600.0,

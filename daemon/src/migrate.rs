@@ -9,25 +9,25 @@ use crate::cli::{MigrateOptions, MigrationOptions};
 use crate::database;
 use crate::kernel;
 
-/// Where refinery keeps what it has applied.
+/// The table of the applied versions, which refinery maintains.
 pub const HISTORY: &str = "bindery_internal.schema_history";
 
-/// Two migrations at once would both find nothing done. The number is arbitrary and ours.
+/// The advisory lock that lets one migration run at a time. The number is arbitrary.
 const LOCK: i64 = 0x0062_696e_6465_7279;
 
-/// Files that every run of `migrate` repeats, because what they set can change without it: a dump
-/// restored without owners changes who owns the function that asks guards, and Supabase Realtime
-/// can make its table after the schema was installed.
+/// Files that every run of `migrate` repeats, because their effect can be lost: a dump restored
+/// without owners changes the owner of the function that calls guards, and Supabase Realtime may
+/// create its table after the schema is installed.
 const REPEATED: [&str; 2] = ["pipelines/guards.sql", "access/realtime_messages.sql"];
 
 const NOT_CHANGED: &str = "the schema was not changed (a database that was made from other sources \
     of the same version cannot be upgraded; `make clean` removes a private one of `make dev`)";
 
-/// Installs or upgrades the schema; changes nothing where it is up to date.
+/// Installs or upgrades the schema; changes nothing if it is up to date.
 pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let schema = options.sql.schema()?;
     let mut client = database::connect(&options.database.database_url).await?;
-    // `if exists` and `if not exists` give notices; a warning asks for an act.
+    // Hide the notices of `if exists` and `if not exists`, but not warnings.
     client.batch_execute("set client_min_messages = warning").await?;
     let lock = "select pg_advisory_lock($1)";
     client.execute_typed(lock, &[(&LOCK, postgres_types::Type::INT8)]).await?;
@@ -37,7 +37,7 @@ pub async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     check_version(&client, target).await?;
     // The kernel comes first: the schema calls it. It also serves the schema's older versions.
     kernel::install(&mut client, options.kernel, &schema).await?;
-    // refinery makes its table before the first migration, which makes the schema.
+    // refinery creates its table before the first migration, which creates the schema.
     client.batch_execute("create schema if not exists bindery_internal").await?;
     let report = Runner::new(&schema.versions()?)
         .set_target(Target::Version(target))
@@ -72,7 +72,7 @@ async fn check_encoding(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses to go back, and to go on from a schema whose version is not recorded.
+/// Refuses a downgrade, and an upgrade of a schema whose version is not recorded.
 async fn check_version(client: &Client, target: i32) -> anyhow::Result<()> {
     let there = "select to_regclass($1) is not null, to_regclass('bindery.pipelines') is not null";
     let row = client.query_typed_one(there, &[(&HISTORY, postgres_types::Type::TEXT)]).await?;
@@ -95,8 +95,8 @@ async fn check_version(client: &Client, target: i32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the schema as one SQL file, or what an older version lacks; either records the version
-/// as `migrate` does.
+/// Prints the schema, or the upgrade from an older version, as one SQL file, which records the
+/// version as `migrate` does.
 pub fn print(options: &MigrationOptions) -> anyhow::Result<()> {
     let schema = options.sql.schema()?;
     let versions = schema.versions()?;
@@ -122,13 +122,13 @@ pub fn print(options: &MigrationOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The text of a version between two lines that `sql/upgrades/README.md` names: what stands between
-/// them is what refinery made the checksum of.
+/// The text of a version between two marker lines (`sql/upgrades/README.md`). refinery's checksum is
+/// that of the text between them.
 fn marked(what: &str, version: i32, text: &str) -> String {
     format!("-- {what} version {version} begins.\n{text}-- {what} version {version} ends.\n")
 }
 
-/// Refuses to run where another version is.
+/// SQL that fails if the database has another version.
 fn only_from(from: i32) -> String {
     format!(
         "do $$
@@ -147,7 +147,7 @@ $$;"
     )
 }
 
-/// The history has row-level security and a policy like every internal table: no role reads it.
+/// SQL that secures the history like every internal table: with row-level security, for no role.
 fn secured() -> String {
     format!(
         "alter table {HISTORY} enable row level security;

@@ -1,8 +1,8 @@
-//! The way back: messages of `bindery.outbox` to a Redis stream, at least once, a book's in their
-//! order.
+//! Publishes the messages of `bindery.outbox` to a Redis stream, at least once, in order for each
+//! book.
 //!
-//! A message is taken in a transaction that commits only after Redis has it: a crash between the
-//! two publishes it again, with the same id, by which readers drop what they have seen.
+//! The transaction that takes messages commits only after Redis has them. After a crash between the
+//! two, they are published again with the same ids, so that readers can drop duplicates.
 
 use std::time::{Duration, Instant};
 
@@ -19,26 +19,26 @@ use crate::source::RedisUrl;
 use crate::state::State;
 use bindery_client::cut;
 
-/// How long a message may wait unseen.
+/// The interval between two reads of the outbox.
 const EVERY: Duration = Duration::from_millis(100);
-/// Messages a transaction.
+/// The maximum number of messages in a transaction.
 const BATCH: i32 = 500;
-/// About how many messages the stream keeps; readers that are further behind read the table
-/// book_status instead.
+/// The approximate maximum length of the stream; readers with a larger lag read `book_status`
+/// instead.
 const KEPT: usize = 100_000;
-/// How often it is counted what waits.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The interval at which the backlog is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 /// Publishes the outbox.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     /// The stream to publish to.
     pub stream: String,
-    /// Where the outbox is.
+    /// The database that has the outbox.
     pub database: DatabaseUrl,
-    /// Where the stream is.
+    /// The Redis server that has the stream.
     pub redis: RedisUrl,
-    /// Where to tell how it goes.
+    /// The state that the publisher updates.
     pub state: State,
 }
 
@@ -92,7 +92,7 @@ impl Publisher {
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
             self.state
                 .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
-            if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
                 warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
             }
             tokio::select! {
@@ -112,7 +112,7 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let mut client = database::connect(&self.database).await?;
         let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
-        let mut looked: Option<Instant> = None;
+        let mut measured: Option<Instant> = None;
         while !stop.is_cancelled() {
             let messages = self.publish(&mut client, &mut redis).await?;
             *published = true;
@@ -120,9 +120,9 @@ impl Publisher {
             if troubles.over() {
                 info!(stream = self.stream, "publishing the outbox goes on");
             }
-            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-                look(&client).await?;
-                looked = Some(Instant::now());
+            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY) {
+                measure_backlog(&client).await?;
+                measured = Some(Instant::now());
             }
             if messages == 0 {
                 tokio::select! {
@@ -169,8 +169,8 @@ impl Publisher {
     }
 }
 
-/// Counts what waits.
-async fn look(client: &Client) -> Result<(), PublishError> {
+/// Measures the messages that wait, and the age of the oldest.
+async fn measure_backlog(client: &Client) -> Result<(), PublishError> {
     let query =
         "select messages::float8, extract(epoch from age)::float8 from bindery.outbox_backlog()";
     let row = client.query_typed_one(query, &[]).await?;

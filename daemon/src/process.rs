@@ -1,5 +1,5 @@
-//! What every command that runs until it is stopped has: the HTTP port, metrics, the word to
-//! systemd, and a clean stop.
+//! The parts that all long-running commands share: the HTTP port, metrics, notifications to systemd,
+//! and a clean stop.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,20 +19,19 @@ use crate::metrics::Exporter;
 use crate::service;
 use crate::state::State;
 
-/// How long a stop may take: what is in flight is finished and the leases released, or given up
-/// with a word.
+/// How long a stop may take. After this grace period, unfinished tasks are aborted and logged.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// How long readers of streams may take to hear that these end.
-const TOLD_WITHIN: Duration = Duration::from_secs(1);
+/// How long the event streams may take to send their end.
+const END_STREAMS_WITHIN: Duration = Duration::from_secs(1);
 
 /// A process that is being set up.
 #[derive(Debug)]
 pub struct Process {
-    /// Cancelled when it is to stop.
+    /// Cancelled when the process stops.
     pub stop: CancellationToken,
-    /// What it knows about itself.
+    /// The state of its tasks.
     pub state: State,
-    /// What it does besides serving HTTP; each ends by itself after `stop`, and not before.
+    /// The tasks besides the HTTP server; each ends by itself after `stop`, and not before.
     pub tasks: JoinSet<()>,
     files: u64,
     metrics: Exporter,
@@ -41,7 +40,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Takes the HTTP port.
+    /// Binds the HTTP port.
     pub async fn begin(options: &HttpOptions) -> anyhow::Result<Self> {
         let files = files::raise_limit();
         let state = State::default();
@@ -54,13 +53,13 @@ impl Process {
         Ok(Self { stop, state, tasks, files, metrics, listener, address })
     }
 
-    /// Where HTTP answers.
+    /// The address of the HTTP port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves HTTP until SIGTERM or SIGINT, or until a part has failed. `sources`: how many
-    /// connections to Redis to leave files for.
+    /// Serves HTTP until SIGTERM, SIGINT, or the failure of a task. Reserves files for `sources`
+    /// connections to Redis.
     pub async fn until_stopped(
         self,
         options: &HttpOptions,
@@ -79,8 +78,7 @@ impl Process {
             metrics.clone(),
             &stop,
         )?;
-        // Apart from the others: who keeps a connection open must not hold up the stop. They end
-        // with this.
+        // A second set, which is aborted at the end: an open connection must not delay the stop.
         let mut aside = JoinSet::new();
         aside.spawn(http.serve(stop.clone()));
         aside.spawn(metrics.upkeep());
@@ -111,16 +109,14 @@ impl Process {
                  in its stream"
             );
         }
-        // Readers of streams are told that these end. Of what runs aside, only serving comes to an
-        // end.
-        let _ = tokio::time::timeout(TOLD_WITHIN, aside.join_next()).await;
+        // Let the event streams send their end. Of the tasks in `aside`, only the HTTP server ends.
+        let _ = tokio::time::timeout(END_STREAMS_WITHIN, aside.join_next()).await;
         outcome
     }
 }
 
-/// Until a stop is asked for, or a part of the process has ended, which only a panic can bring
-/// about: then whoever supervises this starts it anew, rather than have a stream held that nobody
-/// reads.
+/// Waits for a stop, or for the end of a task, which is a panic. The process then ends so that its
+/// supervisor restarts it, rather than hold a stream without reading it.
 async fn until_stop(
     asked: impl Future<Output = ()>,
     tasks: &mut JoinSet<()>,

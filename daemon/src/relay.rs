@@ -1,28 +1,27 @@
-//! One stream's relay: take the lease, read from the position, coalesce, apply, again; and after
-//! any failure from the start.
+//! The relay of one stream: it acquires the lease, reads from the position, coalesces and applies,
+//! in a loop. After a failure it starts again with the lease.
 //!
-//! Everything in memory may be lost at any moment: the stream has the events, Postgres the
-//! position.
+//! No state in memory has to survive: the stream keeps the events, and Postgres keeps the position.
 
 mod bridge;
 mod caught_up;
 mod feed;
 mod health;
 mod limit;
-mod look;
+mod log;
+mod probe;
 mod session;
 mod share;
 mod trim;
-mod voice;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use limit::Limit;
+use log::RelayLog;
 use session::SessionError;
 pub use share::{Announcer, Share};
 use tokio_util::sync::CancellationToken;
-use voice::Voice;
 
 use crate::database::{DatabaseUrl, Policy};
 use crate::metrics;
@@ -31,17 +30,17 @@ use crate::source::RedisUrl;
 use crate::source::bullmq::Queue;
 use crate::state::{Phase, State};
 
-/// How often a daemon that stands by asks for the lease, as a part of the lease.
+/// A daemon that stands by asks for the lease this many times during a lease's duration.
 const STANDBY_PART: u32 = 4;
-/// The lease is renewed this often within its time.
+/// The relay renews the lease this many times during the lease's duration.
 const RENEWALS: u32 = 3;
 
-/// What a stream has in it.
+/// What a stream's entries are.
 #[derive(Debug, Clone)]
 pub enum Origin {
     /// Bindery's events.
     Events,
-    /// What BullMQ tells of a queue.
+    /// The events that BullMQ publishes about a queue.
     BullMq(Arc<Queue>),
 }
 
@@ -50,25 +49,25 @@ pub enum Origin {
 pub struct Relay {
     /// The stream's key.
     pub stream: String,
-    /// What is in it.
+    /// What its entries are.
     pub origin: Origin,
-    /// This daemon's name, different from every other's.
+    /// This daemon's name, unique among all daemons.
     pub holder: String,
-    /// Where to apply.
+    /// The database to apply events to.
     pub database: DatabaseUrl,
-    /// Where to read.
+    /// The Redis server to read from.
     pub redis: RedisUrl,
-    /// How long to wait for more before a batch that is not full is applied.
+    /// How long a batch that is not full waits for more events before it is applied.
     pub linger: Duration,
-    /// The most items a batch may have.
+    /// The maximum number of items in a batch.
     pub max_batch: usize,
-    /// How long the lease lasts without a sign of this daemon.
+    /// How long the lease lasts without a renewal.
     pub lease: Duration,
     /// How long applied entries are kept; `None`: not trimmed.
     pub retain: Option<Duration>,
-    /// What is advised, where several daemons read the same streams.
+    /// The advice about streams that several daemons share.
     pub share: Share,
-    /// Where to tell how it goes.
+    /// The state that the relay updates.
     pub state: State,
 }
 
@@ -78,16 +77,16 @@ impl Relay {
         self.lease / RENEWALS
     }
 
-    /// Relays until `stop`; then what is in memory is applied and the lease released.
+    /// Relays until `stop`, then applies what is in memory and releases the lease.
     pub async fn run(self, stop: CancellationToken) {
         metrics::begin(&self.stream);
         let seen = feed::Memory::default();
-        let mut voice = Voice::new(&self.stream);
+        let mut log = RelayLog::new(&self.stream);
         let mut pauses = pauses();
         let mut limit = Limit::new(self.max_batch);
         while !stop.is_cancelled() {
             if self.share.is_anothers(&self.stream) {
-                self.stand_by("another daemon, which has fewer streams, is to take it", &mut voice);
+                self.stand_by("another daemon, which has fewer streams, is to take it", &mut log);
                 tokio::select! {
                     () = self.share.wait(&self.stream) => (),
                     () = stop.cancelled() => break,
@@ -96,44 +95,49 @@ impl Relay {
             let mut progressed = false;
             let end = stop.child_token();
             let outcome = tokio::select! {
-                outcome = session::run(&self, &seen, &end, &mut limit, &mut progressed, &mut voice) => outcome,
+                outcome = session::run(&self, &seen, &end, &mut limit, &mut progressed, &mut log) => outcome,
                 never = self.share.give_up(&self.stream, &end) => never,
             };
             let Err(error) = outcome else { continue };
-            // It was said, and nothing failed.
+            // `record_finding` has logged it, and this is no failure.
             if matches!(error, SessionError::Moved(_)) {
                 continue;
             }
             if progressed {
                 pauses = crate::pauses::pauses();
             }
-            let pause = self.tell(&error, pauses.next(), &mut voice);
+            let pause = self.report_failure(&error, pauses.next(), &mut log);
             tokio::select! {
                 () = tokio::time::sleep(pause) => (),
                 () = stop.cancelled() => (),
             }
         }
-        voice.say_rest();
+        log.report_rejected();
     }
 
-    fn stand_by(&self, reason: &str, voice: &mut Voice) {
+    fn stand_by(&self, reason: &str, log: &mut RelayLog) {
         self.state.update(&self.stream, |state| {
             (state.phase, state.redis, state.problem) = (Phase::StandingBy, true, None);
             (state.caught_up, state.idle_until) = (None, None);
             (state.failed, state.stuck) = (false, false);
         });
-        voice.standing_by(reason);
+        log.standing_by(reason);
     }
 
-    /// Says what ended a session, and how long to pause.
-    fn tell(&self, error: &SessionError, pause: Option<Duration>, voice: &mut Voice) -> Duration {
+    /// Records and logs why a session ended; returns how long to pause.
+    fn report_failure(
+        &self,
+        error: &SessionError,
+        pause: Option<Duration>,
+        log: &mut RelayLog,
+    ) -> Duration {
         let stream = &self.stream;
         let (policy, remedy, side) = match error {
             SessionError::Database(error) => (Policy::after(error), error.remedy(), "postgres"),
             SessionError::Feed | SessionError::Moved(_) => (Policy::Retry, None, "redis"),
         };
         if policy == Policy::StandBy {
-            self.stand_by(&error.to_string(), voice);
+            self.stand_by(&error.to_string(), log);
             return self.lease / STANDBY_PART;
         }
         ::metrics::counter!(metrics::FAILURES, "stream" => stream.clone(), "side" => side)
@@ -146,9 +150,9 @@ impl Relay {
         let pause = pause.unwrap_or(MAX_PAUSE);
         match error {
             SessionError::Database(error) if error.code().as_deref() == Some("fenced") => {
-                voice.fenced(&error.to_string())
+                log.fenced(&error.to_string())
             }
-            _ => voice.trouble(&error.to_string(), remedy, pause),
+            _ => log.failure(&error.to_string(), remedy, pause),
         }
         pause
     }

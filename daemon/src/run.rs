@@ -1,5 +1,5 @@
-//! `run`: one relay a stream, a subscriber a channel, the outbox's publisher, the sweeper, the HTTP
-//! port. Without Redis: the last two.
+//! `run`: one relay a stream, one subscriber a channel, the outbox's publisher, the sweeper and the
+//! HTTP port. Without Redis: only the last two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::TryFromIntError;
@@ -22,7 +22,7 @@ use crate::source::RedisUrl;
 use crate::source::channel::Channel;
 use crate::sweep::Sweeper;
 
-/// A channel's stream is the daemon's own: without `--retain`, what is applied is kept for so long.
+/// How long applied entries of a channel's stream are kept without `--retain`.
 const CHANNEL_RETAIN: Duration = Duration::from_secs(3600);
 
 /// Runs until SIGTERM or SIGINT.
@@ -38,7 +38,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     beside_relays(process, &options.http, database, options.sweep, sources).await
 }
 
-/// The rest, which needs no Redis, until SIGTERM or SIGINT. `sources`: how many are relayed.
+/// Runs the parts that need no Redis until SIGTERM or SIGINT, beside relays of `sources` sources.
 pub async fn beside_relays(
     mut process: Process,
     http: &HttpOptions,
@@ -56,7 +56,7 @@ pub async fn beside_relays(
     process.until_stopped(http, database, sources).await
 }
 
-/// Begins what is between Redis and Postgres. Gives how many sources there are.
+/// Starts the relays, subscribers and the publisher; returns the number of sources.
 fn relay(
     options: &RunOptions,
     redis: &RedisUrl,
@@ -76,11 +76,10 @@ fn relay(
         options.lease,
     );
     for (stream, origin) in streams {
-        // Before HTTP answers: /readyz does not take a stream for held that no relay has begun
-        // with.
+        // Before HTTP answers, so that /readyz lists the stream as not held from the start.
         state.update(&stream, |_| ());
         let retain = match &origin {
-            // Whoever else reads what BullMQ tells, it is BullMQ that trims it.
+            // BullMQ trims its own streams, which other programs may read, too.
             Origin::BullMq(_) => None,
             Origin::Events if of_channels.contains(&stream) => {
                 options.retain.or(Some(CHANNEL_RETAIN))
@@ -125,7 +124,7 @@ fn relay(
     Ok(relayed + options.sources.channels.len())
 }
 
-/// The streams, each once, and what is in them.
+/// The streams, each once, with their origins.
 fn streams(options: &RunOptions) -> BTreeMap<String, Origin> {
     let named = options.sources.streams.iter().map(|stream| (stream.clone(), Origin::Events));
     let queues =

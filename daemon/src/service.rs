@@ -1,5 +1,5 @@
-//! What systemd is told where it started this (`Type=notify`): that it runs, how it fares, that it
-//! still lives, that it stops. Elsewhere nobody is told anything.
+//! Notifies systemd (`Type=notify`) of readiness, status, watchdog and stop. Without systemd it
+//! does nothing.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use tracing::debug;
 
 use crate::state::{Phase, State};
 
-/// How often it is said how it fares, where no watchdog wants to hear of it sooner.
+/// The longest interval between two status notifications; a watchdog may shorten it.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The port is open and everything is under way. Postgres and Redis may still be away: that is
-/// waited for, not failed on.
+/// Notifies that the port is open and all tasks run. Postgres and Redis may still be unreachable:
+/// the tasks wait for them.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// What is in flight is being finished.
+/// Notifies that the daemon stops and finishes what is in flight.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-/// Says how it fares, and by that that it lives; ends when it is dropped.
+/// Sends the status and the watchdog signal periodically, until it is dropped.
 pub async fn live(state: State) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return std::future::pending().await;
     }
-    // Twice within the watchdog's time.
+    // Twice within the watchdog's timeout.
     let every = sd_notify::watchdog_enabled().map_or(EVERY, |within| (within / 2).min(EVERY));
     loop {
         let status = status(&state);
-        tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+        notify(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
         tokio::time::sleep(every).await;
     }
 }
@@ -47,9 +47,9 @@ fn status(state: &State) -> String {
         .replace('\n', " ")
 }
 
-fn tell(what: &[NotifyState<'_>]) {
+fn notify(what: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(what) {
-        debug!(error = %error, "systemd could not be told");
+        debug!(error = %error, "systemd could not be notified");
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_counts_streams_and_names_a_trouble() {
+    fn the_status_counts_streams_and_names_a_problem() {
         let state = State::default();
         state.update("a", |stream| stream.phase = Phase::Holding);
         state.update("b", |stream| stream.phase = Phase::StandingBy);

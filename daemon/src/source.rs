@@ -1,15 +1,15 @@
-//! Redis: how entries of a stream are read. Where it is, and how to connect, `bindery_client` says.
+//! Reads the entries of a Redis stream. `bindery_client` has the URLs and the connections.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `read` | a stream's entries from a position on, in chunks of bounded size |
-//! | `link`, `resp` | the connection that brings them, and its protocol |
-//! | `seen` | what was read last |
+//! | `read` | a stream's entries after a position, in chunks of bounded size |
+//! | `link`, `resp` | the connection and its protocol |
+//! | `seen` | the entries that were read last |
 //! | `bullmq` | BullMQ's events, turned into Bindery's |
-//! | `job_data` | what a BullMQ job's data has about its book |
-//! | `channel`, `subscription` | Pub/Sub: a channel with the stream that keeps its messages, and hearing them |
-//! | `info` | what Redis says of a stream as a whole |
-//! | `options` | what is relayed, on the command line |
+//! | `job_data` | the fields about a book in a BullMQ job's data |
+//! | `channel`, `subscription` | Pub/Sub: a channel, the stream of its messages, a subscription |
+//! | `info` | what Redis reports about a stream |
+//! | `options` | the command-line options for sources |
 
 pub mod bullmq;
 pub mod channel;
@@ -26,6 +26,6 @@ pub use bindery_client::redis::RedisUrl;
 
 pub use info::Info;
 pub use options::SourceOptions;
-pub use read::{Chunk, Entry, Raw, Reader, Said};
+pub use read::{Chunk, Decoded, Entry, Raw, Reader};
 pub use seen::Seen;
-pub use subscription::{Heard, Subscription};
+pub use subscription::{PushedMessage, Subscription};

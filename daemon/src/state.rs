@@ -1,5 +1,5 @@
-//! What the daemon knows about itself, for `/readyz`, `/metrics` and the logs: each stream's relay,
-//! the outbox's publisher, and each channel's subscriber.
+//! The daemon's state for `/readyz`, `/metrics` and the logs: each stream's relay, the outbox's
+//! publisher, and each channel's subscriber.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::repeats::Repeats;
 
-/// Where a stream's relay stands.
+/// The phase of a stream's relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -25,49 +25,48 @@ pub enum Phase {
 /// One stream's relay.
 #[derive(Debug, Clone, Serialize)]
 pub struct StreamState {
-    /// Where it stands.
+    /// The relay's phase.
     pub phase: Phase,
-    /// Whether Redis answers; true while standing by, when it is not asked.
+    /// Whether Redis answers; true while standing by, when the relay does not use Redis.
     pub redis: bool,
     /// The last entry applied by this daemon or found applied.
     #[serde(skip)]
     pub position: StreamId,
-    /// How many events this daemon has settled up to there, whatever their outcome.
+    /// How many events this daemon has settled up to `position`, with any outcome.
     #[serde(skip)]
     pub events: u64,
     /// When everything in the stream was last known to be applied: set by each renewal, unset while
     /// standing by. It outlives a session.
     #[serde(skip)]
     pub caught_up: Option<Instant>,
-    /// Until when this relay is sure that nothing waits, unless it reads something: set by each
-    /// read that brought nothing while nothing was being applied.
+    /// Until when the relay counts as caught up without a renewal: set by each empty read while no
+    /// batch is being applied.
     #[serde(skip)]
     pub idle_until: Option<Instant>,
-    /// Seconds for which something may have been waiting, computed when it is asked for, so that it
-    /// grows while nothing is renewed; 0 while nothing waits.
+    /// The lag in seconds, computed when the state is read, so that it grows without renewals; 0
+    /// while the relay is caught up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag: Option<f64>,
-    /// Redis's clock less this machine's, in seconds: set by each look at the stream.
+    /// The offset of Redis's clock from this host's, in seconds; set by each probe of the stream.
     #[serde(skip)]
     pub redis_clock: Option<f64>,
-    /// What was said of Redis's failures; it outlives a session.
+    /// The failures of Redis that were logged; they outlive a session.
     #[serde(skip)]
     pub redis_troubles: Repeats,
-    /// Whether a failure on Postgres's side is not over yet: set by each, unset by the next
-    /// acquire.
+    /// Whether a call to Postgres failed: set by each failure, unset by the next acquire.
     #[serde(skip)]
     pub failed: bool,
-    /// Whether a session failed and none has got on since: set by each failure, unset by a batch
-    /// that takes effect, by a stream without anything to read, and while standing by.
+    /// Whether a session failed without progress since: set by each failure, unset by an applied
+    /// batch, by a stream without unread entries, and while standing by.
     #[serde(skip)]
     pub stuck: bool,
-    /// Why it is not ready.
+    /// Why the relay is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 impl StreamState {
-    /// Everything in the stream was applied this long ago; `None`: it never was.
+    /// Sets how long ago everything in the stream was applied; `None`: never.
     pub fn set_lag(&mut self, lag: Option<Duration>) {
         let now = Instant::now();
         match lag {
@@ -76,21 +75,21 @@ impl StreamState {
         }
     }
 
-    /// Seconds for which something may have been waiting.
+    /// The lag in seconds.
     fn lag_at(&self, now: Instant) -> Option<f64> {
         let since = self.caught_up?;
         let idle = self.redis && self.idle_until.is_some_and(|until| now < until);
         Some(if idle { 0.0 } else { now.saturating_duration_since(since).as_secs_f64() })
     }
 
-    /// The relay gets on.
+    /// Records that the relay makes progress.
     pub fn gets_on(&mut self) {
         if std::mem::take(&mut self.stuck) && self.redis {
             self.problem = None;
         }
     }
 
-    /// Whether all is as it should be.
+    /// Whether `/readyz` counts the stream as ready.
     pub fn is_ready(&self) -> bool {
         self.phase != Phase::Connecting && self.redis && !self.stuck
     }
@@ -99,15 +98,15 @@ impl StreamState {
 /// The outbox's publisher.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct OutboxState {
-    /// Why messages wait: set by each failure, unset once something was taken.
+    /// Why messages wait: set by each failure, unset by the next success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// Postgres, as `serve` finds it.
+/// The connection of `serve` to Postgres.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DatabaseState {
-    /// Why nothing can be read: set by each failure, unset by an answer.
+    /// Why Postgres does not answer: set by each failure, unset by an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -115,7 +114,7 @@ pub struct DatabaseState {
 /// The sweeper.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SweepState {
-    /// Why nothing is swept: set by sweeps that could not run, unset by one that ran.
+    /// Why sweeps do not run: set by each failure, unset by the next sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -125,13 +124,13 @@ pub struct SweepState {
 pub struct ChannelState {
     /// Whether this daemon is subscribed: set by each subscription, unset by its end.
     pub subscribed: bool,
-    /// Why nobody here hears the channel: set by each failure, unset once this daemon is subscribed
-    /// or another is.
+    /// Why the channel has no subscription: set by each failure, unset once this daemon or another
+    /// one is subscribed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// All that the daemon knows about itself.
+/// The state of all parts of the daemon.
 #[derive(Debug, Clone, Default)]
 pub struct State(Arc<Mutex<Known>>);
 
@@ -175,48 +174,48 @@ impl State {
         streams
     }
 
-    /// Says how the outbox's publisher fares.
+    /// Sets why the outbox waits; `None`: it is published.
     pub fn set_outbox(&self, problem: Option<String>) {
         self.lock().outbox.problem = problem;
     }
 
-    /// How the outbox's publisher fares.
+    /// The state of the outbox's publisher.
     pub fn outbox(&self) -> OutboxState {
         self.lock().outbox.clone()
     }
 
-    /// Sets why nothing is swept; `None`: sweeps run.
+    /// Sets why sweeps do not run; `None`: they run.
     pub fn set_sweep(&self, problem: Option<String>) {
         self.lock().sweep.problem = problem;
     }
 
-    /// Whether sweeps run.
+    /// The state of the sweeper.
     pub fn sweep(&self) -> SweepState {
         self.lock().sweep.clone()
     }
 
-    /// Sets why nothing can be read; `None`: Postgres answers.
+    /// Sets why Postgres does not answer; `None`: it answers.
     pub fn set_database(&self, problem: Option<String>) {
         self.lock().database.problem = problem;
     }
 
-    /// Whether Postgres answers; only `serve` asks.
+    /// The state of the connection to Postgres; only `serve` sets it.
     pub fn database(&self) -> DatabaseState {
         self.lock().database.clone()
     }
 
-    /// Says how a channel's subscriber fares.
+    /// Sets the state of a channel's subscriber.
     pub fn set_channel(&self, channel: &str, subscribed: bool, problem: Option<String>) {
         self.lock().channels.insert(channel.to_owned(), ChannelState { subscribed, problem });
     }
 
-    /// How the channels' subscribers fare.
+    /// The states of the channels' subscribers.
     pub fn channels(&self) -> BTreeMap<String, ChannelState> {
         self.lock().channels.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // A state is whole after each assignment, so what a panic left is still true.
+        // Ignore poisoning: the data is consistent after each assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
 //! The sweeper: calls `bindery.sweep` at an interval, which fails stalled books, resumes those that
 //! are due and rejects early events that waited too long.
 //!
-//! The database decides all of it, in one call, by one caller at a time. So every daemon may have a
-//! sweeper, and any of them may die.
+//! The database does all of this in one call and runs one sweep at a time, so every daemon may have
+//! a sweeper.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,31 +21,31 @@ use crate::state::State;
 /// Sweeps.
 #[derive(Debug, Clone)]
 pub struct Sweeper {
-    /// How often.
+    /// The interval between two sweeps.
     pub every: Duration,
-    /// Where.
+    /// The database to call.
     pub database: DatabaseUrl,
-    /// Where `/readyz` reads how it goes.
+    /// The state that the sweeper updates, for `/readyz`.
     pub state: State,
 }
 
-/// So many sweeps in a row that find another one running are a problem: that one hangs, or its
-/// session is idle in a transaction.
+/// After this many sweeps in a row that find another one running, the other one counts as stuck: it
+/// hangs, or its session is idle in a transaction.
 const MOST_SKIPPED: u32 = 3;
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Swept {
-    /// Whether it ran; else another sweep was running, and nothing was done.
+    /// Whether it ran; false if another sweep was running.
     ran: bool,
-    /// Books without a heartbeat for too long, which are FAILED now.
+    /// The number of stalled books that became FAILED.
     stalled: u64,
-    /// FAILED books that were resumed.
+    /// The number of FAILED books that were resumed.
     resumed: u64,
-    /// Early events that waited longer than `patience`, which are dead letters now.
+    /// The number of early events that waited longer than `patience` and became dead letters.
     expired: u64,
-    /// Streams whose relay has to catch up before a book can be failed as stalled.
+    /// The streams whose relay must catch up before a book can fail as stalled.
     waiting_for: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ impl Sweeper {
             if swept_something {
                 pauses = crate::pauses::pauses();
             }
-            if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
                 warn!(error = %error, remedy = error.remedy(), unsaid, "sweeping failed; it goes on as soon as it can");
             }
             tokio::select! {
@@ -76,8 +76,7 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps until `stop` (then `Ok`) or until something fails. `swept` is set once a sweep came
-    /// to its end.
+    /// Sweeps until `stop` (`Ok`) or a failure. Sets `swept` once a sweep succeeds.
     async fn sweep_on(
         &self,
         stop: &CancellationToken,
@@ -93,7 +92,7 @@ impl Sweeper {
                 _ = turn.tick() => (),
                 () = stop.cancelled() => return Ok(()),
             }
-            // Not given up in the middle: the daemon's stop waits for it.
+            // A stop waits for the end of a sweep.
             let outcome = sweep(&client).await?;
             report(&outcome);
             report_early_events(&client).await?;
@@ -132,7 +131,7 @@ fn report(swept: &Swept) {
     }
 }
 
-/// How many early events wait, and for how long.
+/// Reports the number of early events, and the age of the oldest.
 async fn report_early_events(client: &Client) -> Result<(), DatabaseError> {
     let query =
         "select events::float8, extract(epoch from age)::float8 from bindery.early_backlog()";

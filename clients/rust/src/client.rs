@@ -249,21 +249,21 @@ impl Core {
 
     pub async fn flush(&self, book_id: Option<Uuid>, within: Duration, is_patient: bool) -> bool {
         let Some(shared) = &self.shared else { return true };
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         shared.when_delivered(book_id, within, is_patient, move |is_there| {
             // Who has gone does not wait.
-            let _ = tell.send(is_there);
+            let _ = sender.send(is_there);
         });
-        told.await.unwrap_or(false)
+        receiver.await.unwrap_or(false)
     }
 
     pub fn flush_blocking(&self, book_id: Option<Uuid>, within: Duration) -> bool {
         let Some(shared) = &self.shared else { return true };
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         shared.when_delivered(book_id, within, true, move |is_there| {
-            let _ = tell.send(is_there);
+            let _ = sender.send(is_there);
         });
-        told.recv().unwrap_or(false)
+        receiver.recv().unwrap_or(false)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a report can say to the work. Problems of a server are none of these: they are logged.
+//! Errors that a report can return. Problems of a server are not returned, but logged.
 
 use bindery_core::event::EventError;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ fn shown(value: Option<&impl ToString>) -> String {
     value.map_or_else(|| "unknown".to_owned(), ToString::to_string)
 }
 
-/// Why a stage failed, as the book's `error` and message tell it.
+/// Why a stage failed: the book's `error` and message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     pub(crate) error: serde_json::Map<String, serde_json::Value>,

@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The most kinds of refusals that are remembered, each of which is logged once.
 const REFUSALS: usize = 10_000;
 
-/// How the sender goes about it.
+/// The limits and intervals of the sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     /// The least time between two reports of a substep.
@@ -41,7 +41,7 @@ pub(crate) struct Pace {
     pub max_bytes: usize,
 }
 
-/// What the work and the sender's thread share.
+/// The state shared by the program's threads and the sender's thread.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pace: Pace,
@@ -52,13 +52,13 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct Inner {
     buffer: Buffer,
-    /// What was taken from the buffer and is not settled.
+    /// The items taken from the buffer that are not settled.
     in_flight: Vec<(u64, Uuid)>,
     sessions: Vec<Weak<Session>>,
     waiters: Vec<Waiter>,
-    /// Something is to be sent at once.
+    /// Whether an item must be sent at once.
     is_urgent: bool,
-    /// The server is taken to be there until it does not answer.
+    /// Whether the last call got no answer; false before the first call.
     is_away: bool,
     next_report: Instant,
     next_try: Instant,
@@ -66,13 +66,13 @@ struct Inner {
     ends_at: Option<Instant>,
 }
 
-/// Somebody who waits, until a time at most.
+/// A caller that waits, until `until` at most.
 struct Waiter {
     awaited: Awaited,
     until: Instant,
     /// Whether to wait while the server does not answer.
     is_patient: bool,
-    tell: Option<Box<dyn FnOnce(bool) + Send>>,
+    callback: Option<Box<dyn FnOnce(bool) + Send>>,
 }
 
 impl std::fmt::Debug for Waiter {
@@ -183,13 +183,13 @@ impl Shared {
         session: &Arc<Session>,
         within: Option<Duration>,
         default: Duration,
-        tell: impl FnOnce(bool) + Send + 'static,
+        callback: impl FnOnce(bool) + Send + 'static,
     ) {
         self.wait(
             Awaited::Begun(session.clone()),
             within.unwrap_or(default),
             within.is_some(),
-            tell,
+            callback,
         );
     }
 
@@ -199,11 +199,11 @@ impl Shared {
         book_id: Option<Uuid>,
         within: Duration,
         is_patient: bool,
-        tell: impl FnOnce(bool) + Send + 'static,
+        callback: impl FnOnce(bool) + Send + 'static,
     ) {
         self.sample(book_id);
         let number = self.inner().buffer.last_number;
-        self.wait(Awaited::Delivered(number, book_id), within, is_patient, tell);
+        self.wait(Awaited::Delivered(number, book_id), within, is_patient, callback);
     }
 
     fn wait(
@@ -211,12 +211,12 @@ impl Shared {
         awaited: Awaited,
         within: Duration,
         is_patient: bool,
-        tell: impl FnOnce(bool) + Send + 'static,
+        callback: impl FnOnce(bool) + Send + 'static,
     ) {
         let now = Instant::now();
         let mut inner = self.inner();
-        let tell: Option<Box<dyn FnOnce(bool) + Send>> = Some(Box::new(tell));
-        inner.waiters.push(Waiter { awaited, until: now + within, is_patient, tell });
+        let callback: Option<Box<dyn FnOnce(bool) + Send>> = Some(Box::new(callback));
+        inner.waiters.push(Waiter { awaited, until: now + within, is_patient, callback });
         inner.is_urgent = true;
         if is_patient {
             // The caller waits: try at once, not at the end of the pause.
@@ -262,7 +262,7 @@ impl Change {
 }
 
 impl Inner {
-    /// Whether something waits for a `begin` to be answered.
+    /// Whether all items up to this number (of one book) are settled.
     fn is_settled(&self, number: u64, book_id: Option<Uuid>) -> bool {
         let oldest = self.buffer.oldest(book_id);
         let mut in_flight = self.in_flight.iter();
@@ -271,9 +271,9 @@ impl Inner {
                 .any(|&(item, book)| item <= number && book_id.is_none_or(|asked| asked == book))
     }
 
-    /// Tells those who need not wait any more.
-    fn tell(&mut self, now: Instant) {
-        let mut told = Vec::new();
+    /// Calls back the waiters whose event, or whose end of waiting, has come.
+    fn notify_waiters(&mut self, now: Instant) {
+        let mut due = Vec::new();
         let mut waiters = std::mem::take(&mut self.waiters);
         waiters.retain_mut(|waiter| {
             let is_there = match &waiter.awaited {
@@ -284,12 +284,12 @@ impl Inner {
             if !(is_there || is_hopeless || waiter.until <= now) {
                 return true;
             }
-            told.extend(waiter.tell.take().map(|tell| (tell, is_there)));
+            due.extend(waiter.callback.take().map(|callback| (callback, is_there)));
             false
         });
         self.waiters = waiters;
-        for (tell, is_there) in told {
-            tell(is_there);
+        for (callback, is_there) in due {
+            callback(is_there);
         }
     }
 
@@ -356,7 +356,7 @@ impl Sender {
             let (due, checks) = {
                 let mut inner = self.shared.inner();
                 let now = Instant::now();
-                inner.tell(now);
+                inner.notify_waiters(now);
                 let is_empty = inner.buffer.len() == 0 && inner.in_flight.is_empty();
                 if inner.ends_at.is_some_and(|end| is_empty || end <= now) {
                     let left = inner.buffer.len() + inner.in_flight.len();
@@ -377,7 +377,7 @@ impl Sender {
             }
             let due = due.min(checks.unwrap_or(due));
             if due > now {
-                // An elapsed time is as good a reason to go on as a call.
+                // A timeout and a wake-up are handled alike.
                 let _ = timeout_at(due.into(), self.shared.wake.notified()).await;
                 if due > Instant::now() && !self.shared.inner().is_urgent {
                     continue;
@@ -402,7 +402,7 @@ impl Sender {
         if !is_waiting {
             while self.send_batch().await {
                 let now = Instant::now();
-                self.shared.inner().tell(now);
+                self.shared.inner().notify_waiters(now);
             }
         }
     }
@@ -418,7 +418,7 @@ impl Sender {
             }
             state.last_sent = now;
             drop(state);
-            // Whatever waits for its book will be a heartbeat, too.
+            // Any event that waits for its book counts as a heartbeat.
             if !session.is_over() && !inner.buffer.has(session.book_id) {
                 inner.buffer.add(session.book_id, Some(session.clone()), Content::Heartbeat, 0);
             }
@@ -452,7 +452,7 @@ impl Sender {
         }
     }
 
-    /// Sends what is pending, and takes over what became of it.
+    /// Sends the pending events and applies their outcomes.
     async fn deliver(&mut self) -> Result<(), String> {
         if self.pending.is_empty() {
             return Ok(());
@@ -462,7 +462,7 @@ impl Sender {
         let outcomes = match self.transport.send(&batch).await {
             Ok(outcomes) => outcomes,
             Err(Problem::Away(problem)) => return Err(problem),
-            // Each by itself: one may be the reason.
+            // Send each event by itself: one of them may be the reason.
             Err(Problem::Refused { .. }) if events.len() > 1 => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (place, event) in events.iter().enumerate() {
@@ -504,7 +504,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Asks where the books are whose events began a stage, or no longer count.
+    /// Asks for the resume points of books whose events began a stage or are stale.
     async fn learn(&mut self, outcomes: &[Outcome]) -> Result<(), String> {
         let Transport::Calls(calls) = &mut self.transport else { return Ok(()) };
         let mut asked = std::collections::HashMap::new();
@@ -544,7 +544,7 @@ impl Sender {
         let mut inner = self.shared.inner();
         inner.next_try = Instant::now() + self.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let was_away = std::mem::replace(&mut inner.is_away, true);
-        inner.tell(Instant::now());
+        inner.notify_waiters(Instant::now());
         drop(inner);
         if !was_away {
             warn!(problem, "Bindery cannot be reached; reports wait");

@@ -95,17 +95,17 @@ impl Begin {
 
     /// Enters the stage, or resumes it, or finds the book in it.
     ///
-    /// It waits for the attempt and the resume point as `Builder::begin_timeout` says.
+    /// It waits for the attempt and the resume point, for `Builder::begin_timeout` at most.
     ///
     /// # Errors
     /// [`Error::Superseded`] where the book is not in the attempt that was given, or is CANCELLED;
     /// [`Error::Invalid`] where the name is empty or too long.
     pub async fn begin(self) -> Result<Stage, Error> {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let stage = self.enter(move |is_begun| {
-            let _ = tell.send(is_begun);
+            let _ = sender.send(is_begun);
         })?;
-        let is_begun = told.await.unwrap_or(true);
+        let is_begun = receiver.await.unwrap_or(true);
         stage.begun(is_begun)
     }
 
@@ -114,15 +114,15 @@ impl Begin {
     /// # Errors
     /// As [`Begin::begin`].
     pub fn begin_blocking(self) -> Result<Stage, Error> {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let stage = self.enter(move |is_begun| {
-            let _ = tell.send(is_begun);
+            let _ = sender.send(is_begun);
         })?;
-        let is_begun = told.recv().unwrap_or(true);
+        let is_begun = receiver.recv().unwrap_or(true);
         stage.begun(is_begun)
     }
 
-    fn enter(self, tell: impl FnOnce(bool) + Send + 'static) -> Result<Stage, Error> {
+    fn enter(self, callback: impl FnOnce(bool) + Send + 'static) -> Result<Stage, Error> {
         let Self { book, name, attempt, resume_point } = self;
         let (core, client) = (&book.0, &book.0.client.0);
         let point = resume_point.map(Arc::new);
@@ -142,7 +142,7 @@ impl Begin {
             shared.enter(&session);
             shared.add(begin, Some(session.clone()), 0);
             if client.answers {
-                shared.when_begun(&session, client.begin_timeout, BEGIN_WITHIN, tell);
+                shared.when_begun(&session, client.begin_timeout, BEGIN_WITHIN, callback);
             }
         }
         Ok(Stage(Reporter { book, session }))

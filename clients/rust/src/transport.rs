@@ -219,11 +219,11 @@ struct StageState {
 
 #[derive(Deserialize)]
 struct Answer {
-    outcomes: Vec<Told>,
+    outcomes: Vec<EventReply>,
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct EventReply {
     outcome: Kind,
     code: Option<String>,
     message: Option<String>,
@@ -238,15 +238,15 @@ enum Kind {
     Rejected,
 }
 
-impl From<Told> for Outcome {
-    fn from(told: Told) -> Self {
-        match told.outcome {
+impl From<EventReply> for Outcome {
+    fn from(reply: EventReply) -> Self {
+        match reply.outcome {
             Kind::Applied => Self::Applied,
             Kind::Stale => Self::Stale,
             Kind::Early => Self::Early,
             Kind::Rejected => {
-                let code = told.code.unwrap_or_else(|| "rejected".to_owned());
-                Self::Rejected { message: told.message.unwrap_or_else(|| code.clone()), code }
+                let code = reply.code.unwrap_or_else(|| "rejected".to_owned());
+                Self::Rejected { message: reply.message.unwrap_or_else(|| code.clone()), code }
             }
         }
     }

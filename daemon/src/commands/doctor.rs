@@ -138,12 +138,12 @@ pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
     if options.redis_url.is_none() {
         streams.clear();
     }
-    let positions = postgres::look(&options.database.database_url, &streams, &mut findings).await;
+    let positions = postgres::check(&options.database.database_url, &streams, &mut findings).await;
     match &options.redis_url {
-        Some(url) => redis::look(options, url, &positions, &mut findings).await,
+        Some(url) => redis::check(options, url, &positions, &mut findings).await,
         None => findings.ok("redis_reach", "no --redis-url: nothing is relayed or published"),
     }
-    access::look(&options.http, &mut findings).await;
+    access::check(&options.http, &mut findings).await;
     for finding in &findings.0 {
         if options.json {
             println!("{}", serde_json::to_string(finding)?);

@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_wrong_event_is_told_and_not_sent() {
-        for (fields, says) in [
+        for (fields, expected) in [
             (vec![("type", "progress"), BOOK, ("progress", "140")], "nothing was sent"),
             (vec![("type", "progress"), BOOK], "nothing was sent"),
             (vec![("type", "paint"), BOOK], "nothing was sent"),
@@ -199,8 +199,8 @@ mod tests {
             ),
             (vec![("type", "register"), BOOK, ("stage", "A"), ("done", "1")], "has no stage, done"),
         ] {
-            let said = check(&fields).unwrap_err().to_string();
-            assert!(said.contains(says), "{said}");
+            let error = check(&fields).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

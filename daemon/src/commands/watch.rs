@@ -1,4 +1,4 @@
-//! `binderyd watch`: the books live in the terminal; plain lines where there is none.
+//! `binderyd watch`: shows the books live in the terminal, or as plain lines without one.
 //!
 //! | module | subject |
 //! |---|---|
@@ -25,10 +25,10 @@ use book::{Book, Filter, Flow};
 use lines::Lines;
 use screen::Screen;
 
-/// Smooth to the eye, and nothing to Postgres.
+/// The interval between two reads: smooth to the eye, and a small load for Postgres.
 const EVERY: Duration = Duration::from_millis(150);
 
-/// What a shell says of a program that SIGINT ended.
+/// The exit status that a shell reports for a program ended by SIGINT.
 const INTERRUPTED: i32 = 130;
 
 /// Options of `watch`.
@@ -56,20 +56,20 @@ pub struct WatchOptions {
     until_done: bool,
 }
 
-/// Where the books are shown.
+/// A way to show the books.
 trait View {
-    /// Shows them; says whether the viewer wants to see more.
+    /// Shows the books; returns false once the viewer has quit.
     fn show(&mut self, books: &[Book], flow: Option<&Flow>) -> anyhow::Result<bool>;
-    /// What is the matter; nothing, if nothing is.
-    fn say(&mut self, words: &str);
-    /// Whether a key was pressed that must be answered now.
+    /// Shows a notice about the connection; an empty one means that it is back.
+    fn show_notice(&mut self, words: &str);
+    /// Waits until a key is pressed that needs a new view at once.
     async fn pressed(&mut self);
 }
 
-/// Shows the books until interrupted, or until all are done where that is asked for. Postgres may
-/// come and go meanwhile.
+/// Shows the books until interrupted or, with `--until-done`, until all are done. Reconnects to
+/// Postgres.
 pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
-    // A database that is not there at the start is more likely a wrong address than an outage.
+    // Fail if the first connection fails: the address is probably wrong.
     let client = database::connect(&options.database.database_url).await?;
     let filter = Filter { search: options.search.clone(), statuses: options.status.clone() };
     if std::io::stdout().is_terminal() {
@@ -79,7 +79,7 @@ pub async fn watch(options: &WatchOptions) -> anyhow::Result<()> {
         // The screen is gone with all that was on it.
         last.iter().for_each(|book| println!("{}", book.line()));
         if interrupted {
-            // In a raw terminal Ctrl-C is a key; whoever started this is told as by the signal.
+            // In a raw terminal Ctrl-C is a key; exit with the status of an interrupt.
             std::process::exit(INTERRUPTED);
         }
         shown
@@ -97,18 +97,18 @@ async fn follow(
     let mut known: Vec<Book> = Vec::new();
     let mut flow = None;
     let mut away = false;
-    // A supervisor's word ends it as well as a key: the terminal is given back either way.
+    // End on SIGTERM as on a key, so that the terminal is restored.
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
-        match look(&client, options.max_books, &known, flow.as_ref()).await {
+        match read_books(&client, options.max_books, &known, flow.as_ref()).await {
             Ok((mut books, now)) => {
                 flow = now;
                 known.clone_from(&books);
-                // What was over before anyone looked is not news.
+                // Hide books that were over before they were first read.
                 books.retain(|book| options.all || !book.over || seen.contains(&book.id));
                 seen.extend(books.iter().map(|book| book.id));
                 if std::mem::take(&mut away) {
-                    view.say("");
+                    view.show_notice("");
                 }
                 let done =
                     options.until_done && !books.is_empty() && books.iter().all(|book| book.over);
@@ -118,7 +118,7 @@ async fn follow(
             }
             Err(error) if client.is_closed() => {
                 if !std::mem::replace(&mut away, true) {
-                    view.say(&format!("reconnecting ({error})"));
+                    view.show_notice(&format!("reconnecting ({error})"));
                 }
                 if let Ok(again) = database::connect(&options.database.database_url).await {
                     client = again;
@@ -138,7 +138,7 @@ async fn follow(
     }
 }
 
-async fn look(
+async fn read_books(
     client: &Client,
     most: i32,
     known: &[Book],

@@ -103,7 +103,7 @@ impl Faults {
         let Some(Setting { arg, values: Some((source, _)) }) = of("channel") else { return };
         let (at, streams, mut known) =
             (place(arg, *source, file), texts(of("stream")), BTreeSet::new());
-        // What is no channel was told of already.
+        // An invalid name is already a fault.
         for channel in texts(of("channel")).iter().filter_map(|text| text.parse::<Channel>().ok()) {
             let stream = channel.stream();
             if streams.contains(&stream) {
@@ -127,13 +127,13 @@ fn has_space_around(value: &OsStr) -> bool {
 fn place(arg: &Arg, source: Source, file: &File) -> String {
     let name = arg.get_long().unwrap_or_default();
     match (source, arg.get_env()) {
-        (Source::File, _) => format!("{}: {name}", file.says_at(arg)),
+        (Source::File, _) => format!("{}: {name}", file.location_of(arg)),
         (Source::Environment, Some(variable)) => variable.to_string_lossy().into_owned(),
         _ => format!("--{name}"),
     }
 }
 
-/// What the flag's own parser says to a value.
+/// The error of the flag's own parser for a value.
 fn problem(arg: &Arg, value: &OsStr) -> Option<String> {
     if !takes_values(arg) {
         let switch = matches!(arg.get_action(), ArgAction::SetTrue);
@@ -149,8 +149,8 @@ fn problem(arg: &Arg, value: &OsStr) -> Option<String> {
     let error = without_secrets(alone.try_get_matches_from([word]).err()?);
     // One line of it: "error: invalid value 'x' for '--name <NAME>': why". The rest is the usage;
     // possible values stand on the next.
-    let said = error.to_string();
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let possible = lines

@@ -55,7 +55,7 @@ impl File {
                     }
                 }
             }
-            // The parser's own rendering quotes the line, and that may be a secret's.
+            // The parser's own rendering quotes the line, which may hold a secret.
             Err(error) => faults.add(format!(
                 "{}: {}",
                 file.place(&text, error.span().unwrap_or(0..0)),
@@ -65,13 +65,13 @@ impl File {
         file
     }
 
-    /// What it says of an argument.
+    /// The file's values for an argument.
     pub fn values(&self, arg: &Arg) -> Option<Vec<OsString>> {
         Some(self.values.get(arg.get_long()?)?.1.clone())
     }
 
-    /// Where it says that: file, line and column.
-    pub fn says_at(&self, arg: &Arg) -> String {
+    /// The location of an argument's value: file, line and column.
+    pub fn location_of(&self, arg: &Arg) -> String {
         let place = arg.get_long().and_then(|long| self.values.get(long));
         place.map_or_else(|| self.path.display().to_string(), |(at, _)| at.clone())
     }

@@ -24,7 +24,7 @@ fn load_with(file: &Written, more: &[&str]) -> Result<Cli, Stop> {
     load(&words.map(OsString::from).collect::<Vec<_>>())
 }
 
-fn said(outcome: Result<Cli, Stop>) -> String {
+fn error_text(outcome: Result<Cli, Stop>) -> String {
     match outcome.unwrap_err() {
         Stop::Faults(text) | Stop::Print(text) => text,
         Stop::Usage(error) => error.to_string(),
@@ -54,7 +54,7 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
         "faults",
         "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\n",
     );
-    let text = said(load_with(&file, &["--retain", "soon", "--stream", "s"]));
+    let text = error_text(load_with(&file, &["--retain", "soon", "--stream", "s"]));
     for part in [
         "8 faults",
         ":1:1: database-url: ",
@@ -74,19 +74,19 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
 #[test]
 fn a_file_that_is_no_toml_is_told_by_place_without_its_text() {
     let file = Written::new("broken", "database-url = \"postgresql://u:hush@h/d\nlinger = 1\n");
-    let text = said(load_with(
+    let text = error_text(load_with(
         &file,
         &["--redis-url", "redis://h/", "--database-url", "postgresql://h/d"],
     ));
     assert!(text.contains("1 fault") && text.contains(":1:") && !text.contains("hush"), "{text}");
     let nowhere = Written(PathBuf::from("/nowhere/binderyd.toml"));
-    assert!(said(load_with(&nowhere, &[])).contains("--config names a TOML file"));
+    assert!(error_text(load_with(&nowhere, &[])).contains("--config names a TOML file"));
 }
 
 #[test]
 fn the_configuration_in_effect_is_a_file_again_without_its_secrets() {
     let file = Written::new("print", &format!("{ENDS}jwt-secret = \"{}\"\n", "hush".repeat(8)));
-    let text = said(load_with(&file, &["--print-config", "--stream", "a", "--stream", "b"]));
+    let text = error_text(load_with(&file, &["--print-config", "--stream", "a", "--stream", "b"]));
     assert!(!text.contains("hush"), "{text}");
     for line in [
         "database-url = \"postgresql://u:***@h/d\"  # file",
@@ -111,7 +111,7 @@ fn white_space_around_a_secret_is_refused_with_its_place_and_without_its_value()
              jwt-secret = \"{secret}\\r\\n\"\njwks-url = \"/keys/hush \"\n"
         ),
     );
-    let text = said(load_with(&file, &[]));
+    let text = error_text(load_with(&file, &[]));
     assert!(text.contains("4 faults") && !text.contains("hush"), "{text}");
     for place in
         [":1:1: database-url: ", ":2:1: redis-url: ", ":3:1: jwt-secret: ", ":4:1: jwks-url: "]
@@ -126,7 +126,7 @@ fn white_space_around_a_secret_is_refused_with_its_place_and_without_its_value()
 fn an_issuer_or_audience_without_a_key_is_refused() {
     let claims = "jwt-issuer = [\"a\", \"b\"]\njwt-audience = \"c\"\n";
     let file = Written::new("claims", &format!("{ENDS}{claims}"));
-    let text = said(load_with(&file, &[]));
+    let text = error_text(load_with(&file, &[]));
     for place in
         [":3:1: jwt-issuer: no token is checked", ":4:1: jwt-audience: no token is checked"]
     {
@@ -137,7 +137,8 @@ fn an_issuer_or_audience_without_a_key_is_refused() {
     assert_eq!(options.http.jwt_issuers, ["a", "b"]);
     assert_eq!(options.http.jwt_audiences, ["c"]);
     assert!(
-        said(load_with(&file, &["--jwks-url", "k", "--jwt-issuer", " a"])).contains("white space")
+        error_text(load_with(&file, &["--jwks-url", "k", "--jwt-issuer", " a"]))
+            .contains("white space")
     );
 }
 
@@ -149,15 +150,15 @@ fn without_redis_nothing_of_it_may_be_named() {
     assert!(options.redis_url.is_none());
     for of_redis in [["--stream", "a"], ["--bullmq", "q=A"], ["--channel", "c"], ["--outbox", "o"]]
     {
-        let text = said(load_with(&file, &of_redis));
+        let text = error_text(load_with(&file, &of_redis));
         let fault = format!("{}: redis-url is missing", of_redis[0]);
         assert!(text.contains("1 fault") && text.contains(&fault), "{text}");
     }
-    let nothing = said(load_with(&Written::new("nothing", ""), &[]));
+    let nothing = error_text(load_with(&Written::new("nothing", ""), &[]));
     let missing =
         "database-url is missing: give --database-url, the environment variable DATABASE_URL,";
     assert!(nothing.contains("1 fault") && nothing.contains(missing), "{nothing}");
-    let printed = said(load_with(&file, &["--print-config"]));
+    let printed = error_text(load_with(&file, &["--print-config"]));
     assert!(printed.contains("# redis-url is not set"), "{printed}");
     assert!(load_with(&Written::new("printed", &printed), &[]).is_ok());
 }

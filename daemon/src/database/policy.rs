@@ -1,4 +1,4 @@
-//! What a relay does after a call to Postgres failed: the one place that decides.
+//! Decides what a relay does after a failed call to Postgres.
 
 use tokio_postgres::error::SqlState;
 
@@ -7,18 +7,17 @@ use super::DatabaseError;
 /// What to do after a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Another relay has the stream: leave it alone, and ask again for the lease.
+    /// Another relay holds the stream: stand by, and ask for the lease again.
     StandBy,
-    /// This relay lost the stream, or its place in it: drop what is in memory, acquire again, read
-    /// on from there.
+    /// This relay lost the stream or its position: drop what is in memory, acquire again and read
+    /// on from the position.
     Reacquire,
-    /// The server or the network: the same again after a pause.
+    /// The server or the network failed: retry after a pause.
     Retry,
 }
 
 impl Policy {
-    /// What to do about it. Whatever is not known to be otherwise may pass, and nothing is lost by
-    /// trying again.
+    /// The policy for an error. Unknown errors are retried, which loses nothing.
     pub fn after(error: &DatabaseError) -> Self {
         match error.code().as_deref() {
             Some("lease_held") => Self::StandBy,
@@ -28,7 +27,7 @@ impl Policy {
     }
 }
 
-/// Whether the same in smaller parts may succeed: it took too long or too much memory.
+/// Whether smaller batches may succeed: the call took too long or too much memory.
 pub fn is_too_much(error: &DatabaseError) -> bool {
     error.db_error().is_some_and(|error| {
         let state = error.code();

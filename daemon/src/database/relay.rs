@@ -1,8 +1,8 @@
-//! The relay's functions: `acquire_stream`, `renew_stream`, `note_stream`, `release_stream`,
-//! `apply_events`; one round trip each.
+//! Calls of the relay's functions: `acquire_stream`, `renew_stream`, `note_stream`,
+//! `release_stream` and `apply_events`, in one round trip each.
 //!
-//! Parameters are sent with their types, so that no statement has to be prepared first: that would
-//! be a second round trip, and would not survive a pooler in transaction mode.
+//! Parameters are sent with their types, without a prepared statement: preparing takes a second
+//! round trip and fails behind a pooler in transaction mode.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -38,7 +38,7 @@ pub const FUNCTIONS: [&str; 14] = [
     "take_outbox",
 ];
 
-/// How many waiting books are noted at once; `note_waiting` takes 10,000.
+/// How many waiting books one call records; `note_waiting` accepts up to 10,000.
 const NOTED_AT_ONCE: usize = 5_000;
 
 /// Applies a batch without progress.
@@ -49,7 +49,7 @@ const APPLY_OTHERS: &str =
 const APPLY: &str = "select applied, stale, early, rejected \
     from bindery.apply_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
-/// What prints as text, for a `text` parameter.
+/// A value sent as its text, for a `text` parameter.
 #[derive(Debug)]
 struct Text<T>(T);
 
@@ -75,38 +75,37 @@ pub struct Lease {
     pub epoch: i64,
     /// The last entry whose effect is in the database.
     pub position: StreamId,
-    /// How many entries Redis had counted up to there; `None`: not known.
+    /// How many entries Redis had counted up to `position`; `None`: unknown.
     pub entries: Option<u64>,
-    /// When it was taken, by the database's clock.
+    /// When it was acquired, by the database's clock.
     pub since: SystemTime,
-    /// The latest moment of that clock at which everything in the stream is known to have been
-    /// applied; `None`: never.
+    /// The latest moment of that clock at which everything in the stream was applied; `None`: never.
     pub caught_up_at: Option<SystemTime>,
     ttl: Duration,
 }
 
-/// What became of a batch's events.
+/// The outcomes of a batch's events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Took effect.
+    /// Applied events.
     pub applied: i64,
-    /// Came too late.
+    /// Stale events.
     pub stale: i64,
-    /// Wait in early_events for a change of their book.
+    /// Early events, which wait in `early_events`.
     pub early: i64,
-    /// Went to dead_letters.
+    /// Rejected events, which are in `dead_letters`.
     pub rejected: i64,
 }
 
 impl Applied {
-    /// How many events were settled: each is applied, stale, early or rejected.
+    /// The number of settled events: applied, stale, early or rejected.
     pub fn settled(self) -> i64 {
         self.applied + self.stale + self.early + self.rejected
     }
 }
 
 impl Lease {
-    /// Takes the lease on a stream, with a new epoch.
+    /// Acquires the lease on a stream, with a new epoch.
     pub async fn acquire(
         client: &Client,
         stream: &str,
@@ -121,8 +120,7 @@ impl Lease {
             )
             .await?;
         let position: String = row.try_get(1)?;
-        // The column's check lets only stream ids in; a number past 64 bits is further than any
-        // stream.
+        // The column's check allows only stream ids; a number above 64 bits is after any entry.
         let position = position.parse().unwrap_or(StreamId { ms: u64::MAX, seq: u64::MAX });
         let expires: SystemTime = row.try_get(2)?;
         let entries: Option<i64> = row.try_get(3)?;
@@ -138,9 +136,8 @@ impl Lease {
         })
     }
 
-    /// Says that this relay is alive, and up to which moment of the database's clock it is known to
-    /// have applied everything. Gives a moment of that clock: after this was called, before it is
-    /// answered.
+    /// Renews the lease, and reports up to which moment of the database's clock everything is
+    /// applied. Returns a moment of that clock between this call and its answer.
     pub async fn renew(
         &self,
         client: &Client,
@@ -160,9 +157,8 @@ impl Lease {
         Ok(expires - self.ttl)
     }
 
-    /// Says what the stream was found to be: how many entries Redis counted at the position, what
-    /// is missing and how many entries of it are known to be lost, and where to read on instead of
-    /// the position.
+    /// Records a finding about the stream: how many entries Redis counted up to the position, the
+    /// loss and how many entries are known to be lost, and the position to read on from instead.
     pub async fn note(
         &self,
         client: &Client,
@@ -188,8 +184,8 @@ impl Lease {
         Ok(())
     }
 
-    /// Records which books have a job of this stage that waits in the stream's queue, and for which
-    /// attempt. All other books have none.
+    /// Records the books with a job of this stage that waits in the stream's queue, and the attempt
+    /// of each. All other books have none.
     pub async fn note_waiting(
         &self,
         client: &Client,
@@ -223,8 +219,8 @@ impl Lease {
         }
     }
 
-    /// Why events after `after` were rejected, and how many for each reason. `rejected` is the most
-    /// there can be.
+    /// The rejection reasons of events after `after`, with their counts. `rejected` is the maximum
+    /// number of events.
     pub async fn reasons(
         &self,
         client: &Client,
@@ -246,7 +242,7 @@ impl Lease {
             .collect()
     }
 
-    /// Gives the stream up at once.
+    /// Releases the lease.
     pub async fn release(&self, client: &Client) -> Result<(), DatabaseError> {
         client
             .query_typed(

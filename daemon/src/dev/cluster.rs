@@ -38,7 +38,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// `None` for anybody but root. The user postgres, else nobody.
+    /// For root: the user `postgres`, or else `nobody`. `None` for other users.
     fn needed() -> anyhow::Result<Option<Self>> {
         if !is_root() {
             return Ok(None);

@@ -1,9 +1,9 @@
-//! Watching all books: one look for everyone who sees the same ones.
+//! Watches all books with one query for all readers who see the same books.
 //!
-//! Readers with the same role, claims and owner share a board. A task looks for it as one of them,
-//! so row-level security holds for each event, and many readers cost Postgres as much as one. Its
-//! events are numbered; each reader takes them in this order, from memory that all share. A reader
-//! that falls behind what is kept reads the present status of the books that it missed by itself.
+//! Readers with the same role, claims and owner share a board. Its task queries Postgres as one of
+//! them, so row-level security holds for each event, and many readers cost Postgres as much as one.
+//! Events are numbered, and each reader takes them in this order from shared memory. A reader that
+//! needs an event that is no longer kept reads the current status of the books that it missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,42 +21,42 @@ use uuid::Uuid;
 use super::auth::{Caller, Role};
 use super::books::ask;
 use super::error::ApiError;
-use super::events::{AT_MOST_EVERY, event, look_every, with_since};
+use super::events::{AT_MOST_EVERY, event, poll_interval, with_since};
 use super::hub::Marks;
 use super::pool::{Intent, begin};
 use super::router::Api;
 
-/// Books that are looked at without a mark: the newest.
+/// How many of the newest books are checked without a mark.
 const WATCHED: i64 = 1000;
-/// Books known at most; the oldest are forgotten first, which costs no more than a take-back.
+/// The maximum number of known books; the oldest are dropped first.
 const KNOWN: usize = 2000;
-/// Health is worked out for each book; where boards look by themselves they do so too often for
-/// that.
+/// The interval at which health is computed: computing it for each book in every poll would cost
+/// too much.
 const HEALTH_EVERY: Duration = Duration::from_secs(14);
-/// Books read and sent at once, as far as they fit.
+/// The maximum number of books that are read and sent at once.
 const AT_ONCE: usize = 20;
-/// What is read at once; a status alone is no larger.
+/// The maximum size of one read, in bytes; a single status is no larger.
 const MOST_BYTES: i64 = 256 * 1024;
-/// Events kept for readers that are not as fast as others; those of the last look are kept anyway.
+/// The size of the events kept for slower readers; those of the last read are always kept.
 const KEPT_BYTES: usize = 1024 * 1024;
-/// Changed books that are remembered for readers that are behind; a reader that missed more has to
-/// read the list again.
+/// How many changed books are remembered for slow readers; a reader that missed more must read the
+/// list again.
 const REMEMBERED: usize = 2000;
 
 /// The boards that have readers.
 #[derive(Debug, Default)]
 pub struct Boards(Mutex<HashMap<Key, Weak<Board>>>);
 
-/// Who sees the same books.
+/// The callers who see the same books.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     role: Role,
-    /// None for `service_role`, whose policies do not look at claims.
+    /// None for `service_role`, whose policies do not use claims.
     claims: Option<Arc<str>>,
     owner: Option<Uuid>,
 }
 
-/// What some readers share. Its task ends with it.
+/// The events that some readers share. The task ends when the board is dropped.
 #[derive(Debug)]
 struct Board {
     shared: Arc<Shared>,
@@ -67,21 +67,21 @@ struct Board {
 struct Shared {
     kept: Mutex<Kept>,
     progress: watch::Sender<Progress>,
-    /// How many readers have taken everything, and wait for more.
+    /// How many readers have taken all events and wait for more.
     waiting: watch::Sender<usize>,
 }
 
 #[derive(Debug, Clone)]
 enum Progress {
-    /// Nothing was looked at yet.
+    /// The first query has not finished.
     Starting,
-    /// Events up to this number are there.
+    /// Events up to this number are available.
     At(u64),
-    /// Looking failed, and nothing more will come.
+    /// A query failed; there will be no more events.
     Ended(ApiError),
 }
 
-/// Events, and which books they were about.
+/// The events, and the books they are about.
 #[derive(Debug, Default)]
 struct Kept {
     /// The number of the last event.
@@ -92,11 +92,11 @@ struct Kept {
     /// Each book's last event, and the books by the number of their last event.
     numbers: HashMap<Uuid, u64>,
     books: BTreeMap<u64, Uuid>,
-    /// Of books whose last event was this one or an earlier one, some are forgotten.
+    /// Books whose last event has this number or a lower one may be forgotten.
     forgotten: u64,
-    /// Up to where each reader has taken events.
+    /// The number of the last event that each reader has taken.
     readers: HashMap<u64, u64>,
-    /// Names readers.
+    /// The number of readers that have joined, which names the next one.
     joined: u64,
 }
 
@@ -122,7 +122,7 @@ enum Step {
 }
 
 impl Boards {
-    /// A reader of the board of those who see the same. Fails where looking at the books fails.
+    /// Joins the board of the callers who see the same books. Fails if the first query fails.
     pub async fn join(
         &self,
         api: &Api,
@@ -158,52 +158,52 @@ impl Boards {
             progress: watch::Sender::new(Progress::Starting),
             waiting: watch::Sender::new(0),
         });
-        let task = tokio::spawn(look(api.clone(), caller.clone(), owner, shared.clone()));
+        let task = tokio::spawn(run_board(api.clone(), caller.clone(), owner, shared.clone()));
         let board = Arc::new(Board { shared, _task: AbortOnDropHandle::new(task) });
         boards.insert(key, Arc::downgrade(&board));
         board
     }
 }
 
-/// Looks for a board, and says why it ended.
-async fn look(api: Api, caller: Caller, owner: Option<Uuid>, shared: Arc<Shared>) {
-    let Err(error) = try_to_look(&api, &caller, owner, &shared).await;
+/// Runs a board, and publishes the error that ends it.
+async fn run_board(api: Api, caller: Caller, owner: Option<Uuid>, shared: Arc<Shared>) {
+    let Err(error) = try_run_board(&api, &caller, owner, &shared).await;
     shared.progress.send_replace(Progress::Ended(error));
 }
 
-async fn try_to_look(
+async fn try_run_board(
     api: &Api,
     caller: &Caller,
     owner: Option<Uuid>,
     shared: &Shared,
 ) -> Result<std::convert::Infallible, ApiError> {
-    // Before the first look: what changes after it leaves a mark.
+    // Subscribe before the first read: later changes leave a mark.
     let subscription = api.hub.subscribe(None);
     let mut listing = Listing::begin(api, caller, owner).await?;
     shared.progress.send_replace(Progress::At(0));
     let mut waiting = shared.waiting.subscribe();
     let mut more = false;
-    let mut look_again = Instant::now() + look_every(api);
-    let mut look_at = Instant::now();
+    let mut poll_at = Instant::now() + poll_interval(api);
+    let mut read_at = Instant::now();
     loop {
-        // Nothing is read that nobody would take.
+        // Do not query while no reader waits.
         let _ = waiting.wait_for(|waiting| *waiting > 0).await;
-        sleep_until(look_at).await;
+        sleep_until(read_at).await;
         let mut marks = Marks::default();
         if !more {
             tokio::select! {
                 left = subscription.marks() => marks = left,
-                () = sleep_until(look_again) => (),
+                () = sleep_until(poll_at) => (),
             }
         }
-        if Instant::now() >= look_again {
+        if Instant::now() >= poll_at {
             marks.unknown = true;
-            look_again = Instant::now() + look_every(api);
+            poll_at = Instant::now() + poll_interval(api);
         }
-        // From here: what changes while we look leaves a new mark.
-        look_at = Instant::now() + AT_MOST_EVERY;
+        // Changes during the read leave a new mark.
+        read_at = Instant::now() + AT_MOST_EVERY;
         let events;
-        (events, more) = listing.look(api, caller, marks).await?;
+        (events, more) = listing.next_events(api, caller, marks).await?;
         if !events.is_empty() {
             let last = shared.kept().add(events);
             shared.progress.send_replace(Progress::At(last));
@@ -224,7 +224,7 @@ impl Kept {
         (self.joined, self.last)
     }
 
-    /// Adds the events of a look, and forgets what all readers have taken; the last number.
+    /// Adds events and drops those that all readers have taken; returns the last number.
     fn add(&mut self, events: Vec<(Uuid, Bytes)>) -> u64 {
         let before = self.last;
         for (book, event) in events {
@@ -256,7 +256,7 @@ impl Kept {
         self.last + 1 - self.events.len() as u64
     }
 
-    /// What a reader does next that has taken events up to this number.
+    /// The next step of a reader that has taken the events up to this number.
     fn step(&mut self, reader: u64, taken: u64) -> Step {
         self.readers.insert(reader, taken);
         if taken == self.last {
@@ -276,7 +276,7 @@ impl Kept {
 }
 
 impl Reader {
-    /// The next event, or some. Cancelled, it loses none.
+    /// The next event, or several. Cancel-safe.
     pub async fn next(&mut self, api: &Api, caller: &Caller) -> Result<Bytes, ApiError> {
         loop {
             let step = self.board.shared.kept().step(self.name, self.taken);
@@ -318,7 +318,7 @@ impl Drop for Reader {
     }
 }
 
-/// A reader that waits, while this is there.
+/// Counts a reader as waiting until it is dropped.
 struct Waiting<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Waiting<'a> {
@@ -343,8 +343,8 @@ fn too_slow() -> ApiError {
     )
 }
 
-/// The present status of books whose events are no longer kept, as many as fit; and up to which
-/// number the reader has everything then.
+/// The current status of books whose events are no longer kept, as many as fit; and the number up
+/// to which the reader then has all events.
 async fn catch_up(
     api: &Api,
     caller: &Caller,
@@ -374,16 +374,16 @@ fn gone(book: Uuid) -> String {
     format!("event: book_gone\ndata: {{\"book_id\":\"{book}\"}}\n\n")
 }
 
-/// All that is kept here is whole after each assignment, so what a panic left is still true.
+/// Ignores poisoning: the data is consistent after each assignment, even if a panic follows.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Each book as the readers were last told, and those to be told of next.
+/// The state of each book as sent last, and the books to send next.
 #[derive(Debug)]
 struct Listing {
     owner: Option<Uuid>,
-    told: HashMap<Uuid, Seen>,
+    sent: HashMap<Uuid, Seen>,
     due: BTreeSet<Uuid>,
     health_at: Instant,
 }
@@ -391,17 +391,16 @@ struct Listing {
 type Seen = (i64, Option<String>);
 
 impl Listing {
-    /// The books as they are now, which each reader reads for itself.
+    /// The current books; each reader reads their first status itself.
     async fn begin(api: &Api, caller: &Caller, owner: Option<Uuid>) -> Result<Self, ApiError> {
         let mut client = api.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
-        let told = glance(&transaction, caller, owner, &[], true).await?;
-        Ok(Self { owner, told, due: BTreeSet::new(), health_at: Instant::now() })
+        let sent = read_revisions(&transaction, caller, owner, &[], true).await?;
+        Ok(Self { owner, sent, due: BTreeSet::new(), health_at: Instant::now() })
     }
 
-    /// Some events for what is due, with what was marked; and whether more is due. However much
-    /// changes at once, and however slowly it is read, these events take at most 256 KiB.
-    async fn look(
+    /// Events for some of the due and marked books, 256 KiB at most; and whether more are due.
+    async fn next_events(
         &mut self,
         api: &Api,
         caller: &Caller,
@@ -411,49 +410,49 @@ impl Listing {
         let transaction = begin(&mut client, caller, Intent::Read).await?;
         self.due.extend(marks.books);
         if marks.unknown {
-            let known: Vec<Uuid> = self.told.keys().copied().collect();
+            let known: Vec<Uuid> = self.sent.keys().copied().collect();
             let health = self.health_at.elapsed() >= HEALTH_EVERY;
-            let now = glance(&transaction, caller, self.owner, &known, health).await?;
-            self.due.extend(differences(&self.told, &now, health));
+            let now = read_revisions(&transaction, caller, self.owner, &known, health).await?;
+            self.due.extend(differences(&self.sent, &now, health));
             if health {
                 self.health_at = Instant::now();
             }
-            if self.told.len() > KNOWN {
-                let newest = glance(&transaction, caller, self.owner, &[], false).await?;
-                self.told.retain(|book, _| newest.contains_key(book));
+            if self.sent.len() > KNOWN {
+                let newest = read_revisions(&transaction, caller, self.owner, &[], false).await?;
+                self.sent.retain(|book, _| newest.contains_key(book));
             }
         }
         let some: Vec<Uuid> = self.due.iter().take(AT_ONCE).copied().collect();
         let events = if some.is_empty() {
             Vec::new()
         } else {
-            self.tell(&transaction, caller, &some).await?
+            self.events_for(&transaction, caller, &some).await?
         };
         Ok((events, !self.due.is_empty()))
     }
 
-    /// Events for these books: what changed since the readers were last told, or the whole status.
-    /// A book that does not fit any more stays due.
-    async fn tell(
+    /// Events for these books: the changes since the last event, or the whole status. A book that
+    /// does not fit stays due.
+    async fn events_for(
         &mut self,
         transaction: &Transaction<'_>,
         caller: &Caller,
         books: &[Uuid],
     ) -> Result<Vec<(Uuid, Bytes)>, ApiError> {
         let since: Vec<Option<i64>> =
-            books.iter().map(|book| self.told.get(book).map(|told| told.0)).collect();
+            books.iter().map(|book| self.sent.get(book).map(|sent| sent.0)).collect();
         let mut read = read(transaction, caller, self.owner, books, &since).await?;
         let mut events = Vec::new();
         for book in books {
             let event = match read.remove(book) {
-                // It does not fit any more.
+                // It does not fit.
                 Some(Read { status: None, .. }) => continue,
                 Some(Read { status: Some(status), seen }) => {
                     let event = event(seen.0, &status);
-                    (self.told.insert(*book, seen.clone()) != Some(seen)).then_some(event)
+                    (self.sent.insert(*book, seen.clone()) != Some(seen)).then_some(event)
                 }
-                // Not one that the caller has never seen.
-                None => self.told.remove(book).map(|_| gone(*book)),
+                // No event for a book that was never sent.
+                None => self.sent.remove(book).map(|_| gone(*book)),
             };
             self.due.remove(book);
             events.extend(event.map(|event| (*book, Bytes::from(event))));
@@ -464,13 +463,13 @@ impl Listing {
 
 /// A book as it was read.
 struct Read {
-    /// None where it does not fit any more.
+    /// None if it does not fit.
     status: Option<String>,
     seen: Seen,
 }
 
-/// Those of these books that the caller may see: what changed since a revision, or the whole
-/// status. The statuses are as many of the first as fit.
+/// Reads those of these books that the caller may see: the changes since a revision, or the whole
+/// status. Includes the status of as many books, from the first on, as fit.
 async fn read(
     transaction: &Transaction<'_>,
     caller: &Caller,
@@ -512,24 +511,23 @@ async fn read(
         .collect()
 }
 
-/// Books whose revision, or health where that is known, is another, or which are to be seen by one
-/// of the two only.
+/// The books whose revision or health (if `health`) differs, or that are in only one of the maps.
 fn differences(
-    told: &HashMap<Uuid, Seen>,
+    sent: &HashMap<Uuid, Seen>,
     now: &HashMap<Uuid, Seen>,
     health: bool,
 ) -> BTreeSet<Uuid> {
-    let same = |told: &Seen, now: &Seen| told.0 == now.0 && (!health || told.1 == now.1);
+    let same = |sent: &Seen, now: &Seen| sent.0 == now.0 && (!health || sent.1 == now.1);
     let new = now
         .iter()
-        .filter(|(book, now)| !told.get(*book).is_some_and(|told| same(told, now)))
+        .filter(|(book, now)| !sent.get(*book).is_some_and(|sent| same(sent, now)))
         .map(|(book, _)| *book);
-    let gone = told.keys().filter(|book| !now.contains_key(*book)).copied();
+    let gone = sent.keys().filter(|book| !now.contains_key(*book)).copied();
     new.chain(gone).collect()
 }
 
-/// Revision, and health where that is asked for, of these books and of the newest ones.
-async fn glance(
+/// Reads the revision, and the health if `health`, of these books and of the newest ones.
+async fn read_revisions(
     transaction: &Transaction<'_>,
     caller: &Caller,
     owner: Option<Uuid>,
@@ -612,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_changed_or_gone_differs() {
+    fn new_changed_and_removed_books_differ() {
         let of = |books: &[(u128, i64)]| -> HashMap<Uuid, Seen> {
             books
                 .iter()

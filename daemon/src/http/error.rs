@@ -1,5 +1,5 @@
-//! What `/api` says when it says no: `{code, message, details, hint}`, with the HTTP status that
-//! PostgREST would give.
+//! Error responses of `/api`: `{code, message, details, hint}`, with the HTTP status that PostgREST
+//! would return.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -47,7 +47,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message, hint)
     }
 
-    /// An event that breaks a rule of its form, in the words of Bindery's own errors.
+    /// An event that is rejected, with Bindery's own error code and message.
     pub fn rejected(code: &str, message: impl Into<String>) -> Self {
         let hint = "docs/events.md and docs/schema/event.schema.json say what events hold.";
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "PT422", message, hint);
@@ -70,7 +70,7 @@ impl ApiError {
         )
     }
 
-    /// What the server said to a caller who has a token, or none.
+    /// An error that Postgres returned to a caller with or without a token.
     pub fn refused(error: &DbError, has_token: bool) -> Self {
         let code = error.code().code();
         Self {
@@ -82,13 +82,13 @@ impl ApiError {
         }
     }
 
-    /// A call to Postgres failed: by its own word, or because it could not be reached.
+    /// A failed call to Postgres: an error that it returned, or a failure of the connection.
     pub fn from_postgres(error: &tokio_postgres::Error, has_token: bool) -> Self {
         match error.as_db_error() {
-            Some(said) => Self::refused(said, has_token),
+            Some(error) => Self::refused(error, has_token),
             None => {
                 let mut troubles = lock(&UNREACHED);
-                if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
                     warn!(error = %error, unsaid, "a request could not reach Postgres");
                 }
                 Self::unavailable()
@@ -114,7 +114,7 @@ impl From<PoolError<DatabaseError>> for ApiError {
             PoolError::Backend(error) => error.remedy(),
             _ => None,
         };
-        if let Some(unsaid) = lock(&WITHOUT_CONNECTION).say(&error.to_string(), Instant::now()) {
+        if let Some(unsaid) = lock(&WITHOUT_CONNECTION).record(&error.to_string(), Instant::now()) {
             warn!(error = %error, remedy, unsaid, "a request got no connection to Postgres");
         }
         Self::unavailable()

@@ -5,7 +5,7 @@
 //! The first event of one book is its whole status; each later one holds only the substeps that
 //! changed since the event before. A reader that sends the revision it has (`Last-Event-ID`) gets
 //! the changes since then. At most one answer waits for a reader, and no answer of Postgres exceeds
-//! 256 KiB. Streams about all books share their looks (`board`).
+//! 256 KiB. Streams about all books share their queries (`board`).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -35,15 +35,15 @@ use super::hub::Subscription;
 use super::pool::{Intent, begin};
 use super::router::Api;
 
-/// A comment this often keeps the connection up; and the token, the rights and the book are looked
-/// at again.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// How often where no change is heard of.
-const LOOK_WHERE_DEAF: Duration = Duration::from_secs(2);
-/// Changes that come faster are sent as one.
+/// The interval of comments that keep the connection open, and of checks of the token, the rights
+/// and the book.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
+/// The interval of these checks while Postgres does not notify.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+/// Changes within this time are sent as one event.
 pub const AT_MOST_EVERY: Duration = Duration::from_millis(50);
 
-/// Keeps the connection up.
+/// A comment that keeps the connection open.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -52,7 +52,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 struct Status {
     /// The event's id.
     revision: i64,
-    /// Changes with time alone, too.
+    /// Can change without a new revision, as time passes.
     health: Option<String>,
     /// As `bindery.get_book_status` or, with `since_revision`, `bindery.get_book_changes` returns
     /// it.
@@ -66,13 +66,13 @@ pub async fn of_book(
     BookId(book): BookId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    // Before the first look: what changes after it leaves a mark.
+    // Subscribe before the first read: later changes leave a mark.
     let subscription = api.hub.subscribe(Some(book));
     let known = headers
         .get(LAST_EVENT_ID)
         .and_then(|id| id.to_str().ok())
         .and_then(|id| id.trim().parse::<i64>().ok());
-    let first = look(&api, &caller, book, known).await?;
+    let first = read_status(&api, &caller, book, known).await?;
     let mut opening = String::from("retry: 2000\n\n");
     if known != Some(first.revision) {
         opening.push_str(&event(first.revision, &first.json));
@@ -88,8 +88,8 @@ pub struct EventsQuery {
     owner_id: Option<Uuid>,
 }
 
-/// `GET /api/events`: `ready` first, then each change of a book that the caller may see, of one
-/// owner where that is asked for.
+/// `GET /api/events`: sends `ready`, then each change of a book that the caller may see, optionally
+/// of one owner.
 pub async fn of_all(
     State(api): State<Api>,
     caller: Caller,
@@ -102,22 +102,22 @@ pub async fn of_all(
     Ok(stream(api, caller, Watched::All(reader), opening))
 }
 
-/// What a stream is about.
+/// The books of a stream.
 enum Watched {
     Book(Watch),
     All(Reader),
 }
 
-/// One book, and what of it was sent.
+/// One book, with the revision and health that were sent last.
 struct Watch {
     book: Uuid,
     subscription: Subscription,
     seen: (i64, Option<String>),
 }
 
-/// How often books are looked at without a mark.
-pub fn look_every(api: &Api) -> Duration {
-    if api.hub.hears() { LOOK_EVERY } else { LOOK_WHERE_DEAF }
+/// The interval at which books are read without a mark.
+pub fn poll_interval(api: &Api) -> Duration {
+    if api.hub.is_notified() { CHECK_EVERY } else { POLL_EVERY }
 }
 
 /// The select list for a status of `bindery.get_book_changes` as an event carries it: a reader
@@ -131,7 +131,7 @@ pub fn with_since(status: &str, since: &str) -> String {
 }
 
 /// Reads one book as the caller: its changes since a revision, or the whole status.
-async fn look(
+async fn read_status(
     api: &Api,
     caller: &Caller,
     book: Uuid,
@@ -172,8 +172,8 @@ fn stream(api: Api, caller: Caller, watched: Watched, opening: String) -> Respon
         ::metrics::gauge!(crate::metrics::STREAMS).decrement(1.0);
         if let Err(reason) = ended {
             debug!(reason = reason.to_json(), "a stream of events ended");
-            // Where the reader has not even taken the last event, the end has to do.
-            let _ = out.sender.send_timeout(error_event(&reason).into(), LOOK_EVERY).await;
+            // A reader that has not taken the last event gets the end without a reason.
+            let _ = out.sender.send_timeout(error_event(&reason).into(), CHECK_EVERY).await;
         }
     });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, NOT_KEPT), (ACCEL, "no")];
@@ -190,7 +190,7 @@ fn error_event(reason: &ApiError) -> String {
     format!("event: error\ndata: {}\n\n", reason.to_json())
 }
 
-/// Sends until the reader is gone (then `Ok`) or the stream has to end (then why).
+/// Sends until the reader is gone (`Ok`) or the stream must end (the reason).
 async fn feed(
     api: &Api,
     caller: &Caller,
@@ -226,32 +226,32 @@ async fn of_one(
     mut watch: Watch,
     out: &mut Out,
 ) -> Result<(), ApiError> {
-    let mut comment_at = Instant::now() + LOOK_EVERY;
-    let mut look_again = Instant::now() + look_every(api);
-    let mut look_at = Instant::now();
+    let mut comment_at = Instant::now() + CHECK_EVERY;
+    let mut poll_at = Instant::now() + poll_interval(api);
+    let mut read_at = Instant::now();
     loop {
-        // Room first, the answer then: nothing is read for a reader that does not take it.
+        // Wait for room first: do not query for a reader that does not take the event.
         if !out.has_room().await {
             return Ok(());
         }
-        sleep_until(look_at).await;
+        sleep_until(read_at).await;
         tokio::select! {
             _ = watch.subscription.marks() => (),
-            () = sleep_until(look_again) => (),
+            () = sleep_until(poll_at) => (),
             () = sleep_until(comment_at) => {
                 out.send(COMMENT).await;
-                comment_at = Instant::now() + LOOK_EVERY;
+                comment_at = Instant::now() + CHECK_EVERY;
                 continue;
             }
             () = out.sender.closed() => return Ok(()),
         }
-        if Instant::now() >= look_again {
+        if Instant::now() >= poll_at {
             api.access.recheck(caller).await?;
-            look_again = Instant::now() + look_every(api);
+            poll_at = Instant::now() + poll_interval(api);
         }
-        // From here: what changes while we look leaves a new mark.
-        look_at = Instant::now() + AT_MOST_EVERY;
-        let status = look(api, caller, watch.book, Some(watch.seen.0)).await?;
+        // Changes during the read leave a new mark.
+        read_at = Instant::now() + AT_MOST_EVERY;
+        let status = read_status(api, caller, watch.book, Some(watch.seen.0)).await?;
         if (status.revision, &status.health) != (watch.seen.0, &watch.seen.1) {
             out.send(event(status.revision, &status.json).into()).await;
             watch.seen = (status.revision, status.health);
@@ -265,8 +265,8 @@ async fn of_many(
     mut reader: Reader,
     out: &mut Out,
 ) -> Result<(), ApiError> {
-    let mut comment_at = Instant::now() + LOOK_EVERY;
-    let mut recheck_at = Instant::now() + LOOK_EVERY;
+    let mut comment_at = Instant::now() + CHECK_EVERY;
+    let mut recheck_at = Instant::now() + CHECK_EVERY;
     loop {
         if !out.has_room().await {
             return Ok(());
@@ -275,13 +275,13 @@ async fn of_many(
             events = reader.next(api, caller) => out.send(events?).await,
             () = sleep_until(comment_at) => {
                 out.send(COMMENT).await;
-                comment_at = Instant::now() + LOOK_EVERY;
+                comment_at = Instant::now() + CHECK_EVERY;
             }
             () = out.sender.closed() => return Ok(()),
         }
         if Instant::now() >= recheck_at {
             api.access.recheck(caller).await?;
-            recheck_at = Instant::now() + LOOK_EVERY;
+            recheck_at = Instant::now() + CHECK_EVERY;
         }
     }
 }
@@ -295,27 +295,27 @@ fn stopping() -> ApiError {
     )
 }
 
-/// Where a stream's events go.
+/// The output of a stream's events.
 struct Out {
     sender: mpsc::Sender<Bytes>,
     wanted: watch::Receiver<bool>,
 }
 
 impl Out {
-    /// Waits until the connection has room for an event; false: the reader is gone.
+    /// Waits until the connection has room for an event; false if the reader is gone.
     async fn has_room(&mut self) -> bool {
         self.sender.reserve().await.is_ok() && self.wanted.wait_for(|wanted| *wanted).await.is_ok()
     }
 
-    /// Sends, at once where there is room.
+    /// Sends; does not wait if there is room.
     async fn send(&self, events: Bytes) {
-        // Where the reader is gone, there is no room next time.
+        // If the reader is gone, the next `has_room` returns false.
         let _ = self.sender.send(events).await;
     }
 }
 
-/// A body that is what comes through a channel. It is polled only while the connection has room:
-/// so no event is made for a reader that has not taken the one before.
+/// A body that reads from a channel. It is polled only while the connection has room, so no event
+/// is built for a reader that has not taken the one before.
 struct Events {
     events: mpsc::Receiver<Bytes>,
     wants: watch::Sender<bool>,

@@ -1,6 +1,6 @@
-//! Who wants to hear of which book. A change leaves a mark in the mailboxes of those who do, and
-//! nothing else: marks of the same book are one mark, so whoever reads slowly costs no more memory,
-//! and reads the latest when it reads at last.
+//! Subscriptions to changes of books. A change only leaves a mark in each subscriber's mailbox, and
+//! marks of the same book are one mark: so a slow reader uses no more memory, and reads the latest
+//! status when it reads.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// More changed books than this, unread, are "look at all of them".
+/// With more unread marks than this, the mailbox only marks that any book may have changed.
 const MOST_MARKS: usize = 1000;
 
-/// Everybody who listens.
+/// The subscribers.
 #[derive(Debug, Clone, Default)]
 pub struct Hub(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     interests: Mutex<Interests>,
-    hears: AtomicBool,
+    is_notified: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -28,12 +28,12 @@ struct Interests {
     all: Vec<Arc<Mailbox>>,
 }
 
-/// What has changed and was not read yet.
+/// The changes that the subscriber has not read yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Marks {
     /// These books.
     pub books: BTreeSet<Uuid>,
-    /// Some, and nobody knows which.
+    /// Any book may have changed.
     pub unknown: bool,
 }
 
@@ -43,7 +43,7 @@ struct Mailbox {
     mark_left: Notify,
 }
 
-/// An interest; it ends when this is dropped.
+/// A subscription; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Hub,
@@ -52,7 +52,7 @@ pub struct Subscription {
 }
 
 impl Hub {
-    /// Listens to one book, or to all.
+    /// Subscribes to one book, or to all.
     pub fn subscribe(&self, book: Option<Uuid>) -> Subscription {
         let mailbox = Arc::new(Mailbox::default());
         let mut interests = lock(&self.0.interests);
@@ -63,7 +63,7 @@ impl Hub {
         Subscription { hub: self.clone(), book, mailbox }
     }
 
-    /// A book has changed.
+    /// Marks a book as changed.
     pub fn changed(&self, book: Uuid) {
         let interests = lock(&self.0.interests);
         for mailbox in interests.books.get(&book).into_iter().flatten().chain(&interests.all) {
@@ -78,7 +78,7 @@ impl Hub {
         }
     }
 
-    /// Any book may have changed: something was missed.
+    /// Marks all books as changed, because notifications may have been missed.
     pub fn anything_changed(&self) {
         let interests = lock(&self.0.interests);
         for mailbox in interests.books.values().flatten().chain(&interests.all) {
@@ -86,19 +86,19 @@ impl Hub {
         }
     }
 
-    /// Whether changes are heard of; else everybody has to look, again and again.
-    pub fn hears(&self) -> bool {
-        self.0.hears.load(Ordering::Relaxed)
+    /// Whether Postgres notifies of changes; if not, the event streams poll.
+    pub fn is_notified(&self) -> bool {
+        self.0.is_notified.load(Ordering::Relaxed)
     }
 
-    /// Says whether changes are heard of from now on; what changed while they were not is looked
-    /// for.
-    pub fn set_hears(&self, hears: bool) {
-        self.0.hears.store(hears, Ordering::Relaxed);
+    /// Sets whether Postgres notifies of changes from now on, and marks all books, because changes
+    /// may have been missed before.
+    pub fn set_notified(&self, is_notified: bool) {
+        self.0.is_notified.store(is_notified, Ordering::Relaxed);
         self.anything_changed();
     }
 
-    /// How many listen.
+    /// The number of subscribers.
     #[cfg(test)]
     pub fn listeners(&self) -> usize {
         let interests = lock(&self.0.interests);
@@ -107,7 +107,7 @@ impl Hub {
 }
 
 impl Subscription {
-    /// What was marked since the last time; waits for a mark.
+    /// The marks since the last call; waits until there is one.
     pub async fn marks(&self) -> Marks {
         loop {
             let marks = std::mem::take(&mut *lock(&self.mailbox.marks));
@@ -142,7 +142,7 @@ impl Mailbox {
     }
 }
 
-/// All that is kept here is whole after each assignment, so what a panic left is still true.
+/// Ignores poisoning: the data is consistent after each assignment, even if a panic follows.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_reads_slowly_costs_no_more_memory() {
+    async fn a_slow_reader_uses_bounded_memory() {
         let hub = Hub::default();
         let all = hub.subscribe(None);
         for book in 0..5000 {
@@ -179,12 +179,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_interest_ends_when_it_is_dropped() {
+    async fn a_subscription_ends_when_it_is_dropped() {
         let hub = Hub::default();
         let (first, second) = (hub.subscribe(Some(Uuid::nil())), hub.subscribe(Some(Uuid::nil())));
         drop(first);
         assert_eq!(hub.listeners(), 1);
-        hub.set_hears(true);
+        hub.set_notified(true);
         assert!(second.marks().await.unknown);
         drop(second);
         assert_eq!(hub.listeners(), 0);

@@ -141,7 +141,7 @@ impl Inner {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                if let Some(unsaid) = asked.troubles.say(&error, std::time::Instant::now()) {
+                if let Some(unsaid) = asked.troubles.record(&error, std::time::Instant::now()) {
                     warn!(error, unsaid, "the tokens' public keys cannot be read");
                 }
             }

@@ -1,10 +1,10 @@
-//! One session that hears `NOTIFY bindery` for all streams, and tells the hub.
+//! Listens to `NOTIFY bindery` in one session for all event streams, and marks changed books in the
+//! hub.
 //!
-//! Where Supabase Realtime is installed the schema broadcasts there and is silent here
-//! (sql/books/announce.sql). Then, and while this session is away, the hub says that it does not
-//! hear, and each stream looks for itself now and then. So it does behind a pooler in transaction
-//! mode, where what listens is a session that belongs to others the moment after: a probe finds
-//! that out.
+//! If Supabase Realtime is installed, the schema broadcasts there and does not notify
+//! (sql/books/announce.sql). The hub is then marked as not notified, and each event stream polls.
+//! The same holds while this session is disconnected, and behind a pooler in transaction mode,
+//! which gives the listening session to other clients: a probe detects that.
 
 use std::time::{Duration, Instant};
 
@@ -21,15 +21,14 @@ use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 
-/// How often it is asked whether the schema still notifies; and with it whether the session is
-/// still there.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// A notification that takes longer does not come.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// Whether the server is a standby, which cannot be listened on; whether Realtime is absent; and
-/// whether this login may call `bindery_internal.notifies()`. From the catalog, which asks for no
-/// rights: the login of `binderyd serve` may have none of its own.
-const STANDS: &str = "select pg_catalog.pg_is_in_recovery(), \
+/// The interval between two checks that the schema still notifies and that the session is alive.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// A probe that takes longer counts as lost.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Whether the server is a standby, which does not allow `LISTEN`; whether Realtime is absent; and
+/// whether this login may call `bindery_internal.notifies()`. The query reads only the catalog,
+/// because the login of `binderyd serve` may have no rights of its own.
+const SERVER_STATE: &str = "select pg_catalog.pg_is_in_recovery(), \
      not exists (select from pg_catalog.pg_proc p \
        join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
        where n.nspname = 'realtime' and p.proname = 'send'), \
@@ -51,11 +50,11 @@ pub async fn listen(url: DatabaseUrl, hub: Hub, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let mut listened = false;
         let Err(error) = listen_on(&url, &hub, &stop, &mut listened).await else { return };
-        hub.set_hears(false);
+        hub.set_notified(false);
         if listened {
             waits = pauses();
         }
-        if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+        if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
             warn!(error = %error, remedy = error.remedy(), unsaid, "streams of events look for changes by themselves until Postgres can be listened to");
         }
         tokio::select! {
@@ -71,23 +70,23 @@ async fn listen_on(
     stop: &CancellationToken,
     listened: &mut bool,
 ) -> Result<(), DatabaseError> {
-    let told = hub.clone();
+    let notified = hub.clone();
     let probe = Uuid::new_v4().to_string();
-    let (probes, mut heard) = watch::channel(false);
+    let (probes, mut probe_received) = watch::channel(false);
     let expected = probe.clone();
     let client = database::connect_listening(url, move |payload| {
         if payload == expected {
             probes.send_replace(true);
-        // What cannot be read is somebody else's word on our channel.
+        // Ignore a payload that does not parse: another program uses the channel.
         } else if let Ok(announced) = serde_json::from_str::<Announced>(payload) {
-            told.changed(announced.book_id);
+            notified.changed(announced.book_id);
         }
     })
     .await?;
-    let mut said = None;
+    let mut logged = None;
     let (mut listens, mut comes_through) = (false, false);
     loop {
-        let row = client.query_typed_one(STANDS, &[]).await?;
+        let row = client.query_typed_one(SERVER_STATE, &[]).await?;
         let (standby, without_realtime): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
         let notifies = if row.try_get(2)? {
             let query = "select bindery_internal.notifies()";
@@ -100,40 +99,40 @@ async fn listen_on(
             client.batch_execute("listen bindery; listen bindery_probe").await?;
             listens = true;
         }
-        comes_through =
-            comes_through || (listens && self::comes_through(url, &probe, &mut heard).await?);
-        let hears = match (standby, notifies, comes_through) {
-            (true, ..) => Hears::Standby,
-            (_, false, _) => Hears::Silent,
-            (.., false) => Hears::Pooled,
-            (false, true, true) => Hears::All,
+        comes_through = comes_through
+            || (listens && self::comes_through(url, &probe, &mut probe_received).await?);
+        let delivery = match (standby, notifies, comes_through) {
+            (true, ..) => Delivery::Standby,
+            (_, false, _) => Delivery::Silent,
+            (.., false) => Delivery::Pooled,
+            (false, true, true) => Delivery::All,
         };
-        if said != Some(hears) {
-            said = Some(hears);
-            hub.set_hears(hears == Hears::All);
-            hears.say();
+        if logged != Some(delivery) {
+            logged = Some(delivery);
+            hub.set_notified(delivery == Delivery::All);
+            delivery.log();
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => (),
+            () = tokio::time::sleep(CHECK_EVERY) => (),
             () = stop.cancelled() => return Ok(()),
         }
     }
 }
 
-/// What is heard of changes.
+/// Which notifications arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hears {
+enum Delivery {
     All,
-    /// A standby takes no `LISTEN`.
+    /// None: a standby does not allow `LISTEN`.
     Standby,
-    /// The schema does not notify.
+    /// None: the schema does not notify.
     Silent,
-    /// What is notified does not come here.
+    /// None: a pooler separates the session from its notifications.
     Pooled,
 }
 
-impl Hears {
-    fn say(self) {
+impl Delivery {
+    fn log(self) {
         match self {
             Self::All => (),
             Self::Standby => info!(
@@ -150,16 +149,18 @@ impl Hears {
     }
 }
 
-/// Whether what another session notifies comes to the one that listens.
+/// Whether a notification of another session reaches the listening one.
 async fn comes_through(
     url: &DatabaseUrl,
     probe: &str,
-    heard: &mut watch::Receiver<bool>,
+    probe_received: &mut watch::Receiver<bool>,
 ) -> Result<bool, DatabaseError> {
     let other = database::connect(url).await?;
     other
         .query_typed("select pg_catalog.pg_notify('bindery_probe', $1)", &[(&probe, Type::TEXT)])
         .await?;
-    // An error says that the session has ended, which its next query says, too.
-    Ok(timeout(HEARD_WITHIN, heard.wait_for(|heard| *heard)).await.is_ok_and(|heard| heard.is_ok()))
+    // An error means that the session has ended; its next query fails, too.
+    Ok(timeout(PROBE_TIMEOUT, probe_received.wait_for(|probe_received| *probe_received))
+        .await
+        .is_ok_and(|probe_received| probe_received.is_ok()))
 }

@@ -96,8 +96,8 @@ pub fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// What a type of event holds, for a route whose path says the type and the book; `register` says
-/// its book in the body.
+/// The schema of an event's fields, for a route whose path has the type and the book; `register`
+/// has its book in the body.
 pub fn event_body(kind: &str) -> Value {
     let mut body = event::definitions().remove(kind).unwrap_or_default();
     if kind == "register" {

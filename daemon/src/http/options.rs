@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_refused_and_none_is_shown() {
-        assert!("hush".parse::<Secret>().is_err_and(|said| !said.contains("hush")));
+        assert!("hush".parse::<Secret>().is_err_and(|error| !error.contains("hush")));
         let secret: Secret = "hush".repeat(8).parse().unwrap();
         assert!(!format!("{secret:?}").contains("hush"));
     }

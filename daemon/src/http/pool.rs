@@ -109,7 +109,7 @@ pub async fn begin<'a>(
             // Not the caller's fault, and not told to the caller.
             let role = caller.role.name();
             let mut troubles = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(unsaid) = troubles.say(role, Instant::now()) {
+            if let Some(unsaid) = troubles.record(role, Instant::now()) {
                 warn!(
                     role,
                     error = error.as_db_error().map(ToString::to_string),

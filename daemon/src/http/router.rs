@@ -374,7 +374,7 @@ async fn about_this(State(api): State<Api>) -> Json<serde_json::Value> {
         Access::Closed => "closed",
     };
     Json(
-        json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.hears() }),
+        json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.is_notified() }),
     )
 }
 

@@ -76,7 +76,7 @@ pub async fn serve(
                 },
                 // The process has no more files, for example: each connection that ends frees one.
                 Err(error) => {
-                    if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
+                    if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
                         warn!(error = %error, unsaid, "a connection could not be accepted");
                     }
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;

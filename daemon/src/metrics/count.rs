@@ -1,4 +1,4 @@
-//! Counting what a relay does.
+//! Counts the events, batches and failures of a relay.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,8 +8,7 @@ use super::{
 };
 use crate::database::Applied;
 
-/// A relay begins: what may be counted is 0, rather than missing until it happens, so that the
-/// first one is seen.
+/// Sets a relay's counters to 0 at its start, so that Prometheus sees the first increase.
 pub fn begin(stream: &str) {
     settled(stream, Applied::default());
     ::metrics::counter!(BATCHES, "stream" => stream.to_owned()).increment(0);
@@ -23,12 +22,12 @@ pub fn begin(stream: &str) {
     ::metrics::counter!(LOST, "stream" => stream.to_owned()).increment(0);
 }
 
-/// A failure on this side is over.
+/// Counts a reconnection to this side after a failure.
 pub fn reconnected(stream: &str, side: &'static str) {
     ::metrics::counter!(RECONNECTS, "stream" => stream.to_owned(), "side" => side).increment(1);
 }
 
-/// A batch of so many events in so many items was applied.
+/// Counts an applied batch.
 #[allow(clippy::cast_precision_loss, reason = "a batch has far fewer events than 2^52")]
 pub fn applied(stream: &str, events: u64, items: usize, took: Duration) {
     ::metrics::counter!(BATCHES, "stream" => stream.to_owned()).increment(1);
@@ -51,8 +50,8 @@ pub fn settled(stream: &str, outcome: Applied) {
     }
 }
 
-/// Events written at these times are committed now. The ids are of Redis's clock, which is `offset`
-/// seconds before ours.
+/// Records the delay of events that were written at these times and are committed now. The ids
+/// have the time of Redis's clock, which is `offset` seconds ahead of this host's.
 pub fn committed(stream: &str, times: &Times, offset: f64) {
     let now = by_redis(SystemTime::now(), offset);
     let histogram = ::metrics::histogram!(END_TO_END_SECONDS, "stream" => stream.to_owned());
@@ -61,14 +60,14 @@ pub fn committed(stream: &str, times: &Times, offset: f64) {
     }
 }
 
-/// A moment of this machine's clock by Redis's, which is `offset` seconds before it.
+/// Converts a time of this host's clock to Redis's, which is `offset` seconds ahead.
 fn by_redis(moment: SystemTime, offset: f64) -> SystemTime {
     let shift = Duration::try_from_secs_f64(offset.abs()).unwrap_or_default();
     let moved = if offset < 0.0 { moment.checked_sub(shift) } else { moment.checked_add(shift) };
     moved.unwrap_or(moment)
 }
 
-/// The stream was not what it had been.
+/// Counts a loss of entries.
 pub fn lost(stream: &str, loss: &'static str, entries: u64) {
     ::metrics::counter!(LOSSES, "stream" => stream.to_owned(), "loss" => loss).increment(1);
     ::metrics::counter!(LOST, "stream" => stream.to_owned()).increment(entries);

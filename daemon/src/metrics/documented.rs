@@ -1,5 +1,5 @@
-//! docs/operations.md, the alert rules and the dashboard say of the metrics what the table says,
-//! and leave none out.
+//! Tests that docs/operations.md, the alert rules and the dashboard agree with the table of metrics
+//! and cover all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{ALL, BUILD, Kind, Metric};
 
-/// What the process's own collector gives on Linux.
+/// The metrics of the process's collector on Linux.
 const PROCESS: [&str; 8] = [
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -22,8 +22,7 @@ const PROCESS: [&str; 8] = [
     "process_virtual_memory_bytes",
     "process_virtual_memory_max_bytes",
 ];
-/// Metrics that no rule watches: what they say is normal in any amount, or another one says it when
-/// it is not.
+/// Metrics without an alert: any value is normal, or another metric covers the problem.
 const WITHOUT_ALERT: [&str; 18] = [
     super::BATCHES,
     super::BATCH_EVENTS,
@@ -56,8 +55,8 @@ fn labels() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     ours.chain(PROCESS.map(|name| (name, BTreeSet::new()))).collect()
 }
 
-/// What a query names: its metrics, each with the labels that it is asked by, and the labels it is
-/// grouped by.
+/// The names in a query: its metrics with the labels they are selected by, and the labels it groups
+/// by.
 #[derive(Default)]
 struct Asked {
     metrics: Vec<(String, Vec<String>)>,
@@ -83,7 +82,7 @@ impl ExprVisitor for Asked {
 
 impl Asked {
     fn of(what: &str, query: &str) -> Self {
-        // Grafana puts a duration in place of its variable.
+        // Grafana replaces its variable with a duration.
         let parsed = promql_parser::parser::parse(&query.replace("$__rate_interval", "1m"));
         let parsed = parsed.unwrap_or_else(|error| panic!("{what}: {error} in {query}"));
         let mut asked = Self::default();
@@ -97,7 +96,7 @@ impl Asked {
     }
 }
 
-/// A histogram's name without what its series add to it.
+/// A histogram's name without the suffix of its series.
 fn base(name: &str) -> String {
     let is_histogram = |name: &str| {
         ALL.iter().any(|metric| metric.name == name && matches!(metric.kind, Kind::Histogram(_)))
@@ -113,7 +112,7 @@ fn base(name: &str) -> String {
 /// Labels that Prometheus adds, and a histogram's own.
 const ADDED: [&str; 3] = ["instance", "job", "le"];
 
-/// Fails where a query asks for what there is not; the metrics it names.
+/// Returns the metrics in a query; fails if the query has an unknown metric or label.
 fn check(what: &str, query: &str) -> BTreeSet<String> {
     let mut there = labels();
     there.insert("up", BTreeSet::new());
@@ -137,7 +136,7 @@ fn check(what: &str, query: &str) -> BTreeSet<String> {
     metrics.into_iter().map(|(name, _)| name).collect()
 }
 
-/// A heading as GitHub makes a link of it.
+/// The anchors that GitHub makes of the headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix('#'))
@@ -196,10 +195,10 @@ fn operations_md_describes_every_metric_and_no_other() {
             Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
-        let (said, kind_said) =
+        let (found, found_kind) =
             documented.remove(*name).unwrap_or_else(|| panic!("{name} is not described"));
         assert_eq!(
-            (said.iter().map(String::as_str).collect::<Vec<_>>(), kind_said.as_str()),
+            (found.iter().map(String::as_str).collect::<Vec<_>>(), found_kind.as_str()),
             (labels.to_vec(), kind),
             "{name}"
         );

@@ -1,21 +1,21 @@
-//! When a batch's events were written, by the clock of their ids: enough to say how long each was
-//! on its way.
+//! The times at which a batch's events were written, from their ids, to measure the delay of each
+//! event.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bindery_core::stream_id::StreamId;
 
-/// The most runs that are kept: what a batch may collect while Postgres is slow must stay small.
+/// The maximum number of runs, which bounds the memory of a batch while Postgres is slow.
 const MOST_RUNS: usize = 4096;
-/// An id that is older than this was not made by a clock: producers may give ids of their own.
+/// An id that is older than this is not a time: producers may choose their own ids.
 const NO_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Milliseconds and how many events were written then, in the stream's order.
+/// Times in ms, each with the number of events written then, in the stream's order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Times(Vec<(u64, usize)>);
 
 impl Times {
-    /// Another event, whose id comes after the last one's.
+    /// Adds an event, whose id must be after the last one's.
     pub fn push(&mut self, id: StreamId) {
         if let Some((ms, events)) = self.0.last_mut()
             && *ms == id.ms
@@ -29,7 +29,7 @@ impl Times {
         self.0.push((id.ms, 1));
     }
 
-    /// How long before `committed`, a moment of the same clock, and how many events each.
+    /// The delays until `committed`, a time of the same clock, each with its number of events.
     pub fn ages(&self, committed: SystemTime) -> impl Iterator<Item = (Duration, usize)> {
         let committed = committed.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.0
@@ -38,8 +38,8 @@ impl Times {
             .filter(|&(age, _)| age < NO_TIME)
     }
 
-    /// Two neighbours become one of the older's time: an age may be said too long then, never too
-    /// short.
+    /// Merges neighbours and keeps the older time, so that a delay may be measured too long, never
+    /// too short.
     fn halve(&mut self) {
         self.0 =
             self.0.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|run| run.1).sum())).collect();
@@ -101,10 +101,10 @@ mod tests {
                 written.push(now);
             }
             prop_assert!(times.0.len() <= MOST_RUNS);
-            let said: Vec<u64> =
+            let bounds: Vec<u64> =
                 times.0.iter().flat_map(|&(ms, events)| std::iter::repeat_n(ms, events)).collect();
-            prop_assert_eq!(said.len(), written.len());
-            prop_assert!(said.iter().zip(&written).all(|(said, written)| said <= written));
+            prop_assert_eq!(bounds.len(), written.len());
+            prop_assert!(bounds.iter().zip(&written).all(|(bound, written)| bound <= written));
         }
     }
 }

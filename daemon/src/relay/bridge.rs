@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::Relay;
 use crate::source::bullmq::{Job, Queue, QueueEntry, Unusable, WAITING};
 use crate::source::job_data::JobReader;
-use crate::source::link::{Came, Link};
-use crate::source::{Entry, Raw, Said};
+use crate::source::link::{Link, Received};
+use crate::source::{Decoded, Entry, Raw};
 
 /// The most jobs whose data is remembered: a job may be removed when it is done, before its entries
 /// are read.
@@ -184,7 +184,7 @@ impl Bridge {
         Ok(Some(books))
     }
 
-    fn event(&mut self, id: StreamId, entry: &QueueEntry) -> Said {
+    fn event(&mut self, id: StreamId, entry: &QueueEntry) -> Decoded {
         let job = entry.job.as_deref()?;
         if let Some(slot) = self.jobs.get_mut(job) {
             if entry.is_added() {
@@ -321,9 +321,9 @@ impl Bridge {
         for _ in 0..entries {
             let entry = self.redis.entry(|fields| added_job(fields.iter())).await?;
             self.searched = self.searched.max(entry.id);
-            let job = match &entry.came {
-                Came::Whole(job) => job.clone(),
-                Came::Large { fields, .. } => {
+            let job = match &entry.received {
+                Received::Whole(job) => job.clone(),
+                Received::Large { fields, .. } => {
                     added_job(fields.iter().map(|field| (&field.name[..], &field.value[..])))
                 }
             };
@@ -398,8 +398,8 @@ mod tests {
     fn event(bridge: &mut Bridge, ms: u64, event: &str) -> Option<Result<usize, String>> {
         let fields = [("event", event), ("jobId", "7")];
         let raw = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
-        let said = bridge.event(StreamId { ms, seq: 0 }, &QueueEntry::of(raw))?;
-        Some(match said {
+        let decoded = bridge.event(StreamId { ms, seq: 0 }, &QueueEntry::of(raw))?;
+        Some(match decoded {
             Ok(event) => {
                 assert!(matches!(event.kind, EventKind::Begin(_)));
                 let book = event.book_id.to_string();

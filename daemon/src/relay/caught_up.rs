@@ -1,32 +1,32 @@
-//! Up to which moment everything that was in the stream is applied, as far as it is proven.
+//! Proves up to which moment everything in the stream is applied.
 //!
-//! A read that began with an answer of Postgres at hand, and brought all that the stream had left,
-//! has seen everything that was in the stream at that answer's moment; once what it brought is
-//! applied, this relay was caught up then. No clock but that of Postgres is asked, and no duration
-//! measured: only the order of things counts.
+//! A read that begins after an answer of Postgres and reads to the end of the stream has seen every
+//! entry that was in the stream at the answer's moment. Once these entries are applied, the relay
+//! was caught up at that moment. The proof uses only the clock of Postgres and the order of the
+//! steps, and measures no duration.
 
 use std::time::SystemTime;
 
-/// A moment on its way to being proven. Each step is taken by what the session does anyway.
+/// The moments at each step of the proof.
 #[derive(Debug)]
 pub struct CaughtUp<M = SystemTime> {
-    /// Of the chunk that is moved into the batch: set where it was the stream's end.
+    /// The moment of the chunk that is being moved into the batch, if the read reached the end.
     read: Option<M>,
-    /// All that was in the stream then is in the batch, in the one before, or applied: set once the
-    /// chunk is moved whole.
+    /// All entries at this moment are in the batch, in the one before, or applied: set once the
+    /// whole chunk is moved.
     batched: Option<M>,
-    /// The same of the batch that Postgres has: set when it is sent.
+    /// The same for the batch that was sent to Postgres.
     sent: Option<M>,
-    /// All of it is applied, and Postgres does not know that yet.
+    /// All entries at this moment are applied, which is not reported to Postgres yet.
     proven: Option<M>,
 }
 
-/// What a read proves, once what it brought is applied.
+/// What a read proves, once its entries are applied.
 #[derive(Debug, Clone, Copy)]
 pub struct Proof {
-    /// All that was in the stream at this moment.
+    /// All entries that were in the stream at this moment are applied.
     pub read: SystemTime,
-    /// No book that had a job in the queue at this moment is taken for silent.
+    /// Every book that had a job in the queue at this moment is recorded as waiting.
     pub silence: Option<SystemTime>,
 }
 
@@ -37,32 +37,32 @@ impl<M> Default for CaughtUp<M> {
 }
 
 impl<M: Copy> CaughtUp<M> {
-    /// A chunk came, from a read that began after an answer of this moment.
+    /// Records a chunk of a read that began after an answer of this moment.
     pub fn read(&mut self, moment: M, more: bool) {
         self.read = (!more).then_some(moment);
     }
 
-    /// The chunk is in the batch, to its last entry.
+    /// Records that the whole chunk is in the batch.
     pub fn batched(&mut self) {
         self.batched = self.read.take().or(self.batched);
     }
 
-    /// The batch is on its way to Postgres.
+    /// Records that the batch was sent.
     pub fn sent(&mut self) {
         self.sent = self.batched.take();
     }
 
-    /// What was sent has taken effect.
+    /// Records that the sent batch is applied.
     pub fn applied(&mut self) {
         self.proven = self.sent.take().or(self.proven);
     }
 
-    /// The batch is empty, and none is on its way.
+    /// Records that the batch is empty and no batch is being applied.
     pub fn idle(&mut self) {
         self.proven = self.batched.take().or(self.proven);
     }
 
-    /// The latest moment proven since the last time this was asked.
+    /// The latest moment proven since the last call.
     pub fn take(&mut self) -> Option<M> {
         self.proven.take()
     }
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(caught_up.take(), None, "the batch may have something in it");
         caught_up.idle();
         assert_eq!(caught_up.take(), Some(moment(1)));
-        assert_eq!(caught_up.take(), None, "it is said once");
+        assert_eq!(caught_up.take(), None, "it is returned once");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Chunks of a stream, read ahead while a batch is being applied. Redis may come and go meanwhile.
+//! Reads chunks of a stream ahead while a batch is being applied, and reconnects to Redis.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,41 +21,40 @@ use crate::pauses::{MAX_PAUSE, Pauses, pauses};
 use crate::source::{Chunk, Reader, Seen};
 use bindery_client::cut;
 
-/// Chunks that wait to be coalesced. One is enough to read the next while one is worked on, and
-/// bounds the memory.
+/// How many chunks wait to be coalesced. One lets the reader work ahead and bounds the memory.
 const CHUNKS_AHEAD: usize = 1;
 
-/// The stream is looked at this often, or as often as the lease is renewed where that is more; and
-/// after every reconnect.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The interval between two probes of the stream; at most the lease's renewal interval. Every
+/// reconnect probes, too.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// A stream is deleted once it has not been there for so long: one that is renamed away and back is
-/// the same, and would be applied once more from its beginning.
+/// A stream counts as deleted once it has been absent for this long. A stream that is renamed away
+/// and back is the same one, and must not be applied again from its beginning.
 const ABSENT_FOR: Duration = Duration::from_secs(2);
 
-/// Listing the jobs that wait in a queue, and noting their books, takes about one part in so many
-/// of the time, at most.
+/// Listing the jobs that wait in a queue and recording their books takes at most about one part in
+/// this many of the time.
 const LIST_PART: u32 = 10;
-/// What it takes Postgres to note a book.
+/// The time that Postgres takes to record a book.
 const NOTE_BOOK: Duration = Duration::from_micros(20);
 
-/// What a stream's relay remembers of what it read, from one session to the next.
+/// The entries that a relay remembers from one session to the next.
 pub type Memory = Arc<Mutex<Seen>>;
 
-/// What the reading brought.
+/// A result of the reading task.
 pub enum Fed {
     /// Entries.
     Read(Read),
-    /// The stream is not what it was. What was read before this stands.
+    /// A finding about the stream. Entries read before it stay valid.
     Found(Finding),
 }
 
-/// What one read brought; empty where nothing came for a while.
+/// The result of one read; empty if no entry came within the read's timeout.
 pub struct Read {
     /// The entries.
     pub chunk: Chunk,
-    /// The latest moment of Postgres's clock that was known before the read began, and before the
-    /// waiting jobs were listed.
+    /// The latest known moment of Postgres's clock before the read began and before the waiting
+    /// jobs were listed.
     pub moment: SystemTime,
     /// The jobs that wait in the queue.
     pub waiting: Waiting,
@@ -63,7 +62,7 @@ pub struct Read {
 
 /// The jobs that wait in a BullMQ queue, as listed before a read.
 pub enum Waiting {
-    /// The stream is not that of a queue, or the login may not list them.
+    /// The stream belongs to no queue, or the login may not list its jobs.
     Never,
     /// They were not listed before this read, or too many jobs wait.
     Unknown,
@@ -89,8 +88,8 @@ impl Feed {
         seen.go_on_from(lease.position);
         let reading = Reading {
             position: lease.position,
-            // Entries that say nothing are not counted, so what was counted in another lease is not
-            // known.
+            // Postgres does not count entries without an event, so for a queue the count of an
+            // earlier lease does not hold.
             entries: lease.entries.filter(|_| matches!(relay.origin, Origin::Events)),
             seen,
             absent: None,
@@ -106,30 +105,29 @@ impl Feed {
         Self { fed, moments, _task: task }
     }
 
-    /// Postgres has told another moment: what is read from now on is read after it.
-    pub fn tell(&self, moment: SystemTime) {
+    /// Sets the latest moment of Postgres's clock: all later reads begin after it.
+    pub fn set_moment(&self, moment: SystemTime) {
         self.moments.send_replace(moment);
     }
 
-    /// What comes next; `None` where the reading task has ended, which only a panic in it can bring
-    /// about.
+    /// The next result; `None` if the reading task has panicked.
     pub async fn next(&mut self) -> Option<Fed> {
         self.fed.recv().await
     }
 }
 
-/// The reading itself.
+/// The reading task.
 struct Reading {
     relay: Relay,
-    /// What was read last.
+    /// The id of the last entry that was read.
     position: StreamId,
-    /// How many entries Redis counted up to there.
+    /// How many entries Redis counted up to `position`.
     entries: Option<u64>,
     seen: OwnedMutexGuard<Seen>,
-    /// Since when there has been no such stream, where there is none.
+    /// Since when the stream has been absent.
     absent: Option<Instant>,
     trim: Trim,
-    /// Whether it was said that the login may not look.
+    /// Whether it was logged that the login may not probe the stream.
     blind: bool,
     /// Whether the login may list the jobs that wait in the queue.
     may_list_waiting: bool,
@@ -143,7 +141,7 @@ struct Reading {
 enum Pause {
     /// Redis failed.
     Failure(RedisError),
-    /// Nobody wants any more of it.
+    /// The receiver is gone.
     End,
 }
 
@@ -154,7 +152,7 @@ impl From<RedisError> for Pause {
 }
 
 impl Reading {
-    /// Reads until nobody wants it any more; reconnects as often as it takes.
+    /// Reads until the receiver is gone; reconnects after every failure.
     async fn read_on(mut self) {
         let mut pauses = pauses();
         loop {
@@ -164,7 +162,7 @@ impl Reading {
             let (stream, failure) = (self.relay.stream.as_str(), cut(failure));
             ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
             self.relay.state.update(stream, |state| {
-                if let Some(unsaid) = state.redis_troubles.say(&failure, Instant::now()) {
+                if let Some(unsaid) = state.redis_troubles.record(&failure, Instant::now()) {
                     warn!(
                         stream,
                         error = failure,
@@ -178,16 +176,16 @@ impl Reading {
         }
     }
 
-    /// Reads until that fails.
+    /// Connects and reads until a failure.
     async fn read_once_connected(&mut self, pauses: &mut Pauses) -> Result<Infallible, Pause> {
         let relay = self.relay.clone();
-        // Half of what is between two renewals, so that each can say of the one before that the
-        // stream was at its end.
+        // Half of the renewal interval, so that each renewal can report whether the stream was
+        // read to its end.
         let mut reader =
             Reader::connect(&relay.redis, &relay.stream, self.position, relay.renewal() / 2)
                 .await?;
-        let mut looking = relay.redis.connect(&relay.stream, LOOK_EVERY).await?;
-        let mut look_at = Instant::now();
+        let mut probing = relay.redis.connect(&relay.stream, PROBE_EVERY).await?;
+        let mut probe_at = Instant::now();
         let mut bridge = match &relay.origin {
             Origin::Events => None,
             Origin::BullMq(queue) => {
@@ -196,10 +194,10 @@ impl Reading {
         };
         let mut list_at = Instant::now();
         loop {
-            if reader.is_at_rest() && Instant::now() >= look_at {
-                self.look(&mut reader, &mut looking).await?;
+            if reader.is_at_rest() && Instant::now() >= probe_at {
+                self.probe(&mut reader, &mut probing).await?;
                 self.goes_on();
-                look_at = Instant::now() + LOOK_EVERY.min(relay.renewal());
+                probe_at = Instant::now() + PROBE_EVERY.min(relay.renewal());
             }
             let moment = *self.known.borrow();
             let waiting = match &mut bridge {
@@ -223,13 +221,13 @@ impl Reading {
         }
     }
 
-    /// Looks whether the stream is still what it was.
-    async fn look(
+    /// Probes the stream for losses.
+    async fn probe(
         &mut self,
         reader: &mut Reader,
         redis: &mut MultiplexedConnection,
     ) -> Result<(), Pause> {
-        let found = health::look(
+        let found = health::probe_stream(
             reader,
             redis,
             &self.relay.stream,
@@ -250,13 +248,13 @@ impl Reading {
                 self.entries = found.entries;
                 self.feed(Fed::Found(found)).await?;
                 if found.position.is_some() {
-                    // Who takes that in begins anew.
+                    // The session ends on this finding, and the next one starts a new task.
                     self.fed.closed().await;
                     return Err(Pause::End);
                 }
                 Ok(())
             }
-            // A login that may not ask relays all the same.
+            // Relay without the probe if the login lacks the permission.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
                 if !std::mem::replace(&mut self.blind, true) {
                     warn!(
@@ -271,7 +269,7 @@ impl Reading {
         }
     }
 
-    /// Lists the jobs that wait in the queue, where that is due.
+    /// Lists the jobs that wait in the queue, if a listing is due.
     async fn waiting(
         &mut self,
         bridge: &mut Bridge,
@@ -318,7 +316,7 @@ impl Reading {
         self.fed.send(fed).await.map_err(|_| Pause::End)
     }
 
-    /// Redis answers.
+    /// Records that Redis answers.
     fn goes_on(&self) {
         let stream = self.relay.stream.as_str();
         self.relay.state.update(stream, |state| {

@@ -1,11 +1,11 @@
-//! Whether the stream is still the one that was read: entries may be gone unread, or another stream
-//! be in its place.
+//! Detects losses: entries that were trimmed before they were read, and a stream that was deleted,
+//! replaced or rewound.
 //!
-//! Asked between two reads, so that what was read is exactly what comes up to `read`. Redis counts
-//! what was ever added; that number, less what comes after `read`, is what must have been read.
-//! Where an entry that was read is not there any more, the entries remembered say up to which one
-//! the stream is the same: a Redis that lost its end has a beginning of what was read, and after it
-//! only what nobody has read.
+//! The probe runs between two reads, so `read` is the id of the last entry that was read. Redis
+//! counts the entries ever added; that count, minus the entries after `read`, is the number of
+//! entries that should have been read. If the entry at `read` is gone, the remembered entries show
+//! up to which entry the stream is unchanged: a Redis that lost its latest writes has a prefix of
+//! what was read, followed by entries that were never read.
 
 use bindery_core::stream_id::StreamId;
 use redis::RedisError;
@@ -13,28 +13,28 @@ use redis::aio::ConnectionLike;
 
 use crate::source::{Info, Reader, Seen};
 
-/// Entries are compared so many at a time: they may be large.
+/// How many entries are compared at a time: entries may be large.
 const PAGE: usize = 50;
 
-/// So many entries that wait may be counted one by one, once, where Redis's number is not known
+/// Up to this many unread entries are counted one by one, once, while Redis's count is not known
 /// yet.
 const FEW: usize = 100;
 
-/// What is missing.
+/// The kind of a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// Entries went before they were read.
+    /// Entries were removed before they were read.
     Trimmed,
-    /// There is no such stream any more.
+    /// The stream no longer exists.
     Deleted,
-    /// Another stream is in its place.
+    /// Another stream has its key.
     Recreated,
-    /// The stream lost its end, which was read.
+    /// The stream lost its last entries, which were read.
     Rewound,
 }
 
 impl Loss {
-    /// As `bindery.note_stream` has it.
+    /// Its name in `bindery.note_stream`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Trimmed => "trimmed",
@@ -45,22 +45,22 @@ impl Loss {
     }
 }
 
-/// What is to be noted of a stream.
+/// What a probe found, to be recorded in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finding {
-    /// What is missing; `None`: nothing, only the number is new.
+    /// The loss; `None`: no loss, only the count is new.
     pub loss: Option<Loss>,
-    /// How many entries are known to have gone unread.
+    /// How many entries are known to be lost unread.
     pub lost: u64,
-    /// How many entries Redis counts up to the position; `None`: not known.
+    /// How many entries Redis counts up to the position; `None`: unknown.
     pub entries: Option<u64>,
-    /// Where to go on instead.
+    /// The position to read on from instead.
     pub position: Option<StreamId>,
 }
 
-/// Looks whether the stream is the one that was read up to `read`, where Redis counted `entries`.
-/// The reader is at rest.
-pub async fn look(
+/// Checks that the stream is the one that was read up to `read`, where Redis counted `entries`.
+/// The reader must be at rest.
+pub async fn probe_stream(
     reader: &mut Reader,
     redis: &mut impl ConnectionLike,
     stream: &str,
@@ -68,8 +68,8 @@ pub async fn look(
     entries: Option<u64>,
     seen: &Seen,
 ) -> Result<Option<Finding>, RedisError> {
-    // Before the stream as a whole: so a last entry that is trimmed meanwhile does not seem to have
-    // vanished.
+    // Read the last entry before the stream's information: if it is trimmed in between, it does
+    // not look lost.
     let last = if read == StreamId::ZERO { None } else { reader.range(read, read, 1).await?.pop() };
     let Some(info) = Info::ask(redis, stream).await? else {
         let (loss, position) = match read {
@@ -123,7 +123,7 @@ pub async fn look(
     })
 }
 
-/// Compares what Redis has counted with what was read, where it is plain what comes after that.
+/// Compares Redis's count with what was read, if the number of unread entries is certain.
 fn count(info: &Info, read: StreamId, entries: Option<u64>) -> Option<Finding> {
     let counted = info.added?.saturating_sub(info.certain(read)?);
     let (loss, lost) = match entries {
@@ -135,14 +135,14 @@ fn count(info: &Info, read: StreamId, entries: Option<u64>) -> Option<Finding> {
     Some(Finding { loss, lost, entries: Some(counted), position: None })
 }
 
-/// Where the stream parts from what was read.
+/// Up to where the stream agrees with what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// This entry is the last that was read; so many come after it up to where the reading was.
+    /// Up to this entry. `newer` entries follow it up to the id of the last read.
     At { id: StreamId, newer: u64 },
-    /// Nothing that is in the stream was ever read.
+    /// No entry of the stream was ever read.
     Before,
-    /// It is not remembered.
+    /// Unknown: the entries are older than the memory.
     Unknown,
 }
 
@@ -203,14 +203,14 @@ mod tests {
     };
 
     #[test]
-    fn what_was_read_is_what_redis_counts_up_to_there() {
+    fn a_count_that_equals_the_entries_read_is_no_loss() {
         assert_eq!(count(&INFO, id(20), Some(20)), None);
         assert_eq!(count(&INFO, id(10), Some(10)), None, "trimmed, but nothing unread");
-        assert_eq!(count(&INFO, id(15), Some(3)), None, "in the middle nobody can tell");
+        assert_eq!(count(&INFO, id(15), Some(3)), None, "in the middle the count is uncertain");
     }
 
     #[test]
-    fn what_redis_counts_beyond_that_went_unread() {
+    fn a_higher_count_reports_the_difference_as_trimmed() {
         let found = count(&INFO, id(7), Some(7)).unwrap();
         assert_eq!(
             (found.loss, found.lost, found.entries, found.position),
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn where_redis_counts_less_it_is_another_stream() {
+    fn a_lower_count_reports_a_recreated_stream() {
         let found = count(&INFO, id(20), Some(21)).unwrap();
         assert_eq!((found.loss, found.lost, found.entries), (Some(Loss::Recreated), 0, Some(20)));
     }
 
     #[test]
-    fn the_first_number_is_noted_and_no_loss() {
+    fn the_first_count_is_recorded_without_a_loss() {
         let found = count(&INFO, StreamId::ZERO, None).unwrap();
         assert_eq!((found.loss, found.entries), (None, Some(10)));
         assert_eq!(

@@ -1,8 +1,8 @@
-//! How large a batch may be: less after one that was too much for Postgres, and more again later.
+//! The limit of a batch's size: lower after a batch that was too large for Postgres, then rising.
 
 use std::time::{Duration, Instant};
 
-/// A size that was too much is not tried again before this.
+/// How long a size that was too large is avoided.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
 
 /// The limit of a stream's batches, in `bindery_core::batch::Batch::work`.
@@ -14,7 +14,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// At most `max`, and that to begin with.
+    /// A limit that starts at `max` and never exceeds it.
     pub fn new(max: usize) -> Self {
         Self { max, now: max, too_much: None }
     }
@@ -24,16 +24,16 @@ impl Limit {
         self.now
     }
 
-    /// A batch of this size was too much; whether smaller ones can be tried.
+    /// Lowers the limit after a batch of this size was too large; false if it cannot be lower.
     pub fn halve(&mut self, size: usize, at: Instant) -> bool {
         let before = self.now;
         self.now = (size.min(before) / 2).max(1);
-        // Where one item alone is too much, the size is not the reason.
+        // If a single item is too large, the size of batches is not the reason.
         self.too_much = (self.now < before).then_some((size, at));
         self.now < before
     }
 
-    /// A batch took effect. Doubles the limit, but not to what was too much a short time ago.
+    /// Doubles the limit after an applied batch, but not to a size that was too large recently.
     pub fn grow(&mut self, at: Instant) {
         let next = (self.now * 2).min(self.max);
         match self.too_much {

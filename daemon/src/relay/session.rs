@@ -1,4 +1,4 @@
-//! One lease's worth of relaying: from acquiring the stream to losing it, or to a clean stop.
+//! One session of a relay: from acquiring the lease to losing it or to a clean stop.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -15,25 +15,25 @@ use super::caught_up::{CaughtUp, Proof};
 use super::feed::{Fed, Feed, Memory, Read, Waiting};
 use super::health::{Finding, Loss};
 use super::limit::Limit;
-use super::voice::Voice;
-use super::{Origin, Relay, look};
+use super::log::RelayLog;
+use super::{Origin, Relay, probe};
 use crate::database::{self, Applied, DatabaseError, Lease, is_too_much};
 use crate::metrics::{self, Times};
 use crate::source::Entry;
 use crate::state::Phase;
 
-/// The most bytes of texts and JSON in a batch.
+/// The maximum size of a batch's texts and JSON, in bytes.
 const MAX_BATCH_BYTES: usize = 5 * 1024 * 1024;
-/// The most segments: each is a few statements of its own, so more would make a long transaction.
+/// The maximum number of segments. Each one takes a few statements, so this bounds the transaction.
 const MAX_SEGMENTS: u32 = 32;
-/// How long a batch may grow while the stream has more: the more events are coalesced, the less
-/// Postgres has to do, and an event that waits in a backlog does not notice.
+/// How long a batch grows while the stream has more entries. Coalescing more events reduces the
+/// load on Postgres, and the delay is small beside the backlog's.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
 type Applying<'a> =
     Pin<Box<dyn Future<Output = (Sent, Result<Applied, DatabaseError>)> + Send + 'a>>;
 
-/// What is being applied.
+/// A batch that is being applied.
 struct Sent {
     position: StreamId,
     skipped: u64,
@@ -41,33 +41,33 @@ struct Sent {
     times: Times,
 }
 
-/// What ends a session before its time.
+/// Why a session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Postgres failed, or refused.
+    /// A call to Postgres failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The reading task panicked.
     #[error("reading from Redis ended")]
     Feed,
-    /// The stream is read on from elsewhere.
+    /// The position has moved: read on from there.
     #[error("the stream is not what it was, and is read on from {0}")]
     Moved(StreamId),
 }
 
-/// Relays until `stop` (then `Ok`) or until something fails. `progressed` is set once a batch took
-/// effect, or was too much and the next ones are smaller.
+/// Relays until `stop` (`Ok`) or a failure. Sets `progressed` once a batch is applied, or once a
+/// batch was too large and the limit is lower.
 pub async fn run(
     relay: &Relay,
     seen: &Memory,
     stop: &CancellationToken,
     limit: &mut Limit,
     progressed: &mut bool,
-    voice: &mut Voice,
+    log: &mut RelayLog,
 ) -> Result<(), SessionError> {
     let client = database::connect(&relay.database).await?;
     let lease = Lease::acquire(&client, &relay.stream, &relay.holder, relay.lease).await?;
-    voice.holding(&lease);
+    log.holding(&lease);
     relay.state.update(&relay.stream, |state| {
         (state.phase, state.position) = (Phase::Holding, lease.position);
         if !state.stuck {
@@ -79,24 +79,24 @@ pub async fn run(
     });
 
     let mut feed = Feed::start(relay, &lease, seen).await;
-    let _looking = look::start(relay);
+    let _probing = probe::start(relay);
     let mut renewal = interval(relay.renewal());
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Batch::new();
     let mut times = Times::default();
-    // What of a chunk did not fit into the batch.
+    // The entries of a chunk that did not fit into the batch.
     let mut rest = Vec::new().into_iter();
-    // When the batch got its first entry, and whether the stream has more than we have read.
+    // When the batch got its first entry, and whether the stream has unread entries.
     let mut since: Option<Deadline> = None;
     let mut behind = false;
     let mut applying: Option<Applying<'_>> = None;
     let mut caught_up = CaughtUp::<Proof>::default();
     // When the jobs that wait in the queue were last listed.
     let mut listed: Option<SystemTime> = None;
-    // The latest moment that is known of, in whichever session.
+    // The latest known moment, of any session.
     let mut caught_up_at = lease.caught_up_at;
     let mut renewal_due = false;
-    // What was found behind all that was read: to be noted once that is applied.
+    // A finding about the stream, recorded once all entries read before it are applied.
     let mut found: Option<Finding> = None;
 
     loop {
@@ -109,16 +109,16 @@ pub async fn run(
             if batch.is_empty() {
                 caught_up.idle();
             }
-            // Also where one batch follows the other: only so does Postgres hear how far this has
+            // Also between two batches: the renewal reports to Postgres how far the relay has
             // caught up.
             if std::mem::take(&mut renewal_due) {
                 let proven = caught_up.take();
                 let silence = proven.and_then(|proof| proof.silence);
                 let moment = lease.renew(&client, silence).await?;
-                feed.tell(moment);
+                feed.set_moment(moment);
                 caught_up_at = proven.map(|proof| proof.read).or(caught_up_at);
-                tell_lag(relay, moment, caught_up_at);
-                voice.say_rejected();
+                report_lag(relay, moment, caught_up_at);
+                log.report_rejected_if_due();
             }
         }
         if since.is_none() && !batch.is_empty() {
@@ -144,7 +144,7 @@ pub async fn run(
                 break;
             }
             if let Some(found) = found.take() {
-                note(&client, &lease, found, voice).await?;
+                record_finding(&client, &lease, found, log).await?;
                 continue;
             }
         }
@@ -155,7 +155,7 @@ pub async fn run(
                     Ok(outcome) => outcome,
                     Err(error) => {
                         if is_too_much(&error) && limit.halve(sent.work, Instant::now()) {
-                            voice.too_much(&error.to_string(), limit.get());
+                            log.smaller_batches(&error.to_string(), limit.get());
                             *progressed = true;
                         }
                         return Err(error.into());
@@ -166,7 +166,7 @@ pub async fn run(
                 *progressed = true;
                 caught_up.applied();
                 if outcome.rejected > 0 {
-                    voice.rejected(&rejected(relay, &client, &lease, before, outcome.rejected).await);
+                    log.add_rejected(&rejected(relay, &client, &lease, before, outcome.rejected).await);
                 }
             }
             fed = feed.next(), if !full && !stopping && found.is_none() => match fed.ok_or(SessionError::Feed)? {
@@ -209,18 +209,18 @@ pub async fn run(
     Ok(())
 }
 
-/// Says what was found of the stream, where all that was read before is applied.
-async fn note(
+/// Records a finding about the stream. All entries read before it are applied.
+async fn record_finding(
     client: &tokio_postgres::Client,
     lease: &Lease,
     found: Finding,
-    voice: &mut Voice,
+    log: &mut RelayLog,
 ) -> Result<(), SessionError> {
     let Finding { loss, lost, entries, position } = found;
     lease.note(client, entries, loss.map(Loss::name), lost, position).await?;
     if let Some(loss) = loss {
         metrics::lost(&lease.stream, loss.name(), lost);
-        voice.lost(loss, lost, position);
+        log.loss(loss, lost, position);
     }
     match position {
         Some(position) => Err(SessionError::Moved(position)),
@@ -228,7 +228,7 @@ async fn note(
     }
 }
 
-/// Moves entries into the batch; whether it is full then.
+/// Moves entries into the batch; returns whether the batch is full.
 fn fill(
     max_work: usize,
     batch: &mut Batch,
@@ -242,8 +242,8 @@ fn fill(
         {
             return true;
         }
-        let Some((id, said)) = entries.next() else { return false };
-        match said {
+        let Some((id, decoded)) = entries.next() else { return false };
+        match decoded {
             Some(parsed) => {
                 times.push(id);
                 batch.push(id, parsed);
@@ -277,13 +277,13 @@ fn apply<'a>(
     })
 }
 
-/// Tells how far this is behind the stream.
-fn tell_lag(relay: &Relay, moment: SystemTime, caught_up_at: Option<SystemTime>) {
+/// Reports the relay's lag.
+fn report_lag(relay: &Relay, moment: SystemTime, caught_up_at: Option<SystemTime>) {
     let lag = caught_up_at.map(|at| moment.duration_since(at).unwrap_or_default());
     relay.state.update(&relay.stream, |state| state.set_lag(lag));
 }
 
-/// Counts a batch's outcome; gives the position before it.
+/// Counts a batch's outcome; returns the position before it.
 fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     let (mut before, mut clock) = (StreamId::default(), None);
     relay.state.update(&relay.stream, |state| {
@@ -297,7 +297,7 @@ fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     before
 }
 
-/// Why events of the batch that was just applied were rejected, counted.
+/// The number of rejected events of the batch that was just applied, by reason.
 async fn rejected(
     relay: &Relay,
     client: &tokio_postgres::Client,
@@ -306,7 +306,7 @@ async fn rejected(
     rejected: i64,
 ) -> Vec<(String, u64)> {
     let reasons = lease.reasons(client, after, rejected).await.unwrap_or_else(|error| {
-        // The batch is applied; the next call meets the same error.
+        // Not fatal: the batch is applied. If the error persists, the next call returns it.
         tracing::debug!(stream = relay.stream, error = %error, "the rejection reasons could not be read");
         vec![("unknown".to_owned(), rejected.unsigned_abs())]
     });

@@ -1,6 +1,6 @@
-//! Streams spread over daemons: each says by `bindery.announce_relay` that it lives and which
-//! streams it would read, and hears which one to give up and which to leave to others. It is
-//! advice: without it, whoever comes first takes a stream.
+//! Spreads streams over daemons. Each daemon calls `bindery.announce_relay` with the streams that
+//! it can read; the answer names a stream to give up and the streams to leave to other daemons.
+//! The answer is advice: without it, the first daemon that asks acquires a stream.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::pauses::{MAX_PAUSE, pauses};
 use crate::repeats::Repeats;
 
-/// A daemon announces itself this often within the time for which it counts.
+/// A daemon announces itself this many times during an announcement's duration.
 const ANNOUNCEMENTS: u32 = 4;
-/// How many leases' time a free stream is left to another daemon, which may live and be unable to
-/// take it.
+/// How many lease durations a free stream is left to another daemon, which may be unable to
+/// acquire it.
 const PATIENCE: u32 = 2;
 
 /// What the database advises this daemon.
@@ -26,13 +26,13 @@ const PATIENCE: u32 = 2;
 struct Advice {
     /// How many daemons share the streams.
     relays: i32,
-    /// Held here, and another has fewer.
+    /// A stream that this daemon holds while another daemon has fewer.
     give_up: Option<String>,
-    /// Free, and another has fewer.
+    /// Free streams that a daemon with fewer is to acquire.
     leave: Vec<String>,
 }
 
-/// One stream's ear for the advice.
+/// A relay's view of the advice.
 #[derive(Debug, Clone)]
 pub struct Share {
     advice: watch::Receiver<Advice>,
@@ -40,7 +40,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Cancels `session` once the stream is to be given up, and never ends.
+    /// Cancels `session` once the advice is to give the stream up; never returns.
     pub async fn give_up<T>(&self, stream: &str, session: &CancellationToken) -> T {
         let mut advice = self.advice.clone();
         if advice.wait_for(|advice| advice.give_up.as_deref() == Some(stream)).await.is_ok() {
@@ -50,15 +50,15 @@ impl Share {
         std::future::pending().await
     }
 
-    /// Whether the stream is another's to take.
+    /// Whether the advice leaves the stream to another daemon.
     pub fn is_anothers(&self, stream: &str) -> bool {
         is_anothers(&self.advice.borrow(), stream)
     }
 
-    /// Waits until the stream is not another's to take, or nobody has taken it for a while.
+    /// Waits until the advice no longer leaves the stream to another daemon, or for `patience`.
     pub async fn wait(&self, stream: &str) {
         let mut advice = self.advice.clone();
-        // Both ends of the wait come to the same: the database is asked for the lease.
+        // A timeout is handled like new advice: the relay asks the database for the lease.
         let _ =
             timeout(self.patience, advice.wait_for(|advice| !is_anothers(advice, stream))).await;
     }
@@ -71,19 +71,19 @@ fn is_anothers(advice: &Advice, stream: &str) -> bool {
 /// Announces this daemon.
 #[derive(Debug)]
 pub struct Announcer {
-    /// Its name, as the relays have it.
+    /// The daemon's name, as in its relays.
     pub holder: String,
-    /// What it would read.
+    /// The streams that it can read.
     pub streams: Vec<String>,
-    /// Where.
+    /// The database to call.
     pub database: DatabaseUrl,
-    /// How long a lease lasts, and an announcement.
+    /// The duration of a lease and of an announcement.
     pub lease: Duration,
     advice: watch::Sender<Advice>,
 }
 
 impl Announcer {
-    /// One that has not announced anything yet.
+    /// An announcer that has announced nothing yet.
     pub fn new(
         holder: String,
         streams: Vec<String>,
@@ -93,12 +93,12 @@ impl Announcer {
         Self { holder, streams, database, lease, advice: watch::Sender::new(Advice::default()) }
     }
 
-    /// For a relay, to hear what it is advised.
+    /// Subscribes a relay to the advice.
     pub fn share(&self) -> Share {
         Share { advice: self.advice.subscribe(), patience: self.lease * PATIENCE }
     }
 
-    /// Announces until `stop`, and says goodbye then.
+    /// Announces until `stop`, then announces no streams.
     pub async fn run(self, stop: CancellationToken) {
         let mut waits = pauses();
         let mut troubles = Repeats::default();
@@ -107,13 +107,13 @@ impl Announcer {
             let Err(error) = self.announce_on(&stop, &mut announced, &mut troubles).await else {
                 return;
             };
-            // What was advised may be out of date.
+            // The advice may be out of date.
             self.advice.send_replace(Advice::default());
             if announced {
                 waits = pauses();
             }
-            if let Some(unsaid) = troubles.say(&error.to_string(), Instant::now()) {
-                warn!(error = %error, remedy = error.remedy(), unsaid, "the streams cannot be spread over daemons: who comes first takes them");
+            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+                warn!(error = %error, remedy = error.remedy(), unsaid, "the streams cannot be spread over daemons: the first daemon that asks acquires a stream");
             }
             tokio::select! {
                 () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),

@@ -1,6 +1,6 @@
-//! Trims a stream: what is applied and older than `--retain` goes. Only right after a look that
-//! found the stream to be the one that was read: of another one in its place the position says
-//! nothing.
+//! Trims a stream: removes entries that are applied and older than `--retain`. It runs only right
+//! after a probe without a finding: in another stream under the same key, the position would have
+//! no meaning.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::Relay;
 
-/// Often enough for any retention worth setting; a shorter one is kept as often as it lasts.
+/// The interval between two trims; a shorter retention is its own interval.
 const EVERY: Duration = Duration::from_secs(30);
 
 /// When to trim next.
@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(30);
 pub struct Trim(Option<Instant>);
 
 impl Trim {
-    /// Trims if it is time to; does nothing where nothing is to be trimmed.
+    /// Trims if a trim is due and a retention is set.
     pub async fn turn(&mut self, relay: &Relay, redis: &mut impl ConnectionLike) {
         let now = Instant::now();
         let Some(retain) = relay.retain.filter(|_| self.0.is_none_or(|next| now >= next)) else {
@@ -27,7 +27,7 @@ impl Trim {
         };
         self.0 = Some(now + EVERY.min(retain));
         if let Err(error) = trim(relay, retain, redis).await {
-            // The relay itself tells when Redis is away; the next turn makes up for this one.
+            // The relay itself logs failures of Redis, and the next turn trims more.
             debug!(stream = relay.stream, error = %error, "not trimmed");
         }
     }
@@ -39,7 +39,7 @@ async fn trim(
     redis: &mut impl ConnectionLike,
 ) -> Result<(), RedisError> {
     let Some(state) = relay.state.snapshot().remove(&relay.stream) else { return Ok(()) };
-    // Ids are in Redis's time, so its clock is the one to ask.
+    // Ids carry the time of Redis's clock, so ask that one.
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await?;
     let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
     let from = first_kept(state.position, now, retain);
@@ -53,7 +53,7 @@ async fn trim(
     Ok(())
 }
 
-/// The lowest id to keep: nothing past the position goes, and nothing younger than `retain`.
+/// The lowest id to keep: entries after the position or younger than `retain` are kept.
 fn first_kept(position: StreamId, now_ms: u64, retain: Duration) -> StreamId {
     let cutoff = now_ms.saturating_sub(u64::try_from(retain.as_millis()).unwrap_or(u64::MAX));
     position.min(StreamId { ms: cutoff, seq: 0 })

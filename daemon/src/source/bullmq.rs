@@ -13,7 +13,7 @@ use bindery_core::json::Node;
 
 use uuid::Uuid;
 
-use super::{Raw, Said};
+use super::{Decoded, Raw};
 
 /// The default prefix of BullMQ's keys.
 pub const PREFIX: &str = "bull";
@@ -184,7 +184,7 @@ impl QueueEntry {
     }
 
     /// The event it becomes.
-    pub fn event(&self, queue: &Queue, job: &Job) -> Said {
+    pub fn event(&self, queue: &Queue, job: &Job) -> Decoded {
         if !self.is_relevant() {
             return None;
         }
@@ -229,7 +229,7 @@ impl QueueEntry {
     }
 
     /// A rejection, where its job is about no book.
-    pub fn rejection(&self, queue: &Queue, why: Unusable) -> Said {
+    pub fn rejection(&self, queue: &Queue, why: Unusable) -> Decoded {
         let mut rejection: Rejection = Event::from_fields(self.origin(queue)).err()?;
         let (field, expected) = match why {
             Unusable::Gone => (
@@ -470,7 +470,7 @@ mod tests {
             let job = read(&json!({"bookId": book, "substep": data, "attempt": reason}).to_string());
             match &job {
                 Ok(job) => { entry.event(&queue(), job); }
-                Err(why) => prop_assert!(entry.rejection(&queue(), *why).is_some_and(|said| said.is_err())),
+                Err(why) => prop_assert!(entry.rejection(&queue(), *why).is_some_and(|decoded| decoded.is_err())),
             }
         }
     }

@@ -1,12 +1,11 @@
-//! Redis Pub/Sub: a channel, and the stream of the daemon's own that keeps what is published on it.
+//! Redis Pub/Sub: a channel, and the daemon's own stream that keeps the channel's messages.
 //!
-//! Nobody keeps a message of a channel for who is not there, so the first thing to be done with one
-//! is to append it to a stream. Of several daemons one does that: the one that has claimed it, by a
-//! key beside the stream that runs out. Each append asks in Redis itself, atomically, whether the
-//! claim still stands, so a daemon that slept through its end appends nothing any more; and says
-//! its number, so one whose answer was lost can be sent again. A subscription begins after its
-//! claim, and what comes of it is appended under that claim or not at all: therefore no message is
-//! in the stream twice, whatever the clocks say.
+//! Redis does not store messages of a channel, so a daemon appends each one to a stream. Only one
+//! daemon does this for a channel: the one that has the claim, a key beside the stream that
+//! expires. Each append checks the claim in Redis, atomically, so a daemon whose claim has expired
+//! appends nothing. Each append also carries a number, so one whose reply was lost can be repeated.
+//! A subscription begins after its claim, and its messages are appended under that claim or not at
+//! all. Therefore no message is in the stream twice, whatever the clocks show.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,16 +15,17 @@ use redis::RedisError;
 use redis::aio::ConnectionLike;
 use uuid::Uuid;
 
-/// About how many messages a stream keeps at most: when nobody can apply them, Redis is not to be
-/// filled for ever.
+/// The approximate maximum length of the stream, which bounds the memory of Redis while no daemon
+/// applies the messages.
 pub const KEPT: usize = 1_000_000;
-/// A longer name makes a stream's key longer than `bindery.acquire_stream` takes.
+/// The maximum length of a name: with a longer one, the stream's key exceeds the limit of
+/// `bindery.acquire_stream`.
 const MAX_NAME: usize = 400;
 
-/// KEYS: the stream, the claim. ARGV: the token, the append's number, for how many ms the claim is
-/// to last from now, how many messages to keep, the messages. Gives 1 where they are in the stream,
-/// 0 where the claim is not ours any more. A claim that has our number already is an append whose
-/// answer was lost, or a renewal; none of it takes memory, which Redis may lack.
+/// KEYS: the stream, the claim. ARGV: the token, the append's number, the claim's duration from now
+/// in ms, how many messages to keep, the messages. Returns 1 if the messages are in the stream, 0 if
+/// the claim is lost. A claim with our number means an append whose reply was lost, or a renewal;
+/// this path uses no memory, which Redis may lack.
 const APPEND: &str = "
 local held, ours = redis.call('GET', KEYS[2]) or '', ARGV[1] .. ARGV[2]
 if held == ours then
@@ -47,7 +47,7 @@ return 1
 pub struct Channel(String);
 
 impl Channel {
-    /// Its name.
+    /// The channel's name.
     pub fn name(&self) -> &str {
         &self.0
     }
@@ -78,7 +78,7 @@ impl FromStr for Channel {
         if !(1..=MAX_NAME).contains(&name.chars().count()) {
             Err(format!("must be a name of 1 to {MAX_NAME} characters"))
         } else if name.starts_with('}') {
-            // The braces around it would be empty, and say nothing to a cluster.
+            // The hash tag in the stream's key would be empty.
             Err("must not begin with }".to_owned())
         } else {
             Ok(Self(name.to_owned()))
@@ -92,13 +92,13 @@ pub struct Claim {
     stream: String,
     key: String,
     token: String,
-    /// The number of the last append that is known to have been done.
+    /// The number of the last confirmed append.
     number: u64,
     lasts: Duration,
 }
 
 impl Claim {
-    /// Takes it, for so long, where nobody has it.
+    /// Acquires the claim for `lasts`, if no daemon has it.
     pub async fn take(
         redis: &mut impl ConnectionLike,
         channel: &Channel,
@@ -113,9 +113,9 @@ impl Claim {
         Ok(taken.map(|_| claim))
     }
 
-    /// Appends these messages, and renews the claim; whether it was still ours. After a failure the
-    /// same messages are to be given again before any others: they may be in the stream already,
-    /// and then are not appended once more.
+    /// Appends these messages and renews the claim; returns whether the claim was still valid.
+    /// After a failure the caller must repeat the same messages before any others: if they are
+    /// already in the stream, they are not appended again.
     pub async fn append(
         &mut self,
         redis: &mut impl ConnectionLike,
@@ -129,19 +129,19 @@ impl Claim {
         Ok(ours)
     }
 
-    /// An append by who has no claim: allowed or not, it changes nothing.
+    /// A no-op append without a claim, which tests the login's permissions.
     pub fn probe(channel: &Channel) -> redis::Cmd {
-        let nobody = Self {
+        let without_claim = Self {
             stream: channel.stream(),
             key: channel.claim(),
             token: "nobody:".to_owned(),
             number: 0,
             lasts: Duration::ZERO,
         };
-        nobody.command(0, Duration::ZERO, &[])
+        without_claim.command(0, Duration::ZERO, &[])
     }
 
-    /// Gives it up.
+    /// Releases the claim.
     pub async fn release(self, redis: &mut impl ConnectionLike) -> Result<(), RedisError> {
         self.call(redis, self.number, Duration::ZERO, &[]).await?;
         Ok(())
@@ -173,7 +173,7 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// What of a key a cluster hashes.
+    /// The part of a key that a cluster hashes.
     fn hashed(key: &str) -> &str {
         let Some((_, rest)) = key.split_once('{') else { return key };
         match rest.split_once('}') {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channels_two_keys_are_on_one_node_of_a_cluster_whatever_its_name() {
+    fn both_keys_of_a_channel_hash_to_one_node_of_a_cluster() {
         for name in ["books", "a:b", "{books}:progress", "a{b}c", "a}b", "{", "{}"] {
             let channel: Channel = name.parse().unwrap();
             assert_eq!(hashed(&channel.stream()), hashed(&channel.claim()), "{name}");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_without_a_name_is_wrong_usage() {
+    fn an_invalid_name_of_a_channel_is_refused() {
         let long = "x".repeat(401);
         for wrong in ["", " ", "}x", &long] {
             assert!(wrong.parse::<Channel>().is_err(), "{wrong}");

@@ -1,24 +1,24 @@
-//! What Redis says of a stream as a whole.
+//! What Redis reports about a stream.
 
 use bindery_core::stream_id::StreamId;
 use redis::aio::ConnectionLike;
 use redis::{RedisError, Value};
 
-/// What `XINFO STREAM` says.
+/// The reply to `XINFO STREAM`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Info {
-    /// How many entries it has.
+    /// The number of entries.
     pub length: u64,
-    /// The highest id that it ever gave.
+    /// The highest id ever assigned.
     pub last: StreamId,
-    /// Its first entry.
+    /// The id of the first entry.
     pub first: Option<StreamId>,
-    /// How many entries were ever added; Redis 7 and later.
+    /// The number of entries ever added; Redis 7 and later.
     pub added: Option<u64>,
 }
 
 impl Info {
-    /// Asks; `None` where there is no such stream.
+    /// Asks Redis; `None` if the stream does not exist.
     pub async fn ask(
         redis: &mut impl ConnectionLike,
         stream: &str,
@@ -29,7 +29,7 @@ impl Info {
         }
         match redis::cmd("XINFO").arg("STREAM").arg(stream).query_async(redis).await {
             Ok(reply) => Ok(Some(Self::of(reply))),
-            // Deleted between the two questions.
+            // Deleted between the two commands.
             Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
                 Ok(None)
             }
@@ -54,7 +54,7 @@ impl Info {
         info
     }
 
-    /// How many entries come after the position, where that is plain: none, or all.
+    /// The number of entries after the position, if it is certain: none, or all.
     pub fn certain(&self, position: StreamId) -> Option<u64> {
         match self.first {
             None => Some(0),
@@ -64,7 +64,7 @@ impl Info {
         }
     }
 
-    /// About how many come after it, if they came evenly.
+    /// An estimate of that number, which assumes entries at a constant rate.
     pub fn guess(&self, position: StreamId) -> u64 {
         let first = self.first.unwrap_or(self.last).ms;
         let (all, after) =

@@ -1,5 +1,5 @@
-//! A connection that reads entries as they come off the wire: it holds one entry at a time,
-//! whatever a reply has in it.
+//! A connection that parses entries as they arrive: it buffers one entry at a time, whatever the
+//! size of the reply.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use tokio::time::timeout;
 use super::resp::{self, Line, Parts, expect};
 use super::seen::Content;
 
-/// So much is asked of the socket at once.
+/// The size of one read from the socket.
 const READ_BYTES: usize = 64 * 1024;
-/// An entry that is larger is read in pieces. An event may have 256 KiB, so most of these are
+/// A larger entry is read in pieces. The limit of an event is 256 KiB, so most of these are
 /// rejected.
 const WHOLE_BYTES: usize = 384 * 1024;
-/// What is kept of each field of such an entry, and of all of them: more than a dead letter shows.
+/// The size kept of each field of such an entry, and of all of them: more than a dead letter shows.
 const KEPT_OF_FIELD: usize = 17 * 1024;
 const KEPT: usize = 256 * 1024;
 
-/// A connection of one's own, for one question at a time.
+/// A connection for one command at a time.
 pub struct Link {
     wire: Box<dyn Wire>,
     buffer: BytesMut,
     parts: Parts,
-    /// How long a piece of an answer may take to come.
+    /// How long a part of a reply may take.
     patience: Duration,
 }
 
-/// The fields of an entry where they lie.
+/// The fields of an entry, in the buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     parts: &'a Parts,
@@ -49,29 +49,29 @@ impl<'a> Fields<'a> {
 
 /// An entry of a reply.
 #[derive(Debug)]
-pub enum Came<T> {
-    /// It was there as a whole; what was made of it.
+pub enum Received<T> {
+    /// The result of `make` for an entry that was buffered as a whole.
     Whole(T),
-    /// It was too large for that: the beginnings of its fields, as many as are kept.
+    /// The beginnings of the fields of an entry that was too large for the buffer.
     Large {
-        /// The fields.
+        /// The fields that are kept.
         fields: Vec<Beginning>,
-        /// Whether these are all of its fields.
+        /// Whether these are all fields.
         is_complete: bool,
     },
 }
 
-/// What came, with its id, its size in bytes and the number for what it says.
+/// An entry with its id, its size in bytes and the hash of its content.
 #[derive(Debug)]
 pub struct Entry<T> {
     pub id: StreamId,
     pub bytes: usize,
     pub content: u64,
-    pub came: Came<T>,
+    pub received: Received<T>,
 }
 
 impl Link {
-    /// A connection to the server that has a stream; a piece of an answer may take `patience`.
+    /// Connects to the server that has a stream; a part of a reply may take `patience`.
     pub async fn connect(
         url: &RedisUrl,
         stream: &str,
@@ -97,18 +97,18 @@ impl Link {
         Self { wire, buffer: BytesMut::new(), parts: Parts::default(), patience }
     }
 
-    /// How many bytes are held at most at this moment.
+    /// The capacity of the buffer, in bytes.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// Asks a question.
+    /// Sends a command.
     pub async fn ask(&mut self, words: &[&[u8]]) -> Result<(), RedisError> {
         self.ask_all(&[words]).await
     }
 
-    /// Asks questions at once; the answers come in their order.
+    /// Sends commands in one write; the replies come in the same order.
     pub async fn ask_all(&mut self, questions: &[&[&[u8]]]) -> Result<(), RedisError> {
         let mut bytes = Vec::new();
         for words in questions {
@@ -123,13 +123,12 @@ impl Link {
         Ok(())
     }
 
-    /// An answer that is nothing but `+OK`.
+    /// Reads a simple reply, such as `+OK`.
     pub async fn ok(&mut self) -> Result<(), RedisError> {
         if self.line(Duration::ZERO).await?.kind == b'+' { Ok(()) } else { Err(resp::unexpected()) }
     }
 
-    /// Waits, for as long as it takes, until something has come. May be given up: nothing is lost
-    /// by that.
+    /// Waits, without a timeout, until bytes have arrived. Cancel-safe.
     pub async fn wait(&mut self) -> Result<(), RedisError> {
         if self.buffer.is_empty() {
             self.make_room();
@@ -138,30 +137,30 @@ impl Link {
         Ok(())
     }
 
-    /// Whether something has come that was not taken yet.
+    /// Whether unread bytes are buffered.
     pub fn has_more(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// How many parts the array has that comes next.
+    /// Reads the length of the next array.
     pub async fn array(&mut self) -> Result<usize, RedisError> {
         expect(self.line(Duration::ZERO).await?, b'*')
     }
 
-    /// The number that comes next.
+    /// Reads the next number.
     pub async fn number(&mut self) -> Result<usize, RedisError> {
         expect(self.line(Duration::ZERO).await?, b':')
     }
 
-    /// The beginning of the text that comes next: so much of it is kept.
+    /// Reads the next bulk string; returns its first `keep` bytes.
     pub async fn text(&mut self, keep: usize) -> Result<Vec<u8>, RedisError> {
         let mut text = Piece::default();
         self.bulk(&mut text, keep).await?;
         Ok(text.kept)
     }
 
-    /// How many entries `XREAD` gives, for the one stream that it was asked for; the answer may be
-    /// held back for so long.
+    /// Reads the number of entries in the reply to an `XREAD` of one stream that may block for
+    /// `held_back`.
     pub async fn entries_of_xread(&mut self, held_back: Duration) -> Result<usize, RedisError> {
         let line = self.line(held_back).await?;
         if line.kind == b'*' && line.number <= 0 {
@@ -175,12 +174,12 @@ impl Link {
         self.entries_of_range().await
     }
 
-    /// How many entries `XRANGE` gives.
+    /// Reads the number of entries in the reply to an `XRANGE`.
     pub async fn entries_of_range(&mut self) -> Result<usize, RedisError> {
         expect(self.line(Duration::ZERO).await?, b'*')
     }
 
-    /// The next entry of the answer; `make` makes of its fields what is wanted.
+    /// Reads the next entry of the reply; `make` converts its fields.
     pub async fn entry<T>(
         &mut self,
         make: impl FnOnce(Fields<'_>) -> T,
@@ -195,7 +194,12 @@ impl Link {
                 }
                 let made = make(Fields { parts: &self.parts, buffer: &self.buffer });
                 self.buffer.advance(end);
-                return Ok(Entry { id, bytes, content: content.finish(), came: Came::Whole(made) });
+                return Ok(Entry {
+                    id,
+                    bytes,
+                    content: content.finish(),
+                    received: Received::Whole(made),
+                });
             }
             if self.buffer.len() >= WHOLE_BYTES {
                 return self.large().await;
@@ -204,7 +208,7 @@ impl Link {
         }
     }
 
-    /// An entry of any size, of which little is kept.
+    /// Reads an entry of any size, and keeps a part of it.
     async fn large<T>(&mut self) -> Result<Entry<T>, RedisError> {
         if expect(self.line(Duration::ZERO).await?, b'*')? != 2 {
             return Err(resp::unexpected());
@@ -221,7 +225,7 @@ impl Link {
                 self.bulk(piece, KEPT_OF_FIELD.min(KEPT - kept)).await?;
                 content = std::mem::take(&mut piece.content);
                 bytes += piece.length;
-                // An empty field takes something, too.
+                // An empty field takes memory, too.
                 kept = KEPT.min(kept + piece.kept.len() + size_of::<Piece>());
             }
             if kept < KEPT {
@@ -236,11 +240,11 @@ impl Link {
             id,
             bytes,
             content: content.finish(),
-            came: Came::Large { fields, is_complete },
+            received: Received::Large { fields, is_complete },
         })
     }
 
-    /// A bulk string, of which so much is kept.
+    /// Reads a bulk string, of which up to `keep` bytes are kept.
     async fn bulk(&mut self, piece: &mut Piece, keep: usize) -> Result<(), RedisError> {
         piece.length = expect(self.line(Duration::ZERO).await?, b'$')?;
         piece.content.length(piece.length);
@@ -252,7 +256,7 @@ impl Link {
         .await
     }
 
-    /// The text that comes next, a piece at a time; its length, or `None` where there is none.
+    /// Reads the next bulk string a piece at a time; returns its length, or `None` for a null.
     pub async fn pieces(&mut self, take: impl FnMut(&[u8])) -> Result<Option<usize>, RedisError> {
         let line = self.line(Duration::ZERO).await?;
         if line.kind == b'$' && line.number < 0 {
@@ -263,7 +267,7 @@ impl Link {
         Ok(Some(length))
     }
 
-    /// A bulk string after its length.
+    /// Reads a bulk string after its length line.
     async fn rest_of_bulk(
         &mut self,
         length: usize,
@@ -286,7 +290,7 @@ impl Link {
         Ok(())
     }
 
-    /// The next line, which may be held back for so long.
+    /// Reads the next line, which may be delayed by `held_back`.
     async fn line(&mut self, held_back: Duration) -> Result<Line, RedisError> {
         loop {
             if let Some(line) = resp::line(&self.buffer, 0)? {
@@ -311,7 +315,7 @@ impl Link {
     }
 }
 
-/// Where nothing was read there is nothing more to come.
+/// A zero-length read means end of stream.
 fn ended(read: usize) -> Result<(), RedisError> {
     if read == 0 {
         Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
@@ -320,7 +324,7 @@ fn ended(read: usize) -> Result<(), RedisError> {
     }
 }
 
-/// What is kept of a bulk string.
+/// The part of a bulk string that is kept.
 #[derive(Debug, Default)]
 struct Piece {
     kept: Vec<u8>,

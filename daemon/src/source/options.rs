@@ -1,4 +1,4 @@
-//! What is relayed, as `run` and `doctor` are told.
+//! The options for sources, of `run` and `doctor`.
 
 use clap::Args;
 

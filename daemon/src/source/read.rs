@@ -1,4 +1,4 @@
-//! `XREAD` from a position on, in chunks of bounded size, each entry parsed on the way.
+//! Reads a stream with `XREAD` in chunks of bounded size and parses each entry.
 
 use std::time::Duration;
 
@@ -7,60 +7,57 @@ use bindery_core::stream_id::StreamId;
 use redis::RedisError;
 
 use super::RedisUrl;
-use super::link::{Came, Fields, Link};
+use super::link::{Fields, Link, Received};
 use super::seen::Seen;
 
-/// What one chunk should bring: large enough that the round trip does not count, small enough to
-/// hold two or three of.
+/// The target size of a chunk, in bytes: large enough to make the round trip negligible, small
+/// enough to keep two or three chunks in memory.
 const CHUNK_BYTES: usize = 512 * 1024;
-/// The most entries asked for at once. XREAD knows no limit in bytes; what of an answer goes beyond
-/// a chunk stays on the wire until it is asked for, so this bounds what a sudden run of large
-/// entries takes in Redis, not here.
+/// The maximum `COUNT` of an `XREAD`, which has no limit in bytes. The part of a reply beyond a
+/// chunk stays on the connection, so this bounds the memory of Redis for a run of large entries.
 const MAX_COUNT: usize = 500;
-/// The first guess, before any entry's size is known. One: where Redis cuts off who has too much to
-/// read (`client-output-buffer-limit`), each new connection gets at least an entry further.
+/// The first `COUNT`, before any entry's size is known. One: if Redis closes the connection at its
+/// `client-output-buffer-limit`, each new connection still reads at least one entry.
 const FIRST_COUNT: usize = 1;
-/// The longest that Redis may hold an empty answer back. It bounds how long a dead connection goes
-/// unnoticed, too.
+/// The maximum `BLOCK` time. It also bounds the time until a dead connection is detected.
 const MAX_BLOCK: Duration = Duration::from_secs(5);
-/// The shortest: an idle stream is to cost next to nothing.
+/// The minimum `BLOCK` time, to keep an idle stream cheap.
 const MIN_BLOCK: Duration = Duration::from_millis(20);
-/// How much later than it should a piece of an answer may come.
+/// How long a part of a reply may take, beyond the `BLOCK` time.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What an entry says, or why it is no event; `None`: nothing that matters here.
-pub type Said = Option<Result<Event, Rejection>>;
-/// An entry's id and what it says.
-pub type Entry<T = Said> = (StreamId, T);
+/// The event of an entry, or why it is rejected; `None`: the entry has no event.
+pub type Decoded = Option<Result<Event, Rejection>>;
+/// An entry's id and its decoded content.
+pub type Entry<T = Decoded> = (StreamId, T);
 /// An entry's fields.
 pub type Raw = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Entries of a stream, in its order.
+/// Entries of a stream, in order.
 #[derive(Debug)]
-pub struct Chunk<T = Said> {
-    /// The entries; none where none came for a while.
+pub struct Chunk<T = Decoded> {
+    /// The entries; empty if none came within the `BLOCK` time.
     pub entries: Vec<Entry<T>>,
-    /// Whether more are likely to be there already: some are on the wire, or as many came as were
-    /// asked for. Else these were all that the stream had.
+    /// Whether more entries are likely: the reply has unread ones, or it had as many as were asked
+    /// for. If false, the stream had no more.
     pub more: bool,
 }
 
-/// Reads one stream from a position on.
+/// Reads one stream after a position.
 #[derive(Debug)]
 pub struct Reader {
     link: Link,
     stream: String,
     position: StreamId,
     count: usize,
-    /// How many entries of the last answer are still on the wire, and whether it had as many as
-    /// were asked for.
+    /// How many entries of the last reply are unread, and whether it had as many as were asked for.
     left: usize,
     full: bool,
     block: Duration,
 }
 
 impl Reader {
-    /// Connects, to read what comes after `position`. A read with nothing to bring ends after about
+    /// Connects, to read the entries after `position`. A read without entries ends after about
     /// `block`.
     pub async fn connect(
         url: &RedisUrl,
@@ -84,12 +81,12 @@ impl Reader {
         }
     }
 
-    /// Whether nothing of an answer is on the wire, so that something else may be asked.
+    /// Whether no part of a reply is unread, so that another command may be sent.
     pub fn is_at_rest(&self) -> bool {
         self.left == 0
     }
 
-    /// The next entries, which are remembered in `seen`, too.
+    /// The next entries; also adds them to `seen`.
     pub async fn next(&mut self, seen: &mut Seen) -> Result<Chunk, RedisError> {
         let whole = |fields: Fields<'_>| Some(Event::read(fields.iter()));
         self.next_of(seen, whole, |fields, is_complete| {
@@ -98,7 +95,7 @@ impl Reader {
         .await
     }
 
-    /// The next entries as they are; of one that is too large, as much as is kept.
+    /// The next entries without parsing; of one that is too large, the part that is kept.
     pub async fn next_raw(&mut self, seen: &mut Seen) -> Result<Chunk<Raw>, RedisError> {
         let whole = |fields: Fields<'_>| {
             fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
@@ -125,11 +122,11 @@ impl Reader {
             self.position = entry.id;
             bytes += entry.bytes;
             seen.push(entry.id, entry.content);
-            let said = match entry.came {
-                Came::Whole(said) => said,
-                Came::Large { fields, is_complete } => large(fields, is_complete),
+            let decoded = match entry.received {
+                Received::Whole(decoded) => decoded,
+                Received::Large { fields, is_complete } => large(fields, is_complete),
             };
-            entries.push((entry.id, said));
+            entries.push((entry.id, decoded));
         }
         let more = self.left > 0 || self.full;
         if !entries.is_empty() {
@@ -142,8 +139,7 @@ impl Reader {
         let (count, block) = (self.count.to_string(), self.block.as_millis().to_string());
         let position = self.position.to_string();
         let mut words = vec![&b"XREAD"[..], b"COUNT", count.as_bytes()];
-        // After a full answer there may be more or not: it is asked for without waiting, so that
-        // the end is known at once.
+        // After a full reply, ask without `BLOCK`: the end of the stream is then known at once.
         if !self.full {
             words.extend([&b"BLOCK"[..], block.as_bytes()]);
         }
@@ -154,8 +150,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The entries of these ids, the newest first: each with the number for what it says. To be
-    /// asked at rest.
+    /// The entries of this range, the newest first, each with the hash of its content. The reader
+    /// must be at rest.
     pub async fn range(
         &mut self,
         newest: StreamId,
@@ -181,8 +177,8 @@ impl Reader {
     }
 }
 
-/// How many entries to ask for next: as many of the size just seen as a chunk holds, growing by
-/// steps, shrinking at once.
+/// The next `COUNT`: as many entries of the last chunk's average size as fit into a chunk. It grows
+/// at most fourfold at a time, and shrinks at once.
 fn next_count(count: usize, entries: usize, bytes: usize) -> usize {
     let fitting = CHUNK_BYTES / (bytes / entries.max(1)).max(1);
     fitting.clamp(1, MAX_COUNT).min(count * 4)
@@ -194,7 +190,7 @@ mod tests {
     use bindery_core::event::EventKind;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// Answers one question with these entries, each of one field of so many bytes.
+    /// A reader of a server that replies once, with entries of one field of these sizes.
     async fn reader_of(entries: Vec<usize>) -> Reader {
         let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
         tokio::spawn(async move {
@@ -213,7 +209,7 @@ mod tests {
                 }
                 head.clear();
             }
-            // Nothing more, and the connection stays.
+            // Keep the connection open.
             let _ = theirs.read(&mut question).await;
         });
         Reader::on(Link::new(Box::new(ours), LATE), "s", StreamId::ZERO, MIN_BLOCK)
@@ -227,8 +223,8 @@ mod tests {
         let (mut seen, mut ids, mut chunks) = (Seen::from(StreamId::ZERO), Vec::new(), 0);
         loop {
             let chunk = reader.next(&mut seen).await.unwrap();
-            // What is held of a large entry is what a dead letter shows of it.
-            let held = |(_, said): &Entry| match said {
+            // Of a large entry, only what a dead letter shows is kept.
+            let held = |(_, decoded): &Entry| match decoded {
                 Some(Err(dead)) => dead.payload.to_string().len(),
                 _ => 0,
             };

@@ -1,13 +1,12 @@
-//! Redis's protocol, as far as reading entries takes it: where in a buffer the parts of a reply
-//! lie. Nothing is copied.
+//! A parser for the part of Redis's protocol that reading entries needs. It returns positions in the
+//! buffer and copies nothing.
 
 use std::ops::Range;
 
 use bindery_core::stream_id::StreamId;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A line's kind (`*`, `$`, `+`, `-`, `:`), its number where it has one, and where the next part
-/// begins.
+/// A line's kind (`*`, `$`, `+`, `-`, `:`), its number if any, and where the next part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     pub kind: u8,
@@ -15,7 +14,7 @@ pub struct Line {
     pub next: usize,
 }
 
-/// Where the fields of one entry lie, names and values in turn.
+/// The positions of an entry's fields, names and values in turn.
 #[derive(Debug, Default)]
 pub struct Parts(Vec<Range<usize>>);
 
@@ -29,8 +28,7 @@ impl Parts {
     }
 }
 
-/// The line that begins here; `None`: not all of it has come. An error of the server's is one here,
-/// too.
+/// The line that begins here; `None` if it is incomplete. An error reply is returned as an error.
 pub fn line(buffer: &[u8], at: usize) -> Result<Option<Line>, RedisError> {
     let Some(rest) = buffer.get(at..) else { return Ok(None) };
     let Some(length) = rest.iter().position(|&byte| byte == b'\r') else { return Ok(None) };
@@ -66,7 +64,7 @@ fn bulk(buffer: &[u8], at: usize) -> Result<Option<(Range<usize>, usize)>, Redis
     Ok((buffer.len() >= end + 2).then_some((line.next..end, end + 2)))
 }
 
-/// The length that a line of this kind says.
+/// The length in a line, which must be of this kind.
 pub fn expect(line: Line, kind: u8) -> Result<usize, RedisError> {
     if line.kind == kind {
         usize::try_from(line.number).map_err(|_| unexpected())
@@ -76,7 +74,7 @@ pub fn expect(line: Line, kind: u8) -> Result<usize, RedisError> {
 }
 
 /// The entry that begins here, `[id, [name, value, …]]`: its id, and where the next one begins;
-/// `None`: not all of it has come.
+/// `None` if it is incomplete.
 pub fn entry(buffer: &[u8], parts: &mut Parts) -> Result<Option<(StreamId, usize)>, RedisError> {
     parts.0.clear();
     let Some(line_of) = line(buffer, 0)? else { return Ok(None) };
@@ -87,7 +85,7 @@ pub fn entry(buffer: &[u8], parts: &mut Parts) -> Result<Option<(StreamId, usize
     let id = stream_id(&buffer[id])?;
     let Some(line_of) = line(buffer, next)? else { return Ok(None) };
     let mut next = line_of.next;
-    // An entry whose fields are gone is nil: XREAD never gives one, an old XAUTOCLAIM did.
+    // Only an old XAUTOCLAIM returns an entry without fields (nil); XREAD does not.
     for _ in 0..expect(line_of, b'*')? {
         let Some((part, after)) = bulk(buffer, next)? else { return Ok(None) };
         parts.0.push(part);
@@ -100,7 +98,7 @@ pub fn stream_id(text: &[u8]) -> Result<StreamId, RedisError> {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(unexpected)
 }
 
-/// The server's own words as an error.
+/// The server's error reply as an error.
 fn refusal(words: &str) -> RedisError {
     let kind = match words.split(' ').next() {
         Some("NOPERM") => ServerErrorKind::NoPerm,
@@ -121,7 +119,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A command or an array of texts, as it goes over the wire.
+    /// A command or an array of texts in the protocol.
     fn array(texts: &[&[u8]]) -> Vec<u8> {
         let mut bytes = format!("*{}\r\n", texts.len()).into_bytes();
         for text in texts {
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_refused() {
+    fn an_invalid_entry_is_refused() {
         for text in [
             &b":3\r\n"[..],
             b"*3\r\n$3\r\n1-1\r\n",

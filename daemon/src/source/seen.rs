@@ -1,31 +1,30 @@
-//! The entries that were read last, by id and content: enough to find in another copy of the stream
-//! where the two part.
+//! Remembers the entries that were read last, by id and content, to find up to where another copy
+//! of the stream is the same.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 
 use bindery_core::stream_id::StreamId;
 
-/// So many are remembered; three seconds at 5,000 a second, in 400 kB.
+/// How many entries are remembered: about 3 s at 5,000 events/s, in 400 kB.
 const REMEMBERED: usize = 16_384;
 
-/// What was read last, in the stream's order.
+/// The entries that were read last, in the stream's order.
 #[derive(Debug, Default)]
 pub struct Seen {
     entries: VecDeque<(StreamId, u64)>,
-    /// Whether entries were read that are not remembered: before this, or too long ago.
+    /// Whether entries were read that are not remembered.
     forgotten: bool,
 }
 
 impl Seen {
-    /// Nothing so far, of a reader that begins after this position.
+    /// An empty memory of a reader that begins after this position.
     pub fn from(position: StreamId) -> Self {
         Self { entries: VecDeque::new(), forgotten: position != StreamId::ZERO }
     }
 
-    /// The reading begins anew after this position: at what was read last, or before it, where less
-    /// was applied than read. Anywhere else somebody else has read what is between, and nothing of
-    /// this is known.
+    /// Restarts the reading after this position. If the position is remembered, drops the entries
+    /// after it. If not, another daemon has read the entries in between, and the memory is cleared.
     pub fn go_on_from(&mut self, position: StreamId) {
         while self.entries.back().is_some_and(|&(last, _)| last > position) {
             self.entries.pop_back();
@@ -35,7 +34,7 @@ impl Seen {
         }
     }
 
-    /// The next entry was read.
+    /// Adds the next entry that was read.
     pub fn push(&mut self, id: StreamId, content: u64) {
         if self.entries.len() == REMEMBERED {
             self.entries.pop_front();
@@ -44,7 +43,7 @@ impl Seen {
         self.entries.push_back((id, content));
     }
 
-    /// Whether exactly this was read; `None`: it is older than what is remembered.
+    /// Whether exactly this entry was read; `None`: it is older than the memory.
     pub fn has(&self, id: StreamId, content: u64) -> Option<bool> {
         match self.entries.binary_search_by_key(&id, |&(id, _)| id) {
             Ok(at) => Some(self.entries[at].1 == content),
@@ -54,19 +53,18 @@ impl Seen {
     }
 }
 
-/// Makes a number for what an entry says, piece by piece: two that differ have the same one as good
-/// as never.
+/// Hashes the content of an entry, piece by piece.
 #[derive(Debug, Default)]
 pub struct Content(DefaultHasher);
 
 impl Content {
-    /// The next name or value.
+    /// Adds the next name or value.
     pub fn field(&mut self, field: &[u8]) {
         self.length(field.len());
         self.0.write(field);
     }
 
-    /// The length of the next one, whose bytes are written after this.
+    /// Adds the length of the next name or value; the caller writes its bytes after this.
     pub fn length(&mut self, length: usize) {
         self.0.write_usize(length);
     }
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_known_by_its_id_and_its_content() {
+    fn an_entry_is_identified_by_its_id_and_content() {
         let mut seen = Seen::from(StreamId::ZERO);
         seen.push(id(5), 50);
         assert_eq!(seen.has(id(5), 50), Some(true));
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_older_than_the_memory_nothing_is_said() {
+    fn an_entry_older_than_the_memory_is_unknown() {
         let mut seen = Seen::from(id(3));
         assert_eq!(seen.has(id(2), 0), None);
         let mut seen_all = Seen::from(StreamId::ZERO);
@@ -115,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_anew_where_it_was_still_knows_what_it_read() {
+    fn a_restart_at_a_remembered_position_keeps_the_entries_before_it() {
         let mut seen = Seen::from(StreamId::ZERO);
         (1..=9).for_each(|ms| seen.push(id(ms), ms));
         seen.go_on_from(id(7));
@@ -133,10 +131,10 @@ mod tests {
     }
 
     proptest! {
-        /// The stream has a beginning of what was read, and then what nobody has, under ids that
-        /// may have been given before.
+        /// The copy has a prefix of what was read, and then new entries, whose ids may have been
+        /// used before.
         #[test]
-        fn the_newest_entry_that_is_known_is_the_one_where_another_copy_parts(
+        fn the_newest_known_entry_is_the_last_one_that_another_copy_shares(
             read in 1_u64..200, kept in 0_u64..200, fresh in prop::collection::btree_set(1_u64..300, 0..50),
         ) {
             let kept = kept.min(read);
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_cut_otherwise_are_other_content() {
+    fn fields_that_are_split_differently_are_different_content() {
         let of = |fields: &[&str]| {
             let mut content = Content::default();
             fields.iter().for_each(|field| content.field(field.as_bytes()));

@@ -1,4 +1,4 @@
-//! Connecting: the hosts in turn, with and without TLS as `sslmode` says.
+//! Connects to the hosts in turn, with and without TLS according to `sslmode`.
 
 use std::convert::Infallible;
 use std::io;
@@ -68,7 +68,7 @@ pub async fn open(url: &DatabaseUrl) -> Result<Connected, DatabaseError> {
 const NO_ANSWER: &str = "check --database-url, and that a Postgres answers there";
 
 fn is_login_refused(error: &DatabaseError) -> bool {
-    let state = error.db_error().map(|said| said.code());
+    let state = error.db_error().map(|error| error.code());
     [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
         .iter()
         .any(|refused| state == Some(refused))
@@ -110,7 +110,7 @@ async fn open_server(
                         handshake.began() && matches!(error, DatabaseError::Call(_))
                     }
                 };
-                // Of two failures, that of TLS says more.
+                // Of two failures, report that of TLS, which has more detail.
                 if failure.is_none() || handshake.began() {
                     failure = Some(error);
                 }

@@ -54,7 +54,7 @@ impl DatabaseError {
         let state = match self {
             Self::Connect { remedy, .. } => return Some(remedy),
             Self::Call(error) => match error.as_db_error() {
-                Some(said) => said.code(),
+                Some(error) => error.code(),
                 None => return tls_remedy(error),
             },
         };
@@ -128,7 +128,7 @@ fn certificate_problem(error: &tokio_postgres::Error) -> Option<&CertificateProb
     }
 }
 
-/// `tokio_postgres::Error` says only "db error"; the server's own words are its source.
+/// Describes an error with its source, because `tokio_postgres::Error` displays only "db error".
 fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(problem) = certificate_problem(error) {
         return cut(problem);

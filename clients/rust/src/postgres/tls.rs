@@ -327,7 +327,7 @@ fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let load = || {
         let mut roots = RootCertStore::empty();
-        // If there are none, the verification says that the issuer is not among them.
+        // Without roots, the verification fails with an unknown issuer.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Arc::new(roots)
     };
@@ -386,9 +386,9 @@ impl Handshake {
 /// What was negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
-    /// `TLS 1.3`, say.
+    /// The version, such as `TLS 1.3`.
     pub version: &'static str,
-    /// Who issued the server's certificate.
+    /// The issuer of the server's certificate.
     pub issuer: String,
     /// What was verified and by which authorities; `None` if nothing was.
     pub verified: Option<String>,
@@ -551,7 +551,7 @@ mod tests {
     #[test]
     fn files_that_cannot_be_used_are_named() {
         let nowhere = Path::new("/nowhere");
-        for (parameters, says) in [
+        for (parameters, expected) in [
             (&[("sslrootcert", "/missing.crt")][..], "sslrootcert: cannot read /missing.crt"),
             (&[("sslcert", "/missing.crt")], "sslcert needs sslkey"),
             (&[("sslkey", "/missing.key")], "sslkey needs sslcert"),
@@ -559,7 +559,7 @@ mod tests {
             (&[("sslrootcert", "/dev/null")], "sslrootcert: /dev/null has no certificate"),
             (&[("sslnegotiation", "direct")], "sslnegotiation: direct needs sslmode=require"),
         ] {
-            assert!(tls(parameters, nowhere).unwrap_err().starts_with(says), "{parameters:?}");
+            assert!(tls(parameters, nowhere).unwrap_err().starts_with(expected), "{parameters:?}");
         }
         let disabled = [("sslrootcert", "/missing.crt"), ("sslmode", "disable")];
         assert!(tls(&disabled, nowhere).is_ok(), "what is not used is not read");

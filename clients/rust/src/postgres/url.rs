@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_parameter_that_is_misspelled_or_not_supported_is_refused_by_name() {
-        for (parameter, says) in [
+        for (parameter, expected) in [
             ("sslmod=verify-full", "sslmod: not supported"),
             ("sslcrl=/x", "sslcrl: not supported"),
             ("service=x", "service: not supported"),
@@ -457,8 +457,8 @@ mod tests {
             ("hostaddr=h", "hostaddr: must be IP addresses"),
             ("hostaddr=127.0.0.1,127.0.0.2", "hostaddr: give one address a host"),
         ] {
-            let said = refused(&format!("postgresql://h/d?{parameter}"));
-            assert!(said.starts_with(says), "{parameter}: {said}");
+            let shown = refused(&format!("postgresql://h/d?{parameter}"));
+            assert!(shown.starts_with(expected), "{parameter}: {shown}");
         }
     }
 

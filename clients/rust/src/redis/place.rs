@@ -1,4 +1,4 @@
-//! Finding the server that has a stream, and connecting to it.
+//! Finds the server that has a key and connects to it.
 
 use std::future::Future;
 use std::io;
@@ -23,7 +23,7 @@ use super::url::{Kind, Redis, RedisUrl};
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// No server that is there takes longer to say so.
+/// A server that takes longer to connect counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl RedisUrl {
@@ -57,20 +57,20 @@ impl RedisUrl {
 }
 
 impl Redis {
-    /// Where this key is, as of now.
+    /// The address of the server that has this key now.
     async fn place_of(&self, key: &str) -> Result<ConnectionAddr, RedisError> {
         match &self.kind {
             Kind::One(address) => Ok(address.clone()),
             Kind::Sentinel { sentinels, master, login } => {
                 in_time(self.master(sentinels, master, login)).await
             }
-            Kind::Cluster { seeds, heard_of } => {
-                let heard = heard_of.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Kind::Cluster { seeds, known_nodes } => {
+                let known = known_nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let mut failure = None;
-                for node in heard.iter().chain(seeds) {
+                for node in known.iter().chain(seeds) {
                     match in_time(self.owner(node, key)).await {
                         Ok((owner, nodes)) => {
-                            *heard_of.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+                            *known_nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
                             return Ok(owner);
                         }
                         Err(error) => failure = Some(error),
@@ -82,7 +82,7 @@ impl Redis {
         }
     }
 
-    /// What the sentinels say.
+    /// Asks the sentinels for the master.
     async fn master(
         &self,
         sentinels: &[ConnectionAddr],
@@ -113,7 +113,7 @@ impl Redis {
         Ok(builder.build()?.async_get_client().await?.get_connection_info().addr().clone())
     }
 
-    /// Which node a cluster's node says has the key, and which nodes there are.
+    /// Asks a node of a cluster for the node that has the key and for all nodes.
     async fn owner(
         &self,
         node: &ConnectionAddr,
@@ -147,12 +147,11 @@ impl Redis {
         Ok((owner, nodes))
     }
 
-    /// A node's address from `CLUSTER SLOTS`; one that does not know its own name is where it was
-    /// asked.
-    fn node_at(&self, asked: &ConnectionAddr, says: &Value) -> Option<ConnectionAddr> {
-        let says = says.as_sequence()?;
-        let host: Option<String> = redis::from_redis_value(says.first()?.clone()).ok()?;
-        let port: u16 = redis::from_redis_value(says.get(1)?.clone()).ok()?;
+    /// A node's address from `CLUSTER SLOTS`; without a host in it, the host that was asked.
+    fn node_at(&self, asked: &ConnectionAddr, node: &Value) -> Option<ConnectionAddr> {
+        let node = node.as_sequence()?;
+        let host: Option<String> = redis::from_redis_value(node.first()?.clone()).ok()?;
+        let port: u16 = redis::from_redis_value(node.get(1)?.clone()).ok()?;
         let host = host.filter(|host| !host.is_empty() && host != "?").or_else(|| match asked {
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
                 Some(host.clone())

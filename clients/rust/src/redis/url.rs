@@ -12,7 +12,7 @@ use super::tls::{Files, Tls};
 #[derive(Clone)]
 pub struct RedisUrl(pub(super) Arc<Redis>);
 
-/// What the URL says.
+/// The parts of the URL.
 pub(super) struct Redis {
     pub kind: Kind,
     /// The login and the database.
@@ -30,9 +30,9 @@ pub(super) enum Kind {
         master: String,
         login: (Option<String>, Option<String>),
     },
-    /// Each knows which one has it. Those that were heard of since are remembered: the first may be
-    /// gone some day.
-    Cluster { seeds: Vec<ConnectionAddr>, heard_of: Mutex<Vec<ConnectionAddr>> },
+    /// Any node can name the node that has a key. The nodes of the last answer are remembered, in
+    /// case the seeds are gone.
+    Cluster { seeds: Vec<ConnectionAddr>, known_nodes: Mutex<Vec<ConnectionAddr>> },
 }
 
 const FORMS: &str = "give redis://user:password@host:6379/0, redis+sentinel://user:password@host:26379,host:26379/master/0 \
@@ -151,7 +151,7 @@ impl FromStr for RedisUrl {
             "cluster" => {
                 let infos = every("6379", "")?;
                 let first = infos.first().ok_or_else(wrong)?.redis_settings().clone();
-                (Kind::Cluster { seeds: addresses(&infos), heard_of: Mutex::default() }, first)
+                (Kind::Cluster { seeds: addresses(&infos), known_nodes: Mutex::default() }, first)
             }
             _ => return Err(wrong()),
         };
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn one_server_sentinels_and_a_cluster_have_their_forms() {
-        for (url, says) in [
+        for (url, expected) in [
             ("redis://u:hush@h:7000/3", "RedisUrl(h:7000)"),
             ("rediss://u:hush@h/", "RedisUrl(h:6379)"),
             (
@@ -204,7 +204,7 @@ mod tests {
             ),
             ("rediss+cluster://u:hush@a:1,b", "RedisUrl(cluster of a:1,b:6379)"),
         ] {
-            assert_eq!(shown(url).as_deref(), Ok(says), "{url}");
+            assert_eq!(shown(url).as_deref(), Ok(expected), "{url}");
         }
     }
 
@@ -218,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_secret() {
-        for (url, says) in [
+    fn an_error_does_not_contain_the_secret() {
+        for (url, expected) in [
             ("http://u:hush@h/", "give redis://"),
             ("redis+proxy://u:hush@h/", "give redis://"),
             ("redis+sentinel://u:hush@a:1/", "master's name"),
@@ -232,8 +232,8 @@ mod tests {
             ("redis://u:hush@h/?sentinel_password=hush", "are for redis+sentinel://"),
             ("redis://u:hush@h/?timeout=hush", "no parameter timeout"),
         ] {
-            let said = shown(url).unwrap_err();
-            assert!(said.contains(says) && !said.contains("hush"), "{url}: {said}");
+            let shown = shown(url).unwrap_err();
+            assert!(shown.contains(expected) && !shown.contains("hush"), "{url}: {shown}");
         }
     }
 }

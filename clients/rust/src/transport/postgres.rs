@@ -56,8 +56,8 @@ impl Postgres {
         super::read(&self.ask(call, &[&stream, &book_id.to_string()]).await?)
     }
 
-    /// The one value of an answer. A call that fails closes the connection, unless the server said
-    /// so.
+    /// Calls a function and returns its value. A failed call closes the connection, unless the
+    /// server returned the error.
     async fn ask(&mut self, call: &str, values: &[&(dyn ToSql + Sync)]) -> Result<String, Problem> {
         let client = match self.client.take() {
             Some(client) if !client.is_closed() => client,
@@ -74,9 +74,12 @@ impl Postgres {
                 value.ok_or_else(|| Problem::Away("Postgres has answered nothing".to_owned()))
             }
             Ok(Err(error)) => match error.as_db_error() {
-                Some(said) => {
-                    let problem =
-                        Problem::of(said.code().code(), said.message().to_owned(), said.detail());
+                Some(error) => {
+                    let problem = Problem::of(
+                        error.code().code(),
+                        error.message().to_owned(),
+                        error.detail(),
+                    );
                     self.client = Some(client);
                     Err(problem)
                 }

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::http::{HttpOptions, Jwks};
 
 /// Checks the options of tokens, and reads the public keys.
-pub async fn look(options: &HttpOptions, findings: &mut Findings) {
+pub async fn check(options: &HttpOptions, findings: &mut Findings) {
     let kinds = [
         options.jwt_secret.as_ref().map(|_| "the secret"),
         options.jwks_url.as_ref().map(|_| "public keys"),

@@ -21,7 +21,7 @@ const HELD_BACK: i64 = 1 << 30;
 const EARLY_WARNS: f64 = 60.0;
 
 /// Checks everything; returns the streams' positions, as far as they are known.
-pub async fn look(
+pub async fn check(
     url: &DatabaseUrl,
     streams: &[String],
     findings: &mut Findings,

@@ -19,7 +19,7 @@ const OLDEST: (u32, u32) = (6, 2);
 const BACKLOG: u64 = 10_000;
 
 /// Checks everything.
-pub async fn look(
+pub async fn check(
     options: &DoctorOptions,
     url: &RedisUrl,
     positions: &BTreeMap<String, StreamId>,

@@ -1,4 +1,4 @@
-//! One book's events, in their order.
+//! The events of one simulated book, in order.
 
 use std::collections::VecDeque;
 
@@ -35,7 +35,7 @@ impl Book {
         Self { id, number, begun: 0, queue: VecDeque::new(), over: false }
     }
 
-    /// Its next event; none: it says no more.
+    /// The book's next event; none if there are no more.
     pub fn next(&mut self, mix: &Mix, rng: &mut Rng, outcome: &mut Outcome) -> Option<Entry> {
         if self.queue.is_empty() && !self.over {
             self.go_on(mix, rng, outcome);
@@ -45,18 +45,18 @@ impl Book {
 
     fn go_on(&mut self, mix: &Mix, rng: &mut Rng, outcome: &mut Outcome) {
         if self.begun == 0 {
-            self.say("register", &[("title", format!("Simulated book {}", self.number))]);
+            self.push_event("register", &[("title", format!("Simulated book {}", self.number))]);
             outcome.books += 1;
         }
         let Some(&(stage, substeps)) = STAGES.get(self.begun) else {
-            self.say("transition", &[("to_status", "COMPLETED".to_owned())]);
+            self.push_event("transition", &[("to_status", "COMPLETED".to_owned())]);
             outcome.completed += 1;
             self.over = true;
             return;
         };
         self.begun += 1;
-        self.say("transition", &[("to_status", stage.to_owned())]);
-        // Somewhere in the book its worker goes silent; a share a stage makes the share a book.
+        self.push_event("transition", &[("to_status", stage.to_owned())]);
+        // The worker goes silent in some stage. This share per stage gives the share per book.
         let silent = 1.0 - (1.0 - mix.silent / 100.0).powf(1.0 / 3.0);
         if happens(100.0 * silent, rng) {
             self.work(stage, substeps, 1, Some(rng.usize(..substeps.len())), mix, rng, outcome);
@@ -75,21 +75,21 @@ impl Book {
                 rng,
                 outcome,
             );
-            self.say(
+            self.push_event(
                 "fail",
                 &[
                     ("error", r#"{"code": "simulated_crash"}"#.to_owned()),
                     ("attempt", attempt.to_string()),
                 ],
             );
-            self.say("transition", &[("to_status", stage.to_owned())]);
+            self.push_event("transition", &[("to_status", stage.to_owned())]);
             outcome.crashes += 1;
             attempt += 1;
         }
         self.work(stage, substeps, attempt, None, mix, rng, outcome);
     }
 
-    /// Reports of the substeps, all or as far as the middle of one.
+    /// Adds reports of the substeps: all of them, or up to the middle of one.
     #[allow(
         clippy::too_many_arguments,
         reason = "a worker's orders, and what the load consists of"
@@ -116,17 +116,17 @@ impl Book {
                         ("total", mix.reports.to_string()),
                     ]
                 };
-                self.say("progress", &report(done));
+                self.push_event("progress", &report(done));
                 if happens(mix.duplicates, rng) {
-                    self.say("progress", &report(done));
+                    self.push_event("progress", &report(done));
                     outcome.duplicates += 1;
                 }
                 if happens(mix.out_of_order, rng) {
-                    self.say("progress", &report(done - 1));
+                    self.push_event("progress", &report(done - 1));
                     outcome.out_of_order += 1;
                 }
                 if happens(mix.bad, rng) {
-                    self.say_rejected(rng);
+                    self.push_rejected_event(rng);
                     outcome.bad += 1;
                 }
             }
@@ -136,17 +136,17 @@ impl Book {
         }
     }
 
-    fn say(&mut self, kind: &str, fields: &[(&'static str, String)]) {
+    fn push_event(&mut self, kind: &str, fields: &[(&'static str, String)]) {
         let about = [("type", kind.to_owned()), ("book_id", self.id.to_string())];
         self.queue.push_back(about.into_iter().chain(fields.iter().cloned()).collect());
     }
 
     /// An event that is rejected whatever the book's state.
-    fn say_rejected(&mut self, rng: &mut Rng) {
+    fn push_rejected_event(&mut self, rng: &mut Rng) {
         match rng.u8(..3) {
-            0 => self.say("paint", &[]),
-            1 => self.say("progress", &[("progress", "400".to_owned())]),
-            _ => self.say("transition", &[]),
+            0 => self.push_event("paint", &[]),
+            1 => self.push_event("progress", &[("progress", "400".to_owned())]),
+            _ => self.push_event("transition", &[]),
         }
     }
 }

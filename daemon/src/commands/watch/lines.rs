@@ -30,7 +30,7 @@ impl View for Lines {
         Ok(true)
     }
 
-    fn say(&mut self, words: &str) {
+    fn show_notice(&mut self, words: &str) {
         println!("{}", if words.is_empty() { "connected again" } else { words });
     }
 

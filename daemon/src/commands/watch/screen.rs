@@ -90,7 +90,7 @@ impl View for Screen {
         Ok(!self.shown.left)
     }
 
-    fn say(&mut self, words: &str) {
+    fn show_notice(&mut self, words: &str) {
         words.clone_into(&mut self.shown.trouble);
         // A terminal that is gone is told by the next look.
         let _ = self.draw();

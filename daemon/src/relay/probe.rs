@@ -1,8 +1,8 @@
-//! Looks at the stream now and then, beside the reading: how many entries wait, and what Redis's
-//! clock says.
+//! Probes the stream periodically, beside the reading: the number of unread entries and the offset
+//! of Redis's clock.
 //!
-//! Redis counts what was ever added. Once it is known how many of these the position covers, what
-//! waits is exact; until then, with a backlog at the start, it is worked out from the times in the
+//! Redis counts all entries ever added. Once the number of entries up to the position is known, the
+//! lag is exact. Until then, with a backlog at the start, it is estimated from the times in the
 //! ids.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,21 +17,21 @@ use super::Relay;
 use crate::metrics;
 use crate::source::Info;
 
-/// Often enough for a graph, seldom enough to cost nothing.
+/// The interval between two probes.
 const EVERY: Duration = Duration::from_secs(5);
-/// So many entries behind the position may be counted one by one.
+/// Up to this many entries after the position are counted one by one.
 const COUNTED: usize = 200;
 
-/// Looks until what it gives is dropped.
+/// Starts a task that probes the stream; the task ends when the returned set is dropped.
 pub fn start(relay: &Relay) -> JoinSet<()> {
     let mut task = JoinSet::new();
     let relay = relay.clone();
     task.spawn(async move {
         let mut covered = None;
         loop {
-            if let Err(error) = look_on(&relay, &mut covered).await {
-                // The relay itself tells when Redis is away. A login that may not ask this leaves
-                // the two gauges out.
+            if let Err(error) = probe_on(&relay, &mut covered).await {
+                // The relay itself logs failures of Redis. Without permission for these commands,
+                // the two gauges are missing.
                 debug!(stream = relay.stream, error = %error, "the stream could not be looked at");
             }
             tokio::time::sleep(EVERY).await;
@@ -40,11 +40,11 @@ pub fn start(relay: &Relay) -> JoinSet<()> {
     task
 }
 
-/// How many entries were ever added up to the position, less what this daemon has applied since it
-/// was started.
+/// How many entries were ever added up to the position, minus those that this daemon has applied
+/// since its start.
 type Covered = Option<i128>;
 
-async fn look_on(relay: &Relay, covered: &mut Covered) -> Result<(), RedisError> {
+async fn probe_on(relay: &Relay, covered: &mut Covered) -> Result<(), RedisError> {
     let mut redis = relay.redis.connect(&relay.stream, EVERY).await?;
     loop {
         clock(relay, &mut redis).await?;
@@ -53,7 +53,7 @@ async fn look_on(relay: &Relay, covered: &mut Covered) -> Result<(), RedisError>
     }
 }
 
-/// How far Redis's clock is from ours, as of the middle of asking.
+/// Measures the offset between Redis's clock and this host's, at the middle of the round trip.
 async fn clock(relay: &Relay, redis: &mut MultiplexedConnection) -> Result<(), RedisError> {
     let (wall, start) = (SystemTime::now(), Instant::now());
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await?;
@@ -71,7 +71,7 @@ async fn entries(
     covered: &mut Covered,
 ) -> Result<(), RedisError> {
     let (mut position, mut events) = (StreamId::default(), 0);
-    // Before Redis is asked: what is applied meanwhile makes the number too large by that, never
+    // Read these before asking Redis: a batch applied in between makes the number too large, never
     // too small.
     relay.state.update(&relay.stream, |state| (position, events) = (state.position, state.events));
     let waiting = if let Some(info) = Info::ask(redis, &relay.stream).await? {
@@ -105,7 +105,7 @@ async fn entries(
     Ok(())
 }
 
-/// How many entries come after the position, where these are few.
+/// The number of entries after the position, if it is below `COUNTED`.
 async fn few(
     relay: &Relay,
     redis: &mut MultiplexedConnection,

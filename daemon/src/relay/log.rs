@@ -1,4 +1,4 @@
-//! What a relay says in the log: one line an occurrence, and no flood of them.
+//! The log lines of a relay, limited in rate.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,33 +10,33 @@ use super::health::Loss;
 use crate::database::Lease;
 use crate::repeats::Repeats;
 
-/// What one relay has said and what it has not.
+/// What one relay has logged, and what it has still to log.
 #[derive(Debug)]
-pub struct Voice {
+pub struct RelayLog {
     stream: String,
-    troubles: Repeats,
-    /// What was said last of the lease: that it is held, or another daemon's.
+    failures: Repeats,
+    /// Whether the last line about the lease logged that this daemon holds it.
     held: Option<bool>,
     rejections: Repeats,
-    /// Rejected events by reason that no line has reported yet.
+    /// Rejected events that are not logged yet, by reason.
     unreported: BTreeMap<String, u64>,
 }
 
-impl Voice {
-    /// One that has said nothing yet.
+impl RelayLog {
+    /// A log without lines.
     pub fn new(stream: &str) -> Self {
         Self {
             stream: stream.to_owned(),
-            troubles: Repeats::default(),
+            failures: Repeats::default(),
             held: None,
             rejections: Repeats::default(),
             unreported: BTreeMap::new(),
         }
     }
 
-    /// A session ended before its time.
-    pub fn trouble(&mut self, error: &str, remedy: Option<&str>, pause: Duration) {
-        if let Some(unsaid) = self.troubles.say(error, Instant::now()) {
+    /// Logs that a session failed.
+    pub fn failure(&mut self, error: &str, remedy: Option<&str>, pause: Duration) {
+        if let Some(unsaid) = self.failures.record(error, Instant::now()) {
             warn!(
                 stream = self.stream,
                 error,
@@ -50,8 +50,8 @@ impl Voice {
         }
     }
 
-    /// A batch was too much for Postgres, and the next ones are smaller.
-    pub fn too_much(&self, error: &str, limit: usize) {
+    /// Logs that a batch was too large for Postgres and that the next ones are smaller.
+    pub fn smaller_batches(&self, error: &str, limit: usize) {
         warn!(
             stream = self.stream,
             error,
@@ -60,8 +60,8 @@ impl Voice {
         );
     }
 
-    /// Another daemon has taken the stream over. Each time is news, and none comes without a
-    /// takeover, so it is said each time.
+    /// Logs that another daemon has taken the stream over. Every takeover is logged, without a
+    /// limit in rate.
     pub fn fenced(&mut self, error: &str) {
         self.held = None;
         warn!(
@@ -71,8 +71,8 @@ impl Voice {
         );
     }
 
-    /// The stream is not what it was. Each time is news.
-    pub fn lost(&self, loss: Loss, lost: u64, position: Option<StreamId>) {
+    /// Logs a loss of entries. Every loss is logged.
+    pub fn loss(&self, loss: Loss, lost: u64, position: Option<StreamId>) {
         let what = match loss {
             Loss::Trimmed => "entries were trimmed or deleted before they were read: they are lost",
             Loss::Deleted => {
@@ -89,41 +89,41 @@ impl Voice {
         warn!(stream = self.stream, loss = loss.name(), lost, goes_on_from = goes_on, "{what}");
     }
 
-    /// The lease is held, for the first time or again.
+    /// Logs that this daemon holds the lease.
     pub fn holding(&mut self, lease: &Lease) {
         let stream = &self.stream;
-        // Both, so that a trouble's end is not said once more later on.
-        if self.troubles.over() | (self.held.replace(true) != Some(true)) {
+        // `|`, not `||`: evaluate both, so that the end of the failures is logged only once.
+        if self.failures.over() | (self.held.replace(true) != Some(true)) {
             info!(stream, epoch = lease.epoch, position = %lease.position, "holding the stream");
         } else {
             debug!(stream, epoch = lease.epoch, position = %lease.position, "holding the stream again");
         }
     }
 
-    /// Another daemon has the stream, for the first time or still.
+    /// Logs that another daemon holds the stream, unless the last line did.
     pub fn standing_by(&mut self, reason: &str) {
-        if self.troubles.over() | (self.held.replace(false) != Some(false)) {
+        if self.failures.over() | (self.held.replace(false) != Some(false)) {
             info!(stream = self.stream, reason, "standing by");
         }
     }
 
-    /// Events were rejected.
-    pub fn rejected(&mut self, reasons: &[(String, u64)]) {
+    /// Adds rejected events, and logs them if a line is due.
+    pub fn add_rejected(&mut self, reasons: &[(String, u64)]) {
         for (reason, events) in reasons {
             *self.unreported.entry(reason.clone()).or_default() += events;
         }
-        self.say_rejected();
+        self.report_rejected_if_due();
     }
 
-    /// Logs the rejections that are not logged yet, at most one line an interval.
-    pub fn say_rejected(&mut self) {
-        if !self.unreported.is_empty() && self.rejections.say("", Instant::now()).is_some() {
-            self.say_rest();
+    /// Logs the rejections that are not logged yet, at most once an interval.
+    pub fn report_rejected_if_due(&mut self) {
+        if !self.unreported.is_empty() && self.rejections.record("", Instant::now()).is_some() {
+            self.report_rejected();
         }
     }
 
     /// Logs the rejections that are not logged yet.
-    pub fn say_rest(&mut self) {
+    pub fn report_rejected(&mut self) {
         if self.unreported.is_empty() {
             return;
         }
