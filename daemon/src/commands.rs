@@ -1,13 +1,13 @@
-//! The commands around the daemon.
+//! The operators' commands.
 //!
 //! | module | command | subject |
 //! |---|---|---|
-//! | `publish` | `publish` | one event, checked, into a stream |
-//! | `dead_letters` | `dead-letters list`, `show`, `replay`, `drop` | events that could not take effect |
-//! | `doctor` | `doctor` | what is wrong at both ends, and how it is mended |
-//! | `simulate` | `simulate` | load with faults, of known outcome |
+//! | `publish` | `publish` | checks one event and publishes it to a stream |
+//! | `dead_letters` | `dead-letters list`, `show`, `replay`, `drop` | rejected events |
+//! | `doctor` | `doctor` | problems of Postgres and Redis, with remedies |
+//! | `simulate` | `simulate` | load with faults and a known outcome |
 //! | `watch` | `watch` | the books live in the terminal |
-//! | `manual` | `completions`, `man` | what clap makes of the flags |
+//! | `manual` | `completions`, `man` | shell completions and manual pages |
 
 mod dead_letters;
 mod doctor;

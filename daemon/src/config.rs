@@ -1,12 +1,12 @@
-//! Settings from flags, environment and file, under the same names. A flag overrides its environment
-//! variable, which overrides the file, which overrides the default. All faults are reported at
-//! once, and the daemon does not start.
+//! Settings from flags, environment and file, under the same names. A flag overrides its
+//! environment variable, which overrides the file, which overrides the default. All faults are
+//! reported at once, and the daemon does not start.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `file` | the TOML file: keys, values, and where they stand |
-//! | `faults` | what is wrong, in words |
-//! | `shown` | the configuration in effect, without its secrets |
+//! | `file` | the TOML file: keys, values and their locations |
+//! | `faults` | the faults of a configuration |
+//! | `shown` | the effective configuration, without secrets |
 
 mod faults;
 mod file;
@@ -23,18 +23,18 @@ use crate::cli::Cli;
 use faults::Faults;
 use file::File;
 
-/// Why there is nothing to run.
+/// Why no command runs.
 #[derive(Debug)]
 pub enum Stop {
-    /// A usage error, or help, in clap's own words.
+    /// A usage error or help, as clap prints it.
     Usage(clap::Error),
     /// Every fault of the configuration.
     Faults(String),
-    /// What `--print-config` asks for.
+    /// The output of `--print-config`.
     Print(String),
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Flag,
@@ -43,13 +43,13 @@ enum Source {
     Default,
 }
 
-/// An argument of the command, its values as texts, and where they came from; none: it is not set.
+/// An argument of the command, with its values as texts and their source; `None`: not set.
 struct Setting<'a> {
     arg: &'a Arg,
     values: Option<(Source, Vec<OsString>)>,
 }
 
-/// The command to run, from these arguments, the environment, and the file they name.
+/// Loads the command from these arguments, the environment and the file that they name.
 pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     let command = Cli::command();
     // Parse values as texts first, so that all faults can be reported.
@@ -82,7 +82,7 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     Cli::from_arg_matches(&matches).and_then(Cli::checked).map_err(Stop::Usage)
 }
 
-/// The same command line, whatever its values are; nothing is required.
+/// The command with all values as texts and no required arguments.
 fn as_texts(command: Command) -> Command {
     let text = |arg: Arg| {
         let arg = arg.required(false);
@@ -100,7 +100,7 @@ fn is_setting(arg: &Arg) -> bool {
     arg.get_long().is_some() && arg.get_env().is_some() && arg.get_id() != "config"
 }
 
-/// Every setting of a command, its own and those of all commands.
+/// The settings of a command, including the global ones.
 fn settings<'a>(
     subcommand: &'a Command,
     command: &'a Command,

@@ -1,7 +1,7 @@
 //! Structured logs on standard error. `RUST_LOG` filters.
 //!
-//! A separate thread writes the lines. If standard error is closed or not read, lines are dropped and
-//! counted; no other thread waits or fails.
+//! A separate thread writes the lines. If standard error is closed or not read, lines are dropped
+//! and counted; no other thread waits or fails.
 
 use std::io::{self, ErrorKind, IsTerminal, Stderr, Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! `binderyd`: relays progress events from Redis into Postgres, exactly once, and offers commands for
+//! `binderyd`: relays progress events from Redis into Postgres, exactly once, and has commands for
 //! operators.
 //!
 //! | module | subject |

@@ -122,8 +122,8 @@ pub fn print(options: &MigrationOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The text of a version between two marker lines (`sql/upgrades/README.md`). refinery's checksum is
-/// that of the text between them.
+/// The text of a version between two marker lines (`sql/upgrades/README.md`). refinery's checksum
+/// is that of the text between them.
 fn marked(what: &str, version: i32, text: &str) -> String {
     format!("-- {what} version {version} begins.\n{text}-- {what} version {version} ends.\n")
 }

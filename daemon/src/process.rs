@@ -1,5 +1,5 @@
-//! The parts that all long-running commands share: the HTTP port, metrics, notifications to systemd,
-//! and a clean stop.
+//! The parts that all long-running commands share: the HTTP port, metrics, notifications to
+//! systemd, and a clean stop.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `serve`: the HTTP port alone. Nothing is relayed, published or swept, so that a hot standby, or
-//! any other server that takes no writes, can answer readers.
+//! `serve`: the HTTP port alone. It relays, publishes and sweeps nothing, so that it can serve
+//! readers from a hot standby or another read-only server.
 
 use crate::answers;
 use crate::cli::ServeOptions;

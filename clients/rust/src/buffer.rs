@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::session::Session;
 
-/// Bytes that an event takes beside its texts, about.
+/// The approximate size of an event without its texts, in bytes.
 const OVERHEAD: usize = 512;
 
 /// Something that waits to be sent.
@@ -32,7 +32,7 @@ pub(crate) enum Content {
     Event(Event),
     /// The newest report of a substep of the session.
     Report(String),
-    /// That the session's worker lives.
+    /// A heartbeat of the session's worker.
     Heartbeat,
 }
 
@@ -82,18 +82,18 @@ impl Buffer {
         self.waiting.len()
     }
 
-    /// Whether something waits of a book.
+    /// Whether an event of a book waits.
     pub fn has(&self, book_id: Uuid) -> bool {
         self.waiting.iter().any(|item| item.book_id == book_id)
     }
 
-    /// The oldest number that waits, of one book or of all.
+    /// The lowest waiting number, of one book or of all.
     pub fn oldest(&self, book_id: Option<Uuid>) -> Option<u64> {
         let mut items = self.waiting.iter();
         items.find(|item| book_id.is_none_or(|book| item.book_id == book)).map(|item| item.number)
     }
 
-    /// Appends an event; whether there was room.
+    /// Appends an event; returns false without room.
     pub fn add(
         &mut self,
         book_id: Uuid,
@@ -138,7 +138,7 @@ impl Buffer {
         taken
     }
 
-    /// Drops what waits of a session that is over.
+    /// Drops the waiting events of a session that is over.
     pub fn drop_session(&mut self, session: &Arc<Session>) {
         self.remove(|item| item.session.as_ref().is_some_and(|it| Arc::ptr_eq(it, session)));
     }

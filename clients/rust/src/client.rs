@@ -251,7 +251,7 @@ impl Core {
         let Some(shared) = &self.shared else { return true };
         let (sender, receiver) = oneshot::channel();
         shared.when_delivered(book_id, within, is_patient, move |is_there| {
-            // Who has gone does not wait.
+            // The receiver may be gone.
             let _ = sender.send(is_there);
         });
         receiver.await.unwrap_or(false)
@@ -273,7 +273,7 @@ impl Drop for Core {
         shared.sample(None);
         shared.end(self.flush_timeout);
         let until = std::time::Instant::now() + self.flush_timeout + THREAD_ENDS_WITHIN;
-        // It ends with its runtime; a call of its own is not waited for longer than that.
+        // The thread ends with its runtime; do not wait longer for a call that hangs.
         while !thread.is_finished() && std::time::Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }

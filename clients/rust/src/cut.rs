@@ -1,12 +1,12 @@
-//! Texts of others' making, cut before they go into logs and health: a server may answer a pipeline
-//! of 500 commands with 500 errors in one.
+//! Cuts texts from servers for logs and health: a server may answer a pipeline of 500 commands with
+//! one text of 500 errors.
 
 use std::fmt::Display;
 
-/// The most bytes of such a text.
+/// The maximum size of such a text, in bytes.
 const MAX: usize = 1024;
 
-/// The text, or its beginning and how long it is.
+/// The text, or its beginning and its length.
 pub fn cut(text: impl Display) -> String {
     let mut text = text.to_string();
     let bytes = text.len();

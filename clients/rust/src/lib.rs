@@ -23,11 +23,11 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `client`, `book`, `stage`, `track` | what the work calls |
+//! | `client`, `book`, `stage`, `track` | the interface for the work |
 //! | `session` | a worker's stay in a stage |
-//! | `buffer`, `sender` | what waits, and the thread that delivers it |
+//! | `buffer`, `sender` | the waiting events, and the thread that delivers them |
 //! | `transport` | how events reach a server |
-//! | [`redis`], [`postgres`] | where the servers are, and how to connect |
+//! | [`redis`], [`postgres`] | the servers' URLs, and connections to them |
 
 mod book;
 mod buffer;

@@ -1,4 +1,4 @@
-//! Postgres: where it is, and how to connect to it.
+//! Postgres: the URLs and connections.
 //!
 //! | module | subject |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `connect` | hosts in turn, TLS and its fallbacks, time limits |
 //! | `unanswered` | hosts that did not answer lately, which are tried last |
 //! | `session` | `target_session_attrs` |
-//! | `tls`, `certificate` | what is verified, and why a certificate is refused |
+//! | `tls`, `certificate` | TLS, verification, and why a certificate is refused |
 //! | `error` | why a call failed, and what to do about it |
 
 mod certificate;

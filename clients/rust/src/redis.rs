@@ -1,9 +1,9 @@
-//! Redis: where it is, and how to connect to the server that has a key.
+//! Redis: the URLs, and connections to the server that has a key.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `url`, `tls` | what a URL says: one server, Sentinel or Cluster |
-//! | `place` | finding the server that has a key, and connecting to it |
+//! | `url`, `tls` | the URL of one server, of Sentinel or of Cluster |
+//! | `place` | finds the server that has a key, and connects to it |
 
 mod place;
 mod tls;

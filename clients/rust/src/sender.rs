@@ -1,7 +1,7 @@
-//! The thread that delivers a client's events, and sends heartbeats.
+//! The thread that delivers a client's events and sends heartbeats.
 //!
-//! It has a runtime of its own, so that it works in any program, and goes on while the program's
-//! own threads are busy. The work takes a lock for some microseconds and never waits for a server.
+//! It has its own runtime, so that it works in any program and does not depend on the program's
+//! busy threads. The work locks the state for some microseconds and never waits for a server.
 
 mod checker;
 
@@ -27,7 +27,7 @@ const BATCH: usize = 500;
 const BATCH_BYTES: usize = 256 * 1024;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The most kinds of refusals that are remembered, each of which is logged once.
+/// The maximum number of remembered kinds of refusals, each of which is logged once.
 const REFUSALS: usize = 10_000;
 
 /// The limits and intervals of the sender.
@@ -293,7 +293,7 @@ impl Inner {
         }
     }
 
-    /// When the thread has something to do next.
+    /// When the thread has to act next.
     fn due(&self, pace: &Pace, now: Instant) -> Instant {
         let mut due = now + pace.heartbeat;
         if self.buffer.len() > 0 || !self.in_flight.is_empty() {
@@ -327,7 +327,7 @@ pub(crate) struct Sender {
     shared: Arc<Shared>,
     transport: Transport,
     checker: Option<Checker>,
-    /// What was sent and may have arrived: the same batch is sent again, before all others.
+    /// The events of a batch that may have arrived: the same batch is sent again first.
     pending: Vec<Outgoing>,
     key: String,
     pause: Duration,
@@ -566,7 +566,7 @@ impl Sender {
     }
 }
 
-/// Logs a refusal once a book and kind: a substep may be reported a thousand times.
+/// Logs a refusal once for each book, type and code: a substep may be reported a thousand times.
 fn log_refusal(
     known: &mut HashSet<(Uuid, &'static str, String)>,
     event: &Event,
@@ -580,7 +580,7 @@ fn log_refusal(
 }
 
 impl Outgoing {
-    /// The event for an item; none where its session is over.
+    /// The event for an item; `None` if its session is over.
     fn of(item: Item) -> Option<Self> {
         let is_over = item.session.as_ref().is_some_and(|session| session.is_over());
         let kind = match (&item.content, &item.session) {

@@ -1,4 +1,4 @@
-//! What the work and the sender share: a worker's stay in a stage, its substeps and its loops.
+//! The state shared by the work and the sender: a worker's stay in a stage, its substeps and loops.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct Session {
     state: Mutex<State>,
 }
 
-/// What is known of a stay. Its lock is taken after that of the buffer, never before.
+/// The state of a stay. Its lock is taken after that of the buffer, never before.
 #[derive(Debug)]
 pub(crate) struct State {
     pub attempt: Option<i32>,
@@ -64,7 +64,7 @@ pub(crate) struct Loop {
     pub is_finished: AtomicBool,
     /// The worker's own checkpoint, and the items that it covers.
     pub saved: Mutex<Option<(u64, String)>>,
-    /// What was reported last.
+    /// The last report.
     pub reported: Mutex<Option<(u64, Option<u64>, bool)>>,
 }
 
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Compares where the book is with where this worker is.
+    /// Compares the book's stage and attempt with this worker's.
     pub fn check(&self, status: &str, stage: Option<&str>, attempt: Option<i32>) {
         let known = self.state().attempt;
         let is_here = status == self.stage && stage == Some(self.stage.as_str());
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// Lets the next report say that the book has left this attempt.
+    /// Makes the next report return that the book has left this attempt.
     pub fn supersede(&self, status: Option<&str>, current_attempt: Option<i32>) {
         let mut state = self.state();
         if state.is_open && state.superseded.is_none() {

@@ -1,5 +1,4 @@
-//! `binderyd dead-letters`: events that could not take effect: looked at, applied once more, or
-//! dropped for good.
+//! `binderyd dead-letters`: lists, shows, replays or drops rejected events.
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
@@ -11,7 +10,7 @@ use uuid::Uuid;
 use crate::cli::DatabaseOptions;
 use crate::database::{self, DatabaseError};
 
-/// Letters a call; each call is a transaction of its own.
+/// The number of dead letters in one call, which is one transaction.
 const BATCH: i64 = 500;
 
 /// Options of `dead-letters`.
@@ -94,7 +93,7 @@ impl Which {
             && self.ids.is_empty()
     }
 
-    /// What could be meant by accident is not done.
+    /// Refuses a choice that may be an accident.
     fn ensure_meant(&self, all: bool) -> anyhow::Result<()> {
         match (self.is_all(), all) {
             (true, false) => bail!("say which: --of-stream, --reason, --book-id, --id, or --all"),
@@ -105,7 +104,7 @@ impl Which {
         }
     }
 
-    /// These columns of those that fit, after an id or before one, in that order.
+    /// Reads these columns of the chosen letters, after an id or before one, in that order.
     async fn rows(
         &self,
         client: &Client,
@@ -138,7 +137,7 @@ impl Which {
         Ok(rows)
     }
 
-    /// Their ids after one, a batch.
+    /// A batch of the chosen letters' ids, after an id.
     async fn ids(&self, client: &Client, after: i64) -> Result<Vec<i64>, DatabaseError> {
         let rows = self.rows(client, "d.id", (after, Order::OldestFirst), BATCH).await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
@@ -153,7 +152,7 @@ enum Order {
 
 const WHOLE: &str = "to_jsonb(d)";
 
-/// Does it.
+/// Runs the command.
 pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
     match &options.action {
         Action::List { database, which, max, json } => {
@@ -194,7 +193,7 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Those there are when it begins, each once: what is refused again keeps its id and is passed.
+/// Replays the letters that exist at the start, each once: one that is rejected again keeps its id.
 async fn replay(client: &Client, which: &Which) -> anyhow::Result<()> {
     let (mut after, mut outcome) = (0, [0_i64; 3]);
     loop {

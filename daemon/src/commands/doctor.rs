@@ -1,4 +1,5 @@
-//! `binderyd doctor`: checks both ends, changes nothing, and gives a remedy for each problem.
+//! `binderyd doctor`: checks Postgres and Redis, changes nothing, and prints a remedy for each
+//! problem.
 //!
 //! | module | subject |
 //! |---|---|
@@ -6,7 +7,7 @@
 //! | | publication, positions, early events |
 //! | `realtime` | Supabase Realtime's table, policy and partitions |
 //! | `redis` | reach, version, rights, clock, eviction, durability, streams |
-//! | `access` | who may ask `/api`: tokens, keys, required claims |
+//! | `access` | the access to `/api`: tokens, keys, required claims |
 
 mod access;
 mod postgres;
@@ -103,7 +104,7 @@ impl Findings {
         });
     }
 
-    /// How far a server's clock is from this machine's, less what the query took.
+    /// Reports the offset of a server's clock from this host's, without the query's time.
     fn clock(&mut self, check: &'static str, server: f64, asked: f64, answered: f64) {
         let skew = if server < asked { server - asked } else { (server - answered).max(0.0) };
         if skew.abs() < SKEW_WARNS {
@@ -125,7 +126,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Prints the findings, and fails where something does not work.
+/// Prints the findings; fails if one of them is a failure.
 pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     let SourceOptions { streams, channels, .. } = &options.sources;

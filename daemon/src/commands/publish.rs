@@ -1,5 +1,4 @@
-//! `binderyd publish`: one event from flags. It is read as the relay would read it, and sent only
-//! if the relay would take it.
+//! `binderyd publish`: publishes one event from flags, if the relay would accept it.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use clap::Args;
 
 use crate::source::RedisUrl;
 
-/// A server that is there answers sooner.
+/// The time limit of a reply of Redis.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Options of `publish`. The fields are those of an event (docs/events.md); what a type needs, and

@@ -1,5 +1,5 @@
-//! `binderyd simulate`: books of the pipeline comic whose services work, stutter, crash and go
-//! silent; what must become of them is known, and printed.
+//! `binderyd simulate`: publishes events of books of the pipeline comic, with duplicates, crashes
+//! and silent workers, and prints the outcome that must result.
 
 mod book;
 
@@ -14,11 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::source::RedisUrl;
 use book::Book;
 
-/// A server that is there answers sooner.
+/// The time limit of a reply of Redis.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How often a part of a second's events is sent.
+/// The interval at which events are sent.
 const TICK: Duration = Duration::from_millis(10);
-/// Events of one round trip.
+/// The maximum number of events in one round trip.
 const PIPELINED: usize = 1000;
 
 /// Options of `simulate`.
@@ -72,7 +72,7 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "must be 0 to 100".to_owned())
 }
 
-/// What was sent, and what must become of it.
+/// The events that were sent, and the outcome that must result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 struct Outcome {
     /// Entries sent, all of those below included.
@@ -96,7 +96,7 @@ struct Outcome {
 /// An entry's fields.
 type Entry = Vec<(&'static str, String)>;
 
-/// Sends it all, and prints the outcome as JSON.
+/// Sends the load, and prints the outcome as JSON.
 pub async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     let stream = options.to_stream.as_str();
     let mut redis = options.redis_url.connect(stream, ANSWER_WITHIN).await.with_context(|| {
@@ -129,7 +129,7 @@ pub async fn simulate(options: &SimulateOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All books' events, each book's in its order, the books in any.
+/// The events of all books, in order for each book.
 struct Load {
     books: Vec<Book>,
     mix: Mix,

@@ -1,4 +1,4 @@
-//! Every fault of a configuration, in the words that its flag's parser has for it.
+//! The faults of a configuration, with the errors of the flags' parsers.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -11,12 +11,12 @@ use super::{Setting, Source, takes_values};
 use crate::cli::without_secrets;
 use crate::source::channel::Channel;
 
-/// What is wrong, a line each.
+/// The faults, one line each.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<String>);
 
 impl Faults {
-    /// One more.
+    /// Adds a fault.
     pub fn add(&mut self, fault: String) {
         self.0.push(fault);
     }
@@ -25,7 +25,7 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// Whether a setting is what its flag takes.
+    /// Checks a setting with its flag's parser.
     pub fn check(&mut self, setting: &Setting<'_>, file: &File) {
         let arg = setting.arg;
         let Some((source, values)) = &setting.values else {
@@ -52,8 +52,7 @@ impl Faults {
         }
     }
 
-    /// Whether what tokens must claim goes together with what checks tokens: without it, nothing
-    /// would be checked.
+    /// Checks that required claims come with a key for tokens: without a key, nothing is checked.
     pub fn check_tokens(&mut self, settings: &[Setting<'_>], file: &File) {
         let of = |long: &str| {
             let setting = settings.iter().find(|setting| setting.arg.get_long() == Some(long))?;
@@ -68,7 +67,7 @@ impl Faults {
         }
     }
 
-    /// Whether Redis is named where something of it is to be relayed or published.
+    /// Checks that Redis is configured if a setting needs it.
     pub fn check_redis(&mut self, settings: &[Setting<'_>], file: &File) {
         let is_missing = |setting: &Setting<'_>| {
             setting.arg.get_long() == Some("redis-url") && setting.values.is_none()
@@ -80,7 +79,7 @@ impl Faults {
             let Some((source, values)) = values else { continue };
             let of_redis =
                 matches!(arg.get_long(), Some("stream" | "bullmq" | "channel" | "outbox"));
-            // What --print-config printed names the defaults.
+            // A file from --print-config contains the defaults.
             let default = arg.get_default_values().iter().eq(values);
             if of_redis && !default && values.iter().any(|text| !text.is_empty()) {
                 let at = place(arg, *source, file);
@@ -89,7 +88,7 @@ impl Faults {
         }
     }
 
-    /// Whether the channels go together with each other and with the streams.
+    /// Checks that channels do not conflict with each other or with the streams.
     pub fn check_channels(&mut self, settings: &[Setting<'_>], file: &File) {
         let of = |long: &str| settings.iter().find(|setting| setting.arg.get_long() == Some(long));
         let texts = |setting: Option<&Setting<'_>>| -> Vec<String> {
@@ -116,14 +115,14 @@ impl Faults {
     }
 }
 
-/// Whether white space, a line end included, stands around a value. In a secret it is no part of
-/// the secret, and whatever is checked with it fails without a reason.
+/// Whether white space or a line end surrounds a value. In a secret it is probably a mistake, and
+/// makes every check with the secret fail.
 fn has_space_around(value: &OsStr) -> bool {
     let text = value.to_string_lossy();
     text.trim() != text
 }
 
-/// Where a value stands, as its reader has to look for it.
+/// The location of a value, for people.
 fn place(arg: &Arg, source: Source, file: &File) -> String {
     let name = arg.get_long().unwrap_or_default();
     match (source, arg.get_env()) {

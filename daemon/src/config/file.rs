@@ -1,4 +1,4 @@
-//! The TOML file: the names are those of the flags.
+//! The TOML file, whose names are those of the flags.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,19 +11,19 @@ use toml::de::{DeTable, DeValue};
 use super::faults::Faults;
 use super::is_setting;
 
-/// From here on names are alike enough to ask whether the other was meant.
+/// The minimum similarity of names for a suggestion.
 const ALIKE: f64 = 0.7;
 
-/// What a file says; the empty one says nothing.
+/// The settings of a file; an empty one sets none.
 #[derive(Debug, Default)]
 pub struct File {
     path: PathBuf,
-    /// By the flag's name: where it stands, and its values.
+    /// By the flag's name: the location, and the values.
     values: BTreeMap<String, (String, Vec<OsString>)>,
 }
 
 impl File {
-    /// Reads it. What is wrong with it becomes faults.
+    /// Reads a file, and adds its errors to `faults`.
     pub fn read(path: &Path, command: &Command, faults: &mut Faults) -> Self {
         let mut file = Self { path: path.to_owned(), values: BTreeMap::new() };
         let text = match std::fs::read_to_string(path) {
@@ -84,7 +84,7 @@ impl File {
     }
 }
 
-/// Every name that a file may hold, of whatever command; whether it takes several values.
+/// Every name that a file may hold, of any command, and whether it takes several values.
 fn known(command: &Command) -> BTreeMap<String, bool> {
     let commands = std::iter::once(command).chain(command.get_subcommands());
     let every = commands.flat_map(Command::get_arguments).filter(|arg| is_setting(arg));
@@ -107,7 +107,7 @@ fn unknown(key: &str, known: &BTreeMap<String, bool>) -> String {
     }
 }
 
-/// A value as its flag would be given.
+/// A value in the form of its flag.
 fn texts(value: &DeValue<'_>, many: bool) -> Result<Vec<OsString>, String> {
     match value {
         DeValue::Array(items) if many => {

@@ -1,4 +1,4 @@
-//! The configuration in effect, as a file that could be given back, but for its secrets.
+//! The effective configuration as a file, with secrets masked.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use super::{Setting, Source, takes_values};
 
 const HIDDEN: &str = "***";
 
-/// As TOML: each setting with where it came from.
+/// The settings as TOML, each with its source.
 pub fn toml(command: &str, settings: &[Setting<'_>]) -> String {
     let mut text = format!(
         "# binderyd {command}: the configuration in effect. Secrets are shown as {HIDDEN}.\n"
@@ -48,8 +48,7 @@ fn plain(value: &OsString, secret: bool) -> String {
     if secret { masked(&text) } else { text }
 }
 
-/// A URL without its password and what its query may hold; anything else, such as a key, not at
-/// all.
+/// Masks a secret: a URL without its password and query; any other value completely.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return HIDDEN.to_owned();

@@ -79,7 +79,7 @@ pub struct Lease {
     pub entries: Option<u64>,
     /// When it was acquired, by the database's clock.
     pub since: SystemTime,
-    /// The latest moment of that clock at which everything in the stream was applied; `None`: never.
+    /// The latest moment of that clock at which the relay was caught up; `None`: never.
     pub caught_up_at: Option<SystemTime>,
     ttl: Duration,
 }

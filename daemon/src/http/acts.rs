@@ -1,5 +1,5 @@
-//! What an operator does to a book: resume, cancel, rewind. The body is the SQL function's
-//! arguments but the book's id.
+//! An operator's acts on a book: resume, cancel, rewind. The body has the SQL function's arguments
+//! except the book's id.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -42,7 +42,7 @@ struct Rewind {
 /// The body of a request.
 pub type Body = Result<Bytes, BytesRejection>;
 
-/// `POST /api/books/{id}/resume`: goes on where it stopped.
+/// `POST /api/books/{id}/resume`: resumes a book in its stage.
 pub async fn resume(
     State(api): State<Api>,
     caller: Caller,
@@ -61,7 +61,7 @@ pub async fn resume(
     .await
 }
 
-/// `POST /api/books/{id}/cancel`: stops for good.
+/// `POST /api/books/{id}/cancel`: cancels a book, finally.
 pub async fn cancel(
     State(api): State<Api>,
     caller: Caller,
@@ -75,7 +75,7 @@ pub async fn cancel(
     act(&api, &caller, book, "select from bindery.cancel_book($1, $2, $3)", &values).await
 }
 
-/// `POST /api/books/{id}/rewind`: an operator's step back.
+/// `POST /api/books/{id}/rewind`: moves a book back to an earlier stage.
 pub async fn rewind(
     State(api): State<Api>,
     caller: Caller,
@@ -93,7 +93,7 @@ pub async fn rewind(
     act(&api, &caller, book, "select from bindery.rewind_book($1, $2, $3, $4)", &values).await
 }
 
-/// Calls the function and gives the book's status after it, in one transaction.
+/// Calls the function and returns the book's new status, in one transaction.
 async fn act(
     api: &Api,
     caller: &Caller,
@@ -114,13 +114,13 @@ async fn act(
     Ok(json(status))
 }
 
-/// The body's JSON; none where it is empty.
+/// The body's JSON; `None` if it is empty.
 fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Option<T>, ApiError> {
     let body = body_of(headers, body, &["application/json"])?;
     if body.is_empty() {
         return Ok(None);
     }
-    // An object first: serde takes an array for a struct, too.
+    // Parse an object first: serde accepts an array for a struct, too.
     serde_json::from_slice::<Map<String, Value>>(&body)
         .and_then(|object| serde_json::from_value(Value::Object(object)))
         .map(Some)
@@ -135,7 +135,7 @@ pub fn content_type(headers: &HeaderMap) -> &str {
     kind.split(';').next().unwrap_or_default().trim()
 }
 
-/// A body of one of these types. A form of another site's page has none of them.
+/// A body of one of these types, which the form of another site's page cannot send.
 pub fn body_of(headers: &HeaderMap, body: Body, kinds: &[&str]) -> Result<Bytes, ApiError> {
     let body = body.map_err(|problem| {
         let hint = "docs/http.md says how large a body may be.";

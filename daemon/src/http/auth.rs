@@ -1,5 +1,5 @@
-//! Who is asking: a token's role and claims, which Postgres then goes by; or, without a secret,
-//! this machine's own people.
+//! Authentication: a token's role and claims, which Postgres then uses; or, without a secret, local
+//! access.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,15 +18,15 @@ use super::options::HttpOptions;
 use super::router::Api;
 use super::signature;
 
-/// Clocks differ a little.
+/// The tolerance for clocks that differ.
 const LEEWAY_SECONDS: u64 = 10;
 const INVALID: &str = "PGRST301";
 const REFUSED_CLAIMS: &str = "PGRST303";
 
-/// The roles that a token may name: Supabase's, and that of workers.
+/// The roles that a token may have: those of Supabase, and that of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Nobody in particular.
+    /// An anonymous caller.
     Anon,
     /// A user.
     Authenticated,
@@ -54,16 +54,16 @@ impl Role {
     }
 }
 
-/// Who is asking.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// As whom Postgres is asked.
+    /// The role in Postgres.
     pub role: Role,
     /// The token's claims as JSON, for row-level security.
     pub claims: Arc<str>,
     /// When the token expires, in seconds since 1970.
     expires: Option<u64>,
-    /// The token itself, to be looked at again while a stream lasts.
+    /// The token, to check it again during an event stream.
     token: Option<Arc<str>>,
 }
 
@@ -73,7 +73,7 @@ impl Caller {
         self.token.is_some()
     }
 
-    /// How long the token lasts yet; `None`: for ever.
+    /// The time until the token expires; `None`: never.
     pub fn expires_in(&self) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.expires.map(|at| Duration::from_secs(at).saturating_sub(now))
@@ -85,19 +85,19 @@ impl Caller {
     }
 }
 
-/// Who may ask.
+/// The rule for access.
 #[derive(Debug)]
 pub enum Access {
-    /// Whoever has a token; who has none is `anon`.
+    /// By token; a caller without one is `anon`.
     Tokens(Tokens),
-    /// Anyone who reaches loopback, as `service_role`.
+    /// For every client on loopback, as `service_role`.
     Local,
-    /// Nobody: there are no tokens, and others than this machine can reach the port.
+    /// None: no tokens are configured, and the port is reachable from other machines.
     Closed,
 }
 
 impl Access {
-    /// As the flags say.
+    /// The rule that the flags set.
     pub fn new(options: &HttpOptions, is_loopback: bool) -> Self {
         let secret =
             options.jwt_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes()));
@@ -136,7 +136,7 @@ impl Access {
         }
     }
 
-    /// Whether the caller's token is good yet: not expired, and its key still among the keys.
+    /// Checks that the caller's token is still valid: not expired, and its key still published.
     pub async fn recheck(&self, caller: &Caller) -> Result<(), ApiError> {
         match (self, &caller.token) {
             (Self::Tokens(tokens), Some(token)) => tokens.caller(token).await.map(|_same| ()),
@@ -145,7 +145,7 @@ impl Access {
     }
 }
 
-/// What a token that has expired is told.
+/// The error for an expired token.
 pub fn expired() -> ApiError {
     ApiError::bad_token(REFUSED_CLAIMS, "JWT expired", "Get a new token, and ask again.")
 }
@@ -159,13 +159,13 @@ fn closed() -> ApiError {
     )
 }
 
-/// What checks tokens.
+/// Checks tokens.
 pub struct Tokens {
     secret: Option<DecodingKey>,
     jwks: Option<Jwks>,
-    /// A token must be from one of these, where any is named.
+    /// The allowed issuers; empty: all.
     issuers: Vec<String>,
-    /// A token must be for one of these, where any is named.
+    /// The allowed audiences; empty: all.
     audiences: Vec<String>,
 }
 
@@ -181,8 +181,8 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// `exp` and `nbf` count where a token has them, as in PostgREST; `iss` and `aud` are required
-    /// where the options name any.
+    /// Checks `exp` and `nbf` if the token has them, as PostgREST does; requires `iss` and `aud` if
+    /// the options name any.
     fn validation(&self, algorithm: Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_SECONDS;
@@ -275,7 +275,7 @@ fn wrong_audience() -> ApiError {
     ApiError::bad_token(REFUSED_CLAIMS, "JWT not in audience", hint)
 }
 
-/// The token of `Authorization: Bearer …`, where there is one.
+/// The token of `Authorization: Bearer …`, if any.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|value| {
@@ -294,7 +294,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        // Checked already, before the request waited for something else.
+        // The token is already checked.
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
         }

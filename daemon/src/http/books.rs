@@ -1,5 +1,5 @@
-//! Reading one book: its status, its substeps, its timeline. Postgres makes the JSON, and decides
-//! what the caller may see.
+//! Reads one book: its status, substeps and timeline. Postgres builds the JSON and decides what the
+//! caller may see.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
@@ -20,7 +20,7 @@ use super::router::Api;
 
 const MOST_EVENTS: i64 = 500;
 const MOST_SUBSTEPS: i64 = 500;
-/// A page of a list ends where its items add up to more than this.
+/// The maximum size of a page's items.
 const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A book's id in a path.
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BookId {
     }
 }
 
-/// What `GET /api/books/{id}/timeline` may be asked for.
+/// The query parameters of `GET /api/books/{id}/timeline`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimelineQuery {
@@ -54,7 +54,7 @@ pub struct TimelineQuery {
     before: Option<i64>,
 }
 
-/// What `GET /api/books/{id}/substeps` may be asked for.
+/// The query parameters of `GET /api/books/{id}/substeps`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubstepsQuery {
@@ -63,7 +63,7 @@ pub struct SubstepsQuery {
     limit: Option<i64>,
 }
 
-/// How many are wanted.
+/// Checks the parameter `limit`.
 pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, ApiError> {
     match asked.unwrap_or(usual) {
         limit if (1..=most).contains(&limit) => Ok(limit),
@@ -86,7 +86,7 @@ pub async fn status(
 }
 
 /// `GET /api/books/{id}/substeps`: all substeps of a stage, a page at a time, as
-/// `bindery.list_substeps` gives them.
+/// `bindery.list_substeps` returns them.
 pub async fn substeps(
     State(api): State<Api>,
     caller: Caller,
@@ -115,8 +115,8 @@ pub async fn substeps(
 }
 
 /// The query for a page of at most `limit` items, and at most 4 MiB unless the first item alone is
-/// larger. `items` gives their `number` from 1, the `item` as JSON, and its `place` in the list,
-/// one item more than wanted; what is not on the page has null for its item.
+/// larger. `items` selects each item's `number` from 1, the `item` as JSON and its `place` in the
+/// list, for `limit` + 1 items. Items beyond the page are null.
 pub fn page(items: &str, limit: i64) -> String {
     format!(
         "select case when l.number <= {limit} and (l.number = 1 or l.bytes <= {PAGE_BYTES}) \
@@ -191,7 +191,7 @@ pub async fn read_status(
     rows.first().map(|row| text(row, 0).map(str::to_owned)).ok_or_else(ApiError::unavailable)?
 }
 
-/// Asks, and gives a failure in the words of the API.
+/// Runs a query, and converts a failure to an error of the API.
 pub async fn ask(
     transaction: &Transaction<'_>,
     caller: &Caller,
@@ -209,12 +209,12 @@ pub fn text(row: &Row, column: usize) -> Result<&str, ApiError> {
     row.try_get(column).map_err(|error| ApiError::from_postgres(&error, true))
 }
 
-/// JSON that Postgres has made.
+/// A response of JSON from Postgres.
 pub fn json(text: String) -> Response {
     json_bytes(text.into())
 }
 
-/// JSON that is text already.
+/// A response of JSON text.
 pub fn json_bytes(text: Bytes) -> Response {
     ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

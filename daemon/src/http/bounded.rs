@@ -1,8 +1,8 @@
-//! Answers that are whole in memory: together they take a fixed amount of it, however many ask and
-//! however slowly they read.
+//! Bounds the memory of buffered answers, for any number of clients and any speed.
 //!
-//! A request waits until there is memory for the largest answer that it may get, keeps what its
-//! answer really takes until that is sent, and loses its connection if it does not take the answer.
+//! A request waits until there is memory for its largest possible answer, then keeps the memory of
+//! its actual answer until that is sent. If the client does not read it in time, the connection is
+//! closed.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -26,11 +26,11 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::router::Api;
 
-/// A request waits no longer for memory.
+/// How long a request waits for memory.
 const ROOM_WITHIN: Duration = Duration::from_secs(5);
-/// An answer that is not taken by then is given up, with its connection.
+/// The time limit for sending an answer; then the connection is closed.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// So much of an answer is given to the connection at once.
+/// The size of an answer's chunks.
 const CHUNK: usize = 32 * 1024;
 const KIB: usize = 1024;
 
@@ -42,25 +42,25 @@ pub struct Connection(pub CancellationToken);
 #[derive(Debug, Clone)]
 pub struct Memory {
     free: Arc<Semaphore>,
-    /// What the largest answer takes while it is put together, in KiB.
+    /// The memory of the largest answer while it is built, in KiB.
     largest: u32,
 }
 
 impl Memory {
-    /// Room for so many of the largest answers, of so many KiB each.
+    /// Memory for `answers` answers of up to `largest` KiB each.
     pub fn new(largest: u32, answers: u32) -> Self {
         let free = Arc::new(Semaphore::new((largest * answers) as usize));
         Self { free, largest }
     }
 }
 
-/// Answers within the memory of this kind.
+/// Runs a request within this memory.
 pub async fn bounded(
     State((api, memory)): State<(Api, Memory)>,
     request: Request,
     next: Next,
 ) -> Response {
-    // Checking the token may wait for a key server, and must not hold memory meanwhile.
+    // Check the token before reserving memory: the check may wait for a key server.
     let (mut parts, body) = request.into_parts();
     match Caller::from_request_parts(&mut parts, &api).await {
         Ok(caller) => drop(parts.extensions.insert(caller)),
@@ -71,7 +71,7 @@ pub async fn bounded(
     let room = timeout(ROOM_WITHIN, memory.free.acquire_many_owned(memory.largest)).await;
     let Ok(Ok(room)) = room else { return full().into_response() };
     let (head, body) = next.run(request).await.into_parts();
-    // It is whole already; none is larger than this.
+    // The body is complete and within this limit.
     let Ok(text) = to_bytes(body, memory.largest as usize * KIB).await else {
         return ApiError::unavailable().into_response();
     };
@@ -87,7 +87,7 @@ fn full() -> ApiError {
     )
 }
 
-/// An answer on its way, with the memory that it takes.
+/// An answer that is being sent, with its memory.
 struct Answer {
     rest: Bytes,
     _room: OwnedSemaphorePermit,
@@ -102,7 +102,7 @@ impl Answer {
         within: Duration,
     ) -> Self {
         let takes = text.len().div_ceil(KIB);
-        // What it does not take is for others.
+        // Release the memory that the answer does not need.
         drop(room.num_permits().checked_sub(takes).and_then(|rest| room.split(rest)));
         let deadline = connection.filter(|_| text.len() > CHUNK).map(|connection| {
             AbortOnDropHandle::new(tokio::spawn(async move {

@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::database::DatabaseError;
 use crate::repeats::Repeats;
 
-/// What many requests meet at once is logged as one.
+/// Limits the log lines about an error that many requests meet.
 static UNREACHED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 static WITHOUT_CONNECTION: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 
@@ -24,7 +24,7 @@ fn lock(troubles: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
     troubles.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A refusal.
+/// An error response.
 #[derive(Debug, Clone, Serialize)]
 pub struct ApiError {
     #[serde(skip)]
@@ -36,13 +36,13 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A refusal of ours.
+    /// An error of the daemon.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>, hint: &str) -> Self {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { status, code: code.to_owned(), message: message.into(), details: None, hint }
     }
 
-    /// What was asked cannot be understood.
+    /// A request that cannot be parsed.
     pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message, hint)
     }
@@ -55,12 +55,12 @@ impl ApiError {
         error
     }
 
-    /// A token that is not taken.
+    /// A token that is refused.
     pub fn bad_token(code: &str, message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, message, hint)
     }
 
-    /// Postgres is away, or has no time.
+    /// Postgres is unreachable or too slow.
     pub fn unavailable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -135,8 +135,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// PostgREST's table: `PTnnn` is the HTTP status nnn; what a role may not do is 403 with a token
-/// and 401 without.
+/// The HTTP status of an SQLSTATE, as in PostgREST: `PTnnn` is nnn, and a missing right is 403 with
+/// a token and 401 without.
 fn http_status(code: &str, has_token: bool) -> StatusCode {
     if let Some(status) = code.strip_prefix("PT") {
         let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());

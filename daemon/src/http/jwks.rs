@@ -1,5 +1,5 @@
-//! Public keys of tokens: a JWKS from a file or over https, read again every ten minutes, and when
-//! a token names a key that is not among them.
+//! Public keys of tokens: a JWKS from a file or over https. It is read again every 10 min, and when
+//! a token names an unknown key.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,19 +16,19 @@ use tracing::{info, warn};
 
 use crate::repeats::Repeats;
 
-/// How often the keys are read: a key that is no longer published is accepted for so long.
+/// The interval between two reads: a withdrawn key is accepted for up to this time.
 const FRESH: Duration = Duration::from_secs(600);
-/// The key server is asked no more often, whatever tokens name.
+/// The minimum time between two reads, whatever keys tokens name.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const MOST_BYTES: u64 = 256 * 1024;
 
-/// Where a JWKS is.
+/// The location of a JWKS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksUrl {
-    /// A file here.
+    /// A local file.
     File(PathBuf),
-    /// An address.
+    /// A URL.
     Web(String),
 }
 
@@ -68,14 +68,14 @@ pub struct Jwks(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     url: JwksUrl,
-    /// Never held while the key server is asked.
+    /// Never locked during a download.
     keys: RwLock<Arc<Vec<Jwk>>>,
-    /// Held while the key server is asked, so that there is one download at a time; a token with a
-    /// known key does not need it.
+    /// Locked during a download, so that one runs at a time; a token with a known key does not lock
+    /// it.
     asked: Mutex<Asked>,
 }
 
-/// The last time that the key server was asked.
+/// The last read of the keys.
 #[derive(Debug, Default)]
 struct Asked {
     at: Option<Instant>,
@@ -84,25 +84,25 @@ struct Asked {
 }
 
 impl Jwks {
-    /// Keys of this place; nothing is read yet.
+    /// Keys of this location, without reading them.
     pub fn new(url: JwksUrl) -> Self {
         Self(Arc::new(Inner { url, keys: RwLock::default(), asked: Mutex::default() }))
     }
 
-    /// The key that a token names, or the only one that fits; none where there is no such key. Only
-    /// a token whose key is unknown waits for a download.
+    /// The key that a token names, or the only one that fits; `None` if there is no such key. Only
+    /// a token with an unknown key waits for a download.
     pub async fn key(&self, header: &Header) -> Option<DecodingKey> {
         if let Some(known) = fitting(&self.0.keys(), header) {
             return Some(known);
         }
-        // In a task: the download is not lost when this caller goes away.
+        // A task, so that the download continues if this caller is cancelled.
         let inner = self.0.clone();
         let _ = tokio::spawn(async move { inner.read().await }).await;
         fitting(&self.0.keys(), header)
     }
 
-    /// Reads the keys now and every ten minutes, so that a known key needs no download and one that
-    /// is withdrawn is forgotten; ends when it is dropped.
+    /// Reads the keys now and every 10 min, so that a known key needs no download and a withdrawn
+    /// one is dropped. Runs until it is dropped.
     pub async fn refresh(self) {
         loop {
             let pause = if self.0.read().await { FRESH } else { ASK_AGAIN_AFTER };
@@ -110,7 +110,7 @@ impl Jwks {
         }
     }
 
-    /// How many keys there are, read now: for `doctor`.
+    /// Reads the keys and returns their number, for `doctor`.
     pub async fn count(&self) -> anyhow::Result<usize> {
         Ok(self.0.ask().await?.len())
     }
@@ -121,8 +121,8 @@ impl Inner {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the keys, unless they were asked for within the last ten seconds; whether the last
-    /// answer was good. What was known stays good until there is an answer.
+    /// Reads the keys, unless the last read was within 10 s; returns whether the last read
+    /// succeeded. After a failure the known keys stay valid.
     async fn read(&self) -> bool {
         let mut asked = self.asked.lock().await;
         if asked.at.is_some_and(|at| at.elapsed() < ASK_AGAIN_AFTER) {
@@ -172,7 +172,7 @@ impl Inner {
     }
 }
 
-/// By the system's certificates, as Postgres and Redis are reached.
+/// Downloads with the system's certificates, as for Postgres and Redis.
 fn download(url: &str) -> anyhow::Result<String> {
     let trusted = rustls_native_certs::load_native_certs().certs;
     let trusted: Vec<_> = trusted
@@ -183,7 +183,7 @@ fn download(url: &str) -> anyhow::Result<String> {
         ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::from(trusted)).build();
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(ANSWER_WITHIN))
-        // A redirection could lead from https elsewhere.
+        // A redirect could leave https.
         .max_redirects(0)
         .tls_config(tls)
         .build();
@@ -191,8 +191,8 @@ fn download(url: &str) -> anyhow::Result<String> {
     Ok(answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()?)
 }
 
-/// What a key can sign with. A shared secret in a public list is no secret, and HS256 with a public
-/// key as its secret is the oldest forgery there is: neither is taken.
+/// The algorithms of a key. Symmetric keys and HS256 are refused: a published secret is not secret,
+/// and a public key must not serve as an HS256 secret.
 fn algorithms(key: &Jwk) -> &'static [Algorithm] {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match &key.algorithm {

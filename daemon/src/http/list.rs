@@ -1,7 +1,7 @@
 //! `GET /api/books`: the books that the caller may see, filtered, in order, a page at a time.
 //!
-//! The query is put together of fixed texts only, with what is asked for as values, so that each
-//! order has a plan of its own.
+//! The query is built of fixed texts, with the parameters as values, so that each order has its own
+//! plan.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -20,12 +20,12 @@ use super::router::Api;
 const MOST_BOOKS: i64 = 200;
 const PHASE: &str = "case when b.completed_at is not null then 'completed' when b.status = 'FAILED' then 'failed' \
      when b.status = 'CANCELLED' then 'cancelled' else 'working' end";
-/// What a book must be like; $1 to $5 as [`ListQuery::filters`] gives them.
+/// The filter of books; $1 to $5 are those of [`ListQuery::filters`].
 const FILTER: &str = "($1::text[] is null or b.status = any ($1)) and ($2::text is null or b.pipeline = $2) \
      and ($3::uuid is null or b.owner_id = $3) \
      and ($4::text is null or b.title ilike $4 or b.book_id::text like $5)";
 
-/// What may be asked for.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListQuery {
@@ -70,7 +70,7 @@ enum Order {
 }
 
 impl Phase {
-    /// Said of columns that have an index where there is one; the same as [`PHASE`].
+    /// The condition, on indexed columns where possible; equivalent to [`PHASE`].
     fn condition(self) -> &'static str {
         match self {
             Self::Working => "b.completed_at is null and b.status not in ('FAILED', 'CANCELLED')",
@@ -90,7 +90,7 @@ impl Sort {
         }
     }
 
-    /// The column as the text in a [`Place`], to the last digit, and that text as a value.
+    /// SQL for the column as the exact text in a [`Place`], and for that text as a value.
     fn texts(self) -> (String, &'static str) {
         let column = self.column();
         match self {
@@ -105,7 +105,7 @@ impl Sort {
     }
 }
 
-/// A page's end: the last book, whether it counts as failed, and what it is sorted by.
+/// A page's end: the last book, whether it counts as failed, and its sort value.
 #[derive(Debug, PartialEq)]
 struct Place {
     failed: bool,
@@ -160,9 +160,9 @@ impl ListQuery {
         )
     }
 
-    /// The page's books as [`page`] takes them. With failed ones first, they and the others are
-    /// read apart, each by an index and no further than the page goes: sorted together, all books
-    /// would have to be read for it.
+    /// The query of the page's books for [`page`]. With failed books first, it reads failed and
+    /// other books separately, each by an index and only as far as the page: one sort would read
+    /// all books.
     fn books(&self, after: Option<&Place>, rows: i64) -> String {
         let (column, (key, value)) = (self.sort.column(), self.sort.texts());
         let (direction, beyond) = match self.order {

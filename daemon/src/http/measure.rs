@@ -1,4 +1,4 @@
-//! What was asked over HTTP, and how long it took.
+//! Metrics of HTTP requests.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::metrics;
 
-/// Counts a request by its route, so that no address that somebody makes up becomes a label.
+/// Counts a request by its route: a path from the client must not become a label.
 pub async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route =

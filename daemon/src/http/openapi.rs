@@ -1,21 +1,21 @@
-//! The OpenAPI document of the API: what each route takes and answers. [`super::routes::Routes`]
-//! puts it together from the routes that are served.
+//! The OpenAPI document of the API: the parameters, bodies and answers of each route.
+//! [`super::routes::Routes`] builds it from the routes that are served.
 
 use bindery_core::event;
 use serde_json::{Map, Value, json};
 
 use super::reports::{EXPECTED_REVISION, WITH_REVISION};
 
-/// The statuses that any route can answer with.
+/// The statuses that any route can return.
 const ALWAYS: [&str; 10] = ["400", "401", "403", "404", "405", "409", "422", "500", "503", "504"];
-/// The further ones of a route that takes a body.
+/// The further statuses of a route with a body.
 const WITH_BODY: [&str; 2] = ["413", "415"];
 
-/// What a route does, takes and answers.
+/// The description of a route.
 pub struct Operation(Map<String, Value>);
 
 impl Operation {
-    /// An operation with its name, which is a URL's and a program's, and what it does.
+    /// An operation with its id, for URLs and programs, and a summary.
     pub fn new(id: &str, summary: &str) -> Self {
         let mut operation = Map::new();
         operation.insert("operationId".to_owned(), json!(id));
@@ -26,7 +26,7 @@ impl Operation {
         Self(operation)
     }
 
-    /// With an answer of JSON.
+    /// Adds an answer of JSON.
     pub fn answers(mut self, description: &str, schema: Value) -> Self {
         self.0["responses"]["200"] = json!({
             "description": description,
@@ -35,7 +35,7 @@ impl Operation {
         self
     }
 
-    /// With an answer of server-sent events.
+    /// Adds an answer of server-sent events.
     pub fn streams(mut self, description: &str) -> Self {
         self.0["responses"]["200"] = json!({
             "description": description,
@@ -44,22 +44,22 @@ impl Operation {
         self
     }
 
-    /// With a parameter in the query.
+    /// Adds a query parameter.
     pub fn query(self, name: &str, description: &str, schema: Value) -> Self {
         self.parameter("query", name, description, schema)
     }
 
-    /// With a header of the request.
+    /// Adds a header of the request.
     pub fn header(self, name: &str, description: &str, schema: Value) -> Self {
         self.parameter("header", name, description, schema)
     }
 
-    /// With a body of JSON.
+    /// Adds a body of JSON.
     pub fn takes(self, schema: Value) -> Self {
         self.takes_one_of(json!({"application/json": {"schema": schema}}))
     }
 
-    /// With a body of one of these types.
+    /// Adds a body of one of these types.
     pub fn takes_one_of(mut self, content: Value) -> Self {
         self.0.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
         for status in WITH_BODY {
@@ -68,7 +68,7 @@ impl Operation {
         self
     }
 
-    /// The operation at a path, whose parameters are described here.
+    /// The operation at a path, with the path's parameters.
     pub fn at(mut self, path: &str) -> Value {
         if path.contains("{id}") {
             let schema = json!({"type": "string", "format": "uuid"});
@@ -110,7 +110,7 @@ pub fn event_body(kind: &str) -> Value {
     body
 }
 
-/// A whole number from 1.
+/// An integer from 1.
 pub fn count(most: i64) -> Value {
     json!({"type": "integer", "minimum": 1, "maximum": most})
 }
@@ -125,7 +125,7 @@ pub fn uuid() -> Value {
     json!({"type": "string", "format": "uuid"})
 }
 
-/// An object of these properties and perhaps others.
+/// An object with these properties and possibly others.
 pub fn object(properties: Value) -> Value {
     let names: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).collect();
     json!({"type": "object", "properties": properties, "required": names})

@@ -9,7 +9,7 @@ use clap::Args;
 use super::jwks::JwksUrl;
 use super::router::is_local;
 
-/// What HS256 asks for: a key as long as the hash.
+/// The minimum size for HS256: the size of the hash.
 const SECRET_BYTES: usize = 32;
 
 /// Flags of the HTTP port.
@@ -61,7 +61,7 @@ pub struct HttpOptions {
     pub http_pool: u32,
 }
 
-/// What a claim of a token is compared with.
+/// A value to compare a token's claim with.
 fn claim(text: &str) -> Result<String, String> {
     if text.is_empty() || text.trim() != text {
         return Err("must not be empty, nor begin or end with white space".to_owned());
@@ -105,7 +105,7 @@ impl fmt::Debug for Secret {
 pub struct Origin(String);
 
 impl Origin {
-    /// Whether a page of this origin is meant.
+    /// Whether it allows pages of this origin.
     pub fn allows(&self, origin: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(up_to_port) => origin.strip_prefix(up_to_port).is_some_and(|port| {

@@ -1,5 +1,5 @@
-//! The page at `/`: one HTML file, its style and its modules, all in the program; nothing comes
-//! from elsewhere.
+//! The page at `/`: one HTML file with its style and modules, all compiled in; the page loads
+//! nothing from other sites.
 
 use axum::Router;
 use axum::http::header::{
@@ -36,7 +36,7 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
                     (CONTENT_SECURITY_POLICY, POLICY),
                     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
                     (REFERRER_POLICY, "no-referrer"),
-                    // Another version of the daemon has another page.
+                    // The page changes with the daemon's version.
                     (CACHE_CONTROL, "no-cache"),
                 ];
                 (headers, text).into_response()

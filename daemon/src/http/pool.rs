@@ -1,5 +1,5 @@
-//! Postgres as the caller: each request is a transaction with the caller's role and claims, so that
-//! row-level security decides.
+//! Connections to Postgres for requests: each request is a transaction with the caller's role and
+//! claims, so that row-level security applies.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use super::error::ApiError;
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::repeats::Repeats;
 
-/// A request that takes longer has lost its asker; it must not keep the others waiting.
+/// The time limit of a request's statements, so that a slow request does not delay others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// What many requests meet at once is logged as one.
+/// Limits the log lines about an error that many requests meet.
 static REFUSED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 
 /// What a request may do.
@@ -32,13 +32,13 @@ pub enum Intent {
     Change,
 }
 
-/// Connections for requests; the relays have their own.
+/// Connections for requests; the relays use others.
 pub type Pool = managed::Pool<Connections>;
 
 /// A connection from the pool.
 pub type Object = managed::Object<Connections>;
 
-/// Makes the pool's connections like every other connection of the daemon.
+/// Opens the pool's connections like all connections of the daemon.
 #[derive(Debug)]
 pub struct Connections(DatabaseUrl);
 
@@ -58,7 +58,7 @@ impl managed::Manager for Connections {
     }
 }
 
-/// Makes the pool.
+/// Creates the pool.
 pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
     let patience = Some(ANSWER_WITHIN);
     let timeouts = Timeouts { wait: patience, create: patience, recycle: patience };
@@ -69,9 +69,8 @@ pub fn pool(url: &DatabaseUrl, connections: usize) -> anyhow::Result<Pool> {
         .build()?)
 }
 
-/// Begins a transaction as the caller. Dropped without a commit, it is rolled back, and with it go
-/// the role and the time limit: nothing is left to the session, which behind a pooler may be
-/// another one each time.
+/// Begins a transaction as the caller. The role and the time limit end with the transaction, so
+/// nothing remains in the session, which behind a pooler may change each time.
 pub async fn begin<'a>(
     client: &'a mut Object,
     caller: &Caller,
@@ -81,7 +80,7 @@ pub async fn begin<'a>(
     let transaction =
         client.build_transaction().read_only(intent == Intent::Read).start().await.map_err(
             |error| match error.code() {
-                // Of a BEGIN, only a standby says so.
+                // For a BEGIN, only a standby returns this.
                 Some(&SqlState::FEATURE_NOT_SUPPORTED) => ApiError::new(
                     StatusCode::METHOD_NOT_ALLOWED,
                     SqlState::READ_ONLY_SQL_TRANSACTION.code(),
@@ -106,7 +105,7 @@ pub async fn begin<'a>(
         Ok(_) => Ok(transaction),
         Err(error) if error.as_db_error().is_none() => Err(failed(error)),
         Err(error) => {
-            // Not the caller's fault, and not told to the caller.
+            // A fault of the configuration: log the details, and do not show them to the caller.
             let role = caller.role.name();
             let mut troubles = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(unsaid) = troubles.record(role, Instant::now()) {

@@ -1,5 +1,5 @@
-//! What producers report: one event a request, by its type, or a batch of any. The bodies are the
-//! events of docs/events.md, read by the same rules; the SQL functions decide what they do.
+//! Reports of producers: one event a request, by its type, or a batch of any types. The bodies are
+//! the events of docs/events.md, parsed by the same rules; the SQL functions decide the outcome.
 
 use std::borrow::Cow;
 
@@ -23,15 +23,15 @@ use super::router::Api;
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
-/// The most events of a batch.
+/// The maximum number of events in a batch.
 pub const MOST_EVENTS: usize = 1000;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// What a report has beside its event: the revision at which the book must be.
+/// A report's field beside its event's: the revision that the book must have.
 pub const EXPECTED_REVISION: &str = "expected_revision";
-/// The types of event whose routes take it.
+/// The types of event whose routes accept it.
 pub const WITH_REVISION: [&str; 3] = ["transition", "plan", "fail"];
 
-/// What a report of one event is answered with, from a book's row `b`.
+/// The answer to a report of one event, from a book's row `b`.
 const STATE: &str = "select pg_catalog.jsonb_build_object('book_id', b.book_id, \
      'status', b.status, 'current_stage', b.current_stage, 'attempt', b.attempt, \
      'revision', b.revision, 'overall_progress', b.overall_progress)::text from";
@@ -166,7 +166,7 @@ pub async fn report(
     Ok(json(answer))
 }
 
-/// What `GET /api/books/{id}/resume-point` may be asked for.
+/// The query parameters of `GET /api/books/{id}/resume-point`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResumePointQuery {
@@ -234,8 +234,8 @@ fn utf8(body: &[u8]) -> Result<&str, ApiError> {
     })
 }
 
-/// The event of a body whose type, and perhaps book, the route says, and the revision that the
-/// caller expects.
+/// The event of a body, with its type and perhaps its book from the route, and the revision that
+/// the caller expects.
 fn event(
     kind: &'static str,
     book: Option<Uuid>,
@@ -268,13 +268,13 @@ fn event(
         fields.push((name.into(), Node::Text(value.into())));
     }
     let revision = if WITH_REVISION.contains(&kind) { revision(&fields)? } else { None };
-    // A field that events do not have is ignored.
+    // Unknown fields are ignored.
     let event = Event::from_fields(fields)
         .map_err(|Rejection { error, .. }| ApiError::rejected(error.code(), error.to_string()))?;
     Ok((event, revision))
 }
 
-/// The whole number that [`EXPECTED_REVISION`] is, written as a number or as text.
+/// The integer of [`EXPECTED_REVISION`], written as a number or as text.
 fn revision(fields: &[(Cow<'_, str>, Node<'_>)]) -> Result<Option<i64>, ApiError> {
     let given = fields.iter().find(|(field, _)| field == EXPECTED_REVISION).map(|(_, given)| given);
     let number = match given {
@@ -288,8 +288,8 @@ fn revision(fields: &[(Cow<'_, str>, Node<'_>)]) -> Result<Option<i64>, ApiError
     })
 }
 
-/// The events of a batch as `bindery.report_events` takes them; one that cannot be read stays in
-/// its place with the reason.
+/// The events of a batch for `bindery.report_events`; one that cannot be parsed is replaced by the
+/// reason.
 fn items(body: &str, is_lines: bool) -> Result<String, ApiError> {
     let too_many = || {
         let message = format!("a batch has at most {MOST_EVENTS} events");
@@ -387,7 +387,7 @@ mod tests {
             let refused = read("transition", written).unwrap_err();
             assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{written}");
         }
-        // Where it means nothing it is a field as any other that is not known.
+        // For other types it is an unknown field.
         assert_eq!(read("heartbeat", r#""seven""#).unwrap(), None);
     }
 

@@ -1,5 +1,5 @@
-//! The routes below `/api`, and what holds for all of them: who may ask from where, how much, and
-//! how long it may take.
+//! The routes below `/api` and their shared rules: allowed hosts and origins, size limits and time
+//! limits.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -33,34 +33,34 @@ use super::pool::Pool;
 use super::routes::Routes;
 use super::{acts, books, events, list, openapi, reports};
 
-/// An act's arguments take far less.
+/// The limit of an act's body.
 const BODY_BYTES: usize = 64 * 1024;
-/// Longer than Postgres may take, its pool and the body's way here included.
+/// The time limit of a request: more than the limits of the body, the pool and Postgres together.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// A status of 256 KiB, three times while it is read from Postgres's answer.
+/// The memory of a status: 256 KiB, three times while it is read from Postgres's answer.
 const STATUS_KIB: u32 = 3 * 256;
-/// So many of the largest statuses may be under way.
+/// How many of the largest statuses fit into memory at once.
 const STATUSES: u32 = 24;
-/// So many acts, which are answered with a status.
+/// How many acts, each answered with a status, fit into memory at once.
 const ACTS: u32 = 8;
-/// A page of 4 MiB, three times while it is put together.
+/// The memory of a page: 4 MiB, three times while it is built.
 const PAGE_KIB: u32 = 3 * 4096;
-/// So many of the largest pages may be under way.
+/// How many of the largest pages fit into memory at once.
 const PAGES: u32 = 4;
-/// An event of 256 KiB, its texts that are cut included.
+/// The limit of a report: an event of 256 KiB, plus texts that will be cut.
 const REPORT_BYTES: usize = 512 * 1024;
-/// An event, and what is read from it and sent to Postgres.
+/// The memory of a report: the body, its parsed form and the parameters for Postgres.
 const REPORT_KIB: u32 = 4 * 512;
-/// So many of the largest reports may be under way.
+/// How many of the largest reports fit into memory at once.
 const REPORTS: u32 = 8;
-/// A batch of events.
+/// The limit of a batch of events.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_KIB: u32 = 6 * 1024;
-/// So many of the largest batches may be under way.
+/// How many of the largest batches fit into memory at once.
 const BATCHES: u32 = 4;
-/// A resume point of a megabyte, three times while it is read from Postgres's answer.
+/// The memory of a resume point: 1.25 MiB, three times while it is read from Postgres's answer.
 const POINT_KIB: u32 = 3 * 1280;
-/// So many of the largest resume points may be under way.
+/// How many of the largest resume points fit into memory at once.
 const POINTS: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
@@ -73,17 +73,17 @@ pub struct Api(pub Arc<Shared>);
 pub struct Shared {
     /// Connections to Postgres.
     pub pool: Pool,
-    /// Who listens to which book.
+    /// The subscriptions to changes.
     pub hub: Hub,
-    /// Who watches all books.
+    /// The boards of readers of all books.
     pub boards: Boards,
-    /// How many slow readers may ask Postgres at once.
+    /// Limits how many slow readers query Postgres at once.
     pub catching_up: Semaphore,
-    /// Who may ask.
+    /// The rule for access.
     pub access: Access,
-    /// Other sites whose pages may ask.
+    /// Other origins whose pages may send requests.
     pub origins: Vec<Origin>,
-    /// Ends the streams.
+    /// Ends the event streams.
     pub stop: CancellationToken,
 }
 
@@ -116,7 +116,7 @@ pub fn router(api: Api) -> Router {
     };
     let (routes, paths) = routes()
         .merge(statuses().layered(|routes| routes.layer(bounded(STATUS_KIB, STATUSES))))
-        // Their bodies may come slowly, and hold the memory meanwhile.
+        // A slow body holds the memory meanwhile, so these routes have their own limit.
         .merge(acts().layered(|routes| routes.layer(bounded(STATUS_KIB, ACTS))))
         .merge(pages().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
         .merge(resume_points().layered(|routes| routes.layer(bounded(POINT_KIB, POINTS))))
@@ -154,7 +154,7 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// The OpenAPI document says of itself where it is; it is no part of what it describes.
+/// The routes that the OpenAPI document describes; the document's own route is not among them.
 fn routes() -> Routes {
     let about = openapi::object(json!({
         "version": {"type": "string"},
@@ -284,7 +284,7 @@ fn resume_points() -> Routes {
     Routes::default().get("/books/{id}/resume-point", reports::resume_point, point)
 }
 
-/// What producers report, an event a request.
+/// The routes for producers' reports, one event a request.
 fn reports() -> Routes {
     let of = |kind: &'static str| {
         move |State(api): State<Api>,
@@ -366,7 +366,7 @@ fn batches() -> Routes {
     Routes::default().post("/events", reports::batch, batch)
 }
 
-/// `GET /api`: whether tokens are asked for, and which daemon this is; the page starts with it.
+/// `GET /api`: the daemon's version, and whether tokens are required; the page's first request.
 async fn about_this(State(api): State<Api>) -> Json<serde_json::Value> {
     let access = match api.access {
         Access::Tokens(_) => "tokens",
@@ -393,10 +393,10 @@ async fn in_time(request: Request, next: Next) -> Response {
     response
 }
 
-/// Without tokens everyone who reaches loopback may ask. A page of another site can resolve its own
-/// name to this machine and make its reader's browser ask (the name is in `Host`), or ask 127.0.0.1
-/// outright (the site is in `Origin`), and a proxy on this machine can bring requests from anywhere
-/// (it adds headers of its own): all are refused.
+/// Without tokens, every client on loopback has access. This refuses requests from elsewhere: those
+/// of a page whose site resolves to this machine (its name is in `Host`), those of a page that
+/// calls 127.0.0.1 (its site is in `Origin`), and those of a proxy on this machine (it adds
+/// headers).
 async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Response {
     if !matches!(api.access, Access::Local) {
         return next.run(request).await;
@@ -432,8 +432,8 @@ fn of_a_proxy(headers: &HeaderMap) -> Option<&HeaderName> {
     headers.keys().find(is_of_proxy)
 }
 
-/// On loopback, health, readiness and metrics answer to this machine's own names only, for the same
-/// reason. A probe that sends no `Host` is no browser.
+/// On loopback, refuses requests for health, readiness and metrics under other host names, for the
+/// same reason. A request without `Host` is allowed: a browser always sends it.
 pub async fn known_hosts(request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
     if host.is_none_or(is_local) {

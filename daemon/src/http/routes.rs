@@ -1,5 +1,4 @@
-//! A route together with its description, so that the OpenAPI document has every route and no
-//! other.
+//! Routes with their descriptions, so that the OpenAPI document has exactly the served routes.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -9,16 +8,16 @@ use serde_json::{Map, Value, json};
 use super::openapi::Operation;
 use super::router::Api;
 
-/// Routes below `/api`, and what the OpenAPI document says of them.
+/// Routes below `/api`, with their descriptions for the OpenAPI document.
 #[derive(Default)]
 pub struct Routes {
     router: Router<Api>,
-    /// By path, then by method in lower case.
+    /// The descriptions by path, then by method in lower case.
     operations: Map<String, Value>,
 }
 
 impl Routes {
-    /// With a route that reads.
+    /// Adds a route that reads.
     pub fn get<H, T>(mut self, path: &str, handler: H, operation: Operation) -> Self
     where
         H: Handler<T, Api>,
@@ -28,7 +27,7 @@ impl Routes {
         Self { router: self.router.route(path, get(handler)), ..self }
     }
 
-    /// With a route that changes something.
+    /// Adds a route that changes data.
     pub fn post<H, T>(mut self, path: &str, handler: H, operation: Operation) -> Self
     where
         H: Handler<T, Api>,
@@ -38,7 +37,7 @@ impl Routes {
         Self { router: self.router.route(path, post(handler)), ..self }
     }
 
-    /// With other routes.
+    /// Adds other routes.
     pub fn merge(mut self, other: Self) -> Self {
         for (path, methods) in other.operations {
             let known = self.operations.entry(path).or_insert_with(|| json!({}));
@@ -49,7 +48,7 @@ impl Routes {
         Self { router: self.router.merge(other.router), ..self }
     }
 
-    /// With something around the routes so far.
+    /// Wraps the routes so far in a layer.
     pub fn layered(self, layer: impl FnOnce(Router<Api>) -> Router<Api>) -> Self {
         Self { router: layer(self.router), ..self }
     }

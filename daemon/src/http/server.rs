@@ -1,7 +1,7 @@
-//! The port itself: how many connections there are, how long a request may take, and the end.
+//! The port: the limit of connections, the time limits, and the stop.
 //!
-//! Health does not depend on who is connected. Beyond the limit of connections there are a few
-//! more, for `/healthz`, `/readyz` and `/metrics` only, and the newest of them wins.
+//! Health checks work at the limit of connections: a few more are accepted for `/healthz`,
+//! `/readyz` and `/metrics` only, and a new one replaces the oldest of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,30 +25,30 @@ use super::bounded::Connection;
 use crate::metrics;
 use crate::repeats::Repeats;
 
-/// A request's head must be there by then; a connection without a request is closed then, too.
+/// The time limit for a request's head; also that of a connection without a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// The same for a connection beyond the limit.
 const HEAD_BEYOND_WITHIN: Duration = Duration::from_secs(2);
-/// Connections beyond the limit.
+/// The number of connections beyond the limit.
 pub const BEYOND: usize = 32;
-/// Enough for a head with a large token; and what a stream may have unsent before its next event
-/// is read.
+/// The size of the buffers: a head with a large token fits, and a stream may have this much unsent
+/// before its next event is read.
 const BUFFER: usize = 32 * 1024;
-/// What the kernel keeps of an answer that is not taken; Linux doubles it.
+/// The size of the kernel's send buffer; Linux doubles it.
 const SEND_BUFFER: usize = 64 * 1024;
-/// A connection whose reader takes nothing for so long is closed.
+/// A connection whose client reads nothing for this long is closed.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// What the port answers.
+/// The routers of the port.
 pub struct Routers {
-    /// On connections within the limit: everything.
+    /// For connections within the limit: all routes.
     pub all: Router,
-    /// On connections beyond it: health, readiness and metrics; the rest is refused.
+    /// For connections beyond it: health, readiness and metrics; other routes are refused.
     pub beyond: Router,
 }
 
-/// Serves until `stop`, and after it those who are still connected, until it is dropped.
+/// Serves until `stop`; after it, serves open connections until it is dropped.
 pub async fn serve(
     listener: TcpListener,
     routers: Routers,
@@ -74,7 +74,8 @@ pub async fn serve(
                         beyond.add(served.spawn(further(stream, router, place, stop.clone())));
                     }
                 },
-                // The process has no more files, for example: each connection that ends frees one.
+                // For example, the limit of open files is reached; each closed connection frees
+                // one.
                 Err(error) => {
                     if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
                         warn!(error = %error, unsaid, "a connection could not be accepted");
@@ -103,8 +104,8 @@ impl Default for Beyond {
 }
 
 impl Beyond {
-    /// Room for one more. Where there is none, the oldest is closed: it has had time to ask. Until
-    /// it is really closed, no other is accepted, so that the files are never more.
+    /// Makes room for one more connection. Without room, it closes the oldest one and waits until
+    /// it is closed, so that the number of files stays bounded.
     async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
         self.connections.retain(|other| !other.is_finished());
         if self.places.available_permits() == 0
@@ -113,7 +114,7 @@ impl Beyond {
             oldest.abort();
             ::metrics::counter!(metrics::TURNED_AWAY).increment(1);
         }
-        // It is never closed, so there is always a place.
+        // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()
     }
 
@@ -147,7 +148,7 @@ async fn connection(
     head_within: Duration,
     stop: CancellationToken,
 ) {
-    // An event is sent when it happens. None of these settings is vital.
+    // Send events without delay. Errors of these settings are harmless.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_user_timeout(Some(TAKEN_WITHIN));
@@ -166,7 +167,7 @@ async fn connection(
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        // An answer was not taken.
+        // The client did not read an answer in time.
         () = taken.cancelled() => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
@@ -178,7 +179,7 @@ async fn connection(
     }
 }
 
-/// A connection, in the metrics while this is there.
+/// Counts a connection in the metrics until it is dropped.
 struct Counted;
 
 impl Counted {

@@ -12,7 +12,7 @@ use ring::signature::{
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: no_signer,
     verifier_factory: checker,
-    // For keys that are made here, and none are.
+    // Only for creating keys, which the daemon does not do.
     jwk_utils: JwkUtils::new_unimplemented(),
 };
 
@@ -109,7 +109,7 @@ pub mod tests {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// Keys, and a token by each of their algorithms; made by OpenSSL.
+    /// Keys, with a token for each algorithm, made by OpenSSL.
     fn examples() -> Vec<(Jwk, Vec<String>)> {
         serde_json::from_str(include_str!("signature/examples.json")).unwrap()
     }

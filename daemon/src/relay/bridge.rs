@@ -19,22 +19,22 @@ use crate::source::job_data::JobReader;
 use crate::source::link::{Link, Received};
 use crate::source::{Decoded, Entry, Raw};
 
-/// The most jobs whose data is remembered: a job may be removed when it is done, before its entries
-/// are read.
+/// The maximum number of jobs whose data is remembered: a job may be removed before its entries are
+/// read.
 const REMEMBERED: usize = 10_000;
-/// The most jobs whose data is read at once.
+/// The maximum number of jobs whose data is read at once.
 const AT_ONCE: usize = 50;
-/// How much data is to be read at once: Redis holds an answer as a whole.
+/// The target size of one read of data: Redis holds the whole reply in memory.
 const AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
-/// How many entries are read ahead at once.
+/// How many entries one search reads ahead.
 const AHEAD: usize = 500;
-/// The most jobs that were added after the entries that are translated, and are remembered.
+/// The maximum number of remembered jobs that were added after the translated entries.
 const MAX_AHEAD: usize = 200_000;
-/// The most jobs that may wait in the queue for their books to be known.
+/// The maximum number of waiting jobs whose books are read.
 const MAX_WAITING: usize = 200_000;
-/// The most bytes of a job's id.
+/// The maximum size of a job's id, in bytes.
 const MAX_ID: usize = 1024;
-/// How long a piece of an answer of Redis may take.
+/// How long a part of a reply of Redis may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The books with a job that waits in the queue, each with the latest attempt that such a job
@@ -48,7 +48,7 @@ pub struct Bridge {
     jobs: HashMap<String, Slot>,
     /// The ids of `jobs` in the order in which their data was read.
     order: VecDeque<String>,
-    /// Up to where the stream was searched for jobs that were added.
+    /// The id up to which the stream was searched for added jobs.
     searched: StreamId,
     /// The newest `added` entry of each id among the entries that are not translated yet.
     added: HashMap<String, StreamId>,
@@ -57,7 +57,7 @@ pub struct Bridge {
     at_once: usize,
 }
 
-/// What is known of the jobs with one id.
+/// The known jobs with one id.
 #[derive(Debug, Default)]
 struct Slot {
     /// The job that the next entry is about.
@@ -66,7 +66,7 @@ struct Slot {
     next: Option<(StreamId, Known)>,
 }
 
-/// What is known of a job.
+/// The data of a job.
 #[derive(Debug, Clone)]
 enum Known {
     Book(Job),
@@ -113,7 +113,7 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Each entry as one event or none.
+    /// Translates each entry into one event or none.
     pub async fn translate(&mut self, entries: Vec<Entry<Raw>>) -> Result<Vec<Entry>, RedisError> {
         let entries: Vec<_> =
             entries.into_iter().map(|(id, raw)| (id, QueueEntry::of(raw))).collect();
@@ -137,7 +137,7 @@ impl Bridge {
         Ok(events)
     }
 
-    /// The books of the jobs that wait in the queue at this moment; `None` where too many jobs do.
+    /// The books of the jobs that wait in the queue now; `None` if too many jobs wait.
     pub async fn waiting(&mut self) -> Result<Option<WaitingBooks>, RedisError> {
         let keys = WAITING.map(|(command, of)| (command, self.queue.key(of)));
         let lists = keys
@@ -213,7 +213,7 @@ impl Bridge {
         }
     }
 
-    /// The newest job with this id, where its data is known.
+    /// The newest job with this id, if its data is known.
     fn newest(&self, job: &str) -> Option<&Known> {
         let slot = self.jobs.get(job)?;
         match self.added.get(job) {
@@ -256,8 +256,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// Reads jobs' data; with `search` in one transaction with the stream's newest entries. Also
-    /// whether these were all that the stream had.
+    /// Reads jobs' data; with `search`, in one transaction with the stream's newest entries. Also
+    /// returns whether these reached the stream's end.
     async fn read_data(
         &mut self,
         ids: Vec<String>,
@@ -315,7 +315,7 @@ impl Bridge {
         [b"XRANGE".to_vec(), stream, after, b"+".to_vec(), b"COUNT".to_vec(), count]
     }
 
-    /// Takes the answer to [`Self::newer_entries`]; whether these were all that the stream had.
+    /// Reads the reply to [`Self::newer_entries`]; returns whether it reached the stream's end.
     async fn take_newer_entries(&mut self) -> Result<bool, RedisError> {
         let entries = self.redis.entries_of_range().await?;
         for _ in 0..entries {
@@ -334,7 +334,7 @@ impl Bridge {
         Ok(entries < AHEAD)
     }
 
-    /// The id that comes next.
+    /// Reads the next job id.
     async fn id(&mut self) -> Result<String, RedisError> {
         Ok(String::from_utf8_lossy(&self.redis.text(MAX_ID).await?).into_owned())
     }
@@ -393,8 +393,8 @@ mod tests {
         Known::from(Ok(Job { book_id, ..Job::default() }))
     }
 
-    /// What becomes of an entry about the job 7: the number of the book that begins its stage, or
-    /// the code of a rejection.
+    /// The outcome of an entry about job 7: the number of the book that begins its stage, or the
+    /// code of a rejection.
     fn event(bridge: &mut Bridge, ms: u64, event: &str) -> Option<Result<usize, String>> {
         let fields = [("event", event), ("jobId", "7")];
         let raw = fields.map(|(name, value)| (name.into(), value.into())).to_vec();

@@ -23,9 +23,9 @@ pub const KEPT: usize = 1_000_000;
 const MAX_NAME: usize = 400;
 
 /// KEYS: the stream, the claim. ARGV: the token, the append's number, the claim's duration from now
-/// in ms, how many messages to keep, the messages. Returns 1 if the messages are in the stream, 0 if
-/// the claim is lost. A claim with our number means an append whose reply was lost, or a renewal;
-/// this path uses no memory, which Redis may lack.
+/// in ms, how many messages to keep, the messages. Returns 1 if the messages are in the stream, 0
+/// if the claim is lost. A claim with our number means an append whose reply was lost, or a
+/// renewal; this path uses no memory, which Redis may lack.
 const APPEND: &str = "
 local held, ours = redis.call('GET', KEYS[2]) or '', ARGV[1] .. ARGV[2]
 if held == ours then

@@ -1,5 +1,5 @@
-//! A parser for the part of Redis's protocol that reading entries needs. It returns positions in the
-//! buffer and copies nothing.
+//! A parser for the part of Redis's protocol that reading entries needs. It returns positions in
+//! the buffer and copies nothing.
 
 use std::ops::Range;
 

@@ -83,7 +83,7 @@ impl Certificate {
         }
     }
 
-    /// The problem in words. `roots` says which authorities are trusted.
+    /// Describes the problem. `roots` names the trusted authorities.
     pub fn problem(
         &self,
         error: &CertificateError,

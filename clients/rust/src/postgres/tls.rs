@@ -164,7 +164,7 @@ impl TlsParameters {
         Ok(true)
     }
 
-    /// What they mean together. Reads the files once, to report what is wrong with them.
+    /// Checks the parameters together, and reads the files once to report their faults.
     pub fn finish(self) -> Result<Tls, String> {
         self.finish_in(std::env::home_dir().map(|home| home.join(".postgresql")).as_deref())
     }
@@ -483,7 +483,7 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.handshake.note(|seen| seen.version = "TLS 1.2");
-        // Of a certificate that anybody could have made, the signature proves nothing either.
+        // Anyone can create such a certificate, so its signature proves nothing either.
         if self.trust.is_none() {
             return Ok(HandshakeSignatureValid::assertion());
         }

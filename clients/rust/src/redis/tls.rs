@@ -40,7 +40,7 @@ impl Tls {
                     roots.add(certificate).map_err(|error| format!("tls_ca: {path}: {error}"))?;
                 }
             }
-            // None at all is told by the first connection, which nobody can trust then.
+            // Without any roots, the first connection fails.
             _ => drop(
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
             ),

@@ -148,7 +148,8 @@ impl Http {
         let (status, body) = self.call("/api", None, None).await?;
         let server = match status {
             200 if serde_json::from_str::<Root>(&body).is_ok() => Server::Binderyd,
-            // PostgREST has no table `api`, or does not serve the schema, as its next answer says.
+            // PostgREST has no table `api`, or does not serve the schema: its next answer shows
+            // which.
             200 | 404 | 406 => Server::Rest,
             _ => return Err(Problem::Away(format!("HTTP {status} from {}/api", self.root))),
         };

@@ -1,4 +1,4 @@
-//! Who may ask `/api`, as `run` would decide it.
+//! The access to `/api`, as `run` would grant it.
 
 use super::Findings;
 use crate::http::{HttpOptions, Jwks};

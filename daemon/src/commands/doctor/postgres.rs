@@ -20,7 +20,7 @@ const HELD_BACK: i64 = 1 << 30;
 /// applicable usually follows within seconds.
 const EARLY_WARNS: f64 = 60.0;
 
-/// Checks everything; returns the streams' positions, as far as they are known.
+/// Runs all checks of Postgres; returns the known positions of the streams.
 pub async fn check(
     url: &DatabaseUrl,
     streams: &[String],
@@ -42,8 +42,7 @@ pub async fn check(
     };
     tls(&transport, url.is_local(), findings);
     let mut positions = BTreeMap::new();
-    // One by one: a query that this role may not make, or that this server does not know, fails
-    // alone.
+    // Separate queries: one that lacks a right, or that this server does not support, fails alone.
     let outcomes = [
         ("postgres_server", server(&client, findings).await),
         ("postgres_schema", schema_and_kernel(&client, findings).await),

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::Findings;
 use crate::database::DatabaseError;
 
-/// What Postgres Changes reads.
+/// Checks the requirements of Postgres Changes.
 pub async fn changes(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
     let query = "select exists (select from pg_catalog.pg_publication \
           where pubname = 'supabase_realtime'), \
@@ -59,7 +59,7 @@ fn allows(libraries: &str, library: &str) -> bool {
     libraries.split(',').any(|name| name.trim().trim_matches('"') == library)
 }
 
-/// What broadcasts need: the table, the policy, today's partition.
+/// Checks the requirements of broadcasts: the table, the policy, today's partition.
 pub async fn broadcasts(client: &Client, findings: &mut Findings) -> Result<(), DatabaseError> {
     let query = r"select t.oid is not null, exists (select from pg_catalog.pg_policy p
           where p.polrelid = t.oid and p.polname = 'bindery_owner_joins'),

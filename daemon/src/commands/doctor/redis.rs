@@ -11,14 +11,14 @@ use super::{DoctorOptions, Findings, now};
 use crate::source::channel::{Channel, Claim};
 use crate::source::{Info, RedisUrl, Subscription};
 
-/// A server that works answers sooner.
+/// The time limit of a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The first version with `XTRIM … MINID`.
 const OLDEST: (u32, u32) = (6, 2);
 /// More waiting entries than this are a backlog.
 const BACKLOG: u64 = 10_000;
 
-/// Checks everything.
+/// Runs all checks of Redis.
 pub async fn check(
     options: &DoctorOptions,
     url: &RedisUrl,

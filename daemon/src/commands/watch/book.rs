@@ -1,4 +1,4 @@
-//! A book as it is shown, and how events flow.
+//! The view of a book, and the flow of events.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,28 +10,28 @@ use uuid::Uuid;
 
 use crate::database::DatabaseError;
 
-/// How much of a title is shown.
+/// The shown length of a title, in characters.
 const NAME: usize = 28;
-/// Counting takes longer the more books there are.
+/// The interval at which books are counted, which takes longer with more books.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
-/// With more substeps than this, their counts are shown, too.
+/// With more substeps than this, their counts are shown.
 const MANY: i32 = 5;
 
-/// A book as it is shown.
+/// The view of a book.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Book {
     pub id: Uuid,
     pub title: Option<String>,
     pub status: String,
-    /// For people: the stage's label; of a halted book with the word.
+    /// The text for people: the stage's label, with the status of a halted book.
     pub label: String,
-    /// Why it FAILED, in the words of the change.
+    /// Why it FAILED: the message of the change.
     pub message: Option<String>,
     pub overall: f64,
     pub attempt: i32,
-    /// The substep at work, as `bindery.get_book_status` gives it; null: none.
+    /// The current substep, as `bindery.get_book_status` returns it; null: none.
     pub substep: Value,
-    /// How many substeps the current stage has, and how many of them are done.
+    /// The number of substeps of the current stage, and the number of done ones.
     pub substeps: (i32, i32),
     pub revision: i64,
     /// Completed or cancelled.
@@ -39,8 +39,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// The newest books. `before`: as they were at the last look; only the substeps of those that
-    /// changed since are read.
+    /// Reads the newest books. `before` are the books of the last read: only the substeps of
+    /// changed books are read again.
     pub async fn all(
         client: &Client,
         most: i32,
@@ -92,13 +92,13 @@ impl Book {
         books.collect()
     }
 
-    /// Its title, or its id. A title may hold anything; the terminal gets only what can be seen.
+    /// The title, or the id. Control characters of a title are removed.
     pub fn name(&self) -> String {
         let name = self.title.clone().unwrap_or_else(|| self.id.to_string());
         name.chars().filter(|c| !c.is_control()).take(NAME).collect()
     }
 
-    /// What it is at.
+    /// The current stage or status.
     pub fn standing(&self) -> String {
         let attempt =
             if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
@@ -125,7 +125,7 @@ impl Book {
         format!("{}{attempt}{substep}{counts}{message}", plain(&self.label))
     }
 
-    /// All of it on a line.
+    /// The whole view on one line.
     pub fn line(&self) -> String {
         format!("{}  {:6.2} %  {}", self.name(), self.overall, self.standing())
     }
@@ -135,7 +135,7 @@ impl Book {
     }
 }
 
-/// What people call a status. `stage`: the label of the book's stage.
+/// The text for a status. `stage` is the label of the book's stage.
 fn label(stage: String, status: &str) -> String {
     match status {
         "FAILED" => format!("FAILED at {stage}"),
@@ -144,17 +144,17 @@ fn label(stage: String, status: &str) -> String {
     }
 }
 
-/// Only what can be seen, on one line.
+/// The printable characters, on one line.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Which books are shown.
+/// The filter of the shown books.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// What a title or id holds, in whatever case.
+    /// A part of the title or id, in any case.
     pub search: String,
-    /// One of these; any, where there is none.
+    /// The shown statuses; empty: all.
     pub statuses: Vec<String>,
 }
 
@@ -167,33 +167,33 @@ impl Filter {
     }
 }
 
-/// How events flow into the database.
+/// The flow of events into the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Flow {
     at: Instant,
     events: i64,
-    /// Events a second since the last look.
+    /// Events per second since the last read.
     pub rate: f64,
     pub lag: Lag,
-    /// Books that are neither completed nor cancelled, FAILED ones included.
+    /// The number of books that are not completed or cancelled; FAILED ones count.
     pub books: i64,
-    /// When they were counted.
+    /// When the books were counted.
     counted: Instant,
 }
 
-/// How far the relay that is furthest behind is.
+/// The largest lag of a relay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lag {
-    /// It has never caught up.
+    /// The relay has never caught up.
     Unknown,
-    /// It caught up at its last renewal, or the one before.
+    /// The relay caught up at its last renewal or the one before.
     None,
-    /// It last had caught up so many seconds ago.
+    /// The time since the relay last caught up, in seconds.
     Seconds(f64),
 }
 
 impl Flow {
-    /// As of now; none where this role may not see it, or nothing is relayed.
+    /// Reads the current flow; `None` without the right to read it, or without relays.
     pub async fn now(
         client: &Client,
         before: Option<&Self>,
@@ -234,7 +234,7 @@ impl Flow {
     #[allow(clippy::cast_precision_loss, reason = "a rate for the eye")]
     fn rate_until(&self, at: Instant, events: i64) -> f64 {
         let seconds = at.duration_since(self.at).as_secs_f64();
-        // A jump from look to look is hard on the eye.
+        // Smooth the rate between reads.
         if seconds > 0.0 {
             0.8 * self.rate + 0.2 * (events - self.events).max(0) as f64 / seconds
         } else {

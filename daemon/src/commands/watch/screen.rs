@@ -1,4 +1,4 @@
-//! The view that fills a terminal, whatever its size is at the moment.
+//! The view that fills a terminal of any size.
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -11,13 +11,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::View;
 use super::book::{Book, Filter, Flow, Lag};
 
-/// The bar of what is done, and of what is not: told apart without colours, too.
+/// The characters of a bar, which differ without colours, too.
 const DONE: &str = "━";
 const OPEN: &str = "·";
-/// A bar is left out where there is less room than this.
+/// In a narrower terminal bars are left out.
 const NARROW: u16 = 60;
 
-/// The terminal, and what is on it.
+/// The terminal and its content.
 pub struct Screen {
     terminal: DefaultTerminal,
     keys: UnboundedReceiver<KeyEvent>,
@@ -27,7 +27,7 @@ pub struct Screen {
 /// All that is drawn.
 #[derive(Default)]
 struct Shown {
-    /// The address of the page that shows the books, too; empty: none is known.
+    /// The address of the page; empty: unknown.
     page: String,
     filter: Filter,
     books: Vec<Book>,
@@ -43,16 +43,16 @@ struct Shown {
 }
 
 impl Screen {
-    /// Takes the terminal over; a panic gives it back.
+    /// Switches the terminal to the view; a panic restores it.
     pub fn open(filter: Filter, page: &str) -> anyhow::Result<Self> {
         let terminal = ratatui::try_init()?;
         let (sender, keys) = unbounded_channel();
-        // Reading blocks, and cannot be called off; the thread ends with the program.
+        // Reading blocks and cannot be cancelled; the thread ends with the program.
         std::thread::spawn(move || {
             while let Ok(event) = event::read() {
                 let key = match event {
                     Event::Key(key) if key.kind == KeyEventKind::Press => key,
-                    // Drawn anew at once, too.
+                    // Redraw at once.
                     Event::Resize(..) => KeyEvent::new(KeyCode::Null, KeyModifiers::NONE),
                     _ => continue,
                 };
@@ -65,7 +65,7 @@ impl Screen {
         Ok(Self { terminal, keys, shown })
     }
 
-    /// Gives the terminal back; what was shown last, and whether Ctrl-C was pressed.
+    /// Restores the terminal; returns the last books, and whether Ctrl-C was pressed.
     pub fn close(self) -> (Vec<Book>, bool) {
         ratatui::restore();
         (self.shown.visible().into_iter().cloned().collect(), self.shown.interrupted)
@@ -80,7 +80,7 @@ impl Screen {
 impl View for Screen {
     fn show(&mut self, books: &[Book], flow: Option<&Flow>) -> anyhow::Result<bool> {
         self.shown.books = books.to_vec();
-        // Those that need a person first, then those at work.
+        // Failed books first, then those at work.
         self.shown.books.sort_by_key(|book| (!book.failed(), book.over));
         self.shown.flow = flow.copied();
         while let Ok(key) = self.keys.try_recv() {
@@ -92,7 +92,7 @@ impl View for Screen {
 
     fn show_notice(&mut self, words: &str) {
         words.clone_into(&mut self.shown.trouble);
-        // A terminal that is gone is told by the next look.
+        // If the terminal is gone, the next draw returns the error.
         let _ = self.draw();
     }
 
