@@ -26,16 +26,16 @@ pub fn watch(database: &DatabaseUrl, process: &mut Process) {
 
 async fn ask(database: DatabaseUrl, state: State, stop: CancellationToken) {
     let mut waits = pauses();
-    let mut troubles = Repeats::default();
+    let mut failures = Repeats::default();
     loop {
         let mut answered = false;
-        let asking = ask_on(&database, &state, &mut answered, &mut troubles);
+        let asking = ask_on(&database, &state, &mut answered, &mut failures);
         let Some(Err(error)) = stop.run_until_cancelled(asking).await else { return };
         state.set_database(Some(error.to_string()));
         if answered {
             waits = pauses();
         }
-        if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+        if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
             warn!(error = %error, remedy = error.remedy(), unsaid, "Postgres does not answer");
         }
         tokio::select! {
@@ -50,7 +50,7 @@ async fn ask_on(
     database: &DatabaseUrl,
     state: &State,
     answered: &mut bool,
-    troubles: &mut Repeats,
+    failures: &mut Repeats,
 ) -> Result<(), DatabaseError> {
     let client = database::connect(database).await?;
     loop {
@@ -63,7 +63,7 @@ async fn ask_on(
         }
         state.set_database(None);
         *answered = true;
-        if troubles.over() {
+        if failures.over() {
             info!("Postgres answers again");
         }
         tokio::time::sleep(ASK_EVERY).await;

@@ -30,7 +30,7 @@ pub struct Broadcaster {
 
 /// The repeated failures, each with limited logging.
 #[derive(Debug, Default)]
-struct Troubles {
+struct Failures {
     connection: Repeats,
     sending: Repeats,
     policy: Repeats,
@@ -41,16 +41,16 @@ impl Broadcaster {
     pub async fn run(self, stop: CancellationToken) {
         ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(0);
         ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(0);
-        let mut troubles = Troubles::default();
+        let mut failures = Failures::default();
         let mut waits = pauses();
         while !stop.is_cancelled() {
             let mut sent = false;
-            let Err(error) = self.send_on(&stop, &mut sent, &mut troubles).await else { break };
+            let Err(error) = self.send_on(&stop, &mut sent, &mut failures).await else { break };
             ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
             if sent {
                 waits = pauses();
             }
-            if let Some(unsaid) = troubles.connection.record(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = failures.connection.record(&error.to_string(), Instant::now()) {
                 warn!(
                     error = %error,
                     remedy = error.remedy(),
@@ -70,18 +70,18 @@ impl Broadcaster {
         &self,
         stop: &CancellationToken,
         sent: &mut bool,
-        troubles: &mut Troubles,
+        failures: &mut Failures,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-                make_policy(&client, &mut troubles.policy).await?;
+                make_policy(&client, &mut failures.policy).await?;
                 looked = Some(Instant::now());
             }
-            let pause = send(&client, &mut troubles.sending).await?;
+            let pause = send(&client, &mut failures.sending).await?;
             *sent = true;
-            if troubles.connection.over() {
+            if failures.connection.over() {
                 info!("broadcasts that were held back are sent again");
             }
             tokio::select! {
@@ -93,7 +93,7 @@ impl Broadcaster {
 }
 
 /// Sends the changes that are due; returns the pause before the next call.
-async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, DatabaseError> {
+async fn send(client: &Client, failures: &mut Repeats) -> Result<Duration, DatabaseError> {
     let query = "select held_back, failed, problem, next_seconds \
         from bindery.send_held_broadcasts()";
     let row = client.query_typed_one(query, &[]).await?;
@@ -102,7 +102,7 @@ async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, Datab
     ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(held_back.unsigned_abs());
     if let Some(problem) = problem {
         ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
-        if let Some(unsaid) = troubles.record(&problem, Instant::now()) {
+        if let Some(unsaid) = failures.record(&problem, Instant::now()) {
             warn!(
                 books = failed,
                 problem,
@@ -111,7 +111,7 @@ async fn send(client: &Client, troubles: &mut Repeats) -> Result<Duration, Datab
                 "broadcasts that were held back could not be sent"
             );
         }
-    } else if troubles.over() {
+    } else if failures.over() {
         info!("broadcasts that were held back are sent again");
     }
     Ok(pause(next))
@@ -123,12 +123,12 @@ fn pause(next_seconds: f64) -> Duration {
 }
 
 /// Creates the policy if it is missing.
-async fn make_policy(client: &Client, troubles: &mut Repeats) -> Result<(), DatabaseError> {
+async fn make_policy(client: &Client, failures: &mut Repeats) -> Result<(), DatabaseError> {
     let query = "select state, problem from bindery.make_realtime_policy()";
     let row = client.query_typed_one(query, &[]).await?;
     let (state, problem): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
     if let Some(problem) = problem {
-        if let Some(unsaid) = troubles.record(&problem, Instant::now()) {
+        if let Some(unsaid) = failures.record(&problem, Instant::now()) {
             warn!(
                 problem,
                 remedy = "start Realtime, or run the SQL of docs/supabase.md as the owner of \
@@ -139,7 +139,7 @@ async fn make_policy(client: &Client, troubles: &mut Repeats) -> Result<(), Data
             );
         }
     } else {
-        troubles.over();
+        failures.over();
         if state == "made" {
             info!("made the policy bindery_owner_joins on realtime.messages");
         }

@@ -79,7 +79,7 @@ async fn start(cluster: &mut Cluster, port: Option<u16>) -> anyhow::Result<Datab
         kernel: Some(Kernel::Portable),
         to: None,
     };
-    let failed = "the schema could not be installed; with another --data it begins anew";
+    let failed = "the schema could not be installed; give another --data for a new database";
     migrate::migrate(&options).await.context(failed)?;
     Ok(database)
 }

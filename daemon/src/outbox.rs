@@ -79,11 +79,11 @@ impl Publisher {
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => side).increment(0);
         }
         ::metrics::counter!(metrics::PUBLISHED).increment(0);
-        let mut troubles = Repeats::default();
+        let mut failures = Repeats::default();
         let mut waits = pauses();
         while !stop.is_cancelled() {
             let mut published = false;
-            let Err(error) = self.publish_on(&stop, &mut published, &mut troubles).await else {
+            let Err(error) = self.publish_on(&stop, &mut published, &mut failures).await else {
                 break;
             };
             if published {
@@ -92,7 +92,7 @@ impl Publisher {
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
             self.state
                 .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
-            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
                 warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
             }
             tokio::select! {
@@ -108,7 +108,7 @@ impl Publisher {
         &self,
         stop: &CancellationToken,
         published: &mut bool,
-        troubles: &mut Repeats,
+        failures: &mut Repeats,
     ) -> Result<(), PublishError> {
         let mut client = database::connect(&self.database).await?;
         let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
@@ -117,7 +117,7 @@ impl Publisher {
             let messages = self.publish(&mut client, &mut redis).await?;
             *published = true;
             self.state.set_outbox(None);
-            if troubles.over() {
+            if failures.over() {
                 info!(stream = self.stream, "publishing the outbox goes on");
             }
             if measured.is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY) {

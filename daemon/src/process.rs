@@ -141,7 +141,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn a_part_that_panics_ends_the_daemon_and_a_stop_that_is_asked_for_is_no_failure() {
+    async fn a_panic_of_a_task_ends_the_daemon_and_a_requested_stop_is_no_failure() {
         let (mut tasks, mut aside) = (JoinSet::new(), JoinSet::new());
         tasks.spawn(pending());
         aside.spawn(pending());

@@ -85,8 +85,8 @@ impl Relay {
         let mut pauses = pauses();
         let mut limit = Limit::new(self.max_batch);
         while !stop.is_cancelled() {
-            if self.share.is_anothers(&self.stream) {
-                self.stand_by("another daemon, which has fewer streams, is to take it", &mut log);
+            if self.share.is_left_to_another(&self.stream) {
+                self.stand_by("left to another daemon, which has fewer streams", &mut log);
                 tokio::select! {
                     () = self.share.wait(&self.stream) => (),
                     () = stop.cancelled() => break,

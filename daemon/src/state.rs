@@ -52,7 +52,7 @@ pub struct StreamState {
     pub redis_clock: Option<f64>,
     /// The failures of Redis that were logged; they outlive a session.
     #[serde(skip)]
-    pub redis_troubles: Repeats,
+    pub redis_failures: Repeats,
     /// Whether a call to Postgres failed: set by each failure, unset by the next acquire.
     #[serde(skip)]
     pub failed: bool,
@@ -83,7 +83,7 @@ impl StreamState {
     }
 
     /// Records that the relay makes progress.
-    pub fn gets_on(&mut self) {
+    pub fn record_progress(&mut self) {
         if std::mem::take(&mut self.stuck) && self.redis {
             self.problem = None;
         }
@@ -156,7 +156,7 @@ impl State {
             idle_until: None,
             lag: None,
             redis_clock: None,
-            redis_troubles: Repeats::default(),
+            redis_failures: Repeats::default(),
             failed: false,
             stuck: false,
             problem: None,

@@ -53,20 +53,20 @@ impl Sweeper {
     /// Sweeps until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut pauses = pauses();
-        let mut troubles = Repeats::default();
+        let mut failures = Repeats::default();
         ::metrics::counter!(metrics::SWEEP_FAILURES).increment(0);
         ::metrics::counter!(metrics::SWEEPS_SKIPPED).increment(0);
         count(&Swept::default());
         while !stop.is_cancelled() {
             let mut swept_something = false;
-            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut troubles).await else {
+            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut failures).await else {
                 break;
             };
             ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
             if swept_something {
                 pauses = crate::pauses::pauses();
             }
-            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
                 warn!(error = %error, remedy = error.remedy(), unsaid, "sweeping failed; it goes on as soon as it can");
             }
             tokio::select! {
@@ -81,7 +81,7 @@ impl Sweeper {
         &self,
         stop: &CancellationToken,
         swept: &mut bool,
-        troubles: &mut Repeats,
+        failures: &mut Repeats,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut skipped = 0;
@@ -104,7 +104,7 @@ impl Sweeper {
                 )
             }));
             *swept = true;
-            if troubles.over() {
+            if failures.over() {
                 info!("sweeping goes on");
             }
         }

@@ -229,7 +229,8 @@ impl Builder {
 }
 
 fn start(sender: Sender) -> Result<JoinHandle<()>, Error> {
-    let failed = |error: std::io::Error| Error::Setup(format!("no thread is to be had: {error}"));
+    let failed =
+        |error: std::io::Error| Error::Setup(format!("no thread could be started: {error}"));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let run = move || {

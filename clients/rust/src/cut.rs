@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_text_stays_and_a_long_one_says_how_long_it_is() {
+    fn a_short_text_stays_and_a_long_one_is_cut_with_its_length() {
         assert_eq!(cut("x".repeat(1024)), "x".repeat(1024));
         assert_eq!(cut("é".repeat(1000)), format!("{}… (2000 bytes)", "é".repeat(512)));
         assert!(cut(format!("x{}", "é".repeat(1000))).starts_with("xé"));

@@ -96,7 +96,9 @@ impl Which {
     /// Refuses a choice that may be an accident.
     fn ensure_meant(&self, all: bool) -> anyhow::Result<()> {
         match (self.is_all(), all) {
-            (true, false) => bail!("say which: --of-stream, --reason, --book-id, --id, or --all"),
+            (true, false) => {
+                bail!("choose dead letters with --of-stream, --reason, --book-id, --id, or --all")
+            }
             (false, true) => {
                 bail!("--all does not go with --of-stream, --reason, --book-id or --id")
             }
@@ -264,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_them_is_never_meant_by_accident() {
+    fn replaying_or_dropping_all_needs_an_explicit_choice() {
         let none = Which::default();
         let some = Which { reason: Some("unknown_book".to_owned()), ..Which::default() };
         assert!(none.ensure_meant(false).is_err() && none.ensure_meant(true).is_ok());

@@ -156,7 +156,7 @@ mod tests {
     const BOOK: (&str, &str) = ("book_id", "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f");
 
     #[test]
-    fn an_event_that_the_relay_would_take_is_sent() {
+    fn an_event_that_the_relay_accepts_is_sent() {
         for fields in [
             vec![
                 ("type", "progress"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_event_is_told_and_not_sent() {
+    fn a_wrong_event_is_reported_and_not_sent() {
         for (fields, expected) in [
             (vec![("type", "progress"), BOOK, ("progress", "140")], "nothing was sent"),
             (vec![("type", "progress"), BOOK], "nothing was sent"),

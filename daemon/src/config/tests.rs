@@ -49,7 +49,7 @@ fn the_file_stands_between_the_flags_and_the_defaults() {
 }
 
 #[test]
-fn every_fault_is_said_with_its_place_and_no_secret() {
+fn every_fault_is_reported_with_its_place_and_without_secrets() {
     let file = Written::new(
         "faults",
         "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\n",
@@ -72,7 +72,7 @@ fn every_fault_is_said_with_its_place_and_no_secret() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_by_place_without_its_text() {
+fn a_file_that_is_not_toml_is_reported_by_place_without_its_text() {
     let file = Written::new("broken", "database-url = \"postgresql://u:hush@h/d\nlinger = 1\n");
     let text = error_text(load_with(
         &file,
@@ -143,7 +143,7 @@ fn an_issuer_or_audience_without_a_key_is_refused() {
 }
 
 #[test]
-fn without_redis_nothing_of_it_may_be_named() {
+fn settings_that_need_redis_are_refused_without_it() {
     let file = Written::new("alone", "database-url = \"postgresql://h/d\"\noutbox = \"\"\n");
     let cli = load_with(&file, &[]).unwrap();
     let crate::cli::Command::Run(options) = cli.command else { panic!("not run") };

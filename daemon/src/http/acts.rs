@@ -138,7 +138,7 @@ pub fn content_type(headers: &HeaderMap) -> &str {
 /// A body of one of these types, which the form of another site's page cannot send.
 pub fn body_of(headers: &HeaderMap, body: Body, kinds: &[&str]) -> Result<Bytes, ApiError> {
     let body = body.map_err(|problem| {
-        let hint = "docs/http.md says how large a body may be.";
+        let hint = "See docs/http.md for the limit of a body.";
         ApiError::new(problem.status(), "bad_body", problem.body_text(), hint)
     })?;
     let given = content_type(headers);

@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_share_events_in_their_order_and_what_all_have_taken_is_dropped() {
+    fn readers_share_events_in_order_and_those_taken_by_all_are_dropped() {
         let mut kept = Kept::default();
         let (first, taken) = kept.join();
         assert_eq!((taken, kept.step(first, 0)), (0, Step::Wait));
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_behind_reads_each_missed_book_once_in_bounded_memory() {
+    fn a_slow_reader_reads_each_missed_book_once_in_bounded_memory() {
         let mut kept = Kept::default();
         let (slow, _) = kept.join();
         for _ in 0..1000 {

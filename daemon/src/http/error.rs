@@ -20,8 +20,8 @@ use crate::repeats::Repeats;
 static UNREACHED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 static WITHOUT_CONNECTION: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
 
-fn lock(troubles: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
-    troubles.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(failures: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An error response.
@@ -49,7 +49,7 @@ impl ApiError {
 
     /// An event that is rejected, with Bindery's own error code and message.
     pub fn rejected(code: &str, message: impl Into<String>) -> Self {
-        let hint = "docs/events.md and docs/schema/event.schema.json say what events hold.";
+        let hint = "See docs/events.md and docs/schema/event.schema.json for the fields of events.";
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "PT422", message, hint);
         error.details = Some(serde_json::json!({ "code": code }).to_string());
         error
@@ -87,8 +87,8 @@ impl ApiError {
         match error.as_db_error() {
             Some(error) => Self::refused(error, has_token),
             None => {
-                let mut troubles = lock(&UNREACHED);
-                if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+                let mut failures = lock(&UNREACHED);
+                if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
                     warn!(error = %error, unsaid, "a request could not reach Postgres");
                 }
                 Self::unavailable()

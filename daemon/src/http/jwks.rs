@@ -80,7 +80,7 @@ struct Inner {
 struct Asked {
     at: Option<Instant>,
     answered: bool,
-    troubles: Repeats,
+    failures: Repeats,
 }
 
 impl Jwks {
@@ -134,14 +134,14 @@ impl Inner {
         match answer {
             Ok(keys) => {
                 let mut kept = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                if **kept != keys || asked.troubles.over() {
+                if **kept != keys || asked.failures.over() {
                     info!(keys = keys.len(), "the tokens' public keys are read");
                 }
                 *kept = Arc::new(keys);
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                if let Some(unsaid) = asked.troubles.record(&error, std::time::Instant::now()) {
+                if let Some(unsaid) = asked.failures.record(&error, std::time::Instant::now()) {
                     warn!(error, unsaid, "the tokens' public keys cannot be read");
                 }
             }

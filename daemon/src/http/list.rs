@@ -169,8 +169,8 @@ impl ListQuery {
             Order::Asc => ("asc", ">"),
             Order::Desc => ("desc", "<"),
         };
-        let part = |failed: bool, condition: &str, goes_on: bool| {
-            let from = if goes_on {
+        let part = |failed: bool, condition: &str, continues: bool| {
+            let from = if continues {
                 format!(" and (b.{column}, b.book_id) {beyond} ({value}, $7)")
             } else {
                 String::new()
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sought_is_taken_literally() {
+    fn a_search_text_is_taken_literally() {
         let asked = ListQuery { q: Some(" 50%_Ä\\ ".to_owned()), ..ListQuery::default() };
         let (_, title, prefix) = asked.filters();
         assert_eq!(title.as_deref(), Some("%50\\%\\_Ä\\\\%"));

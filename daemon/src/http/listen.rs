@@ -46,7 +46,7 @@ struct Announced {
 /// Listens until `stop`.
 pub async fn listen(url: DatabaseUrl, hub: Hub, stop: CancellationToken) {
     let mut waits = pauses();
-    let mut troubles = Repeats::default();
+    let mut failures = Repeats::default();
     while !stop.is_cancelled() {
         let mut listened = false;
         let Err(error) = listen_on(&url, &hub, &stop, &mut listened).await else { return };
@@ -54,7 +54,7 @@ pub async fn listen(url: DatabaseUrl, hub: Hub, stop: CancellationToken) {
         if listened {
             waits = pauses();
         }
-        if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+        if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
             warn!(error = %error, remedy = error.remedy(), unsaid, "streams of events look for changes by themselves until Postgres can be listened to");
         }
         tokio::select! {

@@ -191,8 +191,8 @@ fn health() -> Map<String, Value> {
             "/readyz",
             route(
                 "readiness",
-                "Every stream is read, and both ends answer.",
-                json!({"200": state("They do."), "503": state("They do not; the body says why.")}),
+                "Whether each stream has a holder, and Postgres and Redis answer.",
+                json!({"200": state("Ready."), "503": state("Not ready; the body names the problem.")}),
             ),
         ),
         (
@@ -212,17 +212,17 @@ fn failure(status: &str) -> Value {
 fn failures() -> Value {
     let all = [
         ("400", "What was asked cannot be understood."),
-        ("401", "The token is not good, or there is none."),
+        ("401", "The token is invalid or missing."),
         ("403", "The caller may not do that."),
         ("404", "There is no such book, stage, pipeline or route."),
-        ("405", "Not by this method; or a standby, which takes no writes."),
-        ("409", "The book does not allow it now; the details say what it allows."),
+        ("405", "The route does not have this method, or the server is a read-only standby."),
+        ("409", "The book's state does not allow this; the details name what it allows."),
         ("413", "The body is too large."),
-        ("415", "The body is of another type."),
-        ("422", "A value that cannot be taken; the details name it."),
-        ("500", "Postgres has refused it; the message says why."),
-        ("503", "Postgres is away, or the daemon is full. Try again."),
-        ("504", "It took too long."),
+        ("415", "The type of the body is not supported."),
+        ("422", "A value is refused; the details name it."),
+        ("500", "Postgres refused the call; the message gives the reason."),
+        ("503", "Postgres is unreachable, or the daemon is at a limit. Try again."),
+        ("504", "The request took too long."),
     ];
     let response = |description: &str| {
         json!({
@@ -258,7 +258,7 @@ fn schemas() -> Value {
     schemas.insert(
         "Error".to_owned(),
         object(json!({
-            "code": {"type": "string", "description": "An SQLSTATE, PTnnn, or a word."},
+            "code": {"type": "string", "description": "An SQLSTATE, PTnnn, or an error code."},
             "message": text,
             "details": {
                 "type": ["string", "null"],

@@ -107,8 +107,8 @@ pub async fn begin<'a>(
         Err(error) => {
             // A fault of the configuration: log the details, and do not show them to the caller.
             let role = caller.role.name();
-            let mut troubles = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(unsaid) = troubles.record(role, Instant::now()) {
+            let mut failures = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(unsaid) = failures.record(role, Instant::now()) {
                 warn!(
                     role,
                     error = error.as_db_error().map(ToString::to_string),

@@ -261,7 +261,7 @@ fn event(
                 _ => false,
             };
             if !same {
-                let message = format!("{name} is another one than the path says");
+                let message = format!("{name} differs from the one in the path");
                 return Err(ApiError::rejected("conflicting_fields", message));
             }
         }
@@ -342,7 +342,7 @@ mod tests {
     const BOOK: &str = "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f";
 
     #[test]
-    fn the_path_says_the_type_and_the_book() {
+    fn the_path_determines_the_type_and_the_book() {
         let book: Uuid = BOOK.parse().unwrap();
         for body in [
             "".to_owned(),

@@ -162,12 +162,12 @@ fn routes() -> Routes {
         "hears": {"type": "boolean"},
     }));
     let of_all = Operation::new("watchBooks", "The changes of all books that the caller may see.")
-        .query("owner_id", "Of this owner's books only.", openapi::uuid())
+        .query("owner_id", "Only the books of this owner.", openapi::uuid())
         .streams("Events ready, book_status, book_gone and error.");
     let of_book = Operation::new("watchBook", "A book's changes.")
         .header(
             "Last-Event-ID",
-            "The revision that the caller has; the first event then has what changed since.",
+            "The caller's revision; the first event then has the changes since it.",
             openapi::count(i64::MAX),
         )
         .streams("Events book_status and error.");
@@ -175,15 +175,16 @@ fn routes() -> Routes {
         .get(
             "/",
             about_this,
-            Operation::new("about", "Which daemon this is.").answers("It.", about),
+            Operation::new("about", "The daemon's version and access.")
+                .answers("The daemon.", about),
         )
         .get("/events", events::of_all, of_all)
         .get("/books/{id}/events", events::of_book, of_book)
 }
 
 fn statuses() -> Routes {
-    let status = Operation::new("getBookStatus", "Where a book stands.")
-        .answers("As bindery.get_book_status gives it.", openapi::schema("BookStatus"));
+    let status = Operation::new("getBookStatus", "A book's status.")
+        .answers("As bindery.get_book_status returns it.", openapi::schema("BookStatus"));
     Routes::default().get("/books/{id}/status", books::status, status)
 }
 
@@ -191,9 +192,10 @@ fn acts() -> Routes {
     let act = |id, summary, arguments| {
         Operation::new(id, summary)
             .takes(arguments)
-            .answers("The book's status after it.", openapi::schema("BookStatus"))
+            .answers("The book's new status.", openapi::schema("BookStatus"))
     };
-    let revision = json!({"type": "integer", "description": "Refused where it is another by now."});
+    let revision =
+        json!({"type": "integer", "description": "Refused if the book has another revision."});
     let arguments = |properties: serde_json::Value, required: &[&str]| {
         json!({
             "type": "object",
@@ -213,17 +215,17 @@ fn acts() -> Routes {
         .post(
             "/books/{id}/resume",
             acts::resume,
-            act("resumeBook", "A FAILED book goes on where it stopped.", resume),
+            act("resumeBook", "Resume a FAILED book in its stage.", resume),
         )
         .post(
             "/books/{id}/cancel",
             acts::cancel,
-            act("cancelBook", "A book stops for good.", cancel),
+            act("cancelBook", "Cancel a book, finally.", cancel),
         )
         .post(
             "/books/{id}/rewind",
             acts::rewind,
-            act("rewindBook", "A book goes back to an earlier stage.", rewind),
+            act("rewindBook", "Rewind a book to an earlier stage.", rewind),
         )
 }
 
@@ -232,10 +234,10 @@ fn pages() -> Routes {
     let flag = json!({"type": "boolean"});
     let one_of = |values: &[&str]| json!({ "enum": values });
     let books = Operation::new("listBooks", "The books that the caller may see, by pages.")
-        .query("status", "One status or several, with commas between.", openapi::name())
+        .query("status", "One status, or several separated by commas.", openapi::name())
         .query(
             "phase",
-            "Whatever the pipeline's states are called.",
+            "The phase, independent of the pipeline's states.",
             one_of(&["working", "failed", "completed", "cancelled"]),
         )
         .query("pipeline", "The pipeline's name.", openapi::name())
@@ -243,18 +245,18 @@ fn pages() -> Routes {
         .query("q", "A part of the title, or the beginning of the id.", openapi::name())
         .query("sort", "", one_of(&["created_at", "updated_at", "overall_progress"]))
         .query("order", "", one_of(&["asc", "desc"]))
-        .query("failed_first", "FAILED ones before all others.", flag.clone())
-        .query("counts", "With how many there are of each phase.", flag.clone())
-        .query("total", "With how many there are in all.", flag)
+        .query("failed_first", "FAILED books first.", flag.clone())
+        .query("counts", "Include the number of books in each phase.", flag.clone())
+        .query("total", "Include the total number of books.", flag)
         .query("limit", "", openapi::count(200))
-        .query("after", "The next of the page before.", openapi::name())
+        .query("after", "`next` of the previous page.", openapi::name())
         .answers(
             "A page.",
             openapi::object(json!({"books": items, "next": {"type": ["string", "null"]}})),
         );
     let substeps = Operation::new("listSubsteps", "All substeps of a stage, by pages.")
-        .query("stage", "The current one by default.", openapi::name())
-        .query("after", "The next of the page before.", openapi::name())
+        .query("stage", "The stage; by default the current one.", openapi::name())
+        .query("after", "`next` of the previous page.", openapi::name())
         .query("limit", "", openapi::count(500))
         .answers(
             "A page.",
@@ -262,7 +264,7 @@ fn pages() -> Routes {
         );
     let timeline = Operation::new("getTimeline", "A book's history by pages, the latest first.")
         .query("limit", "", openapi::count(500))
-        .query("before", "The next of the page before.", openapi::count(i64::MAX))
+        .query("before", "`next` of the previous page.", openapi::count(i64::MAX))
         .answers(
             "A page.",
             openapi::object(json!({
@@ -278,9 +280,9 @@ fn pages() -> Routes {
 }
 
 fn resume_points() -> Routes {
-    let point = Operation::new("getResumePoint", "What a worker needs to go on with a book.")
-        .query("after", "A substep: those of left that come after it.", openapi::name())
-        .answers("As bindery.get_resume_point gives it.", openapi::schema("ResumePoint"));
+    let point = Operation::new("getResumePoint", "The resume point of a book, for a worker.")
+        .query("after", "A substep; `left` then has the substeps after it.", openapi::name())
+        .answers("As bindery.get_resume_point returns it.", openapi::schema("ResumePoint"));
     Routes::default().get("/books/{id}/resume-point", reports::resume_point, point)
 }
 
@@ -297,7 +299,7 @@ fn reports() -> Routes {
     };
     let report = |kind, id, summary| Operation::new(id, summary).takes(openapi::event_body(kind));
     let state = |operation: Operation| {
-        operation.answers("Where the book stands after it.", openapi::schema("BookState"))
+        operation.answers("The book's new state.", openapi::schema("BookState"))
     };
     Routes::default()
         .post(
@@ -306,39 +308,39 @@ fn reports() -> Routes {
             state(report(
                 "register",
                 "registerBook",
-                "A book is put at the start of its pipeline.",
+                "Register a book at the start of its pipeline.",
             )),
         )
         .post(
             "/books/{id}/begin",
             of("begin"),
-            report("begin", "beginStage", "A worker begins a stage, or resumes it.")
+            report("begin", "beginStage", "Begin or resume a stage, as a worker.")
                 .answers("As the resume point.", openapi::schema("ResumePoint")),
         )
         .post(
             "/books/{id}/progress",
             of("progress"),
-            state(report("progress", "reportProgress", "A substep has come this far.")),
+            state(report("progress", "reportProgress", "Report the progress of a substep.")),
         )
         .post(
             "/books/{id}/heartbeat",
             of("heartbeat"),
-            state(report("heartbeat", "heartbeat", "The book is being worked on.")),
+            state(report("heartbeat", "heartbeat", "Report that the book is being worked on.")),
         )
         .post(
             "/books/{id}/fail",
             of("fail"),
-            state(report("fail", "failBook", "The book is FAILED.")),
+            state(report("fail", "failBook", "Make the book FAILED.")),
         )
         .post(
             "/books/{id}/transition",
             of("transition"),
-            state(report("transition", "transitionBook", "The book goes to another state.")),
+            state(report("transition", "transitionBook", "Move the book to another state.")),
         )
         .post(
             "/books/{id}/plan",
             of("plan"),
-            state(report("plan", "planSubsteps", "The book has substeps of its own.")),
+            state(report("plan", "planSubsteps", "Plan the book's own substeps.")),
         )
 }
 
@@ -355,12 +357,12 @@ fn batches() -> Routes {
     let batch = Operation::new("reportEvents", "A batch of events, each with its own outcome.")
         .header(
             "Idempotency-Key",
-            "The same key within a day gives the stored answer, and applies nothing.",
+            "A repeated key within a day returns the stored answer and applies nothing.",
             json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
         )
         .takes_one_of(events)
         .answers(
-            "One outcome an event, in their order.",
+            "One outcome for each event, in order.",
             openapi::object(json!({"replayed": {"type": "boolean"}, "outcomes": outcomes})),
         );
     Routes::default().post("/events", reports::batch, batch)

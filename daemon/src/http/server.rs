@@ -58,7 +58,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(connections));
     let mut beyond = Beyond::default();
     let mut served = JoinSet::new();
-    let mut troubles = Repeats::default();
+    let mut failures = Repeats::default();
     ::metrics::counter!(metrics::TURNED_AWAY).increment(0);
     loop {
         tokio::select! {
@@ -77,7 +77,7 @@ pub async fn serve(
                 // For example, the limit of open files is reached; each closed connection frees
                 // one.
                 Err(error) => {
-                    if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+                    if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
                         warn!(error = %error, unsaid, "a connection could not be accepted");
                     }
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;

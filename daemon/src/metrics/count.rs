@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_is_no_time_is_taken_for_none() {
+    fn an_impossible_offset_counts_as_none() {
         for offset in [f64::NAN, f64::INFINITY, 1e300] {
             assert_eq!(by_redis(UNIX_EPOCH, offset), UNIX_EPOCH);
         }

@@ -208,7 +208,7 @@ fn operations_md_describes_every_metric_and_no_other() {
 }
 
 #[test]
-fn every_alert_asks_for_metrics_that_there_are_and_says_what_to_do() {
+fn every_alert_uses_existing_metrics_and_names_a_remedy() {
     let rules: Value = serde_norway::from_str(&file("deploy/prometheus/alerts.yml")).unwrap();
     let operations = file("docs/operations.md");
     let anchors = anchors(&operations);
@@ -260,7 +260,7 @@ fn every_alert_asks_for_metrics_that_there_are_and_says_what_to_do() {
 }
 
 #[test]
-fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
+fn the_dashboard_shows_all_metrics_and_no_others() {
     let dashboard: Value = serde_json::from_str(&file("deploy/grafana/bindery.json")).unwrap();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     assert!(

@@ -70,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn what_seems_to_come_from_the_future_took_no_time() {
+    fn an_event_from_the_future_has_no_delay() {
         let mut times = Times::default();
         times.push(id(2_000));
         assert_eq!(times.ages(at(1_999)).collect::<Vec<_>>(), [(Duration::ZERO, 1)]);
     }
 
     #[test]
-    fn an_id_that_no_clock_made_has_no_age() {
+    fn an_id_that_is_not_a_time_has_no_age() {
         let mut times = Times::default();
         times.push(id(1));
         times.push(id(1_700_000_000_000));
@@ -89,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_event_is_counted_in_bounded_memory_and_no_age_is_said_too_short(
+        fn every_event_is_counted_in_bounded_memory_and_no_age_is_too_short(
             steps in proptest::collection::vec(0_u64..3, 0..20_000)
         ) {
             let mut times = Times::default();

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_read_proves_it_at_once_where_nothing_is_on_its_way() {
+    fn an_empty_read_proves_its_moment_at_once_while_no_batch_is_being_applied() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_proves_nothing_before_it_is_applied() {
+    fn a_read_proves_nothing_before_its_entries_are_applied() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_read_proves_nothing_while_a_batch_is_on_its_way() {
+    fn an_empty_read_proves_nothing_while_a_batch_is_being_applied() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_left_something_in_the_stream_proves_nothing() {
+    fn a_read_that_did_not_reach_the_end_proves_nothing() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), true);
         caught_up.batched();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_is_not_whole_in_the_batch_proves_nothing_by_it() {
+    fn a_batch_with_a_part_of_a_chunk_proves_nothing() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn more_in_the_stream_takes_nothing_back() {
+    fn further_entries_do_not_revoke_a_proof() {
         let mut caught_up = CaughtUp::<SystemTime>::default();
         caught_up.read(moment(1), false);
         caught_up.batched();

@@ -94,7 +94,7 @@ impl Feed {
             seen,
             absent: None,
             trim: Trim::default(),
-            blind: false,
+            may_not_probe: false,
             may_list_waiting: true,
             too_many_wait: false,
             known,
@@ -127,8 +127,8 @@ struct Reading {
     /// Since when the stream has been absent.
     absent: Option<Instant>,
     trim: Trim,
-    /// Whether it was logged that the login may not probe the stream.
-    blind: bool,
+    /// Whether the login may not probe the stream, which is logged once.
+    may_not_probe: bool,
     /// Whether the login may list the jobs that wait in the queue.
     may_list_waiting: bool,
     /// Whether it was logged that too many jobs wait.
@@ -162,7 +162,7 @@ impl Reading {
             let (stream, failure) = (self.relay.stream.as_str(), cut(failure));
             ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
             self.relay.state.update(stream, |state| {
-                if let Some(unsaid) = state.redis_troubles.record(&failure, Instant::now()) {
+                if let Some(unsaid) = state.redis_failures.record(&failure, Instant::now()) {
                     warn!(
                         stream,
                         error = failure,
@@ -196,7 +196,7 @@ impl Reading {
         loop {
             if reader.is_at_rest() && Instant::now() >= probe_at {
                 self.probe(&mut reader, &mut probing).await?;
-                self.goes_on();
+                self.record_answer();
                 probe_at = Instant::now() + PROBE_EVERY.min(relay.renewal());
             }
             let moment = *self.known.borrow();
@@ -213,7 +213,7 @@ impl Reading {
                     Chunk { entries: bridge.translate(entries).await?, more }
                 }
             };
-            self.goes_on();
+            self.record_answer();
             *pauses = crate::pauses::pauses();
             self.position = chunk.entries.last().map_or(self.position, |&(last, _)| last);
             self.entries = self.entries.map(|entries| entries + chunk.entries.len() as u64);
@@ -256,7 +256,7 @@ impl Reading {
             }
             // Relay without the probe if the login lacks the permission.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                if !std::mem::replace(&mut self.blind, true) {
+                if !std::mem::replace(&mut self.may_not_probe, true) {
                     warn!(
                         stream = self.relay.stream, error = %error,
                         "the login may not look at the stream, so losses are not noticed: grant it +exists +xinfo|stream +xrevrange"
@@ -317,11 +317,11 @@ impl Reading {
     }
 
     /// Records that Redis answers.
-    fn goes_on(&self) {
+    fn record_answer(&self) {
         let stream = self.relay.stream.as_str();
         self.relay.state.update(stream, |state| {
             if !state.redis {
-                if state.redis_troubles.over() {
+                if state.redis_failures.over() {
                     info!(stream, "reading from Redis goes on");
                 }
                 metrics::reconnected(stream, "redis");

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_was_too_much_is_not_tried_again_soon() {
+    fn a_size_that_was_too_large_is_not_tried_again_soon() {
         let (mut limit, start) = (Limit::new(100), Instant::now());
         limit.halve(40, start);
         limit.grow(start);

@@ -76,17 +76,17 @@ impl RelayLog {
         let what = match loss {
             Loss::Trimmed => "entries were trimmed or deleted before they were read: they are lost",
             Loss::Deleted => {
-                "the stream was deleted; entries that were not read yet are lost, and what is added from now on is new"
+                "the stream was deleted; unread entries are lost, and entries added from now on are new"
             }
             Loss::Recreated => {
-                "the stream is another one than before; what had not been read of the former is lost"
+                "the stream is another one than before; unread entries of the former are lost"
             }
             Loss::Rewound => {
-                "the stream lost its end; what was applied stays applied, and what has been added since is read"
+                "the stream lost its end; applied events stay applied, and new entries are read"
             }
         };
-        let goes_on = position.map(tracing::field::display);
-        warn!(stream = self.stream, loss = loss.name(), lost, goes_on_from = goes_on, "{what}");
+        let position = position.map(tracing::field::display);
+        warn!(stream = self.stream, loss = loss.name(), lost, goes_on_from = position, "{what}");
     }
 
     /// Logs that this daemon holds the lease.

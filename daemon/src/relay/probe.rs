@@ -32,7 +32,7 @@ pub fn start(relay: &Relay) -> JoinSet<()> {
             if let Err(error) = probe_on(&relay, &mut covered).await {
                 // The relay itself logs failures of Redis. Without permission for these commands,
                 // the two gauges are missing.
-                debug!(stream = relay.stream, error = %error, "the stream could not be looked at");
+                debug!(stream = relay.stream, error = %error, "the stream could not be probed");
             }
             tokio::time::sleep(EVERY).await;
         }

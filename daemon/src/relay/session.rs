@@ -191,7 +191,7 @@ pub async fn run(
                     relay.state.update(&relay.stream, |state| {
                         state.idle_until = until;
                         if idle {
-                            state.gets_on();
+                            state.record_progress();
                         }
                     });
                     (rest, behind) = (chunk.entries.into_iter(), chunk.more);
@@ -288,7 +288,7 @@ fn count(relay: &Relay, sent: &Sent, outcome: Applied) -> StreamId {
     let (mut before, mut clock) = (StreamId::default(), None);
     relay.state.update(&relay.stream, |state| {
         before = std::mem::replace(&mut state.position, sent.position);
-        state.gets_on();
+        state.record_progress();
         state.events += outcome.settled().unsigned_abs() + sent.skipped;
         clock = state.redis_clock;
     });

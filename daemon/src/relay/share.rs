@@ -44,15 +44,15 @@ impl Share {
     pub async fn give_up<T>(&self, stream: &str, session: &CancellationToken) -> T {
         let mut advice = self.advice.clone();
         if advice.wait_for(|advice| advice.give_up.as_deref() == Some(stream)).await.is_ok() {
-            info!(stream, "giving the stream to another daemon, which has fewer");
+            info!(stream, "releasing the stream for another daemon, which has fewer");
             session.cancel();
         }
         std::future::pending().await
     }
 
     /// Whether the advice leaves the stream to another daemon.
-    pub fn is_anothers(&self, stream: &str) -> bool {
-        is_anothers(&self.advice.borrow(), stream)
+    pub fn is_left_to_another(&self, stream: &str) -> bool {
+        is_left_to_another(&self.advice.borrow(), stream)
     }
 
     /// Waits until the advice no longer leaves the stream to another daemon, or for `patience`.
@@ -60,11 +60,12 @@ impl Share {
         let mut advice = self.advice.clone();
         // A timeout is handled like new advice: the relay asks the database for the lease.
         let _ =
-            timeout(self.patience, advice.wait_for(|advice| !is_anothers(advice, stream))).await;
+            timeout(self.patience, advice.wait_for(|advice| !is_left_to_another(advice, stream)))
+                .await;
     }
 }
 
-fn is_anothers(advice: &Advice, stream: &str) -> bool {
+fn is_left_to_another(advice: &Advice, stream: &str) -> bool {
     advice.give_up.as_deref() == Some(stream) || advice.leave.iter().any(|left| left == stream)
 }
 
@@ -101,10 +102,10 @@ impl Announcer {
     /// Announces until `stop`, then announces no streams.
     pub async fn run(self, stop: CancellationToken) {
         let mut waits = pauses();
-        let mut troubles = Repeats::default();
+        let mut failures = Repeats::default();
         while !stop.is_cancelled() {
             let mut announced = false;
-            let Err(error) = self.announce_on(&stop, &mut announced, &mut troubles).await else {
+            let Err(error) = self.announce_on(&stop, &mut announced, &mut failures).await else {
                 return;
             };
             // The advice may be out of date.
@@ -112,7 +113,7 @@ impl Announcer {
             if announced {
                 waits = pauses();
             }
-            if let Some(unsaid) = troubles.record(&error.to_string(), Instant::now()) {
+            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
                 warn!(error = %error, remedy = error.remedy(), unsaid, "the streams cannot be spread over daemons: the first daemon that asks acquires a stream");
             }
             tokio::select! {
@@ -126,7 +127,7 @@ impl Announcer {
         &self,
         stop: &CancellationToken,
         announced: &mut bool,
-        troubles: &mut Repeats,
+        failures: &mut Repeats,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut turn = interval(self.lease / ANNOUNCEMENTS);
@@ -138,7 +139,7 @@ impl Announcer {
             }
             let advice = self.announce(&client, &self.streams).await?;
             *announced = true;
-            troubles.over();
+            failures.over();
             let before = self.advice.send_replace(advice.clone());
             if before.relays != advice.relays {
                 info!(daemons = advice.relays, "the streams are shared by so many daemons");

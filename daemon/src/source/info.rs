@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn none_or_all_is_plain() {
+    fn the_number_is_certain_for_none_or_all() {
         assert_eq!(info().certain(StreamId { ms: 2_000, seq: 0 }), Some(0));
         assert_eq!(
             info().certain(StreamId { ms: 999, seq: 7 }),
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_guess_goes_by_time_and_stays_within_the_stream() {
+    fn an_estimate_uses_time_and_stays_within_the_stream() {
         assert_eq!(info().guess(StreamId { ms: 1_750, seq: 0 }), 25);
         assert_eq!(info().guess(StreamId { ms: 5, seq: 0 }), 100);
         assert_eq!(info().guess(StreamId { ms: 9_999, seq: 0 }), 0);
     }
 
     #[test]
-    fn what_redis_says_is_read_and_may_lack_what_older_ones_do_not_say() {
+    fn a_reply_is_read_and_may_lack_fields_of_newer_servers() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let entry = Value::Array(vec![text("1000-0"), Value::Array(vec![])]);
         let reply = |added: bool| {

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn data_without_a_book_is_told_apart_from_data_that_is_no_object() {
+    fn data_without_a_book_differs_from_data_that_is_not_an_object() {
         for data in ["", " ", "null", "3", "[]", "[{}]", "\"bookId\"", "{", r#"{"bookId": "x""#] {
             assert_eq!(read(data), Err(Unusable::NoObject), "{data}");
         }
@@ -265,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_a_whole_parser_reads(
+        fn the_fields_equal_those_of_a_full_parser(
             fields in prop::collection::hash_map("bookId|book_id|substep|attempt|to|to_status|[a-z\"]{0,4}", value(), 0..8),
             size in 1_usize..40,
             pretty: bool,

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_error_is_one_in_its_own_words() {
+    fn an_error_reply_is_returned_with_its_text() {
         let error = line(b"-NOPERM this user has no right\r\n", 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm));
         assert!(error.to_string().contains("this user has no right"), "{error}");
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_is_read_as_it_was_written_and_never_before_all_of_it_is_there(
+        fn an_entry_is_read_as_written_and_only_when_complete(
             ms in 0_u64.., seq in 0_u64..,
             fields in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), prop::collection::vec(any::<u8>(), 0..50)), 0..6),
             behind in prop::collection::vec(any::<u8>(), 0..10),

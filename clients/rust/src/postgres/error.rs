@@ -76,7 +76,7 @@ impl DatabaseError {
             )
         } else if *state == SqlState::QUERY_CANCELED {
             Some(
-                "statement_timeout ended the call: if it goes on for a single event, raise it for the daemon's login (alter role … set statement_timeout)",
+                "statement_timeout ended the call: if it persists for a single event, raise it for the daemon's login (alter role … set statement_timeout)",
             )
         } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION {
             Some(

@@ -64,7 +64,7 @@ impl Parameters {
                 // Not its value: that may be a secret.
                 other => {
                     return Err(format!(
-                        "there is no parameter {other}; there are tls_ca, tls_cert, tls_key, sentinel_username, sentinel_password and protocol"
+                        "there is no parameter {other}; use tls_ca, tls_cert, tls_key, sentinel_username, sentinel_password and protocol"
                     ));
                 }
             }

@@ -274,7 +274,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_book_says_what_it_is_at() {
+    fn a_book_shows_its_stage_or_status() {
         assert_eq!(book().standing(), "Reading the book, attempt 2: Find names 3/7");
         let many = Book { substeps: (1000, 812), ..book() };
         assert_eq!(

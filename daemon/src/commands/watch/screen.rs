@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_terminal_has_bars_and_a_narrow_one_what_matters() {
+    fn a_wide_terminal_has_bars_and_a_narrow_one_the_essential_columns() {
         let wide = drawn(&books(), 120, 5);
         assert!(
             wide[0].contains("1 at work, 1 failed")
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_lets_nothing_says_so() {
+    fn a_filter_without_results_is_reported() {
         let mut shown = books();
         shown.filter.search = "nowhere".to_owned();
         assert!(drawn(&shown, 80, 4)[1].contains("no book fits"));
