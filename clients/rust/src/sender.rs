@@ -271,7 +271,7 @@ impl Inner {
                 .any(|&(item, book)| item <= number && book_id.is_none_or(|asked| asked == book))
     }
 
-    /// Calls back the waiters whose event, or whose end of waiting, has come.
+    /// Calls back the waiters that need not wait any longer.
     fn notify_waiters(&mut self, now: Instant) {
         let mut due = Vec::new();
         let mut waiters = std::mem::take(&mut self.waiters);

@@ -25,17 +25,17 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct State {
     pub attempt: Option<i32>,
-    /// Whether the attempt came with a message, and no other is to be worked on.
+    /// Whether the caller gave the attempt, so that no other one counts.
     pub is_given: bool,
     pub resume_point: Option<Arc<ResumePoint>>,
     pub superseded: Option<Superseded>,
     /// Whether the book is complete or in a later stage.
     pub is_passed: bool,
-    /// Whether the work has begun: a book that had passed the stage is superseding news then.
+    /// Whether the work has begun: if the book had passed the stage, the worker is then superseded.
     pub is_started: bool,
     /// Whether the outcome of the `begin` is known, or will not be.
     pub is_begun: bool,
-    /// The entry of the `begin`, where another server is asked for its outcome.
+    /// The entry id of the `begin`, if another server is asked for its outcome.
     pub begin_id: Option<String>,
     /// Heartbeats are sent while it is open.
     pub is_open: bool,
@@ -101,7 +101,7 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing more is to be done in this stay.
+    /// Whether no work is left in this stay.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
@@ -114,7 +114,7 @@ impl Session {
         self.state().superseded.clone().map_or(Ok(()), Err)
     }
 
-    /// Takes over the outcome of the `begin`: where the book is, and whether it had passed the
+    /// Applies the outcome of the `begin`: the book's resume point, and whether it had passed the
     /// stage.
     pub fn learn(&self, point: ResumePoint, has_passed: bool) {
         let mut state = self.state();
@@ -182,9 +182,9 @@ impl Loop {
         *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some((items, json));
     }
 
-    /// What is to be reported, if it has changed: the progress as event fields.
+    /// The progress as event fields, if it has changed since the last report.
     pub fn report(&self) -> Option<serde_json::Value> {
-        // Under this lock an older count does not come after a newer one.
+        // The lock keeps an older count from following a newer one.
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let is_finished = self.is_finished.load(Ordering::Acquire);
         let done = self.done.load(Ordering::Relaxed);

@@ -23,7 +23,7 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 /// The substep of a stage that declares none.
 const ALL: &str = "all";
 
-/// The beginning of a stage.
+/// A stage to begin.
 #[derive(Debug, Clone)]
 #[must_use = "a stage begins with `run` or `begin`"]
 pub struct Begin {
@@ -128,7 +128,7 @@ impl Begin {
         let point = resume_point.map(Arc::new);
         let fields = json!({"to_status": name, "worker": client.worker, "attempt": attempt});
         let begin = event("begin", core.book_id, fields)?;
-        // As it was read: without white space around it.
+        // The parsed name has no surrounding white space.
         let EventKind::Begin(begun) = &begin.kind else {
             return Err(Error::invalid("unknown_type", "a begin was expected"));
         };
@@ -401,7 +401,7 @@ impl Reporter {
         }
     }
 
-    /// Lets the sender know of a new loop.
+    /// Wakes the sender for a new loop.
     pub(crate) fn wake(&self) {
         self.sample();
     }
@@ -420,7 +420,7 @@ impl Reporter {
             "error": error, "message": message, "attempt": attempt, "stage": self.name(),
         });
         let core = &self.book.0;
-        // What is too long is cut, so the event is valid.
+        // Texts that are too long are cut, so the event is valid.
         if let Ok(fail) = event("fail", core.book_id, fields) {
             core.client.0.add(fail, None, texts);
         }

@@ -36,7 +36,7 @@ impl<I: Iterator> Track<I> {
         items: I,
         checked: Result<(), Error>,
     ) -> Self {
-        // Only where it is exact.
+        // Use the hint only if it is exact.
         let total = match items.size_hint() {
             (lower, Some(upper)) if lower == upper => u64::try_from(upper).ok(),
             _ => None,
@@ -54,7 +54,7 @@ impl<I: Iterator> Track<I> {
         self
     }
 
-    /// How many items there are, where the iterator does not know it. Without a total the substep
+    /// The number of items, if the iterator's `size_hint` is not exact. Without a total the substep
     /// stays at 0 percent until it is finished.
     pub fn total(mut self, total: u64) -> Self {
         self.total = Some(total);
@@ -98,7 +98,7 @@ impl<I: Iterator> Track<I> {
 
     fn end(&mut self) {
         if let State::Running(running) = std::mem::replace(&mut self.state, State::Over) {
-            // The last count, before the loop is forgotten.
+            // Report the last count before the loop is dropped.
             self.reporter.sample();
             drop(running);
         }

@@ -1,8 +1,8 @@
-//! How events reach a server: one module a kind of URL.
+//! The transports of events, one module for each kind of URL.
 //!
 //! | module | URL |
 //! |---|---|
-//! | `stream` | `redis://`: entries of a stream, which `binderyd` relays; it has no answers |
+//! | `stream` | `redis://`: entries of a stream, which `binderyd` relays, without answers |
 //! | `postgres` | `postgresql://`: the SQL function `bindery.report_events` |
 //! | `http` | `https://`: the same through `binderyd` or PostgREST |
 
@@ -22,23 +22,23 @@ use http::Http;
 use postgres::Postgres;
 use stream::Stream;
 
-/// A batch that is sent, perhaps more than once, and takes effect once.
+/// A batch, which is applied once even if it is sent several times.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
-    /// The same for the same batch, and for no other.
+    /// The batch's unique key.
     pub key: &'a str,
     pub events: &'a [&'a Event],
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is in the stream, at this entry.
+    /// The event is in the stream, with this entry id.
     Entry(String),
     Applied,
     /// The book has left the attempt or the stage.
     Stale,
-    /// It waits in Bindery.
+    /// The event waits in Bindery.
     Early,
     Rejected {
         code: String,
@@ -46,22 +46,22 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Why a call had no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// The server cannot be reached, or cannot serve now; the same call may succeed later.
+    /// The server is unreachable or unavailable; the same call may succeed later.
     Away(String),
-    /// It has refused the call for good.
+    /// The server refused the call; a retry would be refused, too.
     Refused { code: String, message: String },
 }
 
-/// Where to report.
+/// The way to report events.
 pub(crate) enum Transport {
     Stream(Stream),
     Calls(Box<Calls>),
 }
 
-/// What calls Bindery's functions.
+/// The way to call Bindery's functions.
 pub(crate) enum Calls {
     Postgres(Box<Postgres>),
     Http(Http),
@@ -83,7 +83,7 @@ impl Transport {
         matches!(self, Self::Calls(_))
     }
 
-    /// Sends a batch; one outcome an event.
+    /// Sends a batch; returns one outcome for each event.
     pub async fn send(&mut self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Problem> {
         let outcomes = match self {
             Self::Stream(stream) => return stream.send(batch.events).await,
@@ -98,7 +98,7 @@ impl Transport {
 }
 
 impl Calls {
-    /// What calls the functions at a URL.
+    /// The way to call the functions at a URL.
     pub fn to(url: &str, key: Option<&str>) -> Result<Self, Error> {
         match url.split_once("://").map_or("", |(scheme, _)| scheme) {
             "postgresql" | "postgres" => {
@@ -122,7 +122,7 @@ impl Calls {
         Ok(answer.outcomes.into_iter().map(Outcome::from).collect())
     }
 
-    /// Where a book is, with all that is left; `None` for an unknown one.
+    /// The whole resume point of a book; `None` for an unknown book.
     pub async fn resume_point(&mut self, book_id: Uuid) -> Result<Option<ResumePoint>, Problem> {
         let Some(mut whole) = self.page(book_id, None).await? else { return Ok(None) };
         let mut cut = whole.cut;
@@ -175,7 +175,7 @@ impl Calls {
 }
 
 impl Problem {
-    /// The error of a server: PostgreSQL's own, or Bindery's with its detail.
+    /// Converts a server's error: one of PostgreSQL, or one of Bindery with its detail.
     fn of(state: &str, message: String, detail: Option<&str>) -> Self {
         match detail.and_then(|detail| serde_json::from_str::<Detail>(detail).ok()) {
             Some(Detail { code }) => Self::Refused { code, message },
@@ -185,9 +185,9 @@ impl Problem {
     }
 }
 
-/// Whether a call that ended with this SQLSTATE (or PostgREST's code) may succeed later: connection
-/// and resource problems, conflicts between transactions, shutdown, a read-only standby; missing
-/// rights and a missing schema, too, since nothing is lost once they are there.
+/// Whether a call that failed with this SQLSTATE (or PostgREST's code) may succeed later:
+/// connection and resource problems, conflicts between transactions, shutdown, a read-only standby.
+/// Missing rights and a missing schema count, too: the events wait until an operator corrects them.
 fn may_pass(state: &str) -> bool {
     const STATES: [&str; 14] = [
         "08", "25006", "28", "3D", "3F", "40", "42501", "42883", "42P01", "53", "55P03", "57",

@@ -22,38 +22,38 @@ pub struct DeadLettersOptions {
 
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
-    /// List them, the newest first.
+    /// List dead letters, the newest first.
     List {
         #[command(flatten)]
         database: DatabaseOptions,
         #[command(flatten)]
         which: Which,
-        /// The most to list.
+        /// The maximum number of dead letters.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         max: i64,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Show one whole, as JSON.
+    /// Show one dead letter as JSON.
     Show {
         #[command(flatten)]
         database: DatabaseOptions,
-        /// Its id, as list gives it.
+        /// The id, as listed.
         id: i64,
     },
-    /// Apply them once more, the oldest first, each once. What takes effect or comes too late is
-    /// gone; the rest stays.
+    /// Apply dead letters again, the oldest first, each once. Those that are applied or stale are
+    /// removed; the others stay.
     Replay {
         #[command(flatten)]
         database: DatabaseOptions,
         #[command(flatten)]
         which: Which,
-        /// All that the relay could read.
+        /// All that the relay could parse.
         #[arg(long)]
         all: bool,
     },
-    /// Delete them for good.
+    /// Delete dead letters, finally.
     Drop {
         #[command(flatten)]
         database: DatabaseOptions,
@@ -62,13 +62,13 @@ enum Action {
         /// All of them.
         #[arg(long)]
         all: bool,
-        /// Do it; without this it is only said how many they are.
+        /// Delete them; without this, only print their number.
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Which letters; all that is given must fit.
+/// The filter of dead letters; all given conditions must hold.
 #[derive(Debug, Clone, Default, Args)]
 struct Which {
     /// Of this stream.

@@ -34,17 +34,17 @@ const SKEW_WARNS: f64 = 1.0;
 pub struct DoctorOptions {
     #[command(flatten)]
     database: DatabaseOptions,
-    /// Redis, such as redis://host:6379/; left out where the daemon runs without it.
+    /// Redis, such as redis://host:6379/; omit it if the daemon runs without Redis.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<RedisUrl>,
     #[command(flatten)]
     sources: SourceOptions,
     #[command(flatten)]
     http: HttpOptions,
-    /// The stream that the outbox is published to; empty: nowhere.
+    /// The stream to publish the outbox to; empty: do not publish it.
     #[arg(long, env = "BINDERY_OUTBOX", default_value = "bindery:changes")]
     outbox: String,
-    /// Applied entries are trimmed: check that the login may do so.
+    /// The retention of applied entries: check that the login may trim.
     #[arg(long, env = "BINDERY_RETAIN", value_parser = humantime::parse_duration)]
     retain: Option<Duration>,
     /// One JSON object a line.
@@ -56,7 +56,7 @@ pub struct DoctorOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Level {
-    /// As it should be.
+    /// No problem.
     Ok,
     /// It works now, and may fail later.
     Warning,
@@ -72,7 +72,7 @@ struct Finding {
     check: &'static str,
     /// What was found.
     found: String,
-    /// How to correct it; absent where it is as it should be.
+    /// How to correct it; absent without a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }

@@ -11,17 +11,17 @@ use crate::source::RedisUrl;
 /// The time limit of a reply of Redis.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Options of `publish`. The fields are those of an event (docs/events.md); what a type needs, and
-/// may have, the error says.
+/// Options of `publish`. The fields are those of an event (docs/events.md), of which each type
+/// requires and allows some.
 #[derive(Debug, Clone, Args)]
 pub struct PublishOptions {
     /// Redis, such as redis://host:6379/.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: RedisUrl,
-    /// The stream to send to.
+    /// The stream to publish to.
     #[arg(long = "to-stream", value_name = "STREAM", default_value = "bindery:events")]
     to_stream: String,
-    /// Check the event and print its fields, and send nothing.
+    /// Check the event and print its fields without publishing it.
     #[arg(long)]
     dry_run: bool,
     /// progress, transition, begin, fail, heartbeat, plan or register.
@@ -42,16 +42,16 @@ pub struct PublishOptions {
     /// Units done.
     #[arg(long, allow_negative_numbers = true)]
     done: Option<String>,
-    /// Units there are.
+    /// Units in total.
     #[arg(long, allow_negative_numbers = true)]
     total: Option<String>,
-    /// What is counted.
+    /// The name of a unit.
     #[arg(long)]
     unit: Option<String>,
     /// A sentence for people.
     #[arg(long)]
     message: Option<String>,
-    /// The worker's own JSON to go on from.
+    /// The worker's checkpoint, as JSON.
     #[arg(long, value_name = "JSON")]
     checkpoint: Option<String>,
     /// The attempt it comes from.
@@ -60,13 +60,13 @@ pub struct PublishOptions {
     /// The state to go to, or the stage to begin.
     #[arg(long, alias = "to", value_name = "STATE")]
     to_status: Option<String>,
-    /// Who begins the stage.
+    /// The worker that begins the stage.
     #[arg(long)]
     worker: Option<String>,
     /// Whether a book that FAILED in the stage resumes: true or false.
     #[arg(long, value_name = "BOOL")]
     resume: Option<String>,
-    /// Why the book failed: a JSON object, best with a code; other JSON and text are made one.
+    /// Why the book failed: a JSON object, best with a code; other JSON and text become one.
     #[arg(long, value_name = "JSON")]
     error: Option<String>,
     /// The book's own substeps: [{"substep": "…", "weight": 1}].

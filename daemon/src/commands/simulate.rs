@@ -27,10 +27,10 @@ pub struct SimulateOptions {
     /// Redis, such as redis://host:6379/.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: RedisUrl,
-    /// The stream to send to.
+    /// The stream to publish to.
     #[arg(long = "to-stream", value_name = "STREAM", default_value = "bindery:events")]
     to_stream: String,
-    /// How many books, all at work at once.
+    /// The number of books, which work at the same time.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     books: u32,
     /// Events a second; 0: as fast as Redis takes them.
@@ -38,12 +38,12 @@ pub struct SimulateOptions {
     rate: u32,
     #[command(flatten)]
     mix: Mix,
-    /// Makes the same books and events again; without it they are new each time.
+    /// The seed for the same books and events again; by default a random one.
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What goes wrong, in percent, and how much is said.
+/// The shares of faults, in percent, and the number of reports.
 #[derive(Debug, Clone, Copy, Args)]
 struct Mix {
     /// Reports of each substep.
@@ -52,17 +52,17 @@ struct Mix {
     /// Reports that are sent twice.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
     duplicates: f64,
-    /// Reports that an older one follows.
+    /// Reports that are followed by an older one.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
     out_of_order: f64,
-    /// Reports that come with an event that nobody can take: each becomes a dead letter.
+    /// Reports with an additional invalid event, which becomes a dead letter.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.5, value_parser = percent)]
     bad: f64,
     /// Stages whose first worker crashes: the book is failed, resumed, and worked on as its next
     /// attempt.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
     crashes: f64,
-    /// Books whose worker goes silent in the midst of a stage, for the sweeper to find.
+    /// Books whose worker goes silent in the middle of a stage, which the sweeper fails.
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent)]
     silent: f64,
 }
@@ -75,13 +75,13 @@ fn percent(text: &str) -> Result<f64, String> {
 /// The events that were sent, and the outcome that must result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 struct Outcome {
-    /// Entries sent, all of those below included.
+    /// Entries sent, including all those below.
     events: u64,
     /// Books registered.
     books: u64,
     /// Books that reach COMPLETED.
     completed: u64,
-    /// Books left in the midst of a stage.
+    /// Books left in the middle of a stage.
     silent: u64,
     /// Attempts that failed and were resumed.
     crashes: u64,

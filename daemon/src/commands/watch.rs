@@ -36,7 +36,7 @@ const INTERRUPTED: i32 = 130;
 pub struct WatchOptions {
     #[command(flatten)]
     database: DatabaseOptions,
-    /// The most books to show, the newest first.
+    /// The maximum number of books to show, the newest first.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=1000))]
     max_books: i32,
     /// Only books whose title or id holds this; in the terminal, / changes it.
@@ -45,13 +45,13 @@ pub struct WatchOptions {
     /// Only books of this status; may be given again.
     #[arg(long, value_delimiter = ',')]
     status: Vec<String>,
-    /// Show what was completed or cancelled before, too.
+    /// Include books that were completed or cancelled before.
     #[arg(long)]
     all: bool,
-    /// The address of the page, to be shown in the terminal's first line.
+    /// The address of the page, for the terminal's first line.
     #[arg(long, default_value = "", hide_default_value = true)]
     page: String,
-    /// End once every book shown is completed or cancelled.
+    /// Exit once every book shown is completed or cancelled.
     #[arg(long)]
     until_done: bool,
 }

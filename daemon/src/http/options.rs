@@ -15,8 +15,8 @@ const SECRET_BYTES: usize = 32;
 /// Flags of the HTTP port.
 #[derive(Debug, Clone, Args)]
 pub struct HttpOptions {
-    /// Where to answer: the page at /, /api, /healthz, /readyz and /metrics. /api needs tokens
-    /// (--jwt-secret or --jwks-url) beyond loopback.
+    /// The address of the page at /, /api, /healthz, /readyz and /metrics. Beyond loopback, /api
+    /// needs tokens (--jwt-secret or --jwks-url).
     #[arg(long, env = "BINDERY_HTTP", default_value = "127.0.0.1:7890")]
     pub http: SocketAddr,
     /// The secret of tokens signed with HS256, 32 bytes or more.
@@ -25,7 +25,7 @@ pub struct HttpOptions {
     /// The public keys of tokens: the path of a JWKS file, or an https URL (http on loopback only).
     #[arg(long, env = "BINDERY_JWKS_URL", hide_env_values = true)]
     pub jwks_url: Option<JwksUrl>,
-    /// A token's claim iss must be this; may be given again: one of these.
+    /// The required claim iss of tokens; may be repeated to allow several.
     #[arg(
         long = "jwt-issuer",
         env = "BINDERY_JWT_ISSUERS",
@@ -34,7 +34,7 @@ pub struct HttpOptions {
         value_parser = claim
     )]
     pub jwt_issuers: Vec<String>,
-    /// A token's claim aud must hold this; may be given again: one of these.
+    /// The required value in the claim aud of tokens; may be repeated to allow several.
     #[arg(
         long = "jwt-audience",
         env = "BINDERY_JWT_AUDIENCES",
@@ -43,8 +43,8 @@ pub struct HttpOptions {
         value_parser = claim
     )]
     pub jwt_audiences: Vec<String>,
-    /// An origin whose pages may ask /api, such as https://app.example.com; http://localhost:* is
-    /// any port of this machine; may be given again.
+    /// An origin whose pages may call /api, such as https://app.example.com; http://localhost:* is
+    /// any port of this machine; may be repeated.
     #[arg(
         long = "cors-origin",
         env = "BINDERY_CORS_ORIGINS",
@@ -52,7 +52,7 @@ pub struct HttpOptions {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<Origin>,
-    /// The most connections at once; a stream of events is one. Fewer where the process may not
+    /// The maximum number of connections, including event streams; fewer if the process may not
     /// open enough files.
     #[arg(long, env = "BINDERY_HTTP_CONNECTIONS", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub http_connections: u32,

@@ -1,8 +1,9 @@
-//! BullMQ: entries of a queue's own stream of events, turned into Bindery's events. Each entry
-//! becomes one event, or none.
+//! BullMQ: converts entries of a queue's event stream into Bindery's events. Each entry becomes one
+//! event or none.
 //!
-//! An entry names a job; the job's data names the book. Where the book stands does not matter here:
-//! `begin` is decided where it is applied. `relay::bridge` reads the jobs' data.
+//! An entry names a job, and the job's data names the book. The conversion does not depend on the
+//! book's state: the outcome of `begin` is decided when it is applied. `relay::bridge` reads the
+//! jobs' data.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +18,7 @@ use super::{Decoded, Raw};
 
 /// The default prefix of BullMQ's keys.
 pub const PREFIX: &str = "bull";
-/// The keys that hold the jobs that wait, each with the command that lists it.
+/// The keys of the waiting jobs, each with the command that lists them.
 pub const WAITING: [(&str, &str); 5] = [
     ("LRANGE", "wait"),
     ("LRANGE", "paused"),
@@ -26,16 +27,16 @@ pub const WAITING: [(&str, &str); 5] = [
     ("ZRANGE", "waiting-children"),
 ];
 
-/// A queue, and the work that its jobs do.
+/// A queue and the work of its jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// What its keys begin with.
+    /// The prefix of its keys.
     pub prefix: String,
     /// Its name.
     pub name: String,
     /// The stage that its jobs work on.
     pub stage: String,
-    /// The substep, where a job's data names none.
+    /// The substep of jobs whose data names none.
     pub substep: Option<String>,
 }
 
@@ -50,7 +51,7 @@ impl Queue {
         format!("{}:{}:{of}", self.prefix, self.name)
     }
 
-    /// The same queue with keys that begin otherwise.
+    /// The same queue with another prefix.
     pub fn with_prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.prefix);
         self
@@ -99,20 +100,20 @@ impl FromStr for Queue {
     }
 }
 
-/// What a job's data has about the book.
+/// The fields about the book in a job's data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Job {
     /// The book's id.
     pub book_id: String,
     /// The substep that the job does.
     pub substep: Option<String>,
-    /// The book's attempt that the job belongs to.
+    /// The attempt of the book that the job belongs to.
     pub attempt: Option<String>,
-    /// Where the book goes when the job is done.
+    /// The target of a transition when the job is done.
     pub to_status: Option<String>,
 }
 
-/// Why a job is about no book.
+/// Why a job has no book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
     /// It was removed before its data was read.
@@ -124,7 +125,7 @@ pub enum Unusable {
 }
 
 impl Job {
-    /// The book and the attempt that a job about a book names.
+    /// The book and the attempt of a job, if it has a valid book.
     pub fn book(&self) -> Option<(Uuid, Option<i32>)> {
         let attempt = self.attempt.as_deref().and_then(|attempt| attempt.parse().ok());
         Some((Uuid::parse_str(&self.book_id).ok()?, attempt))
@@ -135,7 +136,7 @@ impl Job {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueEntry {
     event: String,
-    /// The job it is about.
+    /// The job's id.
     pub job: Option<String>,
     data: String,
     reason: String,
@@ -167,30 +168,29 @@ impl QueueEntry {
         entry
     }
 
-    /// Whether it becomes an event.
+    /// Whether the entry becomes an event.
     pub fn is_relevant(&self) -> bool {
         matches!(self.event.as_str(), "active" | "progress" | "completed" | "failed" | "stalled")
             || self.is_retry()
     }
 
-    /// Whether a job was added: with an id that another one had before, it is a new job.
+    /// Whether a job was added, which is a new job even if its id was used before.
     pub fn is_added(&self) -> bool {
         self.event == "added"
     }
 
-    /// A job that had failed for good was queued again by hand.
+    /// Whether an operator queued a finally failed job again.
     fn is_retry(&self) -> bool {
         self.event == "waiting" && self.prev == "failed"
     }
 
-    /// The event it becomes.
+    /// The event of the entry.
     pub fn event(&self, queue: &Queue, job: &Job) -> Decoded {
         if !self.is_relevant() {
             return None;
         }
         let mut fields = match self.event.as_str() {
-            // Another job of a FAILED book can become active; only a retry by hand resumes the
-            // book.
+            // Only an operator's retry resumes a FAILED book; other jobs of it can become active.
             "active" | "waiting" => vec![
                 field("type", "begin"),
                 field("to_status", queue.stage.as_str()),
@@ -228,7 +228,7 @@ impl QueueEntry {
         Some(Event::from_fields(fields))
     }
 
-    /// A rejection, where its job is about no book.
+    /// The rejection of an entry whose job has no book.
     pub fn rejection(&self, queue: &Queue, why: Unusable) -> Decoded {
         let mut rejection: Rejection = Event::from_fields(self.origin(queue)).err()?;
         let (field, expected) = match why {
@@ -245,7 +245,7 @@ impl QueueEntry {
         Some(Err(rejection))
     }
 
-    /// A report of this percent, for the substep that the job does.
+    /// A report of this percentage, for the job's substep.
     fn report<'a>(&'a self, queue: &'a Queue, job: &'a Job, percent: Node<'a>) -> EventFields<'a> {
         let mut fields = vec![
             field("type", "progress"),
@@ -274,7 +274,7 @@ impl QueueEntry {
             vec![field("type", "heartbeat"), field("stage", queue.stage.as_str())]
         };
         let known = |name: &str| NUMBERS.contains(&name) || OTHERS.contains(&name);
-        // What was given replaces the job's own.
+        // Given fields replace the job's own.
         fields.retain(|(name, _)| !given.iter().any(|(other, _)| known(other) && name == other));
         fields.extend(given.into_iter().filter(|(name, _)| known(name)));
         fields
@@ -295,7 +295,7 @@ impl QueueEntry {
         ])
     }
 
-    /// What a dead letter shows of the entry; no event has these fields.
+    /// The fields that a dead letter shows of the entry; events do not have them.
     fn origin<'a>(&'a self, queue: &'a Queue) -> EventFields<'a> {
         vec![
             field("queue", queue.name.as_str()),

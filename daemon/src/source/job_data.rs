@@ -2,7 +2,7 @@
 //! pieces.
 //!
 //! The memory needed does not depend on the data's size or depth. Everything else in the data is
-//! skipped without being checked, so whatever JSON text Node.js wrote can be read.
+//! skipped without being checked, so any JSON text from Node.js can be read.
 
 use bindery_core::json::Node;
 
@@ -11,12 +11,12 @@ use super::bullmq::{Job, Unusable};
 /// The fields of [`Job`], each with its names; the first name that has a value counts.
 const FIELDS: [&[&str]; 4] =
     [&["bookId", "book_id"], &["substep"], &["attempt"], &["to_status", "to"]];
-/// Longer texts cannot name a book, substep or state.
+/// The maximum length of a name of a book, substep or state.
 const MAX_TEXT: usize = 256;
-/// The most bytes of a name or value that are kept: [`MAX_TEXT`] characters, each escaped.
+/// The maximum kept size of a name or value, in bytes: [`MAX_TEXT`] escaped characters.
 const MAX_RAW: usize = 12 * MAX_TEXT + 2;
 
-/// What the next byte belongs to.
+/// The part that the next byte belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Place {
     /// The text before the object.
@@ -26,7 +26,7 @@ enum Place {
     Name,
     /// A value in the object.
     Value,
-    /// The text after the object, or data that is no object.
+    /// The text after the object, or data that is not an object.
     After,
 }
 
@@ -115,7 +115,7 @@ impl JobReader {
         }
     }
 
-    /// Which field the name is that was read.
+    /// The field of the name that was read.
     fn field(&self) -> Option<(usize, usize)> {
         let name = text(&self.raw)?;
         let names = FIELDS.iter().enumerate();
@@ -126,7 +126,7 @@ impl JobReader {
 
     fn end_value(&mut self) {
         if let Some((field, place)) = self.current.take() {
-            // Of a repeated name the last value counts, as in JavaScript.
+            // The last value of a repeated name counts, as in JavaScript.
             self.values[field][place] = text(&self.raw);
         }
         self.raw.clear();
@@ -139,7 +139,7 @@ fn text(raw: &[u8]) -> Option<String> {
     let text = match Node::read(&written) {
         Ok(Node::Text(text) | Node::Number(text)) => text.into_owned(),
         Ok(_) => return None,
-        // A text that was too long to be kept whole.
+        // The text was too long and is incomplete.
         Err(_) if raw.len() == MAX_RAW && raw.starts_with(b"\"") => {
             written.trim_start_matches('"').to_owned()
         }

@@ -8,18 +8,18 @@ use super::channel::Channel;
 /// Streams, queues and channels.
 #[derive(Debug, Clone, Args)]
 pub struct SourceOptions {
-    /// A stream to relay; may be given again.
+    /// A stream to relay; may be repeated.
     #[arg(long = "stream", env = "BINDERY_STREAMS", value_delimiter = ',', default_value = "bindery:events", value_parser = crate::cli::stream)]
     pub streams: Vec<String>,
     /// A queue of BullMQ whose jobs do a stage's work, as QUEUE=STAGE or QUEUE=STAGE/substep; may
-    /// be given again.
+    /// be repeated.
     #[arg(long, env = "BINDERY_BULLMQ", value_name = "QUEUE=STAGE", value_delimiter = ',')]
     bullmq: Vec<Queue>,
-    /// What the keys of BullMQ's queues begin with.
+    /// The prefix of the keys of BullMQ's queues.
     #[arg(long, env = "BINDERY_BULLMQ_PREFIX", value_name = "PREFIX", default_value = PREFIX, value_parser = crate::cli::stream)]
     bullmq_prefix: String,
     /// A channel of Redis Pub/Sub whose messages are events, as in an entry's field `data`; may be
-    /// given again. What is published while no daemon is subscribed is lost.
+    /// repeated. Messages published while no daemon is subscribed are lost.
     #[arg(
         long = "channel",
         env = "BINDERY_CHANNELS",
@@ -30,7 +30,7 @@ pub struct SourceOptions {
 }
 
 impl SourceOptions {
-    /// The queues, by the keys that they have.
+    /// The queues, with their keys.
     pub fn queues(&self) -> impl Iterator<Item = Queue> {
         self.bullmq.iter().map(|queue| queue.clone().with_prefix(&self.bullmq_prefix))
     }

@@ -18,17 +18,17 @@ use super::url::DatabaseUrl;
 type Connector = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
-/// A connection that is established, and how.
+/// An established connection.
 pub struct Connected {
-    /// What queries go to.
+    /// The client for queries.
     pub client: Client,
-    /// What must be polled for them to be answered.
+    /// The connection, which must be polled.
     pub connection: Connection<Socket, Stream>,
-    /// How it goes to the server.
+    /// The transport to the server.
     pub transport: Transport,
 }
 
-/// How a connection goes to the server.
+/// The transport of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
     /// By a Unix-domain socket.
@@ -39,7 +39,7 @@ pub enum Transport {
     Tls(Negotiated),
 }
 
-/// Connects to the first host that will do. Hosts that did not answer lately come last.
+/// Connects to the first suitable host. Hosts that did not answer recently come last.
 pub async fn open(url: &DatabaseUrl) -> Result<Connected, DatabaseError> {
     url.warn_of_ignored();
     let mut hosts: Vec<usize> = (0..url.servers.len()).collect();
@@ -56,7 +56,7 @@ pub async fn open(url: &DatabaseUrl) -> Result<Connected, DatabaseError> {
                     attempt.answered();
                     return Ok(connected);
                 }
-                // As libpq has it: a login that one host refuses is not tried at the others.
+                // Like libpq: if one host refuses the login, the others are not tried.
                 Err(error) if is_login_refused(&error) => return Err(error),
                 Err(error) => failure = Some(error),
             }

@@ -10,13 +10,13 @@ use crate::cut::cut;
 /// A call to Postgres failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The server or the driver reported it. It has no source: `describe` gives all of it.
+    /// An error of the server or the driver. It has no source: `describe` includes it.
     #[error("Postgres: {}", describe(.0))]
     Call(tokio_postgres::Error),
     /// No connection was made, for a reason that the driver does not know.
     #[error("Postgres: {problem}")]
     Connect {
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The next step.
         remedy: &'static str,
@@ -49,7 +49,7 @@ impl DatabaseError {
         Some(detail.get("code")?.as_str()?.to_owned())
     }
 
-    /// What the operator can do, where it will not pass by itself.
+    /// What the operator can do, if a retry will not succeed.
     pub fn remedy(&self) -> Option<&'static str> {
         let state = match self {
             Self::Connect { remedy, .. } => return Some(remedy),

@@ -1,4 +1,4 @@
-//! What kind of session `target_session_attrs` asks for.
+//! The kinds of session of `target_session_attrs`.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -11,7 +11,7 @@ pub enum Session {
     ReadOnly,
     Primary,
     Standby,
-    /// A standby; if there is none, any.
+    /// A standby; without one, any server.
     PreferStandby,
 }
 
@@ -26,7 +26,7 @@ impl Session {
         ("prefer-standby", Self::PreferStandby),
     ];
 
-    /// What to ask of the hosts, and if all of them refuse, what to ask of them then.
+    /// The kinds to try with all hosts, one after the other.
     pub fn rounds(self) -> &'static [Self] {
         match self {
             Self::Any => &[Self::Any],
@@ -46,7 +46,7 @@ impl Session {
         if matches!(self, Self::Any) {
             return Ok(None);
         }
-        // By the simple protocol, which every pooler passes on.
+        // Use the simple protocol, which every pooler supports.
         let query = "select pg_catalog.pg_is_in_recovery(), \
             pg_catalog.current_setting('transaction_read_only')";
         let answer = client.simple_query(query).await?;

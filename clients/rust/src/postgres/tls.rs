@@ -1,4 +1,4 @@
-//! TLS to Postgres as libpq means it: `sslmode` decides whether TLS is used and what is verified.
+//! TLS to Postgres like libpq: `sslmode` decides whether TLS is used and what is verified.
 //!
 //! | `sslmode` | first | then | verified |
 //! |---|---|---|---|
@@ -43,7 +43,7 @@ enum Mode {
     VerifyFull,
 }
 
-/// Whose certificates are trusted.
+/// The trusted authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Roots {
     System,
@@ -70,8 +70,8 @@ pub struct TlsParameters {
     direct: bool,
 }
 
-/// How a connection uses TLS. The files are read at the start, to report what is wrong with them,
-/// and again for each connection, so that renewed ones take effect.
+/// The TLS settings of a connection. The files are read at the start, to report their faults, and
+/// again for each connection, so that renewed files take effect.
 #[derive(Debug, Clone)]
 pub struct Tls {
     mode: Mode,
@@ -84,7 +84,7 @@ pub struct Tls {
 /// One way to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// What the library is asked for.
+    /// The mode of the library.
     pub ssl_mode: SslMode,
     /// When the next attempt follows a failure of this one.
     pub falls_back: FallsBack,
@@ -128,7 +128,7 @@ impl TlsParameters {
                 ];
                 self.mode = Some(one_of(name, value, &modes)?);
             }
-            // As drivers of Java and JavaScript write it, and libpq reads it.
+            // The form of Java and JavaScript drivers, which libpq accepts.
             "ssl" => {
                 one_of(name, value, &[("true", ())])?;
                 self.mode.get_or_insert(Mode::Require);
@@ -255,7 +255,7 @@ impl Tls {
         const PLAIN: Attempt = attempt(SslMode::Disable, FallsBack::Never);
         const TLS: Attempt = attempt(SslMode::Require, FallsBack::Never);
         match self.mode {
-            // There is no TLS on a Unix-domain socket, whatever sslmode is.
+            // A Unix-domain socket has no TLS with any `sslmode`.
             _ if is_socket => &[PLAIN],
             Mode::Disable => &[PLAIN],
             Mode::Allow => const { &[attempt(SslMode::Disable, FallsBack::IfRefused), TLS] },
@@ -322,7 +322,7 @@ impl Tls {
     }
 }
 
-/// Read once: there are more than a hundred of them.
+/// The system's certificates, more than a hundred, which are read once.
 fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let load = || {
@@ -344,7 +344,7 @@ fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>,
     all.ok_or_else(|| format!("{name}: {} has no certificate in PEM", path.display()))
 }
 
-/// What is known of a connection's handshake. Clones share it.
+/// The state of a connection's handshake. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Handshake(Arc<Mutex<Seen>>);
 
@@ -383,7 +383,7 @@ impl Handshake {
     }
 }
 
-/// What was negotiated.
+/// The negotiated TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     /// The version, such as `TLS 1.3`.
@@ -394,7 +394,7 @@ pub struct Negotiated {
     pub verified: Option<String>,
 }
 
-/// What the server's certificate has to satisfy.
+/// The requirements for the server's certificate.
 #[derive(Debug)]
 struct Trust {
     roots: Arc<RootCertStore>,
@@ -406,7 +406,7 @@ struct Trust {
     name: String,
 }
 
-/// Verifies as libpq does, and notes what it sees.
+/// Verifies like libpq, and records the certificate.
 #[derive(Debug)]
 struct Verifier {
     /// `None`: any certificate is accepted.

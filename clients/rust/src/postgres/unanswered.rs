@@ -1,14 +1,14 @@
-//! Hosts that did not answer lately: they are tried last, so that each of several connections does
-//! not wait for the same one anew.
+//! Remembers hosts that did not answer recently. They are tried last, so that not every connection
+//! waits for the same host.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A host whose attempt failed after so long, or was given up then, did not answer. One that
-/// refuses does so at once, and keeps its place.
+/// A host counts as unanswered if its attempt failed or was cancelled after this time. A host that
+/// refuses sooner keeps its place.
 const SLOW: Duration = Duration::from_secs(1);
-/// How long it is tried last.
+/// How long an unanswered host is tried last.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The hosts of a URL, by their index. Clones share it.
@@ -36,7 +36,7 @@ impl Unanswered {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Instant>> {
-        // It is whole after each change, so what a panic left is still true.
+        // Ignore poisoning: the data is consistent after each change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Where Postgres is and how to connect there: a URL or a connection string, by the rules of libpq.
+//! Parses URLs and connection strings of Postgres, by the rules of libpq.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use super::session::Session;
 use super::tls::{Tls, TlsParameters};
 use super::unanswered::Unanswered;
 
-/// The limit of one attempt at a connection where `connect_timeout` gives none.
+/// The time limit of one attempt at a connection without `connect_timeout`.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// The limit of establishing TCP where `connect_timeout` gives none.
+/// The time limit of establishing TCP without `connect_timeout`.
 const TCP_CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 const NOT_A_URL: &str = "not a Postgres URL; give postgresql://user:password@host:5432/database";
@@ -26,7 +26,7 @@ const NOT_A_URL: &str = "not a Postgres URL; give postgresql://user:password@hos
 const UNSUPPORTED: [&str; 6] =
     ["gssdelegation", "passfile", "require_auth", "requirepeer", "service", "servicefile"];
 
-/// Where Postgres is, and how to log in there. Its `Debug` shows no secret.
+/// The address of Postgres and the login. Its `Debug` shows no secret.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     /// One configuration a host, in order.
@@ -37,7 +37,7 @@ pub struct DatabaseUrl {
     pub(super) session: Session,
     /// The limit of one attempt; `None` if `connect_timeout` is 0.
     pub(super) within: Option<Duration>,
-    /// The hosts that did not answer lately.
+    /// The hosts that did not answer recently.
     pub(super) unanswered: Unanswered,
     /// The names of parameters that have no effect here.
     ignored: Vec<String>,
@@ -90,7 +90,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// What is read so far.
+/// The parameters read so far.
 struct Reading {
     common: Config,
     hosts: Vec<Host>,
@@ -105,7 +105,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Begins with what stands before the parameters.
+    /// Starts with the part before the parameters.
     fn begin(base: &Config) -> Self {
         let mut common = Config::new();
         if let Some(user) = base.get_user() {
@@ -132,8 +132,8 @@ impl Reading {
         }
     }
 
-    /// Reads one parameter. An error names the parameter, and its value only where that cannot be
-    /// a secret.
+    /// Reads one parameter. An error names the parameter, and its value only if it cannot be a
+    /// secret.
     fn parameter(&mut self, name: &str, value: &str) -> Result<(), String> {
         if self.tls.read(name, value)? {
             return Ok(());
@@ -175,7 +175,7 @@ impl Reading {
                     common.keepalives_retries(count);
                 }
             }
-            // In milliseconds, as libpq has it.
+            // In milliseconds, like libpq.
             "tcp_user_timeout" => {
                 if let Ok(time @ 1..) = u64::try_from(number(name, value)?) {
                     common.tcp_user_timeout(Duration::from_millis(time));
@@ -236,13 +236,13 @@ impl Reading {
         Ok(DatabaseUrl { servers, random, tls, session, within, unanswered, ignored })
     }
 
-    /// What every connection has besides.
+    /// Sets the defaults of all connections.
     fn common_defaults(&mut self) {
         let common = &mut self.common;
         if let Some(time) = self.timeout.map_or(Some(TCP_CONNECT_WITHIN), positive) {
             common.connect_timeout(time);
         }
-        // A server that vanished is noticed within half a minute.
+        // Detects a vanished server within 30 s.
         if !self.keepalives_idle {
             common.keepalives_idle(Duration::from_secs(10));
         }
@@ -266,7 +266,7 @@ impl Reading {
         match (self.hosts.get(index), address) {
             (Some(Host::Tcp(name)), _) => drop(server.host(name)),
             (Some(Host::Unix(path)), _) => drop(server.host_path(path)),
-            // TLS needs a name; the address is one.
+            // TLS needs a name, which can be the address.
             (None, Some(address)) => drop(server.host(address.to_string())),
             (None, None) => {}
         }
@@ -302,7 +302,7 @@ pub fn one_of<T: Clone>(name: &str, value: &str, choices: &[(&str, T)]) -> Resul
 
 type Pairs = Vec<(String, String)>;
 
-/// What stands before the parameters, and the parameters.
+/// Splits a text into the part before the parameters and the parameters.
 fn split(text: &str) -> Option<(Config, Pairs)> {
     let schemes = ["postgresql://", "postgres://"];
     let Some(rest) = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)) else {

@@ -1,4 +1,4 @@
-//! `binderyd`'s HTTP API, or PostgREST; the server is asked which.
+//! The HTTP API of `binderyd`, or PostgREST; a request detects which one it is.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::event::{meaning, written};
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The most bytes of an answer.
+/// The maximum size of an answer, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
 
 pub(crate) struct Http {
@@ -40,7 +40,7 @@ struct Refusal {
     details: Option<String>,
 }
 
-/// What `binderyd` answers at `/api`.
+/// The answer of `binderyd` at `/api`.
 #[derive(Deserialize)]
 struct Root {
     #[serde(rename = "access")]
@@ -171,7 +171,7 @@ impl Http {
         match serde_json::from_str::<Refusal>(&text) {
             Ok(Refusal { code, message, details }) => {
                 match Problem::of(&code, message, details.as_deref()) {
-                    // Of a worker's token, whose book has left its stage.
+                    // The token is a worker's, and its book has left the stage.
                     Problem::Refused { code, message } if !passes || code == "not_allowed" => {
                         Err(Problem::Refused { code, message })
                     }
@@ -184,7 +184,7 @@ impl Http {
         }
     }
 
-    /// One request; the status and the body of its answer.
+    /// Sends a request; returns the status and the body of the answer.
     async fn call(
         &self,
         path: &str,
@@ -194,7 +194,7 @@ impl Http {
         let mut request = Request::builder()
             .uri(format!("{}{path}", self.root))
             .method(if body.is_some() { "POST" } else { "GET" })
-            // Supabase's gateway asks for it.
+            // Supabase's gateway requires it.
             .header("accept-profile", "bindery")
             .header("content-profile", "bindery");
         let headers = [

@@ -63,8 +63,8 @@ impl Postgres {
             Some(client) if !client.is_closed() => client,
             _ => connect(&self.url).await?,
         };
-        // All of them as text: in one round trip, without a prepared statement that a pooler may
-        // not know.
+        // All values as text: one round trip, without a prepared statement, which a pooler may not
+        // support.
         let typed: Vec<_> = values.iter().map(|value| (*value, Type::TEXT)).collect();
         let asked = tokio::time::timeout(ANSWER_WITHIN, client.query_typed(call, &typed)).await;
         match asked {

@@ -28,7 +28,7 @@ impl Stream {
     pub async fn send(&mut self, events: &[&Event]) -> Result<Vec<Outcome>, Problem> {
         let sent = self.append(events).await;
         if sent.is_err() {
-            // An answer that is late must not be taken for that of the next call.
+            // A late answer must not be read as that of the next call.
             self.connection = None;
         }
         match sent {
@@ -47,10 +47,10 @@ impl Stream {
     }
 }
 
-/// Appends entries to a stream in one transaction: all of them or none. The ids of the entries.
+/// Appends entries to a stream in one transaction, all or none; returns their ids.
 ///
 /// # Errors
-/// Redis has refused it, or does not answer; in the second case the entries may be there.
+/// Redis refuses the transaction or does not answer; without an answer the entries may be there.
 pub async fn append<'a, N, V>(
     redis: &mut MultiplexedConnection,
     stream: &str,
