@@ -109,12 +109,12 @@ pub const ALL: &[Metric] = &[
         "Events that were rejected into bindery.dead_letters, by reason.",
     ),
     counter(BATCHES, &["stream"], "Batches applied."),
-    histogram(BATCH_EVENTS, AMOUNTS, &["stream"], "Events a batch, before coalescing."),
+    histogram(BATCH_EVENTS, AMOUNTS, &["stream"], "Events in a batch, before coalescing."),
     histogram(
         BATCH_ITEMS,
         AMOUNTS,
         &["stream"],
-        "Items a batch: what its events were coalesced into.",
+        "Items in a batch, into which its events were coalesced.",
     ),
     histogram(
         APPLY_SECONDS,
@@ -131,12 +131,12 @@ pub const ALL: &[Metric] = &[
     gauge(
         LAG_EVENTS,
         &["stream"],
-        "Entries in the stream that are not applied yet, as of the last look (every 5 s).",
+        "Entries in the stream that are not applied yet, as of the last probe (every 5 s).",
     ),
     gauge(
         LAG,
         &["stream"],
-        "Time since everything in the stream was known to be applied: up to two thirds of the lease where the relay keeps up; 0 while standing by.",
+        "Time since everything in the stream was known to be applied: up to two thirds of the lease if the relay keeps up; 0 while standing by.",
     ),
     gauge(HELD, &["stream"], "1 while this daemon holds the stream's lease, else 0."),
     gauge(STANDING_BY, &["stream"], "1 while another daemon holds the stream's lease, else 0."),
@@ -145,11 +145,11 @@ pub const ALL: &[Metric] = &[
         &["stream", "side"],
         "Failures that ended a connection or a lease, by side: postgres or redis. Failed tries to reconnect count.",
     ),
-    counter(RECONNECTS, &["stream", "side"], "Failures that are over: the relay goes on, by side."),
+    counter(RECONNECTS, &["stream", "side"], "Failures after which the relay continued, by side."),
     counter(
         LOSSES,
         &["stream", "loss"],
-        "Times that the stream was found not to be what it had been: trimmed, deleted, recreated or rewound.",
+        "Losses detected in the stream, by kind: trimmed, deleted, recreated or rewound.",
     ),
     counter(
         LOST,
@@ -159,24 +159,20 @@ pub const ALL: &[Metric] = &[
     gauge(
         CLOCK_OFFSET,
         &["stream"],
-        "Redis's clock less this machine's, measured with every look; negative where Redis's is behind.",
+        "Redis's clock less this machine's, measured with every probe; negative if Redis's is behind.",
     ),
     counter(
         MESSAGES,
         &["channel"],
-        "Messages that this daemon heard on a channel of Redis Pub/Sub.",
+        "Messages that this daemon received on a channel of Redis Pub/Sub.",
     ),
     gauge(SUBSCRIBED, &["channel"], "1 while this daemon is subscribed to the channel, else 0."),
     counter(
         SUBSCRIPTIONS_LOST,
         &["channel"],
-        "Subscriptions that ended otherwise than by a stop: what was published until the next is lost, and cannot be counted.",
+        "Subscriptions that ended without a stop of the daemon: what was published until the next one is lost, and cannot be counted.",
     ),
-    counter(
-        DROPPED,
-        &["channel"],
-        "Messages that were heard and may not have come into the stream.",
-    ),
+    counter(DROPPED, &["channel"], "Messages that were received and may not be in the stream."),
     counter(PUBLISHED, &[], "Messages published from the outbox."),
     counter(
         OUTBOX_FAILURES,
@@ -186,12 +182,12 @@ pub const ALL: &[Metric] = &[
     gauge(
         OUTBOX_BACKLOG,
         &[],
-        "Messages in bindery.outbox as of the last look (every 10 s), at most 100,000; the same from every daemon.",
+        "Messages in bindery.outbox as of the last probe (every 10 s), at most 100,000; the same from every daemon.",
     ),
     gauge(
         OUTBOX_OLDEST,
         &[],
-        "Age of the oldest message in bindery.outbox as of the last look, by Postgres's clock.",
+        "Age of the oldest message in bindery.outbox as of the last probe, by Postgres's clock.",
     ),
     counter(
         SWEPT,
@@ -203,30 +199,26 @@ pub const ALL: &[Metric] = &[
     gauge(
         SWEEP_WAITING,
         &[],
-        "Streams that are behind, so that no book is called stalled, as of the last sweep.",
+        "Streams that are behind, so that no book is marked as stalled, as of the last sweep.",
     ),
     gauge(
         SWEEP_LAST,
         &[],
-        "When a sweep of this daemon last came to its end, as Unix time by this machine's clock.",
+        "When a sweep of this daemon last completed, as Unix time by this machine's clock.",
     ),
     gauge(
         EARLY,
         &[],
         "Events in bindery.early_events as of the last sweep, at most 100,000 items; the same from every daemon.",
     ),
-    gauge(EARLY_OLDEST, &[], "Age of the oldest of them, by Postgres's clock; 0 where none waits."),
+    gauge(EARLY_OLDEST, &[], "Age of the oldest of them, by Postgres's clock; 0 if none waits."),
     counter(
         BROADCASTS_HELD_BACK,
         &[],
         "Changes of books that were not broadcast by themselves, because the book had been \
          broadcast less than broadcast_every before; the newest state followed.",
     ),
-    counter(
-        BROADCAST_FAILURES,
-        &[],
-        "Failures of sending broadcasts that were held back; they are tried again.",
-    ),
+    counter(BROADCAST_FAILURES, &[], "Failures of sending deferred broadcasts, which are retried."),
     counter(
         REQUESTS,
         &["method", "route", "status"],
@@ -244,13 +236,13 @@ pub const ALL: &[Metric] = &[
         &[],
         "HTTP connections beyond the limit that were refused or closed; health, readiness and metrics are answered there all the same.",
     ),
-    gauge(STREAMS, &[], "Streams of server-sent events that somebody reads."),
+    gauge(STREAMS, &[], "Open streams of server-sent events."),
     counter(
         LOG_LINES_LOST,
         &[],
         "Log lines that were lost because standard error could not be written to, or was not read.",
     ),
-    gauge(BUILD, &["version"], "Always 1; its label says which daemon this is."),
+    gauge(BUILD, &["version"], "Always 1; its label is the daemon's version."),
 ];
 
 const fn counter(
