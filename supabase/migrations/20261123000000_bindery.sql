@@ -1,14 +1,14 @@
 -- Bindery's schema, printed by `binderyd migration`. Do not edit it: print it again.
 
 -- The portable kernel: the extension's functions in PL/pgSQL, for hosts that load no native code.
--- Here: what they raise. Invariants: texts and numbers as in core/src, compared by
--- tests/tests/e2e/kernels.rs. Nothing here catches an exception: that takes a subtransaction, which
--- parallel workers refuse.
+-- This file has the errors that they raise. Invariants: texts and numbers as in core/src, compared
+-- by tests/tests/e2e/kernels.rs. No function here catches an exception: that takes a
+-- subtransaction, which parallel workers refuse.
 create schema if not exists bindery_core;
 
--- Every function checks its arguments itself: a STRICT one would answer null, which reads as
--- "allowed". Stable, where all else is immutable: nobody is to work these out before they are
--- reached.
+-- Every function checks its arguments itself: a STRICT one would return null, which means
+-- "allowed". Stable, although all else is immutable, so that the planner does not evaluate it
+-- early.
 create or replace function bindery_core.refuse_null(argument text) returns void
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -37,13 +37,13 @@ comment on function bindery_core.refuse(text, text) is
   'it. Gives nothing.';
 
 -- Doubles as Rust reads them from JSON: a number too small for Postgres is 0.
--- Null where the value is no number.
+-- Null if the value is not a number.
 create or replace function bindery_core.as_double(value jsonb) returns double precision
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Half of the smallest double; the caller has made sure that it is none too big.
+  -- Half of the smallest double; the caller has checked that the value is not too large.
   return case when jsonb_typeof(value) = 'number' then
     case when abs(value::numeric) <= 2.4703282292062327e-324 then 0
       else value::double precision end end;
@@ -64,7 +64,7 @@ declare
   quoted text := to_json(value)::text;
   hidden text;
 begin
-  -- What nobody sees: further controls, directions, joiners.
+  -- Invisible characters: further controls, direction marks, joiners.
   for hidden in
     select distinct m.match[1]
     from regexp_matches(quoted, '[\u007F-\u009F\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]',
@@ -86,7 +86,7 @@ declare
   number double precision;
   shortest text;
   digits text;
-  -- How many of the digits stand before the point.
+  -- How many digits are before the decimal point.
   point integer;
 begin
   if strpos(written, '.') = 0
@@ -171,9 +171,9 @@ comment on function bindery_core.label_of(text) is
 comment on function bindery_core.listed(text[], text) is
   'The names as a list: A, B or C. conjunction: the word before the last. No errors.';
 
--- Single values of a definition: each is read, or null where it is faulty or left out; and the
--- fault of one that is faulty. Invariants: core/src/definition/values.rs in SQL. A function named
--- …_faults gives an array, empty where all is well.
+-- Single values of a definition: each function returns the value, or null if it is faulty or left
+-- out; others return the fault. Invariants: core/src/definition/values.rs in SQL. A function named
+-- …_faults returns an array, empty if there is no fault.
 create or replace function bindery_core.fault(path text, problem text) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -183,7 +183,7 @@ begin
 end
 $$;
 
--- The fault of a value that may be left out; null counts as left out.
+-- The fault of an optional value; null counts as left out.
 create or replace function bindery_core.value_faults(
   is_valid boolean, path text, expected text, value jsonb
 ) returns jsonb[]
@@ -212,7 +212,7 @@ begin
 end
 $$;
 
--- Of a name that must be there.
+-- The fault of a required name.
 create or replace function bindery_core.name_faults(
   value jsonb, kind text, path text
 ) returns jsonb[]
@@ -271,7 +271,7 @@ as $$
 declare
   weight constant double precision := bindery_core.as_double(value);
 begin
-  -- The sum makes 0 of -0.
+  -- Adding 0 turns -0 into 0.
   return case when weight = 0 or weight between 1e-9 and 1e9 then weight + 0 end;
 end
 $$;
@@ -329,9 +329,8 @@ comment on function bindery_core.attempts_value(jsonb) is
 comment on function bindery_core.seconds_value(jsonb) is
   'The seconds of a duration such as "2 minutes"; null where the value is none. No errors.';
 
--- The lists of a state: where it leads to, where back, and its substeps; each as far as it is fit
--- to be used, with its faults. Invariant: faults stand in the order of the text;
--- core/src/definition/parse.rs in SQL.
+-- The lists of a state: next, rework and substeps, each as far as it is valid, with its faults.
+-- Invariant: faults are in the order of the text; core/src/definition/parse.rs in SQL.
 create or replace function bindery_core.read_next(
   keys jsonb, path text, out next jsonb, out faults jsonb[]
 )
@@ -497,8 +496,8 @@ comment on function bindery_core.read_substeps(jsonb, text) is
   'Of a states keys, its substeps: those that are fit for use, and the faults of the others. No '
   'errors.';
 
--- From single states to one graph: what each state leads to, whether that goes in a circle, and
--- whether it ends. Invariants: one bit a state, the first state's the lowest;
+-- Builds a graph of the states: what each state leads to, whether the edges form a cycle, and
+-- whether every path ends. Invariants: one bit a state, the first state's the lowest;
 -- core/src/definition/graph.rs in SQL.
 create or replace function bindery_core.closure(direct bigint[]) returns bigint[]
 language plpgsql immutable parallel safe
@@ -615,12 +614,12 @@ comment on function bindery_core.graph_faults(jsonb[], bigint[], bigint[]) is
   'The faults of the graph that these states make: circles, ends, what cannot be reached. direct, '
   'reach: as for closure. No errors.';
 
--- From a definition to a machine, or to all of its faults: first those of single values in the
--- order of the text, then the graph's. Invariants: core/src/definition in SQL; what was faulty in
--- itself brings no follow-on faults.
+-- Compiles a definition to a machine, or returns all of its faults: first those of single values in
+-- the order of the text, then those of the graph. Invariants: core/src/definition in SQL; a faulty
+-- value causes no further faults.
 
--- A state as it was written. known: what of it is fit to be used by the graph, in the keys named,
--- weight_known, edges_known, has_next.
+-- Reads one state of a definition. known: the parts that are valid for use by the graph, in the
+-- keys named, weight_known, edges_known and has_next.
 create or replace function bindery_core.read_state(
   value jsonb, path text, is_final boolean, earlier text[],
   out state jsonb, out known jsonb, out faults jsonb[]
@@ -652,7 +651,7 @@ begin
       path)
       || bindery_core.name_faults(keys -> 'name', 'state', path || '.name');
   else
-    -- What is no state at all is reported as such, not for what it lacks.
+    -- A value that is not a state is reported as such, without its missing parts.
     faults := array[bindery_core.fault(path, 'expected a state, an object with a name, found '
       || bindery_core.describe(value))];
   end if;
@@ -685,7 +684,7 @@ begin
       'a whole number from 1', keys -> 'max_attempts')
     || bindery_core.value_faults(retry_after is not null, path || '.retry_after', duration,
       keys -> 'retry_after');
-  -- A book ends in the last state: no work is done in it, and nothing follows.
+  -- A book ends in the last state: it has no work and no next state.
   if is_final and weight > 0 then
     faults := faults || bindery_core.fault(path || '.weight',
       'the last state is final, no work is done in it: its weight is 0, or left out');
@@ -729,7 +728,7 @@ declare
   n integer;
   written record;
   states jsonb[] := '{}';
-  -- By place: the name where it is fit to be referred to, else null.
+  -- The names by position; null for a name that cannot be referred to.
   names text[] := '{}';
   earlier text[] := '{}';
   known jsonb[] := '{}';
@@ -789,7 +788,7 @@ begin
     fits := fits and (written.known ->> 'named')::boolean
       and (written.known ->> 'edges_known')::boolean;
   end loop;
-  -- A state that does not say what follows leads to the one below it.
+  -- A state without next leads to the one below it.
   for index in 1 .. n - 1 loop
     if not (known[index] ->> 'has_next')::boolean and names[index + 1] is not null then
       states[index] := jsonb_set(states[index], '{next}',
@@ -831,8 +830,8 @@ begin
     return jsonb_build_object('faults', faults);
   end if;
 
-  -- The heaviest weight that can lie before each. A state has more states ahead of it than any
-  -- state ahead of it has.
+  -- The heaviest weight that can lie before each state. A state has more states ahead of it than
+  -- any state ahead of it has.
   starts := array_fill(0::double precision, array[n]);
   weights := array(select (s.state ->> 'weight')::double precision
     from unnest(states) with ordinality as s(state, place) order by s.place);
@@ -863,8 +862,8 @@ comment on function bindery_core.compile_pipeline(jsonb) is
   '"problem"}]} with every fault of the definition and its JSON path. Errors: 22004 for a null '
   'definition.';
 
--- Reading a compiled machine: its form, its states, and which leads to which. Invariant: what is a
--- machine here is one in core/src/machine.rs, where the JSON is read and put together.
+-- Reads a compiled machine: its form, its states, and their edges. Invariant: accepts the same
+-- machines as core/src/machine.rs, which reads and writes the JSON.
 create or replace function bindery_core.is_machine(machine jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -875,8 +874,8 @@ declare
   settled jsonb := '[]';
   found jsonb;
 begin
-  -- Bounds are where rounding to a double gives infinity or 0. A path looks into arrays, so each
-  -- type is asked for itself.
+  -- Beyond these bounds, rounding to a double gives infinity or 0. A path also looks into arrays,
+  -- so each type is checked separately.
   if jsonb_typeof(machine) <> 'object'
     or machine @@ '$.total_weight.type() == "number" && $.total_weight > 2.4703282292062327e-324
       && $.total_weight < 1.7976931348623158079372897140530341507993e308
@@ -923,8 +922,8 @@ begin
   then
     return false;
   end if;
-  -- Most pipelines lead straight on. In others a state is settled once all that it leads to are;
-  -- what is in a circle never is.
+  -- Most pipelines are linear. In others a state is settled once all its next states are; a state
+  -- in a cycle never is.
   while targets <> names - 0 and settled <> names loop
     found := jsonb_path_query_array(machine,
       '$.states[*] ? (!exists(@.next[*] ? (!(@.to == $settled[*])))).name',
@@ -948,8 +947,8 @@ begin
 end
 $$;
 
--- The state a book is in or, once halted or complete, was last in; null where that is none that
--- work is done in.
+-- The state a book is in or, once halted, was last in; null if the state is final or not in the
+-- machine.
 create or replace function bindery_core.current_state(
   machine jsonb, status text, stage text
 ) returns jsonb
@@ -1003,7 +1002,7 @@ begin
 end
 $$;
 
--- The states from which one is reached, in the machine's order.
+-- The states from which a state can be reached, in the machine's order.
 create or replace function bindery_core.states_before(machine jsonb, name text) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -1039,8 +1038,9 @@ comment on function bindery_core.states_before(jsonb, text) is
   'The names of the states of a machine from which this one is reached, in its order, as a JSON '
   'array. No errors.';
 
--- What may follow a status, guards aside; and where a rewind may go. Invariant: forward, back, then
--- FAILED and CANCELLED; what lies before, then where it failed; core/src/transition.rs in SQL.
+-- The statuses that may follow a status, without guards; and the targets of a rewind. Invariant:
+-- the order is forward, back, then FAILED and CANCELLED; for a rewind the states before, then the
+-- one it failed in; core/src/transition.rs in SQL.
 create or replace function bindery_core.following(
   machine jsonb, status text, stage text
 ) returns text[]
@@ -1051,7 +1051,7 @@ declare
   state jsonb;
 begin
   if status = 'FAILED' then
-    -- Where the stage is no state of this pipeline there is nothing to resume to.
+    -- If the stage is not a state of this pipeline, there is no state to resume to.
     return array_remove(array[bindery_core.current_state(machine, status, stage) ->> 'name',
       'CANCELLED'], null);
   end if;
@@ -1134,8 +1134,8 @@ comment on function bindery_core.rewind_targets(jsonb, text, text) is
   'the state that a halted book was last in, null for the initial one. Errors: 22004 for a null '
   'machine or status, 22023 for a machine of another form.';
 
--- Why a book may not change to a status, for people; null where it may. Invariant: a fact that is
--- missing counts as one that does not hold; core/src/transition.rs in SQL.
+-- Why a book may not change to a status, for people; null if it may. Invariant: a missing fact
+-- counts as false; core/src/transition.rs in SQL.
 create or replace function bindery_core.unmet_guard(
   status text, edge jsonb, facts jsonb
 ) returns text
@@ -1164,7 +1164,7 @@ language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- In an array of facts the paths below would find facts, too.
+  -- The paths below would also look into an array of facts.
   return jsonb_typeof(facts) = 'object'
     and not facts @@ 'exists($.substeps_complete.type() ? (@ != "boolean" && @ != "null"))
     || exists($.attempts_left.type() ? (@ != "boolean" && @ != "null"))
@@ -1174,7 +1174,7 @@ begin
 end
 $$;
 
--- The refusal of a step back, where the book is in a state of its pipeline that is not its end.
+-- The error of a rewind, if the book is in a state of its pipeline that is not final.
 create or replace function bindery_core.rewind_error(
   status text, target text, states text[], allowed text[]
 ) returns text
@@ -1195,7 +1195,7 @@ begin
 end
 $$;
 
--- Stable, as what it calls: not to be worked out before it is reached.
+-- Stable, like the functions that it calls, so that the planner does not evaluate it early.
 create or replace function bindery_core.check_transition(
   machine jsonb, status text, target text, facts jsonb
 ) returns void
@@ -1288,7 +1288,7 @@ comment on function bindery_core.transition_error(jsonb, text, text, text, jsonb
   'no guard; null for no facts. Errors: 22004 for a null machine, status or target, 22023 for a '
   'machine or facts of another form.';
 
--- What becomes of an event that asks for another status: none, accept, early, stale or illegal.
+-- The verdict on an event that requests another status: none, accept, early, stale or illegal.
 -- Invariant: core/src/transition.rs in SQL, question by question.
 create or replace function bindery_core.edge_to(machine jsonb, status text, target text)
 returns jsonb
@@ -1301,7 +1301,7 @@ begin
 end
 $$;
 
--- The verdict on a target that is not allowed now, by where it lies from the book's stage.
+-- The verdict on a target that is not allowed now, by its position relative to the book's stage.
 create or replace function bindery_core.verdict_by_place(
   machine jsonb, status text, stage text, target text
 ) returns text
@@ -1395,7 +1395,7 @@ comment on function bindery_core.begin_verdict(jsonb, text, text, text, jsonb) i
   'the book is complete or CANCELLED) or illegal (it is no state of the pipeline, the final one, '
   'or not connected). Arguments and errors: as for transition_error.';
 
--- What becomes of a progress report: accept, stale, advance, or the code of the error.
+-- The verdict on a progress report: accept, stale, advance, or the code of the error.
 -- Invariant: core/src/report.rs in SQL, question by question.
 create or replace function bindery_core.takes_substep(state jsonb, substep text) returns boolean
 language plpgsql immutable parallel safe
@@ -1439,8 +1439,8 @@ begin
   is_over := status in ('FAILED', 'CANCELLED') or status = machine #>> '{states,-1,name}';
   current := bindery_core.current_state(machine, status, stage);
   if current is null and stage is null and is_over then
-    -- A complete book whose last stage is not told was last in any of them; the report is stale
-    -- wherever that was.
+    -- A complete book without a given last stage may have ended in any of them; the report is stale
+    -- in every case.
     current := machine #> '{states,0}';
   end if;
   reported := case when report_stage is null then current
@@ -1451,7 +1451,7 @@ begin
     return 'unknown_stage';
   end if;
 
-  -- A FAILED book may go on to later stages; every other halt is final.
+  -- A FAILED book may still reach later stages; every other halt is final.
   may_come := status = 'FAILED' and reported -> 'name' <> current -> 'name'
     and bindery_core.reaches(machine, current ->> 'name', reported ->> 'name');
   if reported -> 'name' = current -> 'name' or (is_over and not may_come) then
@@ -1543,8 +1543,8 @@ comment on function bindery_core.progress_percentages(
   'and weight units. stage_base, stage_share: the percent of the whole before the stage, and its '
   'own. Errors: 22004 for a null.';
 
--- The stages of a pipeline and where a book stands in them.
--- Invariant: core/src/progress.rs in SQL. States of weight 0 are no stages.
+-- The stages of a pipeline and a book's place among them.
+-- Invariant: core/src/progress.rs in SQL. States of weight 0 are not stages.
 create or replace function bindery_core.stage_list(
   machine jsonb, status text, stage text, stage_progress double precision
 ) returns jsonb
@@ -1607,15 +1607,14 @@ comment on function bindery_core.stage_list(jsonb, text, text, double precision)
   'status or stage_progress, 22023 for a machine of another form, or a status or stage that the '
   'pipeline does not have.';
 
-comment on schema bindery_core is 'Bindery''s rules: the portable kernel 746301192007178734.';
+comment on schema bindery_core is 'Bindery''s rules: the portable kernel 15640568737619998531.';
 
 -- The schema version 1 begins.
 -- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, bindery_worker
--- (as which the bearer of a worker's token reports), and bindery_guard (as which guards that are
--- SQL functions run), each made where it is missing.
+-- (the role of workers' tokens), and bindery_guard (the role as which guards that are SQL functions
+-- run), each created if it is missing.
 -- Invariant: no role made here can log in; an operator grants bindery_relay to the daemon's own
--- login role. PostgREST's login, where it is Supabase's, may act as bindery_worker.
--- Locks: none of ours.
+-- login role. PostgREST's login, if it is Supabase's, may act as bindery_worker.
 do $$
 declare
   wanted text;
@@ -1626,7 +1625,7 @@ begin
       begin
         execute format('create role %I nologin noinherit', wanted);
       exception when duplicate_object or unique_violation then
-        -- Roles are the server's: another of its databases is being migrated at this moment.
+        -- Roles belong to the server: a migration of another of its databases created it just now.
         null;
       end;
     end if;
@@ -1644,10 +1643,8 @@ begin
 end
 $$;
 
--- bindery is the exposed API; bindery_internal holds what the API stands on (triggers, definers,
--- helpers).
--- Invariant: bindery_core (the kernel) is made by the extension or by sql/kernel, never here.
--- Locks: none of ours.
+-- bindery is the exposed API; bindery_internal is its implementation (triggers, definers, helpers).
+-- Invariant: bindery_core (the kernel) is created by the extension or by sql/kernel, never here.
 create schema if not exists bindery;
 create schema if not exists bindery_internal;
 
@@ -1656,17 +1653,16 @@ comment on schema bindery is
 comment on schema bindery_internal is
   'What schema bindery stands on: triggers, definer functions, helpers. Not an API.';
 
--- The one clock: wall time, or what the schema's owner set in bindery.now so that tests need no
--- sleep.
--- Invariant: everything in bindery that asks for the time asks here; nobody else's setting moves a
--- lease or a heartbeat.
--- Locks: none.
+-- The only clock: wall time, or the value that the schema's owner set in bindery.now, so that tests
+-- need no sleep.
+-- Invariant: all code in bindery takes the time from here; no other role's setting moves a lease or
+-- a heartbeat.
 create or replace function bindery_internal.may_set_clock() returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- The session's own user: what it became by SET ROLE or a definer function counts for nothing.
+  -- Checks the session's own user; SET ROLE and definer functions do not change it.
   return pg_has_role(session_user, (select n.nspowner from pg_catalog.pg_namespace n
     where n.nspname = 'bindery_internal'), 'member');
 end
@@ -1693,11 +1689,10 @@ comment on function bindery_internal.now() is
   'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting '
   'bindery.now where the schema''s owner has set it.';
 
--- Errors are values until they are raised: a relay turns the same value into a dead letter that an
+-- Errors are values until they are raised: the relay stores as a dead letter the same value that an
 -- API call raises.
--- Invariant: every refusal of ours has a SQLSTATE, a message for people, a JSON detail with a code,
--- and a hint.
--- Locks: none.
+-- Invariant: every error of this schema has a SQLSTATE, a message for people, a JSON detail with a
+-- code, and a hint.
 create or replace function bindery_internal.error(
   sqlstate text, code text, message text, hint text, detail jsonb default '{}'
 ) returns jsonb
@@ -1714,7 +1709,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Null is no error, and stale is an outcome, not a fault.
+  -- Raises nothing for null (no error) and for stale, which is an outcome, not an error.
   if error is null or error ? 'stale' then
     return;
   end if;
@@ -1731,10 +1726,9 @@ comment on function bindery_internal.error(text, text, text, text, jsonb) is
 comment on function bindery_internal.raise_error(jsonb) is
   'Raises a value of bindery_internal.error; null and {"stale": true} pass.';
 
--- The errors that more than one function gives, each worded once.
+-- The errors that more than one function gives, each defined once.
 -- Invariant: PT404 unknown, PT409 conflict, PT422 bad input (PostgREST answers with that HTTP
 -- status).
--- Locks: none.
 create or replace function bindery_internal.unknown_book(book_id uuid) returns jsonb
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -1767,8 +1761,7 @@ as $$
     jsonb_build_object('book_id', book_id, 'pipeline', pipeline, 'version', version));
 $$;
 
--- What an exception that is not transient makes of an event: a reason and a message for the dead
--- letter.
+-- Converts an exception that is not transient to the reason and message of a dead letter.
 create or replace function bindery_internal.raised(sqlstate text, message text, detail text)
 returns jsonb
 language sql immutable
@@ -1857,12 +1850,11 @@ comment on function bindery_internal.stale_revision(uuid, bigint, bigint) is
 comment on function bindery_internal.illegal_transition(text, text, text, text[]) is
   'The error PT409 illegal_transition: the kernel''s reason, and what is allowed instead.';
 
--- What no text and no JSON of a caller may hold: the one place that says it, for calls and, by
--- triggers (books/guard_texts.sql), for plain writes.
--- Invariants: a text is plain (no control characters but tab and line ends, nothing that turns the
--- direction of what follows);
--- JSON is small and not deep, and its strings are its owner's own affair. core/src/event has the
--- same for events. Locks: none.
+-- The limits on the texts and JSON of callers: checked here for calls and, by triggers
+-- (books/guard_texts.sql), for plain writes.
+-- Invariants: a text is plain (no control characters except tab and line ends, no characters that
+-- change the text direction); JSON is limited in size and depth, and string contents are not
+-- checked. core/src/event has the same rules for events.
 create or replace function bindery_internal.refused_text(argument text, value text,
   longest integer) returns jsonb
 language plpgsql immutable parallel safe
@@ -1874,8 +1866,8 @@ begin
   elsif length(value) > longest then
     return bindery_internal.bad_input(argument, format('is longer than %s characters',
       to_char(longest, 'FM999,999')), 'Shorten it.');
-  -- Marks and joiners (U+200C to U+200F) stay: scripts that need them are written with them. NUL
-  -- never comes here: no text of Postgres can hold it.
+  -- Marks and joiners (U+200C to U+200F) are allowed, because some scripts need them. NUL cannot
+  -- occur in a Postgres text.
   elsif value ~ ('[\u0001-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F'
     '\u202A-\u202E\u2066-\u2069]') then
     return bindery_internal.bad_input(argument,
@@ -1896,8 +1888,8 @@ begin
   elsif octet_length(value::text) > 131072 then
     return bindery_internal.bad_input(argument, 'is larger than 128 KiB',
       'Keep large things elsewhere and store a reference.');
-  -- What is too deep for Postgres itself to read (54001) never comes here; neither does half of a
-  -- surrogate pair (22P02).
+  -- Postgres itself refuses JSON that is too deep to parse (54001) and half of a surrogate pair
+  -- (22P02).
   elsif jsonb_path_exists(value, '$.**{65}') then
     return bindery_internal.bad_input(argument, 'is nested deeper than 64 levels',
       'Make it flatter, or store it as text.');
@@ -1922,10 +1914,9 @@ comment on function bindery_internal.refused_json(text, jsonb) is
   'The error for JSON that is larger than 128 KiB or nested deeper than 64 levels; null for any '
   'other, and for null.';
 
--- Who is asking: the user of the token (for policies) and the name that goes into the history.
--- Invariant: works with and without PostgREST, and inside definer functions (the setting role
--- outlives them).
--- Locks: none.
+-- The caller: the user of the token (for policies) and the name that goes into the history.
+-- Invariant: works with and without PostgREST, and inside definer functions (which do not change
+-- the setting role).
 create or replace function bindery_internal.user_id() returns uuid
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -1954,8 +1945,8 @@ comment on function bindery_internal.actor() is
   'session''s user; the first there is.';
 
 -- pipelines: named, versioned state machines.
--- Invariants: a row is never changed; one that books use is not deleted (their foreign key);
--- machine is what the kernel compiled.
+-- Invariants: a row is never changed; a row that books use cannot be deleted (their foreign key);
+-- the kernel compiles machine.
 -- Locks: define_pipeline takes the mutex pipelines.
 create table bindery.pipelines (
   name text not null,
@@ -1969,7 +1960,7 @@ create table bindery.pipelines (
 -- A machine of up to 8 KB stays in its row: each change of a book reads it.
 ) with (toast_tuple_target = 8160);
 
--- Every report reads the machine: uncompressed it is read without unpacking.
+-- Every report reads the machine; uncompressed, it needs no decompression.
 alter table bindery.pipelines alter column machine set storage external;
 alter table bindery.pipelines enable row level security;
 
@@ -1984,10 +1975,10 @@ comment on column bindery.pipelines.definition is 'What was given to define_pipe
 comment on column bindery.pipelines.machine is 'The definition compiled by the kernel.';
 comment on column bindery.pipelines.created_at is 'When this version was defined.';
 
--- book_status: one row a book; what a reader sees.
--- Invariants: status moves only as the book's pipeline allows (trigger guard_transition). The
--- percentages and the substeps_ columns follow from the current stage's rows in book_progress;
--- nobody sets them by hand. revision grows by one with every visible change.
+-- book_status: one row a book; the row that readers see.
+-- Invariants: status changes only as the book's pipeline allows (trigger guard_transition). The
+-- percentages and the substeps_ columns are derived from the current stage's rows in book_progress;
+-- a plain UPDATE cannot set them. revision grows by one with every visible change.
 -- Locks: a writer takes this row FOR NO KEY UPDATE before it touches book_progress; several rows
 -- are locked in order of book_id.
 create table bindery.book_status (
@@ -2022,7 +2013,7 @@ create table bindery.book_status (
   constraint book_status_pkey primary key (book_id),
   constraint book_follows_a_pipeline
     foreign key (pipeline, pipeline_version) references bindery.pipelines (name, version),
-  -- Short, since every statement reads it anew. Texts: refuse_texts; columns: guard_columns.
+  -- Short, because every statement parses it. refuse_texts checks texts, guard_columns columns.
   constraint numbers_are_in_range check (
     overall_progress between 0 and 100 and stage_progress between 0 and 100
     and substeps_total <= 10000),
@@ -2121,7 +2112,7 @@ create table bindery.book_progress (
   constraint book_progress_pkey primary key (book_id, stage, substep),
   constraint progress_belongs_to_a_book
     foreign key (book_id) references bindery.book_status (book_id) on delete cascade,
-  -- Short, since every statement reads it anew. The rest: prepare_progress.
+  -- Short, because every statement parses it; prepare_progress checks the rest.
   constraint numbers_are_in_range check (
     weight between 0 and 1e9 and progress between 0 and 100)
 -- As for book_status: a batch that updates every row of a page finds room on it.
@@ -2175,7 +2166,7 @@ create table bindery.book_events (
     foreign key (book_id) references bindery.book_status (book_id) on delete cascade
 );
 
--- For prune_events, which keeps how books ended.
+-- For prune_events, which keeps the row of each book's end.
 create index book_events_prunable on bindery.book_events (at)
   where kind not in ('complete', 'cancel');
 
@@ -2197,8 +2188,8 @@ comment on column bindery.book_events.message is 'The message given with it.';
 comment on column bindery.book_events.data is 'For fail: the error.';
 comment on column bindery.book_events.at is 'When.';
 
--- stage_visits: what a transition needs of the past: the stages a book has left, and in which
--- attempt. With it a transition never reads the history.
+-- stage_visits: the stages that a book has left, and in which attempt. With it a transition never
+-- reads the history.
 -- Invariants: one row a stage that the book has left; attempt only grows. Written by
 -- record_transition only. Locks: the book's row is held.
 create table bindery.stage_visits (
@@ -2229,7 +2220,7 @@ comment on column bindery.stage_visits.left_at is 'When it left.';
 comment on column bindery.stage_visits.seconds is
   'How long the last visit took, halts included; null where it did not end by going forward.';
 
--- outbox: what workers and other systems must hear of, written in the change's own transaction.
+-- outbox: messages to workers and other systems, written in the change's own transaction.
 -- Invariants: written by the trigger record_transition; the daemon publishes rows in order of id
 -- and deletes them (take_outbox).
 -- Locks: appended to last.
@@ -2260,9 +2251,9 @@ comment on column bindery.outbox.kind is 'transition or resume.';
 comment on column bindery.outbox.payload is 'The message.';
 comment on column bindery.outbox.created_at is 'When it was written.';
 
--- relay_cursors: one row a stream, how far it is applied and who holds it.
--- Invariants: position moves with the events it covers, in one transaction, or by note_stream where
--- the stream is not what it was; epoch and caught_up_at only grow; one holder at a time.
+-- relay_cursors: one row a stream: its position and its holder.
+-- Invariants: position moves with the events it covers, in one transaction, or by note_stream after
+-- a loss in the stream; epoch and caught_up_at only grow; one holder at a time.
 -- Locks: taken before any book's row.
 create table bindery.relay_cursors (
   stream text not null,
@@ -2330,10 +2321,10 @@ comment on column bindery.relay_cursors.entries_ahead is
   'How many entries Redis had counted at the position (entries-added) beyond applied, stale, '
   'early and rejected; by it the relay sees what goes missing. Null: not known yet.';
 
--- forgotten_streams: streams that were forgotten, each with its last epoch. One that is acquired
--- again goes on above it.
--- Invariant: a relay that slept through all of that does not find its own epoch in force again.
--- Locks: as relay_cursors; taken before any book's row.
+-- forgotten_streams: streams that were forgotten, each with its last epoch. If one is acquired
+-- again, its epochs continue above it.
+-- Invariant: a relay that was paused meanwhile never finds its own epoch in force again.
+-- Locks: like relay_cursors; taken before any book's row.
 create table bindery_internal.forgotten_streams (
   stream text not null,
   epoch bigint not null,
@@ -2347,11 +2338,11 @@ comment on table bindery_internal.forgotten_streams is
 comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
 comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';
 
--- relays: which relays live, and which streams each would read, so that they can share them out.
--- Invariants: a relay that has not announced itself within its ttl counts no more; handing_over is
+-- relays: the live relays and the streams that each would read, from which they share the streams.
+-- Invariants: a relay that has not announced itself within its ttl does not count; handing_over is
 -- one of its streams, or null.
--- Locks: the whole table, by announce_relay, before everything else; no row of relay_cursors is
--- locked besides.
+-- Locks: the whole table, by announce_relay, before everything else; announce_relay locks no row of
+-- relay_cursors.
 create table bindery_internal.relays (
   holder text not null,
   streams text[] not null,
@@ -2371,8 +2362,8 @@ comment on column bindery_internal.relays.expires_at is
   'When it counts no more, by this database''s clock.';
 
 -- waiting_books: which books have a job that waits in a BullMQ queue. Such a book is not silent.
--- Invariants: written by note_waiting only, for the holder of the stream's newest epoch; a row goes
--- when the queue no longer has such a job, and the book's heartbeat is renewed then.
+-- Invariants: written by note_waiting only, for the holder of the stream's newest epoch; a row is
+-- deleted when the queue no longer has such a job, and the book's heartbeat is then renewed.
 -- Locks: the stream's row in relay_cursors first, then the book's row.
 create table bindery_internal.waiting_books (
   book_id uuid not null,
@@ -2393,7 +2384,7 @@ comment on column bindery_internal.waiting_books.book_id is 'The book.';
 comment on column bindery_internal.waiting_books.stream is 'The queue''s stream of events.';
 comment on column bindery_internal.waiting_books.since is 'When its job was first found to wait.';
 
--- dead_letters: events that could not take effect, each with its reason.
+-- dead_letters: rejected events, each with its rejection reason.
 -- Invariants: written in the transaction that moves the position past the event, so none is lost or
 -- listed twice.
 -- Locks: appended to last.
@@ -2445,9 +2436,9 @@ comment on column bindery.dead_letters.replayed_at is
 
 -- early_events: events that a later change of their book can make applicable.
 -- Invariants: written in the transaction that moves the stream's position past the event; deleted
--- in the transaction in which it takes effect, proves stale or becomes a dead letter. Of one book,
--- the events of one stream keep their order (id). Locks: the book's row first (see settle_early),
--- for an unknown book its slot in registration_slots.
+-- in the transaction in which it takes effect, proves stale or becomes a dead letter. The events of
+-- one book and stream keep their order (id). Locks: the book's row first (see settle_early), for an
+-- unknown book its slot in registration_slots.
 create table bindery.early_events (
   id bigint generated always as identity,
   stream text not null,
@@ -2516,7 +2507,7 @@ comment on column bindery_internal.stage_samples.left_at is 'When the visit ende
 comment on column bindery_internal.stage_samples.seconds is
   'From entering the state to leaving it forward, halts included.';
 
--- stage_pace: how long a state of a pipeline takes, and what comes after it, by the median of its
+-- stage_pace: the median duration of each state of a pipeline and of the states after it, from the
 -- newest visits.
 -- Invariants: written by refresh_pace only; a row for every state but the final one, once any state
 -- of the pipeline was visited.
@@ -2555,8 +2546,8 @@ comment on column bindery_internal.stage_pace.samples is
   'How many visits the median is of, up to 50.';
 comment on column bindery_internal.stage_pace.refreshed_at is 'When this row was worked out.';
 
--- pace_refresh: one row: up to when refresh_pace has read stage_visits, and when it ran.
--- Invariant: at most one row, made by the first refresh.
+-- pace_refresh: one row: the time up to which refresh_pace has read stage_visits, and when it ran.
+-- Invariant: at most one row, inserted by the first refresh.
 -- Locks: written while refresh_pace holds its mutex.
 create table bindery_internal.pace_refresh (
   only_row boolean not null default true,
@@ -2575,8 +2566,8 @@ comment on column bindery_internal.pace_refresh.read_until is
   'The latest left_at that was read; null: none.';
 comment on column bindery_internal.pace_refresh.refreshed_at is 'When it ran; null: never.';
 
--- settings: one row, what an operator may set. A table, since a server's setting such as
--- bindery.broadcast can be stored by superusers only, and hosted projects have none.
+-- settings: one row of settings for operators. A table, because only superusers can store a server
+-- setting such as bindery.broadcast, and hosted projects have none.
 -- Invariant: there is one row. Read by definer functions.
 create table bindery.settings (
   only_row boolean not null default true,
@@ -2630,8 +2621,8 @@ comment on column bindery.settings.dead_letters_total is
 
 -- broadcast_windows: the books that were broadcast to Supabase Realtime a moment ago; until due_at,
 -- their further progress is held back.
--- Invariant: a held-back change writes nothing here: it shows in the book's revision, which is then
--- above the one sent. A row is written only by a session that has locked the book.
+-- Invariant: a held-back change writes nothing here: the book's revision is then above the revision
+-- in the row. A row is written only by a session that has locked the book.
 -- Locks: after the book's row.
 create table bindery_internal.broadcast_windows (
   book_id uuid not null,
@@ -2663,8 +2654,8 @@ comment on column bindery_internal.broadcast_windows.owner_id is
 comment on column bindery_internal.broadcast_windows.held_back is
   'How many changes were held back and are not counted yet by send_held_broadcasts.';
 
--- mutexes: rows that are locked so that only one session at a time does a task; registration_slots:
--- rows that a registration and an event about an unknown book both lock.
+-- mutexes: rows that are locked so that only one session at a time does a task.
+-- registration_slots: rows that both a registration and an event about an unknown book lock.
 -- Invariant: only the schema's owner can lock a row here, unlike an advisory lock, which any login
 -- can hold. Locks: a mutex before everything else; slots after relay_cursors, in order.
 create table bindery_internal.mutexes (
@@ -2693,7 +2684,8 @@ comment on table bindery_internal.registration_slots is
   'Rows that order a registration and the arrival of an early event about the same book.';
 comment on column bindery_internal.registration_slots.slot is 'The hash of a book_id, 0 to 255.';
 
--- unannounced: books whose change was not announced by NOTIFY, since another session was at it.
+-- unannounced: books whose change was not announced by NOTIFY, because another session was
+-- notifying.
 -- Invariant: hints only; a crash of the server empties the table. Rows are deleted as they are
 -- announced (announce_left). Locks: appended to last.
 create unlogged table bindery_internal.unannounced (
@@ -2711,7 +2703,7 @@ comment on column bindery_internal.unannounced.id is 'For tools that want a key.
 comment on column bindery_internal.unannounced.book_id is 'The book.';
 comment on column bindery_internal.unannounced.revision is 'Its revision after the change.';
 
--- stored_answers: what report_events has answered to a batch with a key.
+-- stored_answers: the answers of report_events to batches with a key.
 -- Invariants: a row is written in the transaction that applies its batch; it is kept for a day.
 create table bindery_internal.stored_answers (
   caller text not null,
@@ -2736,16 +2728,16 @@ comment on column bindery_internal.stored_answers.answer is
   'The outcomes; null only within the transaction that applies the batch.';
 comment on column bindery_internal.stored_answers.at is 'When the batch was applied.';
 
--- What a token of the role bindery_worker admits: it may report, on the books and the stage that
+-- The rights of a token of the role bindery_worker: it may report, on the books and the stage that
 -- its claims pipeline, stage and book_id name, and nothing else.
--- Invariants: a claim that is no text admits nothing; a claim stage is the stage of a report that
--- names none; every function that a worker may call asks refused_worker first.
+-- Invariants: a claim that is not a text admits nothing; if a report names no stage, the claim
+-- stage is its stage; every function that a worker may call checks refused_worker first.
 create or replace function bindery_internal.is_worker() returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- The setting role outlives definer functions.
+  -- Definer functions do not change the setting role.
   return coalesce(nullif(current_setting('role', true), 'none'), session_user) = 'bindery_worker';
 end
 $$;
@@ -2796,7 +2788,7 @@ begin
     where b.book_id = refused_worker.book_id;
   end if;
   foreach claim in array array['book_id', 'pipeline', 'stage'] loop
-    -- An unknown book is unknown, whatever its pipeline would be.
+    -- An unknown book gives unknown_book, whatever pipeline the claims name.
     continue when not claims ? claim or claim = 'pipeline' and pipeline is null;
     given := case claim when 'book_id' then refused_worker.book_id::text
       when 'pipeline' then pipeline else refused_worker.stage end;
@@ -2814,7 +2806,7 @@ begin
 end
 $$;
 
--- The row of a book, for a worker whose claims admit it: a worker may read no table.
+-- Returns a book's row to a worker whose claims admit it, because a worker may read no table.
 create or replace function bindery_internal.worker_book(book_id uuid)
 returns setof bindery.book_status rows 1
 language plpgsql stable security definer
@@ -2865,10 +2857,9 @@ comment on function bindery_internal.worker_book(uuid) is
 comment on function bindery_internal.worker_resume_point(uuid, text) is
   'As bindery.get_resume_point, for a worker: of a book in the stage that its token admits.';
 
--- The compiled machine of a pipeline's version: what every rule asks.
--- Invariant: readers get it without a right to read the table; a version never changes, so the
--- answer is the same for good.
--- Locks: reads only.
+-- The compiled machine of a pipeline's version, which every rule reads.
+-- Invariant: readers get it without a right to read the table; a version never changes, so neither
+-- does the answer.
 create or replace function bindery_internal.machine(pipeline text,
   pipeline_version integer) returns jsonb
 language plpgsql stable parallel safe security definer
@@ -2880,7 +2871,7 @@ begin
 end
 $$;
 
--- The same for a book, which a restore of data can bring without its pipeline.
+-- The same for a book, whose pipeline may be missing after a restore of data.
 create or replace function bindery_internal.book_machine(book bindery.book_status) returns jsonb
 language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp
@@ -2902,7 +2893,7 @@ comment on function bindery_internal.book_machine(bindery.book_status) is
 comment on function bindery_internal.machine(text, integer) is
   'The compiled machine of this version of the pipeline; null where there is none.';
 
--- What SQL needs to know of a state: its entry in the compiled machine, whether attempts are left,
+-- Facts about a state for SQL: its entry in the compiled machine, whether attempts are left, and
 -- when a failed attempt is retried.
 -- Invariant: the machine is what the kernel compiled.
 create or replace function bindery_internal.state_of(machine jsonb, name text) returns jsonb
@@ -2957,9 +2948,8 @@ comment on function bindery_internal.resume_at(jsonb, integer, jsonb, timestampt
 Null: not automatically, since the stage has no retry_after or no attempts left, or the error says '
   '{"retry": false}.';
 
--- refuse_pipeline_change: BEFORE UPDATE on pipelines, whoever updates.
--- Invariant: what a version says stays as it was defined; books were promised that.
--- Locks: none of ours.
+-- refuse_pipeline_change: BEFORE UPDATE on pipelines, for every role.
+-- Invariant: a version never changes after it was defined, because books rely on it.
 create or replace function bindery_internal.refuse_pipeline_change() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2979,11 +2969,11 @@ for each row execute function bindery_internal.refuse_pipeline_change();
 comment on function bindery_internal.refuse_pipeline_change() is
   'Raises PT409 pipeline_is_immutable: a version of a pipeline is fixed.';
 
--- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, asked
+-- Guards that are SQL functions: (book bindery.book_status) returns boolean, found by name, called
 -- as a role that has no rights.
--- Invariants: a guard runs as bindery_guard, so it can do no more than anybody may, whoever asks;
--- one that is missing, raises, or answers null does not hold; what it did in the transaction is
--- undone. Locks: none of ours.
+-- Invariants: a guard runs as bindery_guard, so it has the rights of PUBLIC only, whichever role
+-- makes the change; a guard that is missing, raises, or returns null does not hold; what it did in
+-- the transaction is undone.
 create or replace function bindery_internal.guard_function(guard text) returns regproc
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -3008,7 +2998,7 @@ as $$
 declare
   answer boolean;
 begin
-  -- A dump restored without owners leaves it to whoever restored, with all of that role's rights.
+  -- After a dump is restored without owners, the restoring role owns it, with all its rights.
   if current_user <> 'bindery_guard' then
     raise exception using errcode = '55000',
       message = format('bindery_internal.ask_guard belongs to %I, not to bindery_guard.',
@@ -3017,16 +3007,16 @@ begin
   end if;
   begin
     execute format('select %s($1)', guard) into answer using book;
-    -- A guard is a question. What it did in the transaction is undone: settings it left, and what
-    -- it put off to a moment when others' rights count. What no rollback undoes stays: locks of the
-    -- session, prepared statements, sequences' values.
+    -- A guard only answers. What it did in the transaction is undone: settings it left, and work it
+    -- deferred to a moment when others' rights count. A rollback does not undo session locks,
+    -- prepared statements and sequence values.
     raise exception using errcode = 'BD000';
   exception
     when sqlstate 'BD000' then
       return answer;
     when assert_failure or others then
-      -- What will pass (a deadlock, a lock not got, a full disk, a shutdown) is no answer: whoever
-      -- asked tries again.
+      -- A transient fault (a deadlock, a lock timeout, a full disk, a shutdown) is not an answer:
+      -- the caller retries.
       if sqlstate in ('40P01', '55P03') or left(sqlstate, 2) in ('53', '57', '58') then
         raise;
       end if;
@@ -3037,8 +3027,8 @@ begin
 end
 $$;
 
--- Only the owner's rights count in a definer function, so its owner is the one who has none. Done
--- anew at each migrate.
+-- A definer function runs with its owner's rights, so its owner is a role without any. Set again at
+-- each migrate.
 do $$
 begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
@@ -3058,8 +3048,8 @@ exception when insufficient_privilege then
 end
 $$;
 
--- The guards of a definition that are SQL functions and could not be asked. What is no definition
--- at all the kernel says.
+-- The guards of a definition that are SQL functions and cannot be called. The kernel reports values
+-- that are no definition at all.
 create or replace function bindery_internal.guard_faults(definition jsonb) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -3086,7 +3076,7 @@ begin
           then format('the role bindery_guard, as which guards are asked, may not call %s; '
             'grant it usage on the schema and execute on the function',
             g.guard) end as problem) as p
-    -- What cannot name a function is the kernel's to refuse.
+    -- The kernel refuses texts that cannot name a function.
     where g.guard ~ '^([a-z_][a-z0-9_]{0,62}[.])?[a-z_][a-z0-9_]{0,62}$'
       and g.guard not in ('substeps_complete', 'attempts_left')
       and p.problem is not null);
@@ -3104,7 +3094,7 @@ comment on function bindery_internal.guard_faults(jsonb) is
 
 -- take_mutex: lets one session at a time do a task.
 -- Invariant: the lock is on a row that only this schema's owner can lock, and ends with the
--- transaction. Locks: the row; waits a bounded time.
+-- transaction. Locks: the row, for which it waits a bounded time.
 create or replace function bindery_internal.take_mutex(task text, most_ms integer)
 returns boolean
 language plpgsql security definer
@@ -3138,8 +3128,8 @@ comment on function bindery_internal.take_mutex(text, integer) is
   'longer than so many milliseconds (0: does not wait).';
 
 -- define_pipeline: stores the next version of a pipeline, compiled.
--- Invariants: a definition with a fault is refused with all its faults; the same definition again
--- is the version it was.
+-- Invariants: a definition with a fault is refused with all its faults; an identical definition
+-- returns the existing version.
 -- Locks: the mutex pipelines, waited for at most 5 s.
 create or replace function bindery_internal.define_pipeline(name text,
   definition jsonb) returns integer
@@ -3206,8 +3196,8 @@ The same definition as the latest version gives that one. PT422 bad_definition l
 comment on function bindery_internal.define_pipeline(text, jsonb) is 'See bindery.define_pipeline.';
 
 -- pipeline_xstate: a pipeline as an XState v5 config, made of its compiled machine.
--- Invariants: SECURITY INVOKER and STABLE; an event's type is the status it asks for; FAILED has a
--- child a stage, so that it knows where it resumes to without context or code. Locks: none.
+-- Invariants: SECURITY INVOKER and STABLE; an event's type is the status that it requests; FAILED
+-- has a child for each stage, so the machine resumes correctly without context or code.
 create or replace function bindery_internal.latest_version(pipeline text) returns integer
 language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp
@@ -3304,10 +3294,10 @@ An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a
   'state it can resume to: a book that failed in ANALYZING is {"FAILED": "ANALYZING"}. Guards are '
   'given by name, weights, labels and limits (seconds) in meta. PT404 unknown_pipeline.';
 
--- Who writes: a function of this schema, which computes what follows from its own statement, or
--- somebody else's statement, for which triggers compute it.
--- Invariant: the setting bindery.writer holds the trigger depth at which a function of ours is
--- writing. What triggers of others do meanwhile happens at another depth and counts as theirs.
+-- Distinguishes writers: a function of this schema, which computes the derived columns itself, from
+-- any other statement, for which triggers compute them.
+-- Invariant: the setting bindery.writer has the trigger depth at which a function of this schema is
+-- writing. Statements of users' triggers run at another depth and count as other statements.
 -- Conditions of triggers compare it with pg_trigger_depth()::text themselves.
 create or replace function bindery_internal.begin_writing() returns text
 language plpgsql volatile
@@ -3340,11 +3330,11 @@ comment on function bindery_internal.end_writing(text) is
 
 -- The substeps of a stage: their sums, the rows that entering a stage makes, and their JSON.
 -- Invariants: a resume keeps the rows that are finished or have a checkpoint, any other entry keeps
--- none: stage_sums foresees that for guard_transition, enter_stage does it. The sums are exact
+-- none: stage_sums predicts this for guard_transition, enter_stage does it. The sums are exact
 -- (book_progress.points).
--- In PL/pgSQL, as everything that runs once a call: its plans are cached in the session.
--- entering: null: the rows as they are; else as they will be once the stage is entered (true: by a
--- resume), with the declared substeps that have no row yet.
+-- In PL/pgSQL, like everything that runs once a call: its plans are cached in the session.
+-- entering: null for the present rows; else the rows as they will be once the stage is entered
+-- (true: by a resume), including declared substeps that have no row yet.
 create or replace function bindery_internal.stage_sums(
   book_id uuid, state jsonb, entering boolean, has_rows boolean,
   out substeps integer, out done integer, out weight numeric, out points numeric
@@ -3380,7 +3370,7 @@ begin
 end
 $$;
 
--- The book is in the stage already, under its new attempt and revision.
+-- The book is already in the stage, under its new attempt and revision.
 create or replace function bindery_internal.enter_stage(
   book bindery.book_status, resuming boolean
 ) returns void
@@ -3427,7 +3417,7 @@ begin
 end
 $$;
 
--- A substep as statuses, broadcasts and lists show it.
+-- A substep as JSON, as in statuses, broadcasts and lists.
 create or replace function bindery_internal.substep_json(g bindery.book_progress, declared jsonb)
 returns jsonb
 language plpgsql stable parallel safe
@@ -3467,11 +3457,11 @@ comment on function bindery_internal.substep_json(bindery.book_progress, jsonb) 
   'in '
   'the machine.';
 
--- estimate: when a book is expected to be complete. The arithmetic for all who set
+-- estimate: when a book is expected to be complete. The only arithmetic for
 -- estimated_completion_at.
--- Invariants: null without a pace to go by; never before the moment it is made.
--- Locks: none. (In PL/pgSQL: with its search_path pinned a function in SQL is never inlined, and
--- planned anew at each call.)
+-- Invariants: null without a median duration; never before the present moment.
+-- In PL/pgSQL: an SQL function with a pinned search_path is never inlined, and is planned at each
+-- call.
 create or replace function bindery_internal.estimate(
   moment timestamptz, stage_started_at timestamptz, stage_progress double precision,
     attempt integer,
@@ -3484,9 +3474,9 @@ declare
   part constant double precision := stage_progress / 100;
   whole double precision := median_seconds;
 begin
-  -- The stage's own pace is elapsed / part. It weighs part squared: at the beginning it says
-  -- little, in the end nearly all.
-  -- Of a resumed attempt it says nothing, which began with what the one before had done.
+  -- The stage's own duration is elapsed / part. Its weight is part squared: at the beginning it
+  -- counts little, at the end almost fully. It is unusable in a resumed attempt, which begins with
+  -- the progress of the attempt before.
   if attempt = 1 then
     whole := (1 - part * part) * median_seconds
       + part * greatest(extract(epoch from moment - stage_started_at)::double precision, 0);
@@ -3501,10 +3491,11 @@ comment on function bindery_internal.estimate(timestamptz, timestamptz, double p
 (1 - p) * ((1 - p^2) * median_seconds + p * elapsed) + later_seconds from now, where p = '
   'stage_progress / 100; null where a pace is null.';
 
--- note_waiting: which books have a job that waits in a BullMQ queue, as the queue's relay found it.
--- Invariants: only the newest epoch notes anything; of a range of book ids the rows of the stream
--- become those that are given, so that a job that was removed ends its book's waiting; silence
--- counts from the end of the waiting.
+-- note_waiting: records which books have a job that waits in a BullMQ queue, as found by the
+-- queue's relay.
+-- Invariants: only the newest epoch may write; within a range of book ids, the given rows replace
+-- the stream's rows, so a removed job ends its book's waiting; silence counts from the end of the
+-- waiting.
 -- Locks: the stream's row in relay_cursors, then the books' rows in order of book_id. A book's row
 -- that another session holds is left for the next call.
 create or replace function bindery_internal.brief_silence(stall_after double precision)
@@ -3582,7 +3573,7 @@ begin
     from given g full join noted n on n.book_id = g.book_id
     join bindery.book_status b on b.book_id = coalesce(g.book_id, n.book_id)
   ), places as materialized (
-    -- Few: the machine is looked at once for each, not once a book.
+    -- There are few pipelines: each machine is read once, not once a book.
     select p.pipeline, p.pipeline_version, p.current_stage,
       bindery_internal.brief_silence((s.here ->> 'stall_after')::double precision) as brief,
       p.current_stage = note_waiting.stage as is_here,
@@ -3677,7 +3668,7 @@ as $$
   ) as s(silence, stall_after);
 $$;
 
--- JSON of a caller, as far as it fits: the small members of an object, those first that are small.
+-- A caller's JSON, cut to fit: the members of an object, the smallest first.
 create or replace function bindery_internal.cut_json(value jsonb, most_bytes integer) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -3709,9 +3700,9 @@ begin
 end
 $$;
 
--- The current stage's substeps as a status shows them: at most 200, those at work first, then those
--- that are pending, then those that are done; among them the declared ones in their order, then by
--- key; as many as fit. since: only those that changed after this revision.
+-- The current stage's substeps as a status shows them, as many as fit, at most 200: those in
+-- progress first, then pending ones, then those that are done; within each group the declared ones
+-- in their order, then by key. since: only those that changed after this revision.
 create or replace function bindery_internal.shown_substeps(
   book bindery.book_status, since bigint, most_bytes integer
 ) returns jsonb
@@ -3763,8 +3754,8 @@ begin
 end
 $$;
 
--- A book of a list. One whose pipeline is missing does not fail the list: it has no stages, and the
--- error under missing_pipeline.
+-- A book in a list. If its pipeline is missing, the list does not fail: the book has no stages and
+-- the error under missing_pipeline.
 create or replace function bindery_internal.listed_status(
   book bindery.book_status, since_revision bigint default null
 ) returns jsonb
@@ -3816,8 +3807,8 @@ begin
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_changes.book_id));
   end if;
-  -- The whole list where the stage was entered or left since then, where not all changes fit, or
-  -- where no substep is as it was (one may be gone: follow_progress).
+  -- The whole list if the stage was entered or left since then, if not all changes fit, or if no
+  -- substep is unchanged (one may have been deleted: follow_progress).
   if since_revision <= book.revision and not exists (
     select from bindery.book_events e
     where e.book_id = book.book_id and e.revision > since_revision)
@@ -3887,9 +3878,9 @@ begin
 end
 $$;
 
--- Where to go on with a book. after: the substep that the page before ended with. Of the substeps
--- that are left as many as fit into max_bytes, at least one where at_least_one says so; the loop
--- reads no further, since checkpoints may be large.
+-- A book's resume point. after: the last substep of the previous page. Of the remaining substeps,
+-- returns as many as fit into max_bytes, at least one if at_least_one is set; the loop reads no
+-- further, since checkpoints may be large.
 create or replace function bindery_internal.resume_point(
   book bindery.book_status, after text, max_bytes integer, at_least_one boolean
 ) returns jsonb
@@ -3931,7 +3922,7 @@ begin
       || jsonb_build_object('checkpoint', part.checkpoint);
     bytes := bytes + octet_length(item::text);
     if bytes > max_bytes and not (at_least_one and rest = '{}') then
-      -- Without any of them, so that nobody takes a part for the whole.
+      -- Leave all of them out, so that no client takes a part for the whole.
       return point || case when at_least_one
         then jsonb_build_object('done', done, 'left', to_jsonb(rest), 'cut', true)
         else '{"done": [], "left": [], "cut": true}' end;
@@ -4019,9 +4010,8 @@ comment on function bindery_internal.listed_status(bindery.book_status, bigint) 
 comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
   'A book with these substeps, its stages and its health, as get_book_status gives it.';
 
--- status_at: the status as the history has it at a moment.
+-- status_at: a book's status at a moment, from its history.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
--- Locks: none.
 create or replace function bindery.status_at(book_id uuid, at timestamptz) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -4039,8 +4029,8 @@ begin
       'attempt', e.attempt,
       'revision', e.revision, 'since', e.at, 'actor', e.actor, 'message', e.message, 'data', e.data)
     from bindery.book_events e
-    -- Where the next row goes on from somewhere else, what lay between was pruned, and nobody can
-    -- tell.
+    -- If the next row begins at another status, the rows between were pruned: the status is
+    -- unknown.
     left join lateral (
       select n.from_status from bindery.book_events n
       where n.book_id = e.book_id and n.revision > e.revision order by n.revision limit 1) n on true
@@ -4059,10 +4049,10 @@ comment on function bindery.status_at(uuid, timestamptz) is
 
 -- broadcast: books as messages of Supabase Realtime, to the private topics
 -- book:<book_id>:<owner_id>, or book:<book_id> for a book without an owner, and owner:<owner_id>.
--- Invariants: nothing here can fail the change that is announced; a payload stays below 32 KiB and
--- names what was left out. The owner is part of the topic, so that a former owner's channel
--- receives nothing more, although Realtime checks rights only when a channel is joined.
--- Locks: none of ours; waits at most 100 ms for another session's.
+-- Invariants: an error here never fails the announced change; a payload stays below 32 KiB and
+-- names the parts that were left out. The owner is part of the topic, so that a former owner's
+-- channel receives nothing more, although Realtime checks rights only when a channel is joined.
+-- Locks: waits at most 100 ms for a lock of another session.
 create or replace function bindery_internal.book_topic(book_id uuid, owner_id uuid) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -4086,7 +4076,7 @@ declare
   left_out text[] := case when substeps = 'null' then '{substeps}' else '{}' end;
   part text;
 begin
-  -- The largest first, and of those what a screen needs least.
+  -- Remove the largest parts first, and among them those that a screen needs least.
   foreach part in array array['metadata', 'error', 'substeps', 'message', 'title'] loop
     exit when octet_length(payload::text) <= 30000;
     if octet_length((payload -> part)::text) > 1000 then
@@ -4109,8 +4099,8 @@ declare
   due record;
   problem text;
 begin
-  -- A subtransaction, so that a window is opened only for what was sent: one, however many books
-  -- (more than 64 of them slow down every other session), and none where all is held back.
+  -- A subtransaction, so that a window is opened only for a broadcast that was sent: one for all
+  -- books (more than 64 slow down every other session), and none if everything is held back.
   begin
     due := bindery_internal.open_windows(book_ids, substeps);
     if due.book_ids is null then
@@ -4145,7 +4135,7 @@ begin
 end
 $$;
 
--- What went wrong, or null.
+-- Returns the error, or null.
 create or replace function bindery_internal.send_messages(
   book_ids uuid[], substeps jsonb[], departures jsonb
 ) returns text
@@ -4154,7 +4144,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
 as $$
 declare
-  -- By name: neither need exist.
+  -- By name, because neither has to exist.
   messages text;
   send regprocedure;
   message record;
@@ -4172,7 +4162,7 @@ begin
     end if;
     problem := 'there is no table realtime.messages (SQLSTATE 42P01)';
   exception
-    -- The columns of another version of Realtime.
+    -- The table of another version of Realtime has other columns.
     when undefined_column or undefined_table or not_null_violation or datatype_mismatch then
       problem := format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
     -- realtime.send would fail the same way, with a warning a message: no partition for today, no
@@ -4180,8 +4170,8 @@ begin
     when others then
       return format('%s (SQLSTATE %s)', sqlerrm, sqlstate);
   end;
-  -- Another version of Realtime may keep its messages elsewhere; it keeps this function. One that
-  -- writes to a table that is missing turns every error into a warning.
+  -- Another version of Realtime may store its messages elsewhere, but has this function. If its
+  -- table is missing, the function turns every error into a warning.
   begin
     send := to_regprocedure('realtime.send(jsonb,text,text,boolean)');
     if messages is null and (
@@ -4212,8 +4202,8 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_indexscan = off
 set plan_cache_mode = force_generic_plan
--- The functions it calls have no other way than a disabled one to some rows; such a plan is costed
--- so high that it would be compiled, which takes longer than everything else.
+-- Some rows can only be reached by a disabled plan node; the cost of such a plan is so high that
+-- Postgres would JIT-compile it, which takes longer than the query.
 set jit = off
 as $$
 begin
@@ -4273,9 +4263,9 @@ comment on function bindery_internal.broadcast_messages(uuid[], jsonb[], jsonb) 
 -- open_windows: decides which changed books are broadcast at once, and which are held back.
 -- Invariants: a change of status, attempt or owner is never held back. Any other change is held
 -- back for as long as the book's window is open; the window's row stays until send_held_broadcasts
--- has sent the newest state. A window is as long as broadcast_every, and longer where so many
--- books change that there would be more messages than broadcasts_per_second. What is sent after
--- something was held back has every substep that changed since what was sent before.
+-- has sent the newest state. A window is as long as broadcast_every, and longer if so many books
+-- change that there would be more messages than broadcasts_per_second. The first broadcast after a
+-- held-back change has every substep that changed since the last broadcast.
 -- A change is held back only before due_at, by a session that has locked the book, and a row is
 -- removed only after due_at, by a session that has locked the book: no change falls in between,
 -- whatever the isolation level.
@@ -4300,25 +4290,25 @@ create or replace function bindery_internal.open_windows(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Book by book through the primary keys, whatever the tables' statistics say; planned once.
+-- Book by book through the primary keys, independent of the tables' statistics; planned once.
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
--- A plan that has no other way than a disabled one is costed so high that it would be compiled.
+-- The cost of a plan with a disabled node is so high that Postgres would JIT-compile it.
 set jit = off
 as $$
 declare
   every constant interval := bindery_internal.window_length();
   moment constant timestamptz := bindery_internal.now();
-  -- Of the books of which something was held back, the revision that was sent last.
+  -- For books with a held-back change, the revision that was sent last.
   since bigint[];
 begin
   with due as materialized (
     select c.book_id, c.substeps, b.revision, b.status, b.attempt, b.owner_id,
       case when c.substeps is not null and b.revision > w.revision + 1 then w.revision end as since,
       w.book_id is not null as known,
-      -- A window is for progress. A change of status opens none, so that the report after it is
+      -- A window is for progress. A change of status opens none, so that the next report is
       -- broadcast at once.
       case when w.book_id is null
         then c.substeps is null and exists (
@@ -4333,7 +4323,7 @@ begin
       where v.book_id = c.book_id limit 1) w on true
     where w.book_id is null
       or (w.status, w.attempt, w.owner_id) is distinct from (b.status, b.attempt, b.owner_id)
-      -- A clock that was set back must not hold back for longer than a window.
+      -- If the clock is set back, hold back no longer than one window.
       or moment >= w.due_at or moment < w.due_at - interval '1 minute'
   ), opened as (
     insert into bindery_internal.broadcast_windows as w
@@ -4352,7 +4342,7 @@ begin
         owner_id = excluded.owner_id,
         held_back = w.held_back + greatest(excluded.revision - w.revision - 1, 0)
   )
-  -- After a change of status, the whole list.
+  -- After a change of status, send the whole list.
   select array_agg(d.book_id),
     array_agg(case when d.moved and d.since is not null then null else d.substeps end),
     array_agg(case when not d.moved then d.since end)
@@ -4361,8 +4351,8 @@ begin
 end
 $$;
 
--- The lists of what was held back, too. In a stage of many substeps, and in a batch that has very
--- many such books, they are left out: looking for what changed would cost more than the reports.
+-- Adds the substeps of held-back changes. In a stage of many substeps, and in a batch with very
+-- many such books, they are left out: finding the changes would cost more than the reports.
 create or replace function bindery_internal.substeps_since(
   book_ids uuid[], substeps jsonb[], since bigint[]
 ) returns jsonb[]
@@ -4393,7 +4383,7 @@ begin
       from bindery.pipelines m
       where m.name = b.pipeline and m.version = b.pipeline_version offset 0) d
     cross join lateral (
-      -- The whole list where no substep is as it was: one may be gone (follow_progress).
+      -- The whole list if no substep is unchanged: one may have been deleted (follow_progress).
       select case when count(*) > count(*) filter (where g.revision > c.since) then coalesce(
         jsonb_agg(bindery_internal.substep_json(g, d.declared)
           order by g.substep) filter (where g.revision > c.since), '[]') end as changed
@@ -4414,15 +4404,15 @@ comment on function bindery_internal.substeps_since(uuid[], jsonb[], bigint[]) i
   'substeps}: those that changed after this revision; null: the whole list; JSON''s null: more '
   'than can be looked for.';
 
--- announce: says which books changed: by Supabase Realtime's broadcast where that is installed,
--- else by NOTIFY.
--- Invariants: a hint only, rows and revisions are the truth; nothing that goes wrong here fails the
--- change. A function announces a book once, at its end; a plain statement's books are collected row
--- by row in the setting bindery.changed and announced after the statement.
--- NOTIFY holds a lock of the whole cluster until its commit is on disk, so only one session at a
--- time does it: another leaves its books in unannounced.
--- Locks: the mutex notify, where nobody has it; never waits for it. Waits at most 100 ms for
--- somebody else's lock.
+-- announce: announces changed books, by Supabase Realtime's broadcast if it is installed, else by
+-- NOTIFY.
+-- Invariants: a hint only, rows and revisions are the truth; an error here never fails the change.
+-- A function announces a book once, at its end; a plain statement's books are collected row by row
+-- in the setting bindery.changed and announced after the statement. NOTIFY holds a lock of the
+-- whole cluster until its commit is on disk, so only one session at a time notifies: any other
+-- session leaves its books in unannounced.
+-- Locks: the mutex notify, if it is free; never waits for it. Waits at most 100 ms for a lock of
+-- another session.
 create or replace function bindery_internal.announce_books(
   book_ids uuid[], revisions bigint[], substeps jsonb[]
 ) returns void
@@ -4434,7 +4424,7 @@ declare
 begin
   if book_ids is null or book_ids = '{}' then
     return;
-  -- The schema first: the quicker look-up, and to_regprocedure raises where USAGE is missing.
+  -- Check the schema first: this is faster, and to_regprocedure raises an error without USAGE.
   elsif has_schema_privilege(to_regnamespace('realtime'), 'usage')
     and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
   then
@@ -4448,7 +4438,7 @@ begin
   if found then
     nothing := bindery_internal.notify_books(book_ids, revisions);
   elsif bindery_internal.notifies() then
-    -- Where nobody announces what is left there, it does not grow for ever.
+    -- Bounded, in case no session announces these rows.
     if pg_relation_size('bindery_internal.unannounced') < 16777216 then
       insert into bindery_internal.unannounced (book_id, revision)
       select u.book_id, u.revision from unnest(book_ids, revisions) as u(book_id, revision);
@@ -4466,7 +4456,7 @@ declare
   nothing text;
 begin
   for i in 1 .. cardinality(book_ids) loop
-    -- Joined as text, which is much quicker than building JSON; neither value needs quoting.
+    -- Joined as text, which is much faster than building JSON; neither value needs quoting.
     nothing := pg_notify('bindery',
       '{"book_id": "' || book_ids[i] || '", "revision": ' || revisions[i] || '}');
   end loop;
@@ -4482,8 +4472,8 @@ begin
 end
 $$;
 
--- Announces what sessions left; what a session is just leaving, or another is announcing, is for
--- the next call.
+-- Announces the books in unannounced. Rows that another session is inserting or announcing are left
+-- for the next call.
 create or replace function bindery_internal.announce_left() returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4519,7 +4509,7 @@ begin
 end
 $$;
 
--- Announces one book as it stands now, or, in a batch, collects it for the batch's end.
+-- Announces one book in its present state or, in a batch, collects it for the batch's end.
 create or replace function bindery_internal.announce_book(book_id uuid, substeps jsonb)
 returns void
 language plpgsql security definer
@@ -4545,7 +4535,7 @@ as $$
 declare
   collected text := coalesce(current_setting('bindery.changed', true), '');
 begin
-  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  -- Each row copies the collected ids, so a statement on very many books announces them in parts.
   if length(collected) >= 37 * 1000
     and coalesce(current_setting('bindery.batching', true), '') <> 'yes'
   then
@@ -4556,7 +4546,7 @@ begin
 end
 $$;
 
--- These books as they stand now. collected: their ids, with a blank after each.
+-- Announces these books in their present state. collected: their ids, each followed by a blank.
 create or replace function bindery_internal.announce_those(collected text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4610,12 +4600,12 @@ comment on function bindery_internal.announce_those(text) is
 comment on function bindery_internal.announce_collected() is
   'Announces the books that a plain statement changed.';
 
--- announce_departures: a book that changes its owner or is deleted is announced to the topics that
--- it had, with the event gone.
--- Invariants: one statement, one set of messages; where Realtime is not installed, nothing is done.
+-- announce_departures: announces a book that changes its owner or is deleted to its former topics,
+-- with the event gone.
+-- Invariants: one statement, one set of messages; without Realtime, does nothing.
 -- The owners of an UPDATE are collected row by row in the setting bindery.departed: a transition
 -- table would copy the rows of every report.
--- Locks: none of ours; waits at most 100 ms for another session's.
+-- Locks: waits at most 100 ms for a lock of another session.
 create or replace function bindery_internal.send_departures(departures jsonb) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4637,7 +4627,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- A client drops what is not newer than what it has.
+  -- A client ignores revisions that are not newer than its own.
   departures jsonb;
 begin
   if not bindery_internal.has_realtime() then
@@ -4669,7 +4659,7 @@ begin
   if not bindery_internal.has_realtime() then
     return null;
   end if;
-  -- Each row copies what was collected: a statement on very many books announces them in parts.
+  -- Each row copies the collected ids, so a statement on very many books announces them in parts.
   if length(collected) >= 100000 then
     perform bindery_internal.send_departures(('[' || rtrim(collected, ',') || ']')::jsonb);
     collected := '';
@@ -4712,7 +4702,7 @@ comment on function bindery_internal.collect_departure() is
 comment on function bindery_internal.announce_departed() is
   'Announces the books whose owner a statement changed to the topics that they had.';
 
--- start_book: BEFORE INSERT on book_status, whoever inserts.
+-- start_book: BEFORE INSERT on book_status, for every writer.
 -- Invariants: a book begins in its pipeline's first state, at revision 1 and 0 percent, on a
 -- version that exists. Locks: the book's registration slot.
 create or replace function bindery_internal.start_book() returns trigger
@@ -4802,9 +4792,9 @@ comment on function bindery_internal.start_book() is
 comment on function bindery_internal.unknown_pipeline(text, integer) is
   'The error PT404 unknown_pipeline.';
 
--- guard_texts: the form of a book's texts and JSON: BEFORE INSERT, and called by guard_transition
--- and touch where a plain UPDATE sets title, message, error or metadata.
--- Invariant: a plain write is refused what a call is refused, with the same error.
+-- guard_texts: checks the form of a book's texts and JSON: BEFORE INSERT, and called by
+-- guard_transition and touch if a plain UPDATE sets title, message, error or metadata.
+-- Invariant: a plain write is refused with the same error as a call.
 create or replace function bindery_internal.refuse_texts(book bindery.book_status) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4832,7 +4822,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.metadata := coalesce(new.metadata, '{}');
-  -- Whoever inserts: the settings that name a writer are anybody's to set.
+  -- For every writer: any role may set the settings that mark Bindery's own functions.
   perform bindery_internal.refuse_texts(new);
   return new;
 end
@@ -4846,10 +4836,10 @@ comment on function bindery_internal.refuse_texts(bindery.book_status) is
 comment on function bindery_internal.guard_texts() is
   'Refuses in an INSERT the texts and JSON that calls refuse (PT422 bad_input).';
 
--- guard_columns: BEFORE UPDATE on book_status where a column that follows from others is set by
--- hand. touch: the same for columns that may be set by hand; it counts as a visible change.
--- Invariants: identity and pipeline never change; stage, attempt, sums and percentages only follow;
--- revision never falls. Locks: the row being updated.
+-- guard_columns: BEFORE UPDATE on book_status, if a plain UPDATE sets a derived column. touch: the
+-- same for columns that a plain UPDATE may set; this counts as a visible change.
+-- Invariants: identity and pipeline never change; stage, attempt, sums and percentages are only
+-- derived; revision never falls. Locks: the row being updated.
 create or replace function bindery_internal.guard_columns() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -4876,7 +4866,7 @@ begin
 end
 $$;
 
--- A condition is read anew by each statement, so it is short.
+-- The condition is short, because every statement parses it.
 create or replace trigger guard_columns before update of
   book_id, pipeline, pipeline_version, created_at, revision, current_stage, attempt,
   overall_progress, stage_progress, substeps_total, substeps_done, substeps_weight,
@@ -4909,7 +4899,7 @@ begin
 end
 $$;
 
--- A report names none of these columns.
+-- A report sets none of these columns.
 create or replace trigger touch
 before update of owner_id, title, message, error, metadata, resume_at on bindery.book_status
 for each row when (old.status = new.status) execute function bindery_internal.touch();
@@ -4920,9 +4910,9 @@ comment on function bindery_internal.touch() is
   'Counts a change by hand of title, owner, message, error, metadata or resume_at as a revision; '
   'refuses texts that calls refuse (PT422 bad_input).';
 
--- guard_transition: BEFORE UPDATE on book_status where status changes, whoever changes it.
--- Invariants: nothing that the kernel refuses is stored; what follows from the change (stage,
--- attempt, sums, percent, revision) is computed here. Locks: the row being updated.
+-- guard_transition: BEFORE UPDATE on book_status if status changes, for every writer.
+-- Invariants: no change that the kernel refuses is stored; the derived columns (stage, attempt,
+-- sums, percentages, revision) are computed here. Locks: the row being updated.
 create or replace function bindery_internal.facts(
   book bindery.book_status, machine jsonb, to_status text
 ) returns jsonb
@@ -4931,7 +4921,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   state constant jsonb := bindery_internal.state_of(machine, book.current_stage);
-  -- Only the edge to be taken is asked about.
+  -- Only the guard of the requested edge is called.
   guard constant text := (
     select e.edge ->> 'guard' from jsonb_array_elements(state -> 'next') as e(edge)
     where e.edge ->> 'to' = to_status and book.status = book.current_stage);
@@ -4948,7 +4938,7 @@ begin
   if called is not null then
     answer := bindery_internal.ask_guard(called, book);
   end if;
-  -- A guard without an answer does not hold.
+  -- A guard that returns null does not hold.
   return facts
     || jsonb_strip_nulls(jsonb_build_object('guards', jsonb_build_object(guard, answer)));
 end
@@ -4961,7 +4951,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Facts only allow more, so they are computed only where the change is refused without any.
+  -- Facts can only allow more: compute them only if the change is refused without them.
   reason text := bindery_core.transition_error(machine, book.status, book.current_stage, to_status,
     case when rewinding then '{"rewind": true}' else '{}' end::jsonb);
   allowed text[];
@@ -4982,9 +4972,9 @@ begin
 end
 $$;
 
--- A rewind asks for what no edge allows, so transition_book marks it in a setting that names the
--- book and lasts as long as its UPDATE: what triggers of others do to other books meanwhile is no
--- rewind.
+-- No edge allows a rewind, so transition_book marks it in a setting that names the book and lasts
+-- as long as its UPDATE: changes that users' triggers make to other books meanwhile are not
+-- rewinds.
 create or replace function bindery_internal.is_rewinding(book_id uuid) returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -5001,8 +4991,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   moment constant timestamptz := bindery_internal.now();
-  -- Set by transition_book, which says whether this is a rewind; anybody may set it, so it is no
-  -- proof that the texts were checked.
+  -- Set by transition_book, also to mark a rewind. Any role may set it, so it does not prove that
+  -- the texts were checked.
   change constant text := coalesce(current_setting('bindery.changing', true), '');
   by_call constant boolean := starts_with(change, old.book_id::text);
   rewinding constant boolean := change like '% rewinding'
@@ -5077,8 +5067,8 @@ begin
   new.stage_entered_at := old.stage_entered_at;
   new.stage_started_at := old.stage_started_at;
   new.completed_at := null;
-  -- A message or an error belongs to the change that brought it; a plain UPDATE that names none
-  -- leaves the old one in new.
+  -- A message or an error belongs to its own change; after a plain UPDATE that sets none, new still
+  -- has the old one.
   if new.message is not distinct from old.message and not by_call then
     new.message := null;
   end if;
@@ -5102,7 +5092,7 @@ begin
     return new;
   end if;
 
-  -- Attempts go on counting when a book comes back to a stage, so that events of an earlier visit
+  -- Attempts continue to count when a book re-enters a stage, so that events of an earlier visit
   -- are stale.
   new.attempt := case when new.status = old.current_stage then old.attempt
                       else coalesce(visited, 0) end + 1;
@@ -5154,10 +5144,10 @@ comment on function bindery_internal.guard_transition() is
   'Asks the kernel whether the change is allowed, and computes what follows from it: stage, '
   'attempt, sums, percent, revision, times.';
 
--- record_transition: AFTER INSERT, and AFTER UPDATE where status changed, whoever made the change.
--- Invariants: history, visit, outbox and the rows of the stage that is entered stand in the
--- change's transaction, under its revision. Locks: the book's row is held; then book_progress,
--- then stage_visits, then the append-only tables.
+-- record_transition: AFTER INSERT, and AFTER UPDATE if status changed, for every writer.
+-- Invariants: history, visit, outbox and the rows of the entered stage are written in the change's
+-- transaction, under its revision. Locks: the book's row is held; then book_progress, then
+-- stage_visits, then the append-only tables.
 create or replace function bindery_internal.record_transition() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -5214,7 +5204,7 @@ begin
   values (new.book_id, new.revision,
     case when resuming or rewinding then 'resume' else 'transition' end, payload, new.updated_at);
 
-  -- A function settles early events and announces itself, after its statement.
+  -- Bindery's functions settle early events and announce the book after their statement.
   if not by_call then
     perform bindery_internal.settle_early(new.book_id);
     perform bindery_internal.collect_change(new.book_id);
@@ -5235,9 +5225,8 @@ comment on function bindery_internal.record_transition() is
   'the '
   'outbox, and applies early events where the change is no function''s.';
 
--- refuse_history_change: BEFORE UPDATE on book_events, whoever updates.
+-- refuse_history_change: BEFORE UPDATE on book_events, for every role.
 -- Invariant: the history is appended to and pruned by age, never rewritten.
--- Locks: none of ours.
 create or replace function bindery_internal.refuse_history_change() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -5255,12 +5244,13 @@ for each row execute function bindery_internal.refuse_history_change();
 comment on function bindery_internal.refuse_history_change() is
   'Raises PT409 history_is_append_only: recorded changes stay as they were.';
 
--- A plain INSERT, UPDATE or DELETE on book_progress, by an operator, say. prepare_progress, BEFORE
--- each row: locks the book, checks the row, and computes its points and revision. follow_progress,
--- AFTER the statement: its books' sums, percentages and revision follow, and they are announced.
--- Invariant: the sums end where the sums over all rows end. They are computed once a book and
--- statement: one update of the book's row for each of 10,000 rows would take minutes. A book that
--- triggers of others have halted or completed meanwhile keeps its values.
+-- Handles a plain INSERT, UPDATE or DELETE on book_progress, for example by an operator.
+-- prepare_progress, BEFORE each row: locks the book, checks the row, and computes its points and
+-- revision. follow_progress, AFTER the statement: updates the books' sums, percentages and
+-- revision, and announces the books.
+-- Invariant: the sums equal the sums over all rows. They are computed once a book and statement:
+-- one update of the book's row for each of 10,000 rows would take minutes. A book that users'
+-- triggers have halted or completed meanwhile keeps its values.
 -- Locks: the book's row, before its rows.
 create or replace function bindery_internal.prepare_progress() returns trigger
 language plpgsql security definer
@@ -5338,7 +5328,7 @@ begin
         substeps_weight = sums.weight, substeps_points = sums.points, heartbeat_at = moment
     where b.book_id = book.book_id;
     perform bindery_internal.show_progress(book.book_id, moment);
-    -- So that get_book_changes gives the whole list, of which a client learns what is gone.
+    -- So that get_book_changes returns the whole list, from which a client finds deleted substeps.
     if strpos(removed, book.book_id::text) > 0 then
       update bindery.book_progress g set revision = book.revision + 1
       where g.book_id = book.book_id and g.stage = book.current_stage;
@@ -5366,7 +5356,7 @@ begin
 end
 $$;
 
--- What a book shows once these are added to its sums.
+-- A book's percentages once these are added to its sums.
 create or replace function bindery_internal.shown_progress(
   book bindery.book_status, substeps integer, done integer, weight numeric, points numeric,
   moment timestamptz, out stage_progress double precision, out overall_progress double precision,
@@ -5419,8 +5409,8 @@ comment on function bindery_internal.shown_progress(
   bindery.book_status, integer, integer, numeric, numeric, timestamptz) is
   'The percentages and the estimate of a book once these are added to its sums.';
 
--- apply_reports: progress reports, one or ten thousand, in one set-based statement; the only writer
--- of reported progress.
+-- apply_reports: applies progress reports, one or ten thousand, in one set-based statement; the
+-- only writer of reported progress.
 -- Invariants: each report has a verdict (bindery_core.report_verdict, or bad_input, unknown_book,
 -- queued_behind or too_many_substeps), and the accepted ones are written; within an attempt the
 -- higher progress stays, with its own done and total; the books' sums change by what the rows
@@ -5435,8 +5425,8 @@ create or replace function bindery_internal.apply_reports(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Row by row: each row is found once through its primary key and updated by its ctid, whatever the
--- tables' statistics say; planned once. The caller's lock keeps the ctids true.
+-- Row by row: each row is found once through its primary key and updated by its ctid, independent
+-- of the tables' statistics; planned once. The caller's lock keeps the ctids valid.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_hashjoin = off
@@ -5453,7 +5443,7 @@ begin
   perform bindery_internal.check_reports(units, messages, checkpoints);
   with judged as materialized (
     select g.ord, g.book_id, g.progress, g.done, g.total, g.unit, g.message,
-      -- JSON's null is no checkpoint: a resume would keep the substep for its sake.
+      -- JSON's null is not a checkpoint; stored, it would make a resume keep the substep.
       nullif(g.checkpoint::jsonb, 'null') as checkpoint, coalesce(g.substep, 'all') as substep,
       b.ctid as book_row, b.current_stage, b.attempt, b.revision, b.substeps_total,
       case when with_substeps then (
@@ -5467,7 +5457,7 @@ begin
         * case when greatest(p.progress, g.progress) >= 100 then 100000000
           else least(round(greatest(p.progress, g.progress) * 1e6)::bigint, 99999999)
         end as points,
-      -- The ordinary case; the kernel is asked about the rest.
+      -- The common case; the kernel decides the others.
       case
         when not (p.substep is not null and g.message is null and g.unit is null
             and g.checkpoint is null and g.done is null and g.total is null
@@ -5579,7 +5569,7 @@ begin
       array_agg(coalesce(v.shown, '[]')) as shown
     from books v where v.visible) c
   into others, verdicts, changed, revisions, shown, written, accepted;
-  -- Two reports of one substep in one call: the UPDATE would take one of them, and lose the other.
+  -- If one call has two reports of one substep, the UPDATE would apply only one of them.
   if coalesce(written, 0) <> accepted then
     raise exception using errcode = '21000',
       message = 'Two of these reports are about the same substep of one book.',
@@ -5589,7 +5579,7 @@ begin
 end
 $$;
 
--- What is wrong with the form of a report, as an error: its numbers, its key, its texts.
+-- Checks the form of a report (numbers, key, texts) and returns an error or null.
 create or replace function bindery_internal.bad_report(
   substep text, progress double precision, done double precision, total double precision,
   unit text, message text, checkpoint jsonb, attempt integer
@@ -5623,8 +5613,8 @@ begin
 end
 $$;
 
--- The form of texts and JSON, looked at once a call and not once a row; what raises here is found
--- one by one by apply_events.
+-- Checks the form of texts and JSON once a call instead of once a row; if it raises an error,
+-- apply_events finds the faulty item one by one.
 create or replace function bindery_internal.check_reports(
   units text[], messages text[], checkpoints text[]
 ) returns void
@@ -5648,7 +5638,7 @@ begin
 end
 $$;
 
--- For what is not the ordinary case: the kernel's verdict.
+-- The kernel's verdict, for all but the common case.
 create or replace function bindery_internal.report_verdict(
   book_id uuid, stage text, substep text, attempt integer
 ) returns text
@@ -5693,9 +5683,9 @@ comment on function bindery_internal.check_reports(text[], text[], text[]) is
 comment on function bindery_internal.report_verdict(uuid, text, text, integer) is
   'The verdict on a report: unknown_book, or one of bindery_core.report_verdict.';
 
--- register_book: puts a book at the start of a pipeline; the same call again finds it there.
--- Invariants: do_register returns null when the book stands as asked, else the error, and changes
--- nothing then. Locks: its registration slot, then the new row.
+-- register_book: registers a book in the first state of a pipeline; a repeated call has no effect.
+-- Invariants: do_register returns null when the book exists as requested, else the error, and then
+-- changes nothing. Locks: its registration slot, then the new row.
 create or replace function bindery_internal.do_register(
   book_id uuid, owner_id uuid, pipeline text, title text, metadata jsonb
 ) returns jsonb
@@ -5779,10 +5769,10 @@ comment on function bindery.register_book(uuid, uuid, text, text, jsonb) is
 Idempotent: the same call again gives the row as it stands. PT404 unknown_pipeline, PT409 '
   'conflicting_registration (another pipeline or owner), PT422 bad_input.';
 
--- begin_stage: what a worker calls first: the book enters the stage, resumes in it, or is there
--- already.
--- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, else the
--- error (with "early": true where a later change can make it applicable), and changes nothing then.
+-- begin_stage: a worker's first call: the book enters the stage, resumes in it, or is already
+-- there.
+-- Invariants: do_begin returns null when the book is in the stage, {"stale": true, …}, or the error
+-- (with "early": true if a later change can make it applicable), and then changes nothing.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_begin(
   book_id uuid, to_status text, worker text default null, attempt integer default null,
@@ -5821,7 +5811,7 @@ begin
   verdict := bindery_core.begin_verdict(machine, book.status, book.current_stage,
     do_begin.to_status, bindery_internal.facts(book, machine, do_begin.to_status));
   if do_begin.attempt is not null then
-    -- The attempt at the stage that the book is at, or comes to; null: it has left the stage.
+    -- The attempt at the book's present or later stage; null: the book has left the stage.
     coming := case
       when verdict = 'none' then book.attempt
       when verdict not in ('accept', 'early') then null
@@ -5905,9 +5895,9 @@ Enters the stage where a forward edge leads there, resumes where the book FAILED
   'illegal_transition, PT422 bad_input.';
 
 -- transition_book: one change of status.
--- Invariants: do_transition returns null when done (also where the book has that status already),
--- {"stale": true} for an earlier attempt, else the error, and changes nothing then. The setting
--- bindery.changing names the book to the triggers for as long as the UPDATE lasts.
+-- Invariants: do_transition returns null when done (also if the book already has that status),
+-- {"stale": true} for an earlier attempt, else the error, and then changes nothing. The setting
+-- bindery.changing names the book to the triggers while the UPDATE lasts.
 -- Locks: the book's row.
 create or replace function bindery_internal.do_transition(
   book_id uuid, to_status text, message text default null, expected_revision bigint default null,
@@ -5942,7 +5932,7 @@ begin
   end if;
 
   if do_transition.asking_first then
-    -- Else guard_transition raises them.
+    -- Otherwise guard_transition raises these errors.
     refusal := coalesce(
       bindery_internal.refused_text('message', do_transition.message, 8192),
       bindery_internal.refused_json('error', do_transition.error));
@@ -5987,7 +5977,8 @@ begin
     if do_transition.asking_first then
       return null;
     end if;
-    -- Untouched, and not asked before: the same again says why.
+    -- The UPDATE matched no row and nothing was checked before: call again with all checks, which
+    -- return the error.
     return bindery_internal.do_transition(do_transition.book_id, do_transition.to_status,
       do_transition.message, do_transition.expected_revision, do_transition.attempt,
       do_transition.error, do_transition.rewinding);
@@ -5997,8 +5988,8 @@ begin
 end
 $$;
 
--- At the end of a function that changed a book's status: its early events may apply now, and it is
--- announced. revision: what the change made.
+-- Called at the end of a function that changed a book's status: settles its early events and
+-- announces it. revision: the revision that the change made.
 create or replace function bindery_internal.settle_and_announce(book_id uuid, revision bigint)
 returns void
 language plpgsql security definer
@@ -6055,10 +6046,10 @@ To the status that the book has already it has no effect. To the stage that a FA
   'effect. PT404 unknown_book, PT409 illegal_transition (the detail lists what is allowed), '
   'stale_revision or attempt_ahead, PT422 bad_input.';
 
--- report_progress: one progress report, checked; makes the transition first where the pipeline says
--- auto_advance.
--- Invariants: do_report returns null when done, {"stale": true}, or the error, and changes nothing
--- then. Locks: the book's row, then its progress row.
+-- report_progress: checks and applies one progress report; makes the transition first if the
+-- pipeline has auto_advance.
+-- Invariants: do_report returns null when done, {"stale": true}, or the error, and then changes
+-- nothing. Locks: the book's row, then its progress row.
 create or replace function bindery_internal.do_report(
   book_id uuid, substep text, progress double precision, done double precision,
   total double precision, unit text, message text, checkpoint jsonb, stage text, attempt integer
@@ -6081,7 +6072,7 @@ begin
     return bindery_internal.bad_input('progress', 'or done and total is expected, one of the two',
       'Give progress (0 to 100), or done and total.');
   end if;
-  -- Sums of fractions in floating point end beside 0, 100 or total by less than 1e-9 of it.
+  -- Sums of fractions in floating point miss 0, 100 or total by less than 1e-9 of it.
   if progress is not null then
     percent := case when abs(progress) <= 1e-7 then 0
       when abs(progress - 100) <= 1e-7 then 100 else progress end;
@@ -6175,7 +6166,7 @@ A lower value than before leaves progress as it is; a report of an earlier attem
   'attempt_ahead, PT422 unknown_substep, too_many_substeps or bad_input.';
 
 -- plan_substeps: a book's own substeps of a stage and their weights.
--- Invariants: do_plan returns null when done, else the error, and changes nothing then. Planning
+-- Invariants: do_plan returns null when done, else the error, and then changes nothing. Planning
 -- again changes weights, never progress. Locks: the book's row, then its progress rows.
 create or replace function bindery_internal.do_plan(
   book_id uuid, stage text, substeps jsonb, expected_revision bigint default null
@@ -6229,8 +6220,8 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_plan.book_id);
   end if;
-  -- A plan is for the stage the book is in or comes to, whatever its substeps; a FAILED book may
-  -- go on.
+  -- A plan is for the book's present or a later stage, whatever its substeps; a FAILED book may
+  -- resume.
   verdict := case when book.status = 'FAILED' then bindery_core.report_verdict(
       bindery_internal.book_machine(book), book.current_stage,
       book.current_stage, book.attempt, coalesce(do_plan.stage, ''), null, null, true)
@@ -6314,8 +6305,8 @@ comment on function bindery.plan_substeps(uuid, text, jsonb, bigint) is
 A stage has at most 10,000 substeps. Planning again changes weights, never progress. PT404 '
   'unknown_book or unknown_stage, PT409 stale_revision, PT422 bad_input or too_many_substeps.';
 
--- heartbeat: still alive, for one book or many; one statement, no new revision. A call gives the
--- book's row, from which a worker sees that its heartbeat had no effect.
+-- heartbeat: renews the heartbeat of one book or many; one statement, no new revision. A call
+-- returns the book's row, in which a worker sees that its heartbeat had no effect.
 -- Invariant: a halted book or an earlier attempt is stale.
 -- Locks: the books' rows in order of book_id.
 create or replace function bindery_internal.do_heartbeats(heartbeats jsonb)
@@ -6493,9 +6484,9 @@ The error has a code of yours ({"code": "out_of_memory", …}). With "retry": fa
   'or unknown_stage, PT409 illegal_transition, stale_revision, attempt_ahead or '
   'stage_not_reached, PT422 bad_input.';
 
--- resume_book: a FAILED book goes on at the stage it failed in.
--- Invariants: do_resume returns null when done, else the error, and changes nothing then. Which
--- progress is kept: bindery_internal.kept. Locks: the book's row.
+-- resume_book: resumes a FAILED book at the stage it failed in.
+-- Invariants: do_resume returns null when done, else the error, and then changes nothing.
+-- bindery_internal.kept decides which progress is kept. Locks: the book's row.
 create or replace function bindery_internal.do_resume(
   book_id uuid, expected_revision bigint default null, message text default null
 ) returns jsonb
@@ -6542,10 +6533,10 @@ comment on function bindery.resume_book(uuid, bigint) is
 Substeps that are finished or have a checkpoint are kept, the others start over. PT404 '
   'unknown_book, PT409 not_failed or stale_revision.';
 
--- rewind_book: an operator's step back to an earlier stage, or of a FAILED book to the start of the
--- stage it failed in.
--- Invariants: do_rewind returns null when done, else the error, and changes nothing then. Nothing
--- is kept of the stage that is entered. Locks: the book's row.
+-- rewind_book: moves a book back to an earlier stage, or a FAILED book to the start of the stage it
+-- failed in.
+-- Invariants: do_rewind returns null when done, else the error, and then changes nothing. No
+-- progress of the entered stage is kept. Locks: the book's row.
 create or replace function bindery_internal.do_rewind(
   book_id uuid, to_stage text, message text default null, expected_revision bigint default null
 ) returns jsonb
@@ -6625,9 +6616,9 @@ A CANCELLED book stays as it is. PT404 unknown_book, PT409 illegal_transition (i
 
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this
 -- database's clock.
--- Invariants: two holders never have the same epoch, also where the stream was forgotten between
--- them; an unexpired lease of another holder is not taken; caught_up_at never goes back, nor past
--- the clock.
+-- Invariants: two holders never have the same epoch, even if the stream was forgotten between them;
+-- an unexpired lease of another holder is never taken over; caught_up_at never decreases, and never
+-- exceeds the clock.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.acquire_stream(stream text, holder text, ttl interval)
 returns table (
@@ -6641,8 +6632,8 @@ as $$
 declare
   cursor_row bindery.relay_cursors;
   moment timestamptz;
-  -- In seconds alone: a month and minus 30 days compare as nothing, and added to a date are
-  -- something.
+  -- Converted to seconds: as intervals, one month and 30 days compare as equal, but added to a date
+  -- they differ.
   length_of interval;
 begin
   if acquire_stream.stream is null or length(acquire_stream.stream) not between 1 and 512 then
@@ -6667,10 +6658,10 @@ begin
     on conflict (stream) do nothing;
     select c.* into cursor_row from bindery.relay_cursors c
       where c.stream = acquire_stream.stream for no key update;
-    -- Not there: it was forgotten while this waited for its lock.
+    -- No row: forget_stream deleted it while this statement waited for the lock.
     exit when found;
   end loop;
-  -- After the lock: it may have been waited for.
+  -- Read the clock after the lock, which may have taken time.
   moment := bindery_internal.now();
   if cursor_row.holder <> acquire_stream.holder and cursor_row.lease_expires_at > moment then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'lease_held',
@@ -6680,7 +6671,7 @@ begin
         'lease_expires_at', cursor_row.lease_expires_at)));
   end if;
   if cursor_row.epoch = 0 then
-    -- Its epochs go on where it was forgotten; which the insert above may have waited for.
+    -- Continue the epochs of a forgotten stream; the insert above may have waited for that.
     with remembered as (delete from bindery_internal.forgotten_streams f
       where f.stream = acquire_stream.stream returning f.epoch)
     update bindery.relay_cursors c set epoch = r.epoch from remembered r
@@ -6713,7 +6704,7 @@ begin
   end if;
   update bindery.relay_cursors c
   set lease_expires_at = bindery_internal.now() + c.lease_ttl,
-      -- Of nulls greatest and least make nothing, so least(null, now) would be now.
+      -- GREATEST and LEAST ignore NULLs: least(null, now) would be now.
       caught_up_at = case when renew_stream.caught_up_at is null then c.caught_up_at
                           else greatest(c.caught_up_at, least(renew_stream.caught_up_at,
                             bindery_internal.now())) end
@@ -6735,7 +6726,7 @@ as $$
 begin
   perform bindery_internal.raise_error(bindery_internal.refused_text('stream',
     release_stream.stream, 512));
-  -- The epoch grows, so that nothing sent before the release can still be applied after it.
+  -- The epoch grows, so that nothing sent before the release can be applied after it.
   update bindery.relay_cursors c set epoch = c.epoch + 1, holder = null, lease_expires_at = null
   where c.stream = release_stream.stream and c.epoch = release_stream.epoch;
   if not found then
@@ -6840,9 +6831,9 @@ Without it a stream whose relay is gone for good would hold the detection of sta
   'ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
   'lease_held while its lease lasts.';
 
--- note_stream: what the relay found its stream in Redis to be, and where it goes on when that is
--- not what it was.
--- Invariants: only the newest epoch notes anything; the counts of events never change here.
+-- note_stream: records what the relay found when it probed its stream in Redis and, after a loss,
+-- the position to continue from.
+-- Invariants: only the newest epoch may write; the counts of events never change here.
 -- Locks: the stream's row in relay_cursors.
 create or replace function bindery_internal.note_stream(
   stream text, epoch bigint, entries bigint, loss text, lost bigint, "position" text
@@ -6904,10 +6895,11 @@ Where something is missing: what happened (trimmed, deleted, recreated, rewound)
   'before: what comes after it is new. PT409 fenced where the epoch is not the newest, PT422 '
   'bad_input.';
 
--- announce_relay: a relay says that it lives, and hears which streams are better read by another.
--- Invariants: a stream is given up only for a living relay that would read it and has two fewer,
--- one at a time over all relays that share streams; so the numbers come to differ by one at most,
--- and then nothing moves. It is advice: safety is the epochs' alone.
+-- announce_relay: records that a relay is live, and returns which streams it should release or
+-- leave to other relays.
+-- Invariants: a stream is given up only for a live relay that would read it and has at least two
+-- fewer, one at a time over all relays that share streams; so the numbers come to differ by one at
+-- most, and then nothing moves. This is advice: safety rests on the epochs alone.
 -- Locks: relays, whole, so that two relays are advised one after the other.
 create or replace function bindery_internal.announce_relay(
   holder text, streams text[], ttl interval, out relays integer, out give_up text, out leave text[]
@@ -6951,7 +6943,7 @@ begin
       moment + make_interval(secs => extract(epoch from announce_relay.ttl)::double precision))
     on conflict (holder) do update set streams = excluded.streams, expires_at = excluded.expires_at;
   end if;
-  -- What was handed over has been given up, or taken by another.
+  -- The handover is over once the stream was released or acquired by another relay.
   update bindery_internal.relays r set handing_over = null
   where r.handing_over is not null and not exists (
     select from bindery.relay_cursors c where c.stream = r.handing_over and c.holder = r.holder
@@ -6969,7 +6961,7 @@ begin
     select count(*) as has from held h where h.holder = announce_relay.holder
   )
   select
-    -- Free, and somebody else who would read it has fewer.
+    -- Free streams that another relay with fewer streams would read.
     array(select distinct s.name from unnest(announce_relay.streams) s(name)
       where not exists (select from held h where h.stream = s.name)
         and exists (select from others o where s.name = any (o.streams) and o.has < me.has)
@@ -6981,8 +6973,7 @@ begin
   into leave, give_up
   from me;
 
-  -- One at a time: as long as one is on its way to another relay, the numbers are not what they
-  -- will be.
+  -- One at a time: while a stream is being handed over, the counts are about to change.
   if give_up is not null and (
     exists (select from bindery_internal.relays r where r.handing_over is not null
       and r.holder <> announce_relay.holder and r.streams && announce_relay.streams)
@@ -7019,16 +7010,16 @@ Gives how many relays share these streams, one that it holds and should release 
 
 -- reject: writes events to dead_letters; is_transient: which errors are not the event's fault.
 -- Invariants: an event is rejected in the transaction that moves the position past it, or in which
--- it stops waiting. Where there are more dead letters than the setting dead_letters_total, events
--- are only counted: one letter a stream and reason, without a payload.
--- Locks: appends; where events are only counted, that letter, unless another session has it: then
--- one more is appended.
+-- it stops waiting. Above the setting dead_letters_total, events are only counted: one dead letter
+-- a stream and reason, without a payload.
+-- Locks: appends. If events are only counted, that dead letter's row; if another session has locked
+-- it, one more is appended.
 create or replace function bindery_internal.event_count(item jsonb) returns bigint
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Rejecting must not fail, or the batch would never pass: what is no count counts as one.
+  -- Rejecting must not fail, or the batch would never pass: an invalid count counts as 1.
   return case when item ->> 'count' ~ '^[1-9][0-9]{0,8}$' then (item ->> 'count')::bigint
     else 1 end;
 end
@@ -7057,7 +7048,7 @@ begin
     select reject.stream, i.item ->> 'id', coalesce(i.item ->> 'first_id', i.item ->> 'id'),
       c.count, bindery_internal.as_uuid(n.book_id), coalesce(i.item ->> 'reason', 'unknown'),
       coalesce(i.item ->> 'refusal', i.item ->> 'message', 'no reason given'),
-      -- By its count, a number, replay_dead_letters recognizes what the relay could read.
+      -- replay_dead_letters recognizes by a numeric count that the relay could read the event.
       coalesce(i.item -> 'payload', i.item - array['reason', 'refusal', 'segment', 'truncated']
         || jsonb_build_object('count', c.count)),
       coalesce(i.item -> 'truncated' = 'true', false), bindery_internal.now()
@@ -7096,7 +7087,7 @@ begin
     where d.id = (
       select c.id from bindery.dead_letters c
       where c.reason = rejected.reason and c.payload = '{}' and c.id = any (array(
-        -- The newest: since events are only counted, few letters have been added.
+        -- One of the newest: few dead letters were added since events are only counted.
         select n.id from bindery.dead_letters n
         where n.stream = count_rejected.stream order by n.id desc limit 100))
       order by c.id desc limit 1
@@ -7130,9 +7121,9 @@ create or replace function bindery_internal.is_transient(sqlstate text) returns 
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-  -- Only these can be an event's fault: bad data, a constraint, a limit, somebody's own RAISE, and
-  -- a panic in the kernel. A missing function, a lost grant, a full disk or a deadlock is the
-  -- server's.
+  -- Only these can be an event's fault: bad data, a constraint, a limit, a RAISE in a trigger, and
+  -- a panic in the kernel. A missing function, a lost grant, a full disk or a deadlock is a fault
+  -- of the server.
   select not (
     left(sqlstate, 2) in ('21', '22', '23', '27', '2F', '38', '39', '44', '54', 'P0', 'PT')
     or sqlstate = 'XX000');
@@ -7153,9 +7144,9 @@ comment on function bindery_internal.is_transient(text) is
   'again, '
   'and nothing is rejected.';
 
--- apply_item: one event, handed to the function that does it.
--- Invariants: returns null when done, {"stale": true}, or the error (an early event's is one for
--- which is_early holds), and changes nothing then. Locks: the book's row.
+-- apply_item: passes one event to the function that applies it.
+-- Invariants: returns null when applied, {"stale": true}, or the error (is_early is true for the
+-- error of an early event), and then changes nothing. Locks: the book's row.
 create or replace function bindery_internal.apply_item(item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7188,7 +7179,7 @@ begin
 end
 $$;
 
--- A transition as an event has it: to a status that the book has, had, or is still to come to.
+-- The transition of an event: its target may be the book's present, a past or a future status.
 create or replace function bindery_internal.apply_transition(
   book_id uuid, to_status text, message text, attempt integer
 ) returns jsonb
@@ -7237,7 +7228,7 @@ begin
 end
 $$;
 
--- With a pipeline, a begin registers an unknown book.
+-- A begin that names a pipeline registers an unknown book.
 create or replace function bindery_internal.apply_begin(book_id uuid, item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7257,12 +7248,12 @@ begin
   refusal := bindery_internal.do_begin(apply_begin.book_id, item ->> 'to_status',
     item ->> 'worker', (item ->> 'attempt')::integer,
     coalesce((item ->> 'resume')::boolean, true));
-  -- Early events can have led on from there already; the registration is an effect all the same.
+  -- Early events may have moved the book on already; the registration still counts as an effect.
   return case when not registers or not refusal ? 'stale' then refusal end;
 end
 $$;
 
--- A fail of an attempt or a stage that is over is stale.
+-- A fail for an attempt or a stage that is over is stale.
 create or replace function bindery_internal.apply_fail(book_id uuid, item jsonb) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7293,15 +7284,14 @@ comment on function bindery_internal.apply_begin(uuid, jsonb) is
 comment on function bindery_internal.apply_fail(uuid, jsonb) is
   'Applies a fail event.';
 
--- early_events: defer keeps events that came too early; settle_early applies a book's early events
+-- early_events: defer keeps early events; settle_early applies a book's early events
 -- after a change of the book; expire_early turns those that waited too long into dead letters.
 -- Invariants: an event is kept in the transaction that moves the position past it, and takes effect
 -- in the transaction of the change that makes it applicable, each exactly once. Events of one book
 -- and stream keep their order; one that names no stage waits behind those before it.
--- Locks: the book's row. For an unknown book there is none: the registration locks the book's slot
--- FOR KEY SHARE before it inserts the book, and a batch that keeps an early event locks the slot
--- FOR
--- UPDATE and looks for the book again before. So one of the two sees the other.
+-- Locks: the book's row. An unknown book has no row: its registration locks the book's slot FOR KEY
+-- SHARE before it inserts the book; a batch that keeps an early event locks the slot FOR UPDATE and
+-- then queries the book again. So at least one of the two sees the other's change.
 create or replace function bindery_internal.slot_of(book_id uuid) returns integer
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -7311,7 +7301,7 @@ begin
 end
 $$;
 
--- Whether an outcome of apply_item means that the event came too early.
+-- True if an outcome of apply_item means that the event is early.
 create or replace function bindery_internal.is_early(outcome jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -7345,7 +7335,7 @@ begin
   if span + jsonb_array_length(items) > bounds.early_events_total then
     select count(*) into span from bindery.early_events e;
   end if;
-  -- An event of no book can never apply; of the others as many are kept as fit.
+  -- An event without a book can never apply. Of the others, keep as many as the limit allows.
   select jsonb_agg(j.item order by j.ord) filter (where j.fits),
     jsonb_agg(j.item || case when j.book_id is null then '{}'
         else jsonb_build_object('reason', 'too_many_early_events', 'refusal', format(
@@ -7361,7 +7351,7 @@ begin
       select n.item, n.ord, bindery_internal.as_uuid(n.item ->> 'book_id') as book_id
       from jsonb_array_elements(items) with ordinality as n(item, ord)) i
     left join (
-      -- As for the total: a batch keeps some items one by one, and each would count all again.
+      -- Like the total: a batch keeps some items one by one, and each would count all again.
       select b.book_id, case
         when s.span + jsonb_array_length(items) <= bounds.early_events_per_book then s.span
         else (
@@ -7421,8 +7411,8 @@ declare
   event bindery.early_events;
   outcome jsonb;
   blocked text[];
-  -- A report's stage and attempt decide whether it is early: of many that wait for the same, one is
-  -- tried as long as the book stands where it stood.
+  -- A report's stage and attempt decide whether it is early: of many that wait for the same state,
+  -- one is tried until the book changes.
   report text;
   tried text[];
   stood text;
@@ -7430,17 +7420,17 @@ declare
   again boolean;
   by_itself boolean;
 begin
-  -- The outermost call goes on until nothing more applies.
+  -- The outermost call repeats until nothing more applies.
   if strpos(settling, settle_early.book_id::text) > 0
     or not exists (
       select from bindery.early_events e where e.book_id = settle_early.book_id)
   then
     return;
   end if;
-  -- Triggers of others can lead from here to other books, and back to this one.
+  -- Other people's triggers can call this function for other books, and again for this one.
   nothing := set_config('bindery.settling', settling || settle_early.book_id || ' ', true);
-  -- All in one subtransaction: one each would slow down every other session. Where an event raises,
-  -- all once more, each in its own.
+  -- All in one subtransaction: one for each would slow down every other session. If an event raises
+  -- an error, all are retried, each in its own.
   foreach by_itself in array array[false, true] loop
     begin
       again := true;
@@ -7500,7 +7490,7 @@ begin
 end
 $$;
 
--- After a report that completes a stage: a guard substeps_complete holds now.
+-- Called after a report that completes a stage: a guard substeps_complete then holds.
 create or replace function bindery_internal.settle_complete(book_id uuid) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7517,7 +7507,7 @@ begin
 end
 $$;
 
--- An event without a stage is about the stage that the events before it led to.
+-- An event without a stage is about the stage that the events before it lead to.
 create or replace function bindery_internal.depends_on_order(item jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -7527,7 +7517,7 @@ begin
 end
 $$;
 
--- A heartbeat or a plan leads to no stage, so nothing waits behind it.
+-- A heartbeat or a plan changes no stage, so no event waits behind it.
 create or replace function bindery_internal.may_lead_on(item jsonb) returns boolean
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -7554,8 +7544,8 @@ exception when assert_failure or others then
 end
 $$;
 
--- A book that another session has locked is left for the next sweep; so is an unknown one that is
--- being registered.
+-- Skips a book that another session has locked, and an unknown book that is being registered; the
+-- next sweep retries them.
 create or replace function bindery_internal.expire_early(moment timestamptz, most integer)
 returns integer
 language plpgsql security definer
@@ -7583,7 +7573,7 @@ begin
     end if;
     continue when not found or not book.is_known and exists (
       select from bindery.book_status b where b.book_id = book.book_id);
-    -- A change made in REPEATABLE READ may not have seen what had come to wait meanwhile.
+    -- A change in REPEATABLE READ may not have seen the events deferred since its snapshot.
     if book.is_known then
       perform bindery_internal.settle_early(book.book_id);
     end if;
@@ -7598,7 +7588,7 @@ begin
       delete from bindery.early_events e where e.id = event.id;
       expired := expired + 1;
     end loop;
-    -- Those that waited behind it.
+    -- The events that waited behind it.
     if book.is_known then
       perform bindery_internal.settle_early(book.book_id);
     end if;
@@ -7679,7 +7669,7 @@ language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- A position beyond what Redis can count to would never be passed.
+  -- A position above Redis's largest id could never be passed.
   return case when "position" ~ '^[0-9]{1,20}-[0-9]{1,20}$' then
     greatest(split_part("position", '-', 1)::numeric, split_part("position", '-', 2)::numeric)
       <= 18446744073709551615 end;
@@ -7699,7 +7689,7 @@ as $$
     select max(r.epoch) from bindery.relay_cursors r where r.stream = fenced.stream) as c(newest);
 $$;
 
--- Locks the stream's row for its holder, or raises.
+-- Locks the stream's row for its holder, or raises an error.
 create or replace function bindery_internal.lock_cursor(stream text, epoch bigint, "position" text)
 returns void
 language plpgsql security definer
@@ -7744,7 +7734,7 @@ begin
     select from bindery.book_status b
     where b.book_id = any (book_ids) order by b.book_id for no key update) l;
   if known < cardinality(book_ids) then
-    -- Wait for registrations that are under way, and lock what they have brought.
+    -- Wait for concurrent registrations, and lock the books that they have inserted.
     perform from bindery_internal.registration_slots s
     where s.slot in (
       select bindery_internal.slot_of(u.book_id) from unnest(book_ids) as u(book_id)
@@ -7765,7 +7755,7 @@ create or replace function bindery_internal.apply_events(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that another session holds for long is reported (55P03, and the relay tries again).
+-- If another session holds a book's row for long, the call fails with 55P03 and the relay retries.
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -7836,18 +7826,18 @@ begin
         with ordinality as s(number, ord)
       group by 1) r
     full join (
-      -- An item without a segment is one of its own, in the order of the array.
+      -- An item without a segment is a segment of its own, in the order of the array.
       select case when i.item ->> 'segment' ~ '^[0-9]{1,9}$' then (i.item ->> 'segment')::integer
         else i.ord::integer end as number, jsonb_agg(i.item order by i.ord) as items
       from jsonb_array_elements(apply_events.events) with ordinality as i(item, ord)
       group by 1) e on e.number = r.number
     order by 1
   loop
-    -- By the index, which is quick also where vacuum is yet to come.
+    -- By the index, which is fast also before the first vacuum.
     some_early := (
       select e.id from bindery.early_events e order by e.id limit 1) is not null;
     held := '{}';
-    -- Only the books of this segment's reports, and of each the first such event.
+    -- Only the books of this segment's reports, and the first such event of each.
     if some_early and segment.a is not null then
       select coalesce(array_agg(u.book_id), '{}') into held
       from (
@@ -7858,7 +7848,7 @@ begin
         where e.book_id = u.book_id and e.stream = apply_events.stream
           and bindery_internal.may_lead_on(e.payload));
     end if;
-    -- Reports: all at once; where that raises, each half by itself.
+    -- Apply all reports at once; on an error, apply each half separately.
     slices := case when segment.a is not null then array[int4range(segment.a, segment.z, '[]')]
       else '{}' end;
     while cardinality(slices) > 0 loop
@@ -7867,7 +7857,7 @@ begin
       a := lower(slice);
       z := upper(slice) - 1;
       begin
-        -- Counted here first: an exception undoes what the database did, not what variables hold.
+        -- Count in variables: an exception undoes changes of the database, not of variables.
         select 0::bigint as applied, 0::bigint as stale, 0::bigint as early, 0::bigint as rejected
         into here;
         if a = 1 and z = reports then
@@ -7981,8 +7971,8 @@ begin
       end;
     end loop;
 
-    -- The other items one by one, first in one subtransaction: a batch with one each would slow
-    -- down every other session. Where one raises, each in its own.
+    -- Apply the other items one by one, in one subtransaction: one for each would slow down every
+    -- other session. On an error, retry each in its own.
     begin
       select 0::bigint as applied, 0::bigint as stale, 0::bigint as early, 0::bigint as rejected
       into here;
@@ -8023,7 +8013,7 @@ begin
 end
 $$;
 
--- JSON as text; a text that is no JSON as a JSON string.
+-- Parses a text as JSON; a text that is not JSON becomes a JSON string.
 create or replace function bindery_internal.as_json(value text) returns jsonb
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -8035,7 +8025,7 @@ exception when others then
 end
 $$;
 
--- One item of a batch that is no report: applied, or kept, or rejected.
+-- Applies, defers or rejects one item of a batch that is not a report.
 create or replace function bindery_internal.apply_one(
   stream text, item jsonb, by_itself boolean, out applied bigint, out stale bigint,
   out early bigint, out rejected bigint
@@ -8085,7 +8075,7 @@ begin
 end
 $$;
 
--- Slices count from 1, so a list must as well.
+-- Slices count from 1, so a list must count from 1 too.
 create or replace function bindery_internal.list_length(list anyarray) returns integer
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -8106,15 +8096,15 @@ begin
   if jsonb_typeof(events) is distinct from 'array' then
     perform bindery_internal.raise_error(bindery_internal.bad_input(
       'events', 'is not a JSON array', 'Give an array, empty if there are none.'));
-  -- An item's own JSON may be 64 levels deep. What is far deeper can be read, and then neither
-  -- taken apart nor rejected.
+  -- An item's own JSON may be 64 levels deep. JSON that is much deeper can be parsed, but can then
+  -- neither be split nor rejected.
   elsif jsonb_path_exists(events, '$.**{68}') then
     perform bindery_internal.raise_error(bindery_internal.bad_input(
       'events', 'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
   elsif exists (select from unnest(lengths) as l(length) where l.length <> reports) then
     perform bindery_internal.raise_error(bindery_internal.bad_input('the arrays of reports',
       'are not lists of one length', 'Give one element a report; leave out what no report has.'));
-  -- As event_count; what is larger could make the totals in relay_cursors overflow.
+  -- The limit of event_count: a larger value could overflow the totals in relay_cursors.
   elsif exists (select from unnest(counts) as c(count) where c.count not between 1 and 999999999)
   then
     perform bindery_internal.raise_error(bindery_internal.bad_input('counts',
@@ -8132,8 +8122,8 @@ begin
 end
 $$;
 
--- Announces what a batch changed: the books of reports with their changed substeps, and those whose
--- status changed, which bindery.changed has collected, as a whole.
+-- Announces the books that a batch changed: those with reports with their changed substeps, and
+-- those whose status changed (collected in bindery.changed) as a whole.
 create or replace function bindery_internal.announce_batch(
   changed uuid[], revisions bigint[], shown jsonb[]
 ) returns void
@@ -8156,7 +8146,7 @@ begin
   perform bindery_internal.announce_books(array_agg(c.book_id), array_agg(b.revision),
     array_agg(case when c.whole then null else c.shown end))
   from (
-    -- Where several segments changed a substep, its last state.
+    -- If several segments changed a substep, its last state counts.
     select u.book_id, bool_or(u.whole) as whole, coalesce(jsonb_path_query_array(
       jsonb_object_agg(s.substep ->> 'substep', s.substep order by u.place)
         filter (where s.substep is not null), '$.*'), '[]') as shown
@@ -8231,17 +8221,18 @@ Progress reports are arrays of one element a report, sorted by segment; an array
   'a '
   'segment is one by itself. PT409 fenced or position_passed, PT422 bad_input.';
 
--- report_events: a batch of events over HTTP, each with its own outcome; with a key, once.
--- Invariants: an event takes effect as in a stream, those of one book in the batch's order; one
--- that is rejected harms no other and is no dead letter, since the caller learns why; a failure
--- that may pass (is_transient) undoes the whole call. A repeated key gives the stored answer.
+-- report_events: applies a batch of events over HTTP, each with its own outcome; with a key, once.
+-- Invariants: an event takes effect as in a stream, those of one book in the batch's order; a
+-- rejected event affects no other and becomes no dead letter, since the caller receives the reason;
+-- a transient failure (is_transient) undoes the whole call. A repeated key returns the stored
+-- answer.
 -- Locks: the row of the key, then all books of the batch in order of book_id, then the
 -- registration slots of those that are unknown.
 create or replace function bindery_internal.report_events(events jsonb, idempotency_key text)
 returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that another session holds for long is reported (55P03).
+-- If another session holds a book's row for long, the call fails with 55P03.
 set lock_timeout = '5s'
 as $$
 declare
@@ -8261,7 +8252,7 @@ begin
   then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events',
       'is not a JSON array of at most 1,000 events', 'Send an array, or several batches.'));
-  -- As check_batch of apply_events.
+  -- The same checks as in check_batch of apply_events.
   elsif jsonb_path_exists(report_events.events, '$.**{68}') then
     perform bindery_internal.raise_error(bindery_internal.bad_input('events',
       'is nested deeper than 67 levels', 'Make the JSON in the events flatter.'));
@@ -8280,7 +8271,7 @@ begin
       exit when found;
       select a.* into stored from bindery_internal.stored_answers a
       where a.caller = asking and a.key = report_events.idempotency_key;
-      -- Not there: it was deleted meanwhile.
+      -- No row: it was deleted meanwhile.
       continue when not found;
       if stored.digest <> hash then
         perform bindery_internal.raise_error(bindery_internal.error('PT422', 'key_reused',
@@ -8301,7 +8292,7 @@ begin
   end if;
   nothing := set_config('bindery.batching', 'yes', true);
   nothing := set_config('bindery.changed', '', true);
-  -- First in one subtransaction: a batch with one each would slow down every other session.
+  -- First in one subtransaction: one for each event would slow down every other session.
   begin
     for item in select e.item from jsonb_array_elements(report_events.events) as e(item) loop
       outcomes := outcomes || bindery_internal.report_event(item, false);
@@ -8348,7 +8339,7 @@ begin
     return '{"outcome": "rejected", "code": "bad_uuid", "message": "book_id is not a uuid"}';
   end if;
   if claims is not null then
-    -- A worker registers no book, and a report without a stage is about its token's.
+    -- A worker registers no book; a report without a stage is about the stage of its token.
     item := item - 'pipeline';
     if claims ? 'stage' and item ->> 'stage' is null
       and item ->> 'type' in ('progress', 'heartbeat', 'fail')
@@ -8376,7 +8367,7 @@ begin
     return '{"outcome": "applied"}';
   elsif outcome ? 'stale' then
     return '{"outcome": "stale"}';
-  -- Whether a worker's claims admit a book that is still unknown cannot be known when it comes.
+  -- It is not known yet whether a worker's claims will admit a book that is not registered.
   elsif bindery_internal.is_early(outcome)
     and not (coalesce(claims ? 'pipeline', false) and outcome ->> 'code' = 'unknown_book')
   then
@@ -8416,18 +8407,19 @@ comment on function bindery.report_events(jsonb, text) is
   'within a day gives the stored answer with replayed true, and applies nothing. PT422 '
   'key_reused or bad_input.';
 
--- take_outbox: the oldest messages of the outbox, deleted in the caller's transaction.
--- Invariants: the caller commits once it has published them, so each is published at least once;
--- one publisher at a time, so a book's messages keep their order. A call takes no more than about
--- a megabyte, or one message. Locks: the mutex outbox until the
--- transaction ends; without it nothing is taken.
+-- take_outbox: returns the oldest messages of the outbox and deletes them in the caller's
+-- transaction.
+-- Invariants: the caller commits after it has published them, so each is published at least once;
+-- there is one publisher at a time, so a book's messages keep their order. A call takes at most
+-- about a megabyte, or one message.
+-- Locks: the mutex outbox until the transaction ends; without the mutex nothing is taken.
 create or replace function bindery_internal.take_outbox(max_rows integer)
 returns setof bindery.outbox
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- A lock is a write: an idle publisher makes none.
+  -- Locking a row writes to it; an idle publisher writes nothing.
   if (select o.id from bindery.outbox o order by o.id limit 1) is null
     or not bindery_internal.take_mutex('outbox', 0)
   then
@@ -8466,10 +8458,8 @@ Gives none while another transaction has some taken.';
 comment on function bindery_internal.take_outbox(integer) is
   'See bindery.take_outbox.';
 
--- outbox_backlog: how many messages wait to be published, and since when.
--- Invariants: reads only; counts no further than it is told, so that a neglected outbox costs no
--- more to look at.
--- Locks: none.
+-- outbox_backlog: the number of messages that wait to be published, and since when.
+-- Invariants: read-only; counts at most max_messages, so that a large backlog costs no more.
 create or replace function bindery_internal.outbox_backlog(max_messages integer,
   out messages bigint, out oldest_at timestamptz, out age interval)
 language sql stable security definer
@@ -8495,9 +8485,8 @@ comment on function bindery.outbox_backlog(integer) is
   'How many messages of the outbox wait to be published, counted up to max_messages (at most '
   '1,000,000), and since when the oldest does.';
 
--- dead_letter_reasons: why a stream's newest dead letters are there, counted.
--- Invariants: reads only; looks at no more than max_letters.
--- Locks: none.
+-- dead_letter_reasons: counts a stream's newest dead letters by rejection reason.
+-- Invariants: read-only; reads at most max_letters.
 create or replace function bindery_internal.dead_letter_reasons(stream text, after text,
   max_letters integer)
 returns table (reason text, letters bigint, events bigint)
@@ -8518,7 +8507,7 @@ begin
     select c.reason, c.count, c.event_id from bindery.dead_letters c
     where c.stream = dead_letter_reasons.stream
     order by c.id desc limit least(greatest(max_letters, 0), 100000)) d
-  -- A letter without an id that is one was handed to apply_events by somebody else than binderyd.
+  -- A dead letter without a valid id comes from a caller of apply_events other than binderyd.
   where case when bindery_internal.is_position(d.event_id) is true
     then bindery_internal.is_after(d.event_id, dead_letter_reasons.after) else true end
   group by d.reason
@@ -8546,7 +8535,7 @@ PT422 bad_input.';
 -- refresh_pace: keeps stage_pace current with stage_visits, once a minute at most.
 -- Invariants: reads only the visits that ended since the last time (and in the minute before), at
 -- most 50,000 a call, by the index on left_at.
--- Locks: the mutex pace until the transaction ends; where another session has it, nothing is done.
+-- Locks: the mutex pace until the transaction ends; if another session has it, nothing is done.
 create or replace function bindery_internal.pace_of(machine jsonb, medians jsonb)
 returns table (stage text, median_seconds double precision, later_seconds double precision)
 language plpgsql immutable parallel safe
@@ -8572,7 +8561,7 @@ begin
     paces := paces || coalesce((medians ->> names[i])::double precision, case when weights[i] = 0
       then 0 end);
   end loop;
-  -- States may stand in any order. Their forward edges have no cycle, so this comes to rest.
+  -- States may be in any order. Their forward edges have no cycle, so the loop ends.
   while not settled loop
     settled := true;
     for i in reverse n - 1 .. 1 loop
@@ -8612,7 +8601,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- The newest visits of a state that its median is of.
+  -- The newest visits of a state, from which its median is computed.
   newest constant integer := 50;
   moment constant timestamptz := bindery_internal.now();
   reading bindery_internal.pace_refresh;
@@ -8705,9 +8694,9 @@ False where that was done within a minute, or is being done by another. Books ta
 
 -- send_held_broadcasts: broadcasts the newest state of the books whose window is over, or that have
 -- been quiet in a long one.
--- Where Realtime is not installed: announces what was left to be announced by NOTIFY.
--- Invariants: a window whose book has nothing newer than what was sent is removed; a failure leaves
--- it, and it is due again after another window. Where nothing is due, nothing is written.
+-- Without Realtime: announces the books in unannounced by NOTIFY.
+-- Invariants: a window is removed if its book has nothing newer than what was sent; a failure keeps
+-- the window, and it is due again after another period. If nothing is due, nothing is written.
 -- Locks: the books, in order of book_id, skipping locked ones, which the next call finds; then
 -- their windows.
 create or replace function bindery_internal.send_held_broadcasts(
@@ -8736,8 +8725,8 @@ begin
     next_seconds := case when bindery_internal.announce_left() > 0 then 0.03 else 0.1 end;
     return;
   end if;
-  -- Of a window that is longer than broadcast_every, the end is not awaited where the book has been
-  -- quiet for twice as long as usual: that was its last change for now.
+  -- If a window is longer than broadcast_every and its book has been quiet for twice the usual
+  -- period, broadcast before the window ends: that was the last change of the book for now.
   due_ids := array(
     select w.book_id from bindery_internal.broadcast_windows w
     where moment >= w.due_at + overdue or moment < w.due_at - interval '1 minute'
@@ -8754,9 +8743,9 @@ begin
       where b.book_id = any (due_ids)
       order by b.book_id
       for no key update skip locked) l;
-    -- What is seen from here on is what the locks protect.
+    -- Statements from here on see the state that the locks protect.
     select array_agg(w.book_id order by w.book_id) as book_ids,
-      -- A status that could not be sent: the whole list.
+      -- A status could not be sent: send the whole list.
       array_agg(case when (w.status, w.attempt) is not distinct from (b.status, b.attempt)
         then w.revision end order by w.book_id) as since,
       sum(w.held_back + b.revision - w.revision) as held_back
@@ -8792,7 +8781,7 @@ begin
       coalesce((select sum(e.held_back) from ended e), 0)
         + case when problem is null then coalesce(due.held_back, 0) else 0 end
     into sent, failed, held_back;
-    -- Books that are gone without a trigger (TRUNCATE).
+    -- Books that were removed without a trigger (TRUNCATE).
     delete from bindery_internal.broadcast_windows w
     where w.due_at < moment - interval '1 minute'
       and not exists (select from bindery.book_status b where b.book_id = w.book_id);
@@ -8830,8 +8819,7 @@ Where Realtime is not installed it announces by NOTIFY the changes that another 
 -- an early event that waited too long becomes a dead letter.
 -- Invariants: one sweep at a time; time without a heartbeat counts only up to the moment to which
 -- every relay is known to have applied what was sent; a book whose job waits in a BullMQ queue is
--- not silent; each act stands in the history with the actor
--- sweep and a reason.
+-- not silent; the history has each act with the actor sweep and a reason.
 -- Locks: the mutex sweep, waited for at most 2 s; then books one by one, skipping locked ones.
 create or replace function bindery_internal.sweep(given timestamptz) returns jsonb
 language plpgsql security definer
@@ -8839,7 +8827,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   clock constant timestamptz := bindery_internal.now();
-  -- A moment that has not come would fail books that are not silent yet.
+  -- A moment in the future would fail books that are not silent yet.
   moment constant timestamptz := case when bindery_internal.may_set_clock()
     then coalesce(given, clock) else least(given, clock) end;
   waiting_for jsonb;
@@ -8863,7 +8851,7 @@ begin
   delete from bindery_internal.stored_answers a
   where a.at < clock - interval '1 day';
 
-  -- An event that waits in a stream is a heartbeat that has not arrived yet.
+  -- An event that is not applied yet is a heartbeat that has not arrived.
   select least(moment, min(c.caught_up_at)),
     coalesce(jsonb_agg(c.stream order by c.stream) filter (
       where c.holder is null or c.lease_expires_at <= clock or c.caught_up_at is null), '[]')
@@ -8885,9 +8873,9 @@ begin
     order by b.book_id
     for no key update of b skip locked
   loop
-    -- One that cannot be failed does not count: it would keep the others out for ever.
+    -- A book that cannot be failed does not count; otherwise it would block the others permanently.
     exit when stalled >= 500;
-    -- One that raises (a trigger of somebody's own, say) holds up no other.
+    -- An error for one book (raised by a user's trigger, for example) does not stop the others.
     begin
       refusal := bindery_internal.do_transition(book.book_id, 'FAILED',
         format('No heartbeat from %s for more than %s.',
@@ -8920,7 +8908,7 @@ begin
     end;
   end loop;
   perform set_config('bindery.actor', '', true);
-  -- For those without a daemon, which sends them as soon as they are due.
+  -- For installations without a daemon; a daemon sends them as soon as they are due.
   perform bindery_internal.send_held_broadcasts(interval '2 seconds');
   return jsonb_build_object('ran', true, 'stalled', stalled, 'resumed', resumed,
     'expired', expired, 'waiting_for', waiting_for);
@@ -8951,11 +8939,11 @@ Gives {ran, stalled, resumed, expired, waiting_for}. ran is false where another 
   'Call it every few seconds (binderyd does). now: the moment to judge by, the clock''s by default '
   '(only the schema''s owner may name a later one). PT422 bad_input.';
 
--- replay_dead_letters: dead letters applied once more, by what the relay would do with them today.
--- Invariants: letter by letter in order of id, so a book's keep their order; each ends deleted
--- (applied or stale) or kept with its newest reason, and harms no other. Locks: the mutex
--- dead_letters (one replay at a time), the letters (skipping what is being pruned), then their
--- books in order of book_id.
+-- replay_dead_letters: applies dead letters once more, by the rules of the present relay.
+-- Invariants: one by one in order of id, so a book's dead letters keep their order; each is deleted
+-- (applied or stale) or kept with its newest reason, and affects no other.
+-- Locks: the mutex dead_letters (one replay at a time), the dead letters (skipping those that are
+-- being pruned), then their books in order of book_id.
 create or replace function bindery_internal.replay_letter(letter bindery.dead_letters) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -8963,8 +8951,7 @@ as $$
 declare
   raised_detail text;
 begin
-  -- What was cut, or what the relay could not read in the first place, is no event: nothing can be
-  -- made of it here that the relay would not have made of it.
+  -- A truncated entry, or one that the relay could not read, is not an event and cannot be applied.
   if letter.truncated or jsonb_typeof(letter.payload -> 'count') is distinct from 'number' then
     return jsonb_build_object('code', letter.reason, 'message', letter.message);
   end if;
@@ -8984,7 +8971,7 @@ create or replace function bindery_internal.replay_dead_letters(
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- A book's row that somebody holds for long is told (55P03) rather than waited for in silence.
+-- If another session holds a book's row for long, the call fails with 55P03.
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -9016,8 +9003,8 @@ begin
       and (replay_dead_letters.reason is null or d.reason = replay_dead_letters.reason)
       and (replay_dead_letters.book_id is null or d.book_id = replay_dead_letters.book_id)
       and (replay_dead_letters.ids is null or d.id = any (replay_dead_letters.ids))
-      -- What can never be replayed is not in the way of what can; who names it is told that it is
-      -- dead.
+      -- Skip dead letters that can never be replayed. If the caller gives their ids, include them,
+      -- so that the result counts them as rejected.
       and (replay_dead_letters.ids is not null or not d.truncated
         and jsonb_typeof(d.payload -> 'count') = 'number')
     order by d.id limit replay_dead_letters.max_letters
@@ -9071,10 +9058,10 @@ All filters given must fit: the stream, the reason, the book, the letters'' ids.
   'as the actor. Truncated letters and entries that the relay could not read stay as they are: '
   'send those again. PT409 replay_running, PT422 bad_input.';
 
--- drop_dead_letters: deletes dead letters for good, by their ids; an operator's decision, where
--- prune_dead_letters goes by age.
--- Invariants: only letters that are named go. Locks: skips letters that somebody else is deleting
--- or replaying.
+-- drop_dead_letters: permanently deletes dead letters by their ids; prune_dead_letters deletes by
+-- age.
+-- Invariant: only the given dead letters are deleted.
+-- Locks: skips dead letters that another session is deleting or replaying.
 create or replace function bindery_internal.drop_dead_letters(ids bigint[]) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -9110,9 +9097,10 @@ comment on function bindery.drop_dead_letters(bigint[]) is
   'Deletes these dead letters (1 to 10,000 ids) for good, and gives how many there were.
 PT422 bad_input.';
 
--- prune_events: deletes old history, in small batches that block nobody.
--- Invariant: each book keeps its newest row, and the one of how it ended, so that its status can
--- always be told from the history. Locks: skips rows that somebody else is deleting.
+-- prune_events: deletes old history in small batches that block no other session.
+-- Invariant: each book keeps its newest row and the row of its end, so that the history always
+-- gives its status.
+-- Locks: skips rows that another session is deleting.
 create or replace function bindery_internal.check_pruning(before timestamptz,
   batch integer) returns jsonb
 language plpgsql immutable parallel safe
@@ -9140,7 +9128,7 @@ declare
 begin
   perform bindery_internal.raise_error(bindery_internal.check_pruning(prune_events.before,
     prune_events.batch));
-  -- Chosen once: as a subquery of the DELETE it may be run again for each row.
+  -- Selected once: a subquery of the DELETE may run again for each row.
   with chosen as materialized (
     select c.book_id, c.revision from bindery.book_events c
     where c.at < prune_events.before and c.kind not in ('complete', 'cancel')
@@ -9176,9 +9164,9 @@ comment on function bindery.prune_events(timestamptz, integer) is
   'call it until it gives 0.
 Each book keeps its newest row, and the one of how it ended. PT422 bad_input.';
 
--- prune_dead_letters: deletes old dead letters, in small batches that block nobody.
--- Invariants: by when a letter was refused first; replays do not keep it longer.
--- Locks: skips letters that somebody else is deleting or replaying.
+-- prune_dead_letters: deletes old dead letters in small batches that block no other session.
+-- Invariant: age counts from the first rejection; a replay does not extend it.
+-- Locks: skips dead letters that another session is deleting or replaying.
 create or replace function bindery_internal.prune_dead_letters(before timestamptz,
   batch integer) returns integer
 language plpgsql security definer
@@ -9217,10 +9205,10 @@ comment on function bindery.prune_dead_letters(timestamptz, integer) is
   'call it until it gives 0.
 PT422 bad_input.';
 
--- prune_outbox: deletes old messages that nobody has published, in small batches that block nobody.
--- Invariants: from the front only, so that of a book's messages no later one goes before an earlier
--- one; a call looks at no more than a batch. Locks: the mutex of take_outbox, for which it waits;
--- publishers do not wait, they take nothing meanwhile.
+-- prune_outbox: deletes old unpublished messages in small batches that block no other session.
+-- Invariants: deletes from the front only, so no message of a book is deleted before an earlier
+-- one; a call reads at most one batch.
+-- Locks: waits for the mutex of take_outbox; publishers do not wait, and take nothing meanwhile.
 create or replace function bindery_internal.prune_outbox(before timestamptz,
   batch integer) returns integer
 language plpgsql security definer
@@ -9262,7 +9250,7 @@ comment on function bindery.prune_outbox(timestamptz, integer) is
 For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
 
 -- make_realtime_policy: the policy by which a user joins the private topics
--- book:<book_id>:<owner_id> and owner:<owner_id>, where Supabase Realtime is installed.
+-- book:<book_id>:<owner_id> and owner:<owner_id>, if Supabase Realtime is installed.
 -- Invariants: only a book's present owner; the user's id is looked up once a statement.
 -- Locks: realtime.messages, for at most 1 s of waiting: broadcasts queue behind it.
 create or replace function bindery_internal.make_realtime_policy(
@@ -9323,10 +9311,9 @@ state: none (Supabase Realtime is not installed), no_table (Realtime has not mad
   'made, there, or refused; problem: why there is no policy. binderyd calls it every few seconds: '
   'Realtime makes its table when it first starts.';
 
--- Row-level security: a user reads the books it owns; the service reads all; the relay and anon no
--- table.
+-- Row-level security: a user reads the books it owns; the service reads all rows; the relay and
+-- anon read no table.
 -- Invariants: one permissive policy a role and action; the user's id is looked up once a statement.
--- Locks: none of ours.
 drop policy if exists owner_reads_book on bindery.book_status;
 create policy owner_reads_book on bindery.book_status for select to authenticated
   using (owner_id = (select bindery_internal.user_id()));
@@ -9368,7 +9355,7 @@ drop policy if exists service_updates_settings on bindery.settings;
 create policy service_updates_settings on bindery.settings
   for update to service_role using (true) with check (true);
 
--- What only definer functions read: no row for anybody else, said aloud.
+-- Tables that only definer functions read: an explicit policy hides every row from other roles.
 drop policy if exists nobody on bindery_internal.relays;
 create policy nobody on bindery_internal.relays using (false);
 drop policy if exists nobody on bindery_internal.waiting_books;
@@ -9397,14 +9384,14 @@ drop policy if exists service_reads_early_events on bindery.early_events;
 create policy service_reads_early_events on bindery.early_events for select to service_role
   using (true);
 
--- Who may do what. Nothing is left to PUBLIC, nor to a role that default privileges gave a right.
--- Invariants: writes go through functions; of plain writes the service has those that the triggers
+-- Grants. PUBLIC has no right, and neither has a role that default privileges gave one.
+-- Invariants: writes go through functions; the service has only those plain writes that triggers
 -- check. A function is granted by its name: no name here has two functions.
 do $$
 declare
   thing record;
 begin
-  -- Every right that somebody other than the owner has, whoever granted it.
+  -- Every right of a role other than the owner, whichever role granted it.
   for thing in
     select distinct o.statement, case when a.grantee = 0 then 'public'
       else quote_ident(pg_get_userbyid(a.grantee)) end as grantee
@@ -9425,7 +9412,7 @@ begin
     ) o
     cross join lateral aclexplode(o.acl) a
     where a.grantee <> o.owner
-      -- ask_guard belongs to bindery_guard (pipelines/guards.sql), and the schema's owner calls it.
+      -- ask_guard belongs to bindery_guard (pipelines/guards.sql); the schema's owner calls it.
       and a.grantee <> (
         select n.nspowner from pg_namespace n where n.nspname = 'bindery_internal')
   loop
@@ -9456,7 +9443,7 @@ declare
 begin
   for granted in
     select * from (values
-      -- Reading, and what reading calls.
+      -- Reading, and the functions that reading calls.
       ('authenticated, service_role', array[
         'bindery.get_book_status', 'bindery.get_book_changes', 'bindery.list_substeps',
         'bindery.get_resume_point', 'bindery.list_books', 'bindery.status_at',
@@ -9481,7 +9468,7 @@ begin
         'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
         'bindery.resume_book', 'bindery_internal.do_resume',
         'bindery.rewind_book', 'bindery_internal.do_rewind']),
-      -- Reporting, which workers may do, too.
+      -- Reporting, also for workers.
       ('service_role, bindery_worker', array[
         'bindery.begin_stage', 'bindery_internal.do_begin',
         'bindery.report_progress', 'bindery_internal.do_report',
@@ -9491,7 +9478,7 @@ begin
         'bindery.report_events', 'bindery_internal.report_events',
         'bindery_internal.refused_attempt', 'bindery_internal.claimed_stage',
         'bindery_internal.worker_claims', 'bindery_internal.refused_worker']),
-      -- What workers need of reading, and what those functions call.
+      -- Reads that workers need, and the functions that those call.
       ('bindery_worker', array[
         'bindery.get_resume_point', 'bindery_internal.worker_resume_point',
         'bindery_internal.worker_book', 'bindery_internal.is_worker',
@@ -9515,7 +9502,7 @@ begin
         'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
-      -- Operating: a stream that is no longer read, dead letters, retention.
+      -- Operation: unused streams, dead letters, retention.
       ('service_role', array[
         'bindery.forget_stream', 'bindery_internal.forget_stream',
         'bindery.replay_dead_letters', 'bindery_internal.replay_dead_letters',
@@ -9540,11 +9527,10 @@ begin
 end
 $$;
 
--- Who may call the kernel: the readers what reading stands on. Run again when a database goes to
--- the other kernel.
--- Invariant: both kernels are open to the same callers; what the portable functions call runs with
--- its caller's rights.
--- Locks: none of ours.
+-- Grants on the kernel: readers may call the functions that reading needs. Run again when a
+-- database changes its kernel.
+-- Invariant: both kernels have the same callers; the portable functions run with their caller's
+-- rights.
 revoke all on all functions in schema bindery_core from public, anon, authenticated, service_role,
   bindery_relay, bindery_worker;
 grant execute on function bindery_core.stage_list(jsonb, text, text, double precision),
@@ -9566,9 +9552,8 @@ begin
 end
 $$;
 
--- Membership in Supabase Realtime's publication, where there is one.
--- Invariants: Postgres Changes sees book_status; everything else is reached through it.
--- Locks: none of ours.
+-- Adds book_status to Supabase Realtime's publication, if it exists.
+-- Invariant: Postgres Changes delivers book_status; clients query everything else.
 do $$
 begin
   if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime'
@@ -9584,7 +9569,7 @@ exception when insufficient_privilege then
 end
 $$;
 
--- Makes the policy on realtime.messages anew at every `binderyd migrate`.
+-- Recreates the policy on realtime.messages at every `binderyd migrate`.
 do $$
 declare
   made record;
@@ -9669,5 +9654,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '7882968445018933678')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '16687425728989390784')
 on conflict (version) do nothing;
