@@ -161,7 +161,7 @@ fn log_access(access: &Access, address: SocketAddr) {
         }
         Access::Local => info!(
             page = %format_args!("http://{address}/"),
-            "no token secret is configured: /api serves every client on this machine, and only these, as service_role"
+            "no token secret is configured: /api serves this machine only, each of its clients as service_role"
         ),
         Access::Closed => warn!(
             %address,
