@@ -160,7 +160,10 @@ run_redis() { # PORT
     kill -0 "$pid" 2>/dev/null || return 1
     # Check that this folder's server answers, and that it has loaded its append-only file.
     answer=$(redis-cli -p "$1" info 2>&1)
-    if [[ $answer == *"process_id:$pid"$'\r'* && $answer == *"loading:0"* ]]; then return; fi
+    # With the line's beginning: `async_loading:0` is true meanwhile.
+    if [[ $answer == *"process_id:$pid"$'\r'* && $answer == *$'\n'"loading:0"$'\r'* ]]; then
+      return
+    fi
     sleep 0.05
   done
   return 1
