@@ -194,5 +194,7 @@ def follow(pause: str, group: str, lease: str) -> None:
 
 
 if __name__ == "__main__":
+    # A shell starts its background jobs with SIGINT ignored, and this program is interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mode, *arguments = sys.argv[1:]
     globals()[mode](*arguments)
