@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -124,11 +124,6 @@ pub(crate) fn wrapped(items: u64, data: Option<&str>) -> String {
         None => format!(r#"{{"tracked":{items}}}"#),
         Some(data) => format!(r#"{{"tracked":{items},"data":{data}}}"#),
     }
-}
-
-/// Whether a text is JSON.
-pub(crate) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use bindery_core::event::EventKind;
 use crate::book::Book;
 use crate::error::{Error, Failure, Superseded};
 use crate::event::{event, json_text};
-use crate::resume::{ResumePoint, is_json};
+use crate::resume::ResumePoint;
 use crate::sender::Change;
 use crate::session::Session;
 use crate::track::Track;
@@ -334,7 +334,6 @@ impl Reporter {
     /// JSON, is deeper than 64 levels or larger than 64 KiB; the last one that was saved stays.
     pub fn checkpoint(&self, substep: &str, value: &impl Serialize) -> Result<(), Error> {
         let json = json_text("checkpoint", value)?;
-        debug_assert!(is_json(&json), "what serde_json writes is JSON");
         let running = self
             .session
             .state()
@@ -399,11 +398,6 @@ impl Reporter {
         if let Some(shared) = &self.book.0.client.0.shared {
             shared.sample_session(&self.session);
         }
-    }
-
-    /// Wakes the sender for a new loop.
-    pub(crate) fn wake(&self) {
-        self.sample();
     }
 
     fn fail(&self, failure: Failure) {

@@ -92,7 +92,7 @@ impl<I: Iterator> Track<I> {
                 break;
             }
         }
-        self.reporter.wake();
+        self.reporter.sample();
         State::Running(running)
     }
 
