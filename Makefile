@@ -79,7 +79,7 @@ test-web: build ## what takes Chromium, nginx and Supabase's own programs: supab
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
 	@echo "==> the client package"
-	scripts/client.sh
+	scripts/react.sh
 	@echo "==> the page in Chromium"
 	scripts/page.sh
 	@echo "==> README and the quickstarts, typed as they stand"

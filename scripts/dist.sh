@@ -225,7 +225,7 @@ schema() {
 
 clients() {
   (cd clients/python && "$venv/bin/hatchling" build --directory "$out")
-  scripts/client.sh pack "$out"
+  scripts/react.sh pack "$out"
   scripts/typescript.sh pack "$out"
 }
 
@@ -285,8 +285,8 @@ check_versions() {
   local file found
   local versions='s/^version = "\(.*\)"$/\1/p; s/^  "version": "\(.*\)",$/\1/p
     s/^      "version": "\(.*\)",$/\1/p; s/^default_version = .\(.*\).$/\1/p'
-  for file in clients/*/pyproject.toml clients/*/package.json supabase/client/package.json \
-    supabase/client/package-lock.json extension/bindery.control; do
+  for file in clients/*/pyproject.toml clients/*/package.json \
+    clients/react/package-lock.json extension/bindery.control; do
     [[ -e $file ]] || continue
     # A lock file has the package first, twice.
     found=$(sed -n "$versions" "$file" | head -n1)

@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { blocks, read, root } from './pages.js';
 import { Checkout, eventually, PATIENCE } from './stack.js';
 
-const { chromium } = createRequire(join(root, 'supabase/client/'))('playwright-core');
+const { chromium } = createRequire(join(root, 'clients/react/'))('playwright-core');
 const postgres = createRequire(join(root, 'tests/supabase/'))('postgres');
 
 const TRACK = 'Hosted Supabase, without the daemon and Redis';
@@ -112,7 +112,7 @@ const bar = (page, least) => eventually(`the bar shows ${least} %`, async () => 
 
 before(() => {
   checkout = new Checkout();
-  const client = join(checkout.path, 'supabase/client');
+  const client = join(checkout.path, 'clients/react');
   run(client, 'bash', '-ec', 'npm ci --no-audit --no-fund && npm pack');
   tarball = join(client, readdirSync(client).find((file) => file.endsWith('.tgz')) ?? '');
 }, { timeout: PATIENCE });

@@ -1,6 +1,6 @@
 // README's tracks and the quickstarts for Python and Node, typed as they stand: each ends with a bar
 // that moves. Those for Supabase are in supabase.test.js; the page in React of quickstart-node.md is
-// typed by supabase/client/e2e/readme.test.ts.
+// typed by clients/react/e2e/readme.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocks } from './pages.js';

@@ -1,0 +1,36 @@
+"use client";
+import { useCallback, useMemo, useSyncExternalStore } from "react";
+import { idleBooks, keyOf, type BooksFilter, type BooksView } from "../bindery.js";
+import { useBindery } from "./context.js";
+
+export interface BooksResult extends BooksView {
+  refetch: () => Promise<void>;
+  /** Shows one more page below the others. */
+  loadMore: () => void;
+}
+
+const starting: BooksView = { ...idleBooks, connection: "connecting", loading: true };
+
+/**
+ * A live, ordered list of books. Unchanged rows stay the same objects, so `memo` avoids redrawing
+ * them.
+ */
+export function useBooks(filter: BooksFilter = {}): BooksResult {
+  const client = useBindery();
+  const key = keyOf(filter);
+  // A filter literal in a component is a new object at each render, so filters are compared by
+  // their meaning.
+  const meant = useMemo(() => filter, [key]);
+  const subscribe = useCallback(
+    (listener: () => void) => client.watchBooks(meant, listener),
+    [client, meant],
+  );
+  const now = () => {
+    const view = client.booksView(meant);
+    return view === idleBooks ? starting : view;
+  };
+  const view = useSyncExternalStore(subscribe, now, () => starting);
+  const refetch = useCallback(() => client.refetchBooks(meant), [client, meant]);
+  const loadMore = useCallback(() => client.loadMore(meant), [client, meant]);
+  return useMemo(() => ({ ...view, refetch, loadMore }), [view, refetch, loadMore]);
+}

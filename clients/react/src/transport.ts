@@ -1,0 +1,64 @@
+// The interface of a transport to the database. A transport makes one attempt and reports its
+// outcome; its users decide when to try again, what to believe and what to request.
+
+/**
+ * The topics that can be watched: a book, or the books of an owner (without an owner, all that the
+ * reader may see). A book's topic contains its owner: after a change of owner it is another topic.
+ */
+export type Topic =
+  | { kind: "book"; bookId: string; ownerId: string | null }
+  | { kind: "books"; ownerId: string | null };
+
+export interface BooksQuery {
+  ownerId: string | null;
+  /** Null: all books. */
+  statuses: readonly string[] | null;
+  pipeline: string | null;
+  sort: BooksSort;
+  descending: boolean;
+  limit: number;
+}
+
+export type BooksSort = "created_at" | "updated_at" | "overall_progress";
+
+/** The events of a subscription. None follows `ended`. */
+export interface Ears {
+  /** Changes arrive from now on; a request is needed for earlier ones. */
+  subscribed(): void;
+  /** A status, a row, or a part of one, not validated yet. */
+  message(payload: unknown): void;
+  /** The book is deleted, or has left this owner. */
+  deleted(bookId: string): void;
+  /** A message may have been lost. */
+  doubt(): void;
+  ended(reason: EndReason): void;
+}
+
+/**
+ * - `lost`: try again
+ * - `refused`: the server does not admit this reader, or has no room for another subscription;
+ *   try again later
+ * - `unavailable`: this server has no such subscription
+ */
+export type EndReason = "lost" | "refused" | "unavailable";
+
+export interface Transport {
+  /** The most subscriptions at once. By default, any number. */
+  readonly most?: number;
+  /** The status object of one book, not validated yet. Throws BinderyError. */
+  fetchBook(bookId: string, signal: AbortSignal): Promise<unknown>;
+  /**
+   * Rows in order, not validated yet, and the number of all matching books (null: unknown). Throws
+   * BinderyError.
+   */
+  fetchBooks(
+    query: BooksQuery,
+    signal: AbortSignal,
+  ): Promise<{ rows: unknown; total: number | null }>;
+  /**
+   * Subscribes once to a topic that a request has shown to be readable. `since` is the newest known
+   * revision. Returns the function that ends it; when its promise resolves, the topic is free
+   * again.
+   */
+  open(topic: Topic, since: number | null, ears: Ears): () => Promise<void>;
+}

@@ -1,0 +1,155 @@
+// The daemon's HTTP API: JSON for requests, server-sent events for subscriptions. It uses fetch,
+// because EventSource cannot send a token.
+import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
+import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
+import { eventParser, type ServerSentEvent } from "./sse-parser.js";
+
+/** The daemon returns at most this many books at once. */
+const PAGE = 200;
+
+export interface SseOptions {
+  /** Returns the reader's current token; called before each request. */
+  token?: () => string | null | Promise<string | null>;
+  /**
+   * The server sends a comment at least three times in this time (ms); a longer silence is a loss.
+   */
+  silence?: number;
+  /** Replaces the global `fetch`. */
+  fetch?: typeof fetch;
+}
+
+export function sseTransport(baseUrl: string, options: SseOptions = {}): Transport {
+  const base = baseUrl.replace(/\/+$/, "");
+  const { silence = 45_000, token = () => null } = options;
+  const ask = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
+
+  return {
+    fetchBook: (bookId, signal) => json(`/api/books/${encodeURIComponent(bookId)}/status`, signal),
+
+    async fetchBooks(query, signal) {
+      const rows: unknown[] = [];
+      let total: number | null = null;
+      let after: string | null = null;
+      do {
+        const limit = Math.min(query.limit - rows.length, PAGE);
+        const answer = await json(`/api/books?${parameters(query, limit, after)}`, signal);
+        if (!isRecord(answer) || !Array.isArray(answer["books"])) return { rows: answer, total };
+        rows.push(...(answer["books"] as unknown[]));
+        if (typeof answer["total"] === "number") total = answer["total"];
+        after = typeof answer["next"] === "string" ? answer["next"] : null;
+      } while (after !== null && rows.length < query.limit);
+      return { rows, total };
+    },
+
+    open(topic, since, ears) {
+      const controller = new AbortController();
+      void listen(topic, since, ears, controller);
+      return async () => controller.abort();
+    },
+  };
+
+  async function request(
+    path: string,
+    accept: string,
+    signal: AbortSignal,
+    more: Record<string, string> = {},
+  ): Promise<Response> {
+    const bearer = await token();
+    const headers = {
+      Accept: accept,
+      ...more,
+      ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }),
+    };
+    return ask(base + path, { headers, signal, cache: "no-store" });
+  }
+
+  async function json(path: string, signal: AbortSignal): Promise<unknown> {
+    const response = await request(path, "application/json", signal).catch((cause: unknown) =>
+      Promise.reject(unreachable(cause)),
+    );
+    if (!response.ok) throw await refused(response);
+    return response.json().catch((cause: unknown) => Promise.reject(unreachable(cause)));
+  }
+
+  async function listen(
+    topic: Topic,
+    since: number | null,
+    ears: Ears,
+    controller: AbortController,
+  ) {
+    let watchdog: ReturnType<typeof setTimeout> | undefined;
+    const heard = () => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => controller.abort(), silence);
+    };
+    heard();
+    try {
+      const last: Record<string, string> = since === null ? {} : { "Last-Event-ID": String(since) };
+      const response = await request(path(topic), "text/event-stream", controller.signal, last);
+      if (!response.ok)
+        return ears.ended(isMissing(await refused(response), response) ? "unavailable" : "lost");
+      const type = response.headers.get("Content-Type") ?? "";
+      if (response.body === null || !type.startsWith("text/event-stream"))
+        return ears.ended("unavailable");
+      ears.subscribed();
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      const parse = eventParser();
+      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+        heard();
+        for (const event of parse(piece.value)) tell(event, ears);
+      }
+      ears.ended("lost");
+    } catch {
+      ears.ended("lost");
+    } finally {
+      clearTimeout(watchdog);
+      controller.abort();
+    }
+  }
+}
+
+function path(topic: Topic): string {
+  if (topic.kind === "book") return `/api/books/${encodeURIComponent(topic.bookId)}/events`;
+  return topic.ownerId === null
+    ? "/api/events"
+    : `/api/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
+}
+
+/** A page of the list; the first one has the number of all matching books. */
+function parameters(query: BooksQuery, limit: number, after: string | null): URLSearchParams {
+  const given = {
+    owner_id: query.ownerId,
+    pipeline: query.pipeline,
+    status: query.statuses?.join(",") ?? null,
+    sort: query.sort,
+    order: query.descending ? "desc" : "asc",
+    limit: String(limit),
+    ...(after === null ? { total: "true" } : { after }),
+  };
+  const kept = Object.entries(given).filter(
+    (entry): entry is [string, string] => entry[1] !== null,
+  );
+  return new URLSearchParams(kept);
+}
+
+function tell({ event, data }: ServerSentEvent, ears: Ears) {
+  if (event !== "book_status" && event !== "book_gone") return;
+  let payload: unknown;
+  try {
+    payload = JSON.parse(data);
+  } catch {
+    return ears.doubt();
+  }
+  if (event === "book_status") ears.message(payload);
+  else if (isRecord(payload) && typeof payload["book_id"] === "string")
+    ears.deleted(payload["book_id"]);
+}
+
+async function refused(response: Response): Promise<BinderyError> {
+  return refusal(response.status, await response.json().catch(() => null));
+}
+
+/** Whether the server has no such stream, in contrast to no such book yet. */
+function isMissing(error: BinderyError, response: Response): boolean {
+  return [404, 405, 406, 501].includes(response.status) && error.code !== "unknown_book";
+}

@@ -1,0 +1,233 @@
+// Supabase: PostgREST for requests, Realtime for subscriptions. Broadcasts on private topics by
+// default, Postgres Changes on request. After SUBSCRIBED, messages may still be missing until the
+// `system` message, which therefore raises a doubt.
+import { isRecord, refusal } from "../errors.js";
+import type { BooksQuery, Ears, EndReason, Topic, Transport } from "../transport.js";
+import { Doors, type Outcome } from "./doors.js";
+
+export interface SupabaseOptions {
+  /**
+   * - `broadcast` (the default): private topics `book:<id>:<owner_id>` (`book:<id>` without an
+   *   owner) and `owner:<owner_id>`, fast, for many readers. A list without an owner has no topic
+   *   and uses Postgres Changes.
+   * - `changes`: Postgres Changes for everything. Slower (polled by Realtime), and needs no policy
+   *   on `realtime.messages`.
+   */
+  via?: "broadcast" | "changes";
+  /** The schema in which Bindery is installed. */
+  schema?: string;
+  /**
+   * The most open channels at once; 50 by default. Realtime allows a connection 100, including your
+   * own.
+   */
+  channels?: number;
+}
+
+/** The number of joins in a row that time out before the connection is made again. */
+const TIME_OUTS = 2;
+
+/**
+ * Errors of a join for which an immediate retry is useless: no right to the topic, or no room for
+ * another channel.
+ */
+const REFUSALS = /\b(Unauthorized|PrivateOnly|ChannelRateLimitReached)\b/;
+
+/**
+ * The used part of a supabase-js client. Its types are loose, so that a client with any generated
+ * `Database` type fits, and users of other transports need not install the types of supabase-js.
+ */
+export interface SupabaseClientLike {
+  readonly realtime: {
+    setAuth(token?: string | null): Promise<void>;
+    isConnected(): boolean;
+    disconnect(): unknown;
+  };
+  channel(name: string, options?: never): unknown;
+  removeChannel(channel: never): Promise<unknown>;
+  schema(schema: never): unknown;
+}
+
+/** The same with exact types. */
+interface Supabase {
+  readonly realtime: { setAuth(): Promise<void>; isConnected(): boolean; disconnect(): unknown };
+  channel(name: string, options: { config: Record<string, unknown> }): Channel;
+  removeChannel(channel: Channel): Promise<unknown>;
+  schema(schema: string): {
+    rpc(name: string, args: Record<string, unknown>, options: { get: boolean }): Question;
+    from(table: string): { select(columns: string, options: { count: "exact" }): Question };
+  };
+}
+
+interface Channel {
+  on(type: string, filter: Record<string, string>, listener: (message: unknown) => void): Channel;
+  subscribe(listener: (status: string, error?: unknown) => void): Channel;
+}
+
+interface Question extends PromiseLike<Answer> {
+  eq(column: string, value: string): Question;
+  in(column: string, values: readonly string[]): Question;
+  order(column: string, options: { ascending: boolean }): Question;
+  limit(rows: number): Question;
+  abortSignal(signal: AbortSignal): Question;
+}
+
+interface Answer {
+  data: unknown;
+  error: unknown;
+  status: number;
+  count: number | null;
+}
+
+export function supabaseTransport(
+  client: SupabaseClientLike,
+  options: SupabaseOptions = {},
+): Transport {
+  const supabase = client as unknown as Supabase;
+  const { via = "broadcast", schema = "bindery", channels = 50 } = options;
+  const doors = new Doors();
+  let timeOuts = 0;
+
+  return {
+    most: channels,
+
+    async fetchBook(bookId, signal) {
+      // A GET, so that a read replica may answer.
+      const question = supabase
+        .schema(schema)
+        .rpc("get_book_status", { book_id: bookId }, { get: true });
+      return checked(await question.abortSignal(signal)).data;
+    },
+
+    async fetchBooks(query, signal) {
+      const { data, count } = checked(await books(query).abortSignal(signal));
+      return { rows: data, total: count };
+    },
+
+    open(topic, _since, ears) {
+      let channel: Channel | null = null;
+      let closed = false;
+      /** Ends the wait for a join whose channel was closed before it had an outcome. */
+      let leave = () => {};
+      const join = async (): Promise<Outcome> => {
+        // With the current token: a channel with an expired token is refused.
+        if (!closed) await supabase.realtime.setAuth();
+        if (closed) return "unknown";
+        return new Promise((resolve) => {
+          leave = () => resolve("unknown");
+          channel = joined(topic, ears, resolve);
+        });
+      };
+      const isPrivate = via === "broadcast" && (topic.kind === "book" || topic.ownerId !== null);
+      const entering = isPrivate ? doors.enter(topic.ownerId, join) : join().then(() => true);
+      entering.then(
+        (tried) => tried || ears.ended("refused"),
+        () => ears.ended("lost"),
+      );
+      return async () => {
+        closed = true;
+        leave();
+        if (channel !== null) await supabase.removeChannel(channel);
+      };
+    },
+  };
+
+  function books(query: BooksQuery): Question {
+    let question = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
+    if (query.ownerId !== null) question = question.eq("owner_id", query.ownerId);
+    if (query.pipeline !== null) question = question.eq("pipeline", query.pipeline);
+    if (query.statuses !== null) question = question.in("status", query.statuses);
+    const ascending = !query.descending;
+    return question
+      .order(query.sort, { ascending })
+      .order("book_id", { ascending })
+      .limit(query.limit);
+  }
+
+  function joined(topic: Topic, ears: Ears, settle: (outcome: Outcome) => void): Channel {
+    const name = nameOf(topic);
+    const channel =
+      via === "changes" || name === null
+        ? listenToChanges(topic, name ?? "books", ears)
+        : listen(name, ears);
+    channel.on("system", {}, (message) => {
+      if (isRecord(message) && message["status"] === "error") ears.ended("lost");
+      else ears.doubt();
+    });
+    return channel.subscribe((status, error) => {
+      if (status === "SUBSCRIBED") {
+        timeOuts = 0;
+        settle("admitted");
+        return ears.subscribed();
+      }
+      // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel uses a new token, so none is left to
+      // reconnect by itself.
+      const reason = reasonOf(error);
+      settle(isUnauthorized(error) ? "refused" : "unknown");
+      if (status !== "TIMED_OUT") return ears.ended(reason);
+      void renewed().finally(() => ears.ended(reason));
+    });
+  }
+
+  /**
+   * Some WebSockets, such as that of Node 22, stay "connecting" for ever after a failed handshake.
+   */
+  async function renewed(): Promise<void> {
+    timeOuts += 1;
+    if (timeOuts < TIME_OUTS || supabase.realtime.isConnected()) return;
+    timeOuts = 0;
+    await supabase.realtime.disconnect();
+  }
+
+  function listen(name: string, ears: Ears): Channel {
+    const channel = supabase.channel(name, {
+      config: { private: true, broadcast: { replication_ready: true } },
+    });
+    const payloadOf = (message: unknown) => (isRecord(message) ? message["payload"] : message);
+    return channel
+      .on("broadcast", { event: "book_status" }, (message) => ears.message(payloadOf(message)))
+      .on("broadcast", { event: "gone" }, (message) => gone(payloadOf(message), ears));
+  }
+
+  function listenToChanges(topic: Topic, name: string, ears: Ears): Channel {
+    const change = { event: "*", schema, table: "book_status" };
+    const filter =
+      topic.kind === "book"
+        ? `book_id=eq.${topic.bookId}`
+        : topic.ownerId === null
+          ? null
+          : `owner_id=eq.${topic.ownerId}`;
+    const channel = supabase.channel(`bindery:${name}`, { config: { private: false } });
+    return channel.on(
+      "postgres_changes",
+      filter === null ? change : { ...change, filter },
+      (message) => {
+        if (!isRecord(message)) return ears.doubt();
+        const { eventType, new: row, old } = message;
+        if (eventType !== "DELETE") ears.message(row);
+        // Deletions arrive unfiltered, with the key only.
+        else gone(old, ears);
+      },
+    );
+  }
+}
+
+/** The topic that Bindery broadcasts to; null: none. */
+function nameOf(topic: Topic): string | null {
+  if (topic.kind === "books") return topic.ownerId === null ? null : `owner:${topic.ownerId}`;
+  return topic.ownerId === null ? `book:${topic.bookId}` : `book:${topic.bookId}:${topic.ownerId}`;
+}
+
+function gone(payload: unknown, ears: Ears) {
+  if (isRecord(payload) && typeof payload["book_id"] === "string") ears.deleted(payload["book_id"]);
+  else ears.doubt();
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : "");
+const reasonOf = (error: unknown): EndReason =>
+  REFUSALS.test(messageOf(error)) ? "refused" : "lost";
+const isUnauthorized = (error: unknown) => /\bUnauthorized\b/.test(messageOf(error));
+
+function checked(answer: Answer): Answer {
+  if (answer.error !== null) throw refusal(answer.status, answer.error);
+  return answer;
+}

@@ -1,0 +1,54 @@
+// The types and rules of this package against what the database really says: fixtures/statuses.jsonl, made by statuses.sql.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { noBook, reduceBook } from "../src/book-reducer.js";
+import { bookRowSchema, bookStatusSchema, isFinal, type BookStatus } from "../src/status.js";
+import { noon, status } from "./support/books.js";
+
+const lines = readFileSync(new URL("fixtures/statuses.jsonl", import.meta.url), "utf8")
+  .trim()
+  .split("\n");
+const statuses = lines.map((line) => JSON.parse(line) as BookStatus);
+
+const row = ({ substeps: _, stages: __, health: ___, ...columns }: BookStatus) => columns;
+
+test("every status is what the types say, and they leave nothing out", () => {
+  for (const one of statuses) {
+    expect(bookStatusSchema.parse(one)).toEqual(one);
+    expect(bookRowSchema.parse(row(one))).toEqual(row(one));
+    expect(Object.keys(one).sort()).toEqual(Object.keys(status()).sort());
+  }
+  expect(statuses.filter(isFinal).map((one) => one.status)).toEqual(["CANCELLED", "COMPLETED"]);
+});
+
+test("what follows from a row is what the database works out: stages and health, at every step of a book's life", () => {
+  let steps = 0;
+  for (const before of statuses.filter((one) => !isFinal(one))) {
+    const known = reduceBook(noBook(before.book_id), {
+      type: "fetched",
+      answer: before,
+      at: noon,
+    }).state;
+    // The next one, and each that a page may see after it has missed some.
+    for (const after of statuses.filter(
+      (one) => one.revision > before.revision && isForward(before, one),
+    )) {
+      const { state } = reduceBook(known, { type: "received", payload: row(after), at: noon });
+      expect([after.revision, state.book?.stages, state.book?.health]).toEqual([
+        after.revision,
+        after.stages,
+        after.health,
+      ]);
+      steps += 1;
+    }
+  }
+  expect(steps).toBeGreaterThan(statuses.length);
+});
+
+/** Whether it was given at a change, not at a later look, and no stage lies between that the page has not heard of. */
+function isForward(before: BookStatus, after: BookStatus): boolean {
+  const place = (one: BookStatus) =>
+    one.stages.findIndex((stage) => stage.name === one.current_stage);
+  if (after.health === "quiet") return false;
+  return after.completed_at !== null || place(after) - place(before) <= 1;
+}

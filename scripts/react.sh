@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The client package's own checks: types, style, its tests in Node; that it installs; and in
+# Chromium against the real daemon.
+#
+#   react.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a
+#   fresh app, with React 19 and 18
+#   react.sh pack FOLDER                          builds its tarball into the folder
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/substitutes.sh"
+cd "$ROOT/clients/react"
+
+if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
+need_node 20
+# npm writes the hidden lock file last: it is as new as what is installed.
+if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
+  step "installing the client's packages" npm ci --no-audit --no-fund
+fi
+
+browser() {
+  local dir
+  BINDERYD=${BINDERYD:-$(built binderyd)}
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  export BINDERYD CHROMIUM
+  [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
+  [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"
+  dir=$(mktemp -d /tmp/bindery-client.XXXXXX)
+  chmod 755 "$dir"
+  # shellcheck disable=SC2064  # the folder of now
+  trap "'$ROOT/scripts/servers.sh' stop '$dir'; rm -rf '$dir'" EXIT
+  "$ROOT/scripts/servers.sh" start "$dir"
+  # shellcheck source=/dev/null
+  source "$dir/env"
+  "$BINDERYD" migrate --kernel "${BINDERY_KERNEL:-native}" --database-url "$DATABASE_URL"
+  npm run --silent test:browser -- "$@"
+}
+
+package() {
+  npm run --silent test:fresh-app
+  npm run --silent test:react-18
+}
+
+case ${1:-all} in
+  pack) npm pack --silent --pack-destination "$2" ;;
+  check) npm run --silent check ;;
+  package) package ;;
+  browser)
+    shift
+    browser "$@"
+    ;;
+  all)
+    npm run --silent check
+    package
+    browser
+    ;;
+  *) die "usage: react.sh [check|browser|package|pack FOLDER]" ;;
+esac
