@@ -7,7 +7,7 @@ import {
   reduceBooks,
   type BooksAnswer,
   type BooksState,
-  type BooksWish,
+  type BooksCommand,
 } from "./books-reducer.js";
 import type { Connection } from "./connection.js";
 import { systemEnvironment, type Environment } from "./environment.js";
@@ -121,7 +121,7 @@ export const idleBooks: BooksView = {
 const KEPT_FOR_LISTS = 5;
 
 type LiveBook = Live<BookState, BookStatus, BookView>;
-type LiveBooks = Live<BooksState, BooksAnswer, BooksView, BooksWish>;
+type LiveBooks = Live<BooksState, BooksAnswer, BooksView, BooksCommand>;
 
 export function createBindery(transport: Transport, options: BinderyOptions = {}): Bindery {
   const environment = options.environment ?? systemEnvironment;
@@ -230,7 +230,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     loadMore(filter) {
       const live = lists.get(keyOf(filter));
       if (live === undefined || !live.view.hasMore || live.view.loadingMore) return;
-      live.wish({ type: "more", by: queryOf(filter).limit });
+      live.dispatch({ type: "more", by: queryOf(filter).limit });
     },
     now: () => environment.now(),
     async close() {

@@ -20,7 +20,7 @@ export interface BookState extends Trust {
   readonly bookId: string;
   readonly book: BookStatus | null;
   /** The newest revision of any message. */
-  readonly heard: number;
+  readonly newestRevision: number;
   /** Whether `stages` is confirmed, and not only inferred. */
   readonly stagesKnown: boolean;
   /** The completeness of the list of substeps. */
@@ -36,11 +36,11 @@ export function noBook(bookId: string): BookState {
     bookId,
     book: null,
     base: 0,
-    told: {},
+    patched: {},
     certain: false,
     stagesKnown: false,
     substeps: noSubsteps,
-    heard: 0,
+    newestRevision: 0,
     confirmedAt: null,
     error: null,
   };
@@ -68,12 +68,12 @@ function fetched(state: BookState, answer: BookStatus, at: number): Step<BookSta
   if (known !== null && isNewer(answer, known))
     return overtaken({ ...state, error: null }, known, answer);
   const reborn = known !== null && compareLives(known, answer) > 0;
-  const heard = reborn ? answer.revision : Math.max(state.heard, answer.revision);
+  const newestRevision = reborn ? answer.revision : Math.max(state.newestRevision, answer.revision);
   const same = known !== null && isSame(state, known, answer);
-  const found = known !== null && (reborn || answer.revision > state.heard);
+  const found = known !== null && (reborn || answer.revision > state.newestRevision);
   return {
-    state: told(state, same ? known : answer, heard, at),
-    refetch: heard > answer.revision,
+    state: confirmed(state, same ? known : answer, newestRevision, at),
+    refetch: newestRevision > answer.revision,
     found,
   };
 }
@@ -112,8 +112,8 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
   if (patch.book_id !== state.bookId) return settled(state);
   if (isDescribed(patch) && isNews(state, patch)) return described(state, patch, at);
   const known = state.book;
-  const heard = Math.max(state.heard, patch.revision);
-  if (known === null) return doubtful({ ...state, heard });
+  const newestRevision = Math.max(state.newestRevision, patch.revision);
+  if (known === null) return doubtful({ ...state, newestRevision });
   const life = compareLives(known, patch);
   if (life > 0) return doubtful(state);
   if (life < 0 || patch.revision <= known.revision) return settled(state);
@@ -136,7 +136,7 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
     book,
     stagesKnown,
     substeps: substeps.trust,
-    heard,
+    newestRevision,
     confirmedAt: at,
   };
   return { state: next, refetch: isDoubtful(next) };
@@ -146,16 +146,21 @@ function received(state: BookState, payload: unknown, at: number): Step<BookStat
 function described(state: BookState, patch: DescribedPatch, at: number): Step<BookState> {
   const { list, trust } = followSubsteps(state.book, state.substeps, patch, patch);
   const book = { ...withoutSubsteps(patch), substeps: list };
-  const next = { ...told(state, book, patch.revision, at), substeps: trust };
+  const next = { ...confirmed(state, book, patch.revision, at), substeps: trust };
   return { state: next, refetch: isDoubtful(next) };
 }
 
 /** The whole status is available. */
-function told(state: BookState, status: BookStatus, heard: number, at: number): BookState {
+function confirmed(
+  state: BookState,
+  status: BookStatus,
+  newestRevision: number,
+  at: number,
+): BookState {
   const { list, trust } = wholeSubsteps(status.substeps, status.revision);
   const book = list === status.substeps ? status : { ...status, substeps: list };
   const known = { ...wholly(book), stagesKnown: true, substeps: trust };
-  return { ...state, ...known, book, heard, confirmedAt: at, error: null };
+  return { ...state, ...known, book, newestRevision, confirmedAt: at, error: null };
 }
 
 /** The shown state may lack a change; only an answer resolves that. */
@@ -166,7 +171,7 @@ function isDoubtful(state: BookState): boolean {
 /** Whether a whole status is newer than the known state. */
 function isNews(state: BookState, status: DescribedPatch): boolean {
   const known = state.book;
-  if (known === null) return status.revision >= state.heard;
+  if (known === null) return status.revision >= state.newestRevision;
   if (isNewer(known, status)) return true;
   // An answer with the same revision may have a newer heartbeat or another health.
   return (

@@ -35,7 +35,7 @@ export interface BooksAnswer {
 }
 
 /** Enlarges the window to this limit. */
-export interface BooksWish {
+export interface BooksCommand {
   type: "more";
   by: number;
 }
@@ -54,7 +54,7 @@ export function noBooks(query: BooksQuery): BooksState {
 
 export function reduceBooks(
   state: BooksState,
-  news: News<BooksAnswer> | BooksWish,
+  news: News<BooksAnswer> | BooksCommand,
 ): Step<BooksState> {
   switch (news.type) {
     case "fetched":

@@ -15,7 +15,14 @@ export {
   type SupabaseOptions,
 } from "./transports/supabase.js";
 export { sseTransport, type SseOptions } from "./transports/sse.js";
-export type { BooksQuery, BooksSort, Ears, EndReason, Topic, Transport } from "./transport.js";
+export type {
+  BooksQuery,
+  BooksSort,
+  SubscriptionListener,
+  EndReason,
+  Topic,
+  Transport,
+} from "./transport.js";
 export type { Connection } from "./connection.js";
 export { BinderyError, type ErrorKind } from "./errors.js";
 export type { Environment } from "./environment.js";

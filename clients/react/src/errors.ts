@@ -26,14 +26,14 @@ export class BinderyError extends Error {
 
 /** The error in a response body, as PostgREST and the daemon write it, with its HTTP status. */
 export function refusal(status: number, body: unknown): BinderyError {
-  const said = isRecord(body) ? body : {};
-  const sqlstate = word(said["code"]);
-  const code = word(detail(said["details"])["code"]) ?? sqlstate;
+  const fields = isRecord(body) ? body : {};
+  const sqlstate = textOrNull(fields["code"]);
+  const code = textOrNull(detail(fields["details"])["code"]) ?? sqlstate;
   return new BinderyError(
     kindOf(status, sqlstate),
-    word(said["message"]) ?? `HTTP ${status}`,
+    textOrNull(fields["message"]) ?? `HTTP ${status}`,
     code,
-    word(said["hint"]),
+    textOrNull(fields["hint"]),
   );
 }
 
@@ -80,6 +80,6 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function word(value: unknown): string | null {
+function textOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }

@@ -3,7 +3,7 @@
 // before the next one is opened: Supabase returns the same channel for the same name.
 import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
-import type { Ears, EndReason, Topic, Transport } from "./transport.js";
+import type { SubscriptionListener, EndReason, Topic, Transport } from "./transport.js";
 
 /** After a subscription that lasted this long, the next failure counts as the first. */
 const HELD_MS = 10_000;
@@ -12,7 +12,7 @@ const UNAVAILABLE_MS = 300_000;
 /** The delay after a refusal: the right may be granted, or another subscription may end. */
 const REFUSED_MS = 15_000;
 
-export interface LinkListener extends Ears {
+export interface LinkListener extends SubscriptionListener {
   /** The newest known revision. */
   since(): number | null;
 }
@@ -76,28 +76,28 @@ export class Link {
     if (this.#listeners.size === 0 || this.#close !== null) return;
     // Each attempt has its own listener, which is removed for good: later events of an old attempt
     // are ignored.
-    let heard = true;
-    const tell = (say: (listener: LinkListener) => void) => {
-      if (heard) for (const listener of [...this.#listeners]) say(listener);
+    let current = true;
+    const notify = (call: (listener: LinkListener) => void) => {
+      if (current) for (const listener of [...this.#listeners]) call(listener);
     };
     const close = this.transport.open(this.topic, this.#since(), {
       subscribed: () => {
-        if (heard) [this.#subscribedAt, this.#ended] = [this.environment.now(), null];
-        tell((listener) => listener.subscribed());
+        if (current) [this.#subscribedAt, this.#ended] = [this.environment.now(), null];
+        notify((listener) => listener.subscribed());
       },
-      message: (payload) => tell((listener) => listener.message(payload)),
-      deleted: (bookId) => tell((listener) => listener.deleted(bookId)),
-      doubt: () => tell((listener) => listener.doubt()),
+      message: (payload) => notify((listener) => listener.message(payload)),
+      deleted: (bookId) => notify((listener) => listener.deleted(bookId)),
+      doubt: () => notify((listener) => listener.doubt()),
       ended: (reason) => {
-        if (!heard) return;
-        heard = false;
+        if (!current) return;
+        current = false;
         // Before the listeners are called, because a listener may detach.
         this.#lost(reason);
         for (const listener of [...this.#listeners]) listener.ended(reason);
       },
     });
     this.#close = () => {
-      heard = false;
+      current = false;
       return close();
     };
   }

@@ -19,22 +19,22 @@ import { sameForm } from "./uuid.js";
  */
 const GRACE_MS = 3_000;
 
-/** `Wish`: requests of the reader, which change the state as news do. */
-export class Live<State extends Shown, Answer, View extends object, Wish = never> {
+/** `Command`: requests of the reader, which change the state as news do. */
+export class Live<State extends Shown, Answer, View extends object, Command = never> {
   #state: State;
   #connection: Connection = "closed";
   #view: View | null = null;
   /** Whether something may have changed since `#view` was made. */
   #moved = true;
-  #told: View | null = null;
+  #notified: View | null = null;
   readonly #listeners = new Set<() => void>();
   /** The topic that is subscribed, or would be if there were room. */
   #topic: string | null = null;
   #detach: (() => void) | null = null;
   #stopWaking: (() => void) | null = null;
 
-  #request: AbortController | null = null;
-  #askedAt = Number.NEGATIVE_INFINITY;
+  #pending: AbortController | null = null;
+  #requestedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
   /** Whether a message has arrived since the last request. */
   #received = false;
@@ -43,23 +43,23 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
   /** Set while a request is on its way: send another after it, at once or with the usual gap. */
   #again: "no" | "soon" | "now" = "no";
   #waiting: (() => void)[] = [];
-  readonly #askTimer: Timer;
+  readonly #requestTimer: Timer;
   readonly #staleTimer: Timer;
   readonly #lingerTimer: Timer;
-  readonly #tellTimer: Timer;
+  readonly #notifyTimer: Timer;
   readonly #graceTimer: Timer;
 
   constructor(
-    private readonly subject: Subject<State, Answer, View, Wish>,
+    private readonly subject: Subject<State, Answer, View, Command>,
     private readonly timing: Timing,
     private readonly environment: Environment,
     private readonly onIdle: () => void,
   ) {
     this.#state = subject.initial;
-    this.#askTimer = new Timer(environment);
+    this.#requestTimer = new Timer(environment);
     this.#staleTimer = new Timer(environment);
     this.#lingerTimer = new Timer(environment);
-    this.#tellTimer = new Timer(environment);
+    this.#notifyTimer = new Timer(environment);
     this.#graceTimer = new Timer(environment);
   }
 
@@ -91,31 +91,31 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     if (this.#connection === "closed") return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      this.#ask("now");
+      this.#request("now");
     });
   }
 
   /** Changes the reader's request, and sends it. */
-  wish(wish: Wish) {
-    this.#apply(wish, "now");
+  dispatch(command: Command) {
+    this.#apply(command, "now");
   }
 
   close() {
     if (this.#connection === "closed") return;
     this.#connect("close");
     const timers = [
-      this.#askTimer,
+      this.#requestTimer,
       this.#staleTimer,
       this.#lingerTimer,
-      this.#tellTimer,
+      this.#notifyTimer,
       this.#graceTimer,
     ];
     for (const timer of timers) timer.clear();
-    this.#request?.abort();
-    this.#request = null;
+    this.#pending?.abort();
+    this.#pending = null;
     this.#detach?.();
     this.#stopWaking?.();
-    this.#answered();
+    this.#resolveWaiting();
     this.onIdle();
   }
 
@@ -123,9 +123,9 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     this.#connect("open");
     this.#stopWaking = this.environment.onWake(() => {
       this.#changed();
-      this.#ask("now");
+      this.#request("now");
     });
-    this.#ask("now");
+    this.#request("now");
   }
 
   /**
@@ -146,14 +146,14 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     return {
       subscribed: () => {
         this.#connect("subscribed");
-        this.#ask("now");
+        this.#request("now");
       },
       message: (payload) => {
-        this.#heard();
+        this.#noteMessage();
         this.#apply({ type: "received", payload, at: this.environment.now() });
       },
       deleted: (bookId) => {
-        this.#heard();
+        this.#noteMessage();
         // Many books of a list may leave at once, and leave it without a request.
         const urgency = this.subject.batch === 0 ? "now" : "soon";
         this.#apply(
@@ -161,40 +161,41 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
           urgency,
         );
       },
-      doubt: () => this.#ask("now"),
+      doubt: () => this.#request("now"),
       ended: (reason) => {
         this.#connect(reason === "lost" ? "lost" : "unavailable");
-        this.#ask("soon");
+        this.#request("soon");
       },
       since: () => this.subject.since(this.#state),
     };
   }
 
-  #heard() {
+  #noteMessage() {
     this.#received = true;
     this.#graceTimer.clear();
     this.#connect("received");
   }
 
-  #apply(news: News<Answer> | Wish, urgency: "soon" | "now" = "soon") {
+  #apply(news: News<Answer> | Command, urgency: "soon" | "now" = "soon") {
     const { state, refetch } = this.subject.reduce(this.#state, news);
     if (state !== this.#state) {
       this.#state = state;
       this.#changed();
       this.#listen();
     }
-    if (refetch) this.#ask(urgency);
+    if (refetch) this.#request(urgency);
   }
 
-  #ask(urgency: "soon" | "now") {
+  #request(urgency: "soon" | "now") {
     if (this.#connection === "closed") return;
-    if (this.#request !== null) {
+    if (this.#pending !== null) {
       if (this.#again !== "now") this.#again = urgency;
       return;
     }
-    const wait = urgency === "now" ? 0 : this.#askedAt + this.timing.gap - this.environment.now();
+    const wait =
+      urgency === "now" ? 0 : this.#requestedAt + this.timing.gap - this.environment.now();
     if (wait <= 0 || wait > this.timing.gap) void this.#fetch();
-    else this.#askTimer.setEarlier(wait, () => void this.#fetch());
+    else this.#requestTimer.setEarlier(wait, () => void this.#fetch());
   }
 
   /**
@@ -202,12 +203,12 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
    * answer.
    */
   async #fetch(audit = false) {
-    this.#askTimer.clear();
+    this.#requestTimer.clear();
     const request = new AbortController();
     const waiting = this.#waiting.splice(0);
-    this.#request = request;
+    this.#pending = request;
     this.#again = "no";
-    this.#askedAt = this.environment.now();
+    this.#requestedAt = this.environment.now();
     this.#received = false;
     let news: News<Answer>;
     try {
@@ -217,8 +218,8 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
       news = { type: "failed", error: unreachable(cause), at: this.environment.now() };
     }
     // Closed meanwhile, and perhaps begun again: this answer is ignored.
-    if (this.#request !== request) return waiting.forEach((resolve) => resolve());
-    this.#request = null;
+    if (this.#pending !== request) return waiting.forEach((resolve) => resolve());
+    this.#pending = null;
     const { state, refetch, found } = this.subject.reduce(this.#state, news);
     this.#state = state;
     this.#failures = news.type === "failed" ? this.#failures + 1 : 0;
@@ -229,7 +230,7 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     if (audit && news.type === "fetched") this.#audited(found === true && !this.#received);
     if (answered) this.#listen();
     this.#changed();
-    this.#askLater();
+    this.#scheduleNext();
     waiting.forEach((resolve) => resolve());
   }
 
@@ -244,21 +245,21 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
 
   #missed() {
     this.#connect("missed");
-    this.#askLater();
+    this.#scheduleNext();
   }
 
-  #askLater() {
+  #scheduleNext() {
     // The events that arrive with its answer lead here again.
-    if (this.#request !== null) return;
+    if (this.#pending !== null) return;
     // A request with "now" comes from the reader, so it cannot loop.
     if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0))
-      return this.#ask(this.#again);
+      return this.#request(this.#again);
     if (this.#failures === 0 && this.subject.isFinal(this.#state)) return;
     const regular = this.#connection === "live" ? this.timing.audit : this.timing.poll;
     const wait = this.#failures === 0 ? regular : backoff(this.#failures, this.environment.random);
-    this.#askTimer.set(wait, () => {
+    this.#requestTimer.set(wait, () => {
       // The page is hidden: a request at waking finds missed changes.
-      if (this.environment.isHidden()) this.#askLater();
+      if (this.environment.isHidden()) this.#scheduleNext();
       else void this.#fetch(this.#failures === 0);
     });
   }
@@ -287,17 +288,17 @@ export class Live<State extends Shown, Answer, View extends object, Wish = never
     const left = from === null ? 0 : from - this.environment.now();
     if (left > 0) this.#staleTimer.set(left, () => this.#changed());
     else this.#staleTimer.clear();
-    if (this.subject.batch === 0) this.#tell();
-    else this.#tellTimer.setEarlier(this.subject.batch, () => this.#tell());
+    if (this.subject.batch === 0) this.#notify();
+    else this.#notifyTimer.setEarlier(this.subject.batch, () => this.#notify());
   }
 
-  #tell() {
-    if (this.view === this.#told) return;
-    this.#told = this.view;
+  #notify() {
+    if (this.view === this.#notified) return;
+    this.#notified = this.view;
     for (const listener of [...this.#listeners]) listener();
   }
 
-  #answered() {
+  #resolveWaiting() {
     this.#waiting.splice(0).forEach((resolve) => resolve());
   }
 }

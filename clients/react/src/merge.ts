@@ -7,14 +7,14 @@ export interface Trust {
   /** The revision of the last whole answer. */
   readonly base: number;
   /** Columns from later messages, with their revisions. */
-  readonly told: Readonly<Record<string, number>>;
+  readonly patched: Readonly<Record<string, number>>;
   /** Whether each column is known to be of the row's revision. */
   readonly certain: boolean;
 }
 
 /** The completeness of a whole row. */
 export function wholly(row: BookRow): Trust {
-  return { base: row.revision, told: {}, certain: true };
+  return { base: row.revision, patched: {}, certain: true };
 }
 
 /** Merges a newer message. */
@@ -25,12 +25,12 @@ export function merge<Row extends BookRow>(
 ): { row: Row; trust: Trust } {
   const columns = columnsOf(patch);
   const gap = patch.revision > row.revision + 1;
-  const told = { ...trust.told };
-  for (const name of Object.keys(columns)) told[name] = patch.revision;
+  const patched = { ...trust.patched };
+  for (const name of Object.keys(columns)) patched[name] = patch.revision;
   // In the next revision a missing column is unchanged, unless the message reports that something
   // was left out.
   const certain = isWholeRow(patch) || (trust.certain && !gap && patch.partial !== true);
-  return { row: { ...row, ...columns }, trust: { base: trust.base, told, certain } };
+  return { row: { ...row, ...columns }, trust: { base: trust.base, patched, certain } };
 }
 
 /**
@@ -44,7 +44,7 @@ export function rebase<Row extends BookRow>(
 ): { row: Row; trust: Trust } | null {
   if (answer.revision <= trust.base) return null;
   const later = Object.entries(columnsOf(row)).filter(
-    ([name]) => (trust.told[name] ?? 0) > answer.revision,
+    ([name]) => (trust.patched[name] ?? 0) > answer.revision,
   );
   return {
     row: { ...answer, ...Object.fromEntries(later) },

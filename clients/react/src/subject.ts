@@ -29,9 +29,9 @@ export interface Shown {
   readonly error: BinderyError | null;
 }
 
-export interface Subject<State extends Shown, Answer, View, Wish = never> {
+export interface Subject<State extends Shown, Answer, View, Command = never> {
   initial: State;
-  reduce(state: State, news: News<Answer> | Wish): Step<State>;
+  reduce(state: State, news: News<Answer> | Command): Step<State>;
   view(state: State, connection: Connection, stale: boolean): View;
   fetch(state: State, signal: AbortSignal): Promise<Answer>;
   /** The topic that the state allows to subscribe to; null: none. */

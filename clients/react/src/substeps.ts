@@ -16,7 +16,7 @@ export interface SubstepTrust {
   /** The revision of the last whole list. */
   readonly base: number;
   /** The revision at which a partial list last gave each substep, by key. */
-  readonly told: ReadonlyMap<string, number>;
+  readonly patched: ReadonlyMap<string, number>;
   /** The list has every change after this revision. */
   readonly since: number;
   /** The list also has every change up to `since`. */
@@ -28,13 +28,13 @@ export interface Substeps {
   readonly trust: SubstepTrust;
 }
 
-export const noSubsteps: SubstepTrust = { base: 0, told: new Map(), since: 0, complete: false };
+export const noSubsteps: SubstepTrust = { base: 0, patched: new Map(), since: 0, complete: false };
 
 /** The whole list at a revision. */
 export function wholeSubsteps(list: Substep[], revision: number): Substeps {
   return {
     list: kept(list),
-    trust: { base: revision, told: new Map(), since: revision, complete: true },
+    trust: { base: revision, patched: new Map(), since: revision, complete: true },
   };
 }
 
@@ -57,18 +57,19 @@ export function followSubsteps(
   // The list belongs to one attempt at one stage; another attempt starts an empty one.
   const same = known !== null && isSameList(known, row);
   const list = overlaid(same ? known.substeps : [], changes ?? []);
-  const told = new Map(
-    list.map(({ substep }) => [substep, (same ? trust.told.get(substep) : undefined) ?? 0]),
+  const patched = new Map(
+    list.map(({ substep }) => [substep, (same ? trust.patched.get(substep) : undefined) ?? 0]),
   );
-  for (const { substep } of changes ?? []) if (told.has(substep)) told.set(substep, patch.revision);
+  for (const { substep } of changes ?? [])
+    if (patched.has(substep)) patched.set(substep, patch.revision);
   // A patch without substeps does not change them.
   const since =
     changes === undefined ? patch.revision : (patch.since_revision ?? patch.revision - 1);
   // A partial list cannot remove a substep, which a new plan does.
   if (list.length > row.substeps_total)
-    return { list, trust: { ...noSubsteps, told, since: patch.revision } };
-  if (same && known.revision >= since) return { list, trust: { ...trust, told } };
-  return { list, trust: { base: same ? trust.base : 0, told, since, complete: false } };
+    return { list, trust: { ...noSubsteps, patched, since: patch.revision } };
+  if (same && known.revision >= since) return { list, trust: { ...trust, patched } };
+  return { list, trust: { base: same ? trust.base : 0, patched, since, complete: false } };
 }
 
 /** The list after a whole status that is older than `known`: changes that came later stay. */
@@ -80,7 +81,7 @@ export function rebaseSubsteps(
   if (trust.complete || answer.revision <= trust.base || !isSameList(known, answer))
     return { list: known.substeps, trust };
   const later = known.substeps.filter(
-    ({ substep }) => (trust.told.get(substep) ?? 0) > answer.revision,
+    ({ substep }) => (trust.patched.get(substep) ?? 0) > answer.revision,
   );
   const complete = answer.revision >= trust.since;
   return {

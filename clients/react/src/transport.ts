@@ -22,7 +22,7 @@ export interface BooksQuery {
 export type BooksSort = "created_at" | "updated_at" | "overall_progress";
 
 /** The events of a subscription. None follows `ended`. */
-export interface Ears {
+export interface SubscriptionListener {
   /** Changes arrive from now on; a request is needed for earlier ones. */
   subscribed(): void;
   /** A status, a row, or a part of one, not validated yet. */
@@ -60,5 +60,5 @@ export interface Transport {
    * revision. Returns the function that ends it; when its promise resolves, the topic is free
    * again.
    */
-  open(topic: Topic, since: number | null, ears: Ears): () => Promise<void>;
+  open(topic: Topic, since: number | null, listener: SubscriptionListener): () => Promise<void>;
 }

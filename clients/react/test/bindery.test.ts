@@ -38,15 +38,15 @@ describe("watching", () => {
     bindery.watchBook(id(1), (next) => seen.push(next));
     expect(view()).toMatchObject({ loading: true, connection: "connecting", book: null });
     await around.pass(0);
-    expect([transport.asked.length, transport.opened.length]).toEqual([1, 0]);
-    transport.question.answer(status());
+    expect([transport.requests.length, transport.subscriptions.length]).toEqual([1, 0]);
+    transport.request.answer(status());
     await around.pass(0);
     expect(transport.subscription.topic).toEqual({ kind: "book", bookId: id(1), ownerId: owner });
     expect(view()).toMatchObject({ connection: "connecting", book: { revision: 5 } });
     transport.subscription.subscribed();
-    expect(transport.asked.length).toBe(2);
+    expect(transport.requests.length).toBe(2);
     expect(view()).toMatchObject({ connection: "live", loading: false, book: { revision: 5 } });
-    transport.question.answer(status({ revision: 6 }));
+    transport.request.answer(status({ revision: 6 }));
     await around.pass(0);
     expect(seen.at(-1)).toBe(view());
     expect(view().book?.revision).toBe(6);
@@ -54,11 +54,11 @@ describe("watching", () => {
 
   test("shows a message without asking", async () => {
     await live();
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     transport.subscription.message(broadcast({ revision: 6, overall_progress: 9 }));
     expect(view().book?.overall_progress).toBe(9);
     await around.pass(defaultTiming.gap * 2);
-    expect(transport.asked.length).toBe(asked);
+    expect(transport.requests.length).toBe(asked);
   });
 
   test("gives the same view until something changes", async () => {
@@ -84,7 +84,7 @@ describe("watching", () => {
     const stop = bindery.watchBook(id(1), () => undefined);
     const stopOther = bindery.watchBook(id(1), () => undefined);
     await around.pass(0);
-    expect([transport.asked.length, transport.opened.length]).toEqual([1, 1]);
+    expect([transport.requests.length, transport.subscriptions.length]).toEqual([1, 1]);
     stop();
     stop();
     await around.pass(5000);
@@ -100,7 +100,7 @@ describe("watching", () => {
     await around.pass(900);
     bindery.watchBook(id(1), () => undefined);
     await around.pass(5000);
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
     expect(view()).toMatchObject({ connection: "live", book: { revision: 5 } });
   });
 
@@ -109,8 +109,8 @@ describe("watching", () => {
     const stop = bindery.watchBook(id(1), listener);
     stop();
     await around.pass(2000);
-    expect(transport.question.signal.aborted).toBe(true);
-    transport.question.answer(status());
+    expect(transport.request.signal.aborted).toBe(true);
+    transport.request.answer(status());
     await around.pass(0);
     expect(listener).not.toHaveBeenCalled();
     expect(view()).toBe(idleBook);
@@ -125,10 +125,10 @@ describe("watching", () => {
     transport.answers = () => status();
     bindery.watchBook(id(1), () => undefined);
     await around.pass(5000);
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
     gone();
     await around.pass(0);
-    expect(transport.opened.length).toBe(2);
+    expect(transport.subscriptions.length).toBe(2);
   });
 });
 
@@ -137,34 +137,35 @@ describe("questions", () => {
     await live();
     await around.pass(5000);
     transport.answers = () => status({ revision: 900 });
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     for (let n = 0; n < 50; n++) {
       transport.subscription.message({ revision: 100 + n * 2 });
       await around.pass(40);
     }
-    expect(transport.asked.length - asked).toBeLessThanOrEqual(3);
+    expect(transport.requests.length - asked).toBeLessThanOrEqual(3);
   });
 
   test("a doubt while a question is on its way gives another one after it", async () => {
     await live();
     transport.subscription.doubt();
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     transport.subscription.doubt();
     transport.subscription.message("nonsense");
-    transport.question.answer(status());
+    transport.request.answer(status());
     await around.pass(0);
-    expect(transport.asked.length).toBe(asked + 1);
+    expect(transport.requests.length).toBe(asked + 1);
   });
 
   test("a failed question is asked again after 1, 2, 4 … 30 seconds", async () => {
     bindery.watchBook(id(1), () => undefined);
     const waits = [];
     for (let n = 0; n < 7; n++) {
-      const asked = transport.asked.length;
-      transport.question.refuse();
+      const asked = transport.requests.length;
+      transport.request.refuse();
       await around.pass(0);
       let waited = 0;
-      while (transport.asked.length === asked) await around.pass(100).then(() => (waited += 100));
+      while (transport.requests.length === asked)
+        await around.pass(100).then(() => (waited += 100));
       waits.push(waited / 1000);
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 30, 30]);
@@ -183,26 +184,26 @@ describe("questions", () => {
   test("nobody asks for a finished book, nor while nobody looks", async () => {
     await live();
     around.hidden = true;
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     await around.pass(600_000);
-    expect(transport.asked.length).toBe(asked);
+    expect(transport.requests.length).toBe(asked);
     around.hidden = false;
     transport.answers = () =>
       status({ revision: 9, status: "COMPLETED", completed_at: at(1), health: null });
     around.wake();
     await around.pass(600_000);
-    expect(transport.asked.length).toBe(asked + 1);
+    expect(transport.requests.length).toBe(asked + 1);
     expect(view()).toMatchObject({ stale: false, book: { status: "COMPLETED" } });
   });
 
   test("a refetch by hand resolves when its answer is in the view, and when it fails", async () => {
     await live();
     const done = bindery.refetchBook(id(1));
-    transport.question.answer(status({ revision: 8 }));
+    transport.request.answer(status({ revision: 8 }));
     await done;
     expect(view().book?.revision).toBe(8);
     const failed = bindery.refetchBook(id(1));
-    transport.question.refuse();
+    transport.request.refuse();
     await failed;
     expect(view().error?.kind).toBe("unreachable");
     await bindery.refetchBook(id(7));
@@ -210,7 +211,7 @@ describe("questions", () => {
 
   test("an answer that is no status is an error of its own kind", async () => {
     bindery.watchBook(id(1), () => undefined);
-    transport.question.answer({ status: 7 });
+    transport.request.answer({ status: 7 });
     await around.pass(0);
     expect(view().error).toMatchObject({ kind: "bad_answer" });
   });
@@ -218,18 +219,18 @@ describe("questions", () => {
   test("a book that may no longer be read is taken away", async () => {
     await live();
     void bindery.refetchBook(id(1));
-    transport.question.refuse(new BinderyError("gone", "no such book", "unknown_book"));
+    transport.request.refuse(new BinderyError("gone", "no such book", "unknown_book"));
     await around.pass(0);
     expect(view()).toMatchObject({ book: null, error: { kind: "gone" }, stale: false });
   });
 
   test("of a book that is gone it asks once, at once, and shows it until the answer", async () => {
     await live();
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     transport.subscription.deleted(id(1).toUpperCase());
-    expect(transport.asked.length).toBe(asked + 1);
+    expect(transport.requests.length).toBe(asked + 1);
     expect(view()).toMatchObject({ connection: "live", book: { revision: 5 } });
-    transport.question.refuse(new BinderyError("gone", "no such book", "unknown_book"));
+    transport.request.refuse(new BinderyError("gone", "no such book", "unknown_book"));
     await around.pass(0);
     expect(view()).toMatchObject({ book: null, connection: "polling", error: { kind: "gone" } });
     expect(transport.subscription.closed).toBe(true);
@@ -252,7 +253,7 @@ describe("questions", () => {
       expect(bindery.booksView({ ownerId: given }).error?.message).toBe(
         `owner_id is not a UUID: "${given}".`,
       );
-      expect([transport.asked.length, transport.opened.length]).toEqual([0, 0]);
+      expect([transport.requests.length, transport.subscriptions.length]).toEqual([0, 0]);
     },
   );
 
@@ -270,7 +271,7 @@ describe("questions", () => {
       connection: "live",
       book: { book_id: id(1), revision: 6 },
     });
-    expect([transport.opened.length, transport.question.what]).toEqual([1, id(1)]);
+    expect([transport.subscriptions.length, transport.request.target]).toEqual([1, id(1)]);
   });
 });
 
@@ -282,21 +283,21 @@ describe("connection", () => {
     transport.subscription.ended("lost");
     expect(view().connection).toBe("reconnecting");
     await around.pass(1_000);
-    expect(transport.opened.length).toBe(2);
-    expect(transport.opened[0]?.closed).toBe(true);
+    expect(transport.subscriptions.length).toBe(2);
+    expect(transport.subscriptions[0]?.closed).toBe(true);
     expect(view()).toMatchObject({ connection: "polling", book: { revision: 8 } });
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     transport.subscription.subscribed();
     await around.pass(0);
     expect(view().connection).toBe("live");
-    expect(transport.asked.length).toBe(asked + 1);
+    expect(transport.requests.length).toBe(asked + 1);
   });
 
   test("it goes on from the revision that is known", async () => {
     await live();
     transport.subscription.ended("lost");
     await around.pass(1_000);
-    expect(transport.opened.map((one) => one.since)).toEqual([5, 5]);
+    expect(transport.subscriptions.map((one) => one.since)).toEqual([5, 5]);
   });
 
   test("without a subscription it asks every five seconds", async () => {
@@ -305,11 +306,11 @@ describe("connection", () => {
     await around.pass(0);
     transport.subscription.ended("unavailable");
     await around.pass(1_000);
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     await around.pass(20_000);
-    expect(transport.asked.length - asked).toBe(4);
+    expect(transport.requests.length - asked).toBe(4);
     expect(view()).toMatchObject({ connection: "polling", stale: false });
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
   });
 
   test("a server that keeps ending subscriptions is not hammered", async () => {
@@ -323,7 +324,7 @@ describe("connection", () => {
       }
       await around.pass(1000);
     }
-    expect(transport.opened.length).toBeLessThan(12);
+    expect(transport.subscriptions.length).toBeLessThan(12);
   });
 
   test("what an ended subscription still says is not heard", async () => {
@@ -346,12 +347,12 @@ describe("connection", () => {
     }
     transport.subscription.ended("lost");
     await around.pass(0);
-    const [asked, opened] = [transport.asked.length, transport.opened.length];
-    transport.question.answer(status());
+    const [asked, opened] = [transport.requests.length, transport.subscriptions.length];
+    transport.request.answer(status());
     around.wake();
     await around.pass(0);
-    expect(transport.opened.length).toBe(opened + 1);
-    expect(transport.asked.length).toBeGreaterThanOrEqual(asked);
+    expect(transport.subscriptions.length).toBe(opened + 1);
+    expect(transport.requests.length).toBeGreaterThanOrEqual(asked);
   });
 });
 
@@ -359,12 +360,12 @@ describe("what may be listened to", () => {
   test("a book is left when an answer says gone, and joined when one succeeds again", async () => {
     await live();
     void bindery.refetchBook(id(1));
-    transport.question.refuse(new BinderyError("denied", "no"));
+    transport.request.refuse(new BinderyError("denied", "no"));
     await around.pass(0);
     expect([transport.subscription.closed, view().connection]).toEqual([true, "polling"]);
     transport.answers = () => status({ revision: 9 });
     await around.pass(1_000);
-    expect(transport.opened.map(({ closed }) => closed)).toEqual([true, false]);
+    expect(transport.subscriptions.map(({ closed }) => closed)).toEqual([true, false]);
     transport.subscription.subscribed();
     expect(view()).toMatchObject({ connection: "live", book: { revision: 9 } });
   });
@@ -372,7 +373,7 @@ describe("what may be listened to", () => {
   test("an answer that fails for want of a server leaves the subscription as it is", async () => {
     await live();
     void bindery.refetchBook(id(1));
-    transport.question.refuse();
+    transport.request.refuse();
     await around.pass(0);
     expect([transport.subscription.closed, view().connection]).toEqual([false, "live"]);
   });
@@ -382,7 +383,7 @@ describe("what may be listened to", () => {
     transport.answers = () => status({ revision: 6, owner_id: id(998) });
     await bindery.refetchBook(id(1));
     await around.pass(0);
-    expect(transport.opened.map(({ topic, closed }) => [topic, closed])).toEqual([
+    expect(transport.subscriptions.map(({ topic, closed }) => [topic, closed])).toEqual([
       [{ kind: "book", bookId: id(1), ownerId: owner }, true],
       [{ kind: "book", bookId: id(1), ownerId: id(998) }, false],
     ]);
@@ -390,13 +391,13 @@ describe("what may be listened to", () => {
 
   test("a list that may not be read is not joined", async () => {
     bindery.watchBooks({ ownerId: owner }, () => undefined);
-    transport.question.refuse(new BinderyError("denied", "no"));
+    transport.request.refuse(new BinderyError("denied", "no"));
     await around.pass(0);
     expect(bindery.booksView({ ownerId: owner })).toMatchObject({
       connection: "polling",
       error: { kind: "denied" },
     });
-    expect(transport.opened.length).toBe(0);
+    expect(transport.subscriptions.length).toBe(0);
   });
 
   test("a refused subscription is no lost one: it is polled, and asked for again, but not on waking", async () => {
@@ -407,20 +408,20 @@ describe("what may be listened to", () => {
     expect(view().connection).toBe("polling");
     around.wake();
     await around.pass(14_000);
-    expect([transport.opened.length, view().connection]).toEqual([1, "polling"]);
+    expect([transport.subscriptions.length, view().connection]).toEqual([1, "polling"]);
     await around.pass(1_000);
-    expect(transport.opened.length).toBe(2);
+    expect(transport.subscriptions.length).toBe(2);
     transport.subscription.subscribed();
     expect(view().connection).toBe("live");
   });
 
   test("beyond the subscriptions of a transport, books follow their owner's, and where that is full, too, they are polled", async () => {
     Object.assign(transport, { most: 7 });
-    transport.answers = (what) =>
-      status({ book_id: String(what), owner_id: what === id(5) ? null : owner });
+    transport.answers = (target) =>
+      status({ book_id: String(target), owner_id: target === id(5) ? null : owner });
     for (let n = 1; n <= 5; n++) bindery.watchBook(id(n), () => undefined);
     await around.pass(0);
-    expect(transport.opened.map(({ topic }) => topic)).toEqual([
+    expect(transport.subscriptions.map(({ topic }) => topic)).toEqual([
       { kind: "book", bookId: id(1), ownerId: owner },
       { kind: "book", bookId: id(2), ownerId: owner },
       { kind: "books", ownerId: owner },
@@ -437,21 +438,21 @@ describe("what may be listened to", () => {
       ["live", 6],
       ["polling", 5],
     ]);
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     await around.pass(0);
-    expect(transport.asked.length).toBe(asked);
+    expect(transport.requests.length).toBe(asked);
     transport.subscription.deleted(id(3));
-    expect(transport.question.what).toBe(id(3));
-    expect(transport.asked.length).toBe(asked + 1);
+    expect(transport.request.target).toBe(id(3));
+    expect(transport.requests.length).toBe(asked + 1);
   });
 
   test("a book that was polled for want of room is joined when there is some", async () => {
     Object.assign(transport, { most: 6 });
-    transport.answers = (what) => status({ book_id: String(what), owner_id: null });
+    transport.answers = (target) => status({ book_id: String(target), owner_id: null });
     const stop = bindery.watchBook(id(1), () => undefined);
     bindery.watchBook(id(2), () => undefined);
     await around.pass(0);
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
     stop();
     await around.pass(defaultTiming.linger + defaultTiming.poll);
     expect(transport.subscription.topic).toMatchObject({ bookId: id(2) });
@@ -461,7 +462,7 @@ describe("what may be listened to", () => {
 describe("a delay", () => {
   const audit = async () => {
     await around.pass(defaultTiming.audit);
-    expect(transport.asked.length).toBeGreaterThan(0);
+    expect(transport.requests.length).toBeGreaterThan(0);
   };
 
   /** An audit has found revision 9, of which no message has come for a few seconds. */
@@ -476,10 +477,10 @@ describe("a delay", () => {
 
   test("is shown after an audit that found what no message announced, and audits come every few seconds", async () => {
     await delayed();
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     transport.answers = () => status({ revision: 10 });
     await around.pass(20_000);
-    expect(transport.asked.length - asked).toBe(4);
+    expect(transport.requests.length - asked).toBe(4);
     expect(view()).toMatchObject({ connection: "delayed", stale: false, book: { revision: 10 } });
   });
 
@@ -488,9 +489,9 @@ describe("a delay", () => {
     transport.subscription.message(broadcast({ revision: 10 }));
     expect(view().connection).toBe("live");
     await around.pass(5_000);
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     await around.pass(50_000);
-    expect(transport.asked.length).toBe(asked);
+    expect(transport.requests.length).toBe(asked);
   });
 
   test("ends when audits have found nothing for as long as between two usual ones", async () => {
@@ -512,7 +513,7 @@ describe("a delay", () => {
     transport.answers = null;
     await around.pass(60_000);
     transport.subscription.message(broadcast({ revision: 10 }));
-    transport.question.answer(status({ revision: 11 }));
+    transport.request.answer(status({ revision: 11 }));
     await around.pass(5_000);
     expect(view()).toMatchObject({ connection: "live", book: { revision: 11 } });
   });
@@ -559,7 +560,7 @@ describe("staleness", () => {
     await around.pass(1_000);
     expect(view().stale).toBe(true);
     expect(told).toHaveBeenCalled();
-    transport.question.answer(status());
+    transport.request.answer(status());
     await around.pass(0);
     expect(view().stale).toBe(false);
   });
@@ -568,11 +569,11 @@ describe("staleness", () => {
     await live();
     // The clock moves, and no timer has gone off.
     vi.setSystemTime(noon + 3_600_000);
-    const asked = transport.asked.length;
+    const asked = transport.requests.length;
     around.wake();
     expect(view().stale).toBe(true);
-    expect(transport.asked.length).toBe(asked + 1);
-    transport.question.answer(status({ revision: 50 }));
+    expect(transport.requests.length).toBe(asked + 1);
+    transport.request.answer(status({ revision: 50 }));
     await around.pass(0);
     expect(view()).toMatchObject({ stale: false, book: { revision: 50 } });
   });
@@ -590,7 +591,7 @@ describe("a filter", () => {
     transport.answers = () => [row()];
     bindery.watchBooks({ ownerId: owner.toUpperCase(), status: "", pipeline: "" }, () => undefined);
     await around.pass(20);
-    expect(transport.question.what).toMatchObject({
+    expect(transport.request.target).toMatchObject({
       ownerId: owner,
       statuses: null,
       pipeline: null,
@@ -649,7 +650,7 @@ describe("a list", () => {
     );
     bindery.watchBooks({ ownerId: owner, status: "C" }, () => undefined);
     await around.pass(0);
-    expect([transport.asked.length, transport.opened.length]).toEqual([2, 1]);
+    expect([transport.requests.length, transport.subscriptions.length]).toEqual([2, 1]);
   });
 
   test("one that joins a live subscription is live, too", async () => {
@@ -659,7 +660,7 @@ describe("a list", () => {
     transport.subscription.subscribed();
     bindery.watchBooks({ ownerId: owner, status: "C" }, () => undefined);
     await around.pass(0);
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
     expect(bindery.booksView({ ownerId: owner, status: "C" }).connection).toBe("live");
   });
 });

@@ -143,9 +143,9 @@ describe("messages", () => {
   });
 
   test("a message before the first answer makes the answer wait for its revision", () => {
-    const heard = reduceBook(noBook(id(1)), received(broadcast({ revision: 7 })));
-    expect(heard).toMatchObject({ state: { book: null, heard: 7 }, refetch: true });
-    expect(reduceBook(heard.state, fetched(status({ revision: 6 })))).toMatchObject({
+    const doubtful = reduceBook(noBook(id(1)), received(broadcast({ revision: 7 })));
+    expect(doubtful).toMatchObject({ state: { book: null, newestRevision: 7 }, refetch: true });
+    expect(reduceBook(doubtful.state, fetched(status({ revision: 6 })))).toMatchObject({
       state: { book: { revision: 6 } },
       refetch: true,
     });

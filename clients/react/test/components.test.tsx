@@ -408,7 +408,7 @@ describe("StatusIndicator", () => {
     );
     expect(container.querySelectorAll(".bindery-status").length).toBe(2);
     expect(bar(container).getAttribute("aria-valuenow")).toBe("8");
-    expect([transport.opened.length, transport.asked.length]).toEqual([1, 1]);
+    expect([transport.subscriptions.length, transport.requests.length]).toEqual([1, 1]);
     await act(async () => transport.subscription.ended("lost"));
     expect(container.textContent).toContain("Reading the book · Reconnecting");
     await client.close();

@@ -71,7 +71,7 @@ describe("useBookStatus", () => {
   test("loads, goes live, shows changes", async () => {
     const { container } = await render(page(id(1)));
     expect(container.textContent).toBe("- - true connecting false -");
-    await act(async () => transport.question.answer(status({ title: "One" })));
+    await act(async () => transport.request.answer(status({ title: "One" })));
     expect(container.textContent).toBe(`${id(1)} One false connecting false -`);
     await act(async () => transport.subscription.subscribed());
     await act(async () => transport.subscription.message(row({ title: "Two", revision: 6 })));
@@ -85,7 +85,7 @@ describe("useBookStatus", () => {
   test("never shows the old book under a new id, and aborts its question", async () => {
     const seen: string[] = [];
     const { render: again } = await render(page(id(1), { seen: (text) => seen.push(text) }));
-    const first = transport.question;
+    const first = transport.request;
     await again(page(id(2), { seen: (text) => seen.push(text) }));
     seen.length = 0;
     await pass(2000);
@@ -93,8 +93,8 @@ describe("useBookStatus", () => {
     first.answer(status({ book_id: id(1) }));
     await pass(0);
     await act(async () =>
-      transport.asked
-        .find((question) => question.what === id(2))
+      transport.requests
+        .find((request) => request.target === id(2))
         ?.answer(status({ book_id: id(2), title: "Second" })),
     );
     expect(seen.join()).not.toContain(id(1));
@@ -102,8 +102,8 @@ describe("useBookStatus", () => {
   });
 
   test("a known book is replaced at once when the id changes", async () => {
-    transport.answers = (what) =>
-      status({ book_id: String(what), title: `Book ${String(what).slice(-1)}` });
+    transport.answers = (target) =>
+      status({ book_id: String(target), title: `Book ${String(target).slice(-1)}` });
     const seen: string[] = [];
     const { render: again, container } = await render(page(id(1)));
     expect(container.textContent).toContain("Book 1");
@@ -116,10 +116,10 @@ describe("useBookStatus", () => {
     const { unmount } = await render(page(id(1)));
     await unmount();
     await pass(2000);
-    transport.question.answer(status());
+    transport.request.answer(status());
     await pass(0);
-    expect(transport.question.signal.aborted).toBe(true);
-    expect(transport.opened.length).toBe(0);
+    expect(transport.request.signal.aborted).toBe(true);
+    expect(transport.subscriptions.length).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -136,7 +136,7 @@ describe("useBookStatus", () => {
   test("shows what is wrong with an id that is no UUID, and asks nothing", async () => {
     const { container } = await render(page("seven"));
     expect(container.textContent).toBe("- - false closed false invalid");
-    expect(transport.asked.length).toBe(0);
+    expect(transport.requests.length).toBe(0);
   });
 
   test("shows a book under another form of its id, the server's rendering included", async () => {
@@ -144,7 +144,7 @@ describe("useBookStatus", () => {
       page(`{${id(1).toUpperCase()}}`, { initial: status({ title: "Rendered" }) }),
     );
     expect(container.textContent).toContain(`${id(1)} Rendered`);
-    await act(async () => transport.question.answer(status({ title: "One" })));
+    await act(async () => transport.request.answer(status({ title: "One" })));
     await act(async () => transport.subscription.message(row({ title: "Two", revision: 6 })));
     expect(container.textContent).toContain(`${id(1)} Two`);
   });
@@ -152,9 +152,9 @@ describe("useBookStatus", () => {
   test("asks nothing without an id", async () => {
     const { container, render: again } = await render(page(null));
     expect(container.textContent).toBe("- - false closed false -");
-    expect(transport.asked.length).toBe(0);
+    expect(transport.requests.length).toBe(0);
     await again(page(id(1)));
-    expect(transport.asked.length).toBe(1);
+    expect(transport.requests.length).toBe(1);
     await again(page(null));
     expect(container.textContent).toBe("- - false closed false -");
   });
@@ -163,7 +163,7 @@ describe("useBookStatus", () => {
     transport.answers = () => status();
     await render(<StrictMode>{page(id(1))}</StrictMode>);
     await pass(5000);
-    expect(transport.opened.length).toBe(1);
+    expect(transport.subscriptions.length).toBe(1);
     expect(transport.subscription.closed).toBe(false);
   });
 
@@ -171,14 +171,14 @@ describe("useBookStatus", () => {
     const errors = vi.spyOn(console, "error");
     const html = renderToString(page(id(1), { initial: status({ title: "From the server" }) }));
     expect(html).toContain("From the server");
-    expect(transport.asked.length + transport.opened.length).toBe(0);
+    expect(transport.requests.length + transport.subscriptions.length).toBe(0);
     expect(renderToString(page(id(1)))).toContain("true connecting");
     const { container } = await render(
       page(id(1), { initial: status({ title: "From the server" }) }),
       html,
     );
     expect(container.textContent).toContain("From the server");
-    await act(async () => transport.question.answer(status({ title: "Live" })));
+    await act(async () => transport.request.answer(status({ title: "Live" })));
     expect(container.textContent).toContain("Live");
     expect(errors).not.toHaveBeenCalled();
   });
@@ -245,7 +245,7 @@ describe("useBooks", () => {
     expect(container.textContent).toContain("Book 2 55");
     expect(drawn).toEqual(["Book 2"]);
     await again(page({ ownerId: owner }));
-    expect(transport.asked.length).toBe(1);
+    expect(transport.requests.length).toBe(1);
   });
 
   test("another filter is another list, and shows nothing of the old one", async () => {
@@ -271,7 +271,7 @@ describe("useBooks", () => {
     expect(container.querySelectorAll("li").length).toBe(3);
     expect(result).toMatchObject({ hasMore: false, loadingMore: false });
     await act(() => result.refetch());
-    expect(transport.asked.length).toBe(3);
+    expect(transport.requests.length).toBe(3);
   });
 
   test("the server renders an empty list that is loading", () => {

@@ -27,36 +27,36 @@ function listen(
   since: number | null = null,
   options: Parameters<typeof sseTransport>[1] = {},
 ) {
-  const ears = {
+  const listener = {
     subscribed: vi.fn(),
     message: vi.fn(),
     deleted: vi.fn(),
     doubt: vi.fn(),
     ended: vi.fn(),
   };
-  open.push(sseTransport(base, options).open(topic, since, ears));
-  return ears;
+  open.push(sseTransport(base, options).open(topic, since, listener));
+  return listener;
 }
 
 const book: Topic = { kind: "book", bookId: id(1), ownerId: owner };
 
 test("events of a book are heard, deletions and nonsense too", async () => {
-  const ears = listen(book);
-  await until(() => expect(ears.subscribed).toHaveBeenCalledOnce());
+  const listener = listen(book);
+  await until(() => expect(listener.subscribed).toHaveBeenCalledOnce());
   server.send("book_status", status(), 5);
-  await until(() => expect(ears.message).toHaveBeenCalledWith(status()));
+  await until(() => expect(listener.message).toHaveBeenCalledWith(status()));
   server.send("book_gone", { book_id: id(1) });
-  await until(() => expect(ears.deleted).toHaveBeenCalledWith(id(1)));
+  await until(() => expect(listener.deleted).toHaveBeenCalledWith(id(1)));
   server.send("novelty", {});
   server.streams[0]?.write("event: book_status\ndata: {half\n\n");
-  await until(() => expect(ears.doubt).toHaveBeenCalledOnce());
-  expect(ears.ended).not.toHaveBeenCalled();
+  await until(() => expect(listener.doubt).toHaveBeenCalledOnce());
+  expect(listener.ended).not.toHaveBeenCalled();
 });
 
 test("the token of now and the last revision are sent", async () => {
   let token = 0;
-  const ears = listen(book, 41, { token: async () => `token-${++token}` });
-  await until(() => expect(ears.subscribed).toHaveBeenCalled());
+  const listener = listen(book, 41, { token: async () => `token-${++token}` });
+  await until(() => expect(listener.subscribed).toHaveBeenCalled());
   expect(server.requests[0]).toMatchObject({
     url: `/api/books/${id(1)}/events`,
     headers: {
@@ -68,15 +68,15 @@ test("the token of now and the last revision are sent", async () => {
 });
 
 test("the end of a stream is a loss, closing it is not", async () => {
-  const ears = listen(book);
-  await until(() => expect(ears.subscribed).toHaveBeenCalled());
+  const listener = listen(book);
+  await until(() => expect(listener.subscribed).toHaveBeenCalled());
   server.end();
-  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("lost"));
+  await until(() => expect(listener.ended).toHaveBeenCalledExactlyOnceWith("lost"));
 });
 
 test("a silent connection is a dead one", async () => {
-  const ears = listen(book, null, { silence: 50 });
-  await until(() => expect(ears.ended).toHaveBeenCalledWith("lost"));
+  const listener = listen(book, null, { silence: 50 });
+  await until(() => expect(listener.ended).toHaveBeenCalledWith("lost"));
 });
 
 test.each([
@@ -87,14 +87,14 @@ test.each([
   ["unavailable", 501, null],
 ] as const)("a subscription is %s after HTTP %i with %j", async (reason, httpStatus, body) => {
   server.refusal = [httpStatus, body];
-  const ears = listen(book);
-  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith(reason));
+  const listener = listen(book);
+  await until(() => expect(listener.ended).toHaveBeenCalledExactlyOnceWith(reason));
 });
 
 test("something else than a stream is no stream", async () => {
   server.refusal = [200, {}];
-  const ears = listen({ kind: "books", ownerId: owner });
-  await until(() => expect(ears.ended).toHaveBeenCalledExactlyOnceWith("unavailable"));
+  const listener = listen({ kind: "books", ownerId: owner });
+  await until(() => expect(listener.ended).toHaveBeenCalledExactlyOnceWith("unavailable"));
   expect(server.requests[0]?.url).toBe(`/api/events?owner_id=${owner}`);
 });
 

@@ -127,20 +127,24 @@ function made(options?: SupabaseOptions) {
 
 async function opened(topic: Topic, options?: SupabaseOptions) {
   const { supabase, transport } = made(options);
-  const ears = {
+  const listener = {
     subscribed: vi.fn(),
     message: vi.fn(),
     deleted: vi.fn(),
     doubt: vi.fn(),
     ended: vi.fn(),
   };
-  const close = transport.open(topic, null, ears);
+  const close = transport.open(topic, null, listener);
   await until(() => supabase.only);
-  return { supabase, channel: supabase.only, ears, close };
+  return { supabase, channel: supabase.only, listener, close };
 }
 
 test("a book's private topic is joined after the token is set", async () => {
-  const { supabase, channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  const { supabase, channel, listener } = await opened({
+    kind: "book",
+    bookId: id(1),
+    ownerId: owner,
+  });
   expect(supabase.log).toEqual(["setAuth", `channel book:${id(1)}:${owner}`]);
   expect(channel.options.config).toEqual({ private: true, broadcast: { replication_ready: true } });
   expect(channel.kinds).toEqual([
@@ -150,26 +154,26 @@ test("a book's private topic is joined after the token is set", async () => {
   ]);
   channel.say?.("SUBSCRIBED");
   channel.emit("broadcast", { type: "broadcast", event: "book_status", payload: { revision: 6 } });
-  expect(ears.subscribed).toHaveBeenCalledOnce();
-  expect(ears.message).toHaveBeenCalledWith({ revision: 6 });
+  expect(listener.subscribed).toHaveBeenCalledOnce();
+  expect(listener.message).toHaveBeenCalledWith({ revision: 6 });
 });
 
 test("the system message raises a doubt, a bad one ends the subscription", async () => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  const { channel, listener } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
   channel.emit("system", {
     status: "ok",
     extension: "system",
     message: "Replication connection established",
   });
-  expect(ears.doubt).toHaveBeenCalledOnce();
+  expect(listener.doubt).toHaveBeenCalledOnce();
   channel.emit("system", { status: "error", extension: "system", message: "Token has expired" });
-  expect(ears.ended).toHaveBeenCalledWith("lost");
+  expect(listener.ended).toHaveBeenCalledWith("lost");
 });
 
 test.each(["CHANNEL_ERROR", "TIMED_OUT", "CLOSED"])("%s is a loss", async (said) => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  const { channel, listener } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
   channel.say?.(said);
-  await until(() => expect(ears.ended).toHaveBeenCalledWith("lost"));
+  await until(() => expect(listener.ended).toHaveBeenCalledWith("lost"));
 });
 
 test.each([
@@ -180,9 +184,9 @@ test.each([
   ["lost", "InvalidJWTToken: Token has expired 5 seconds ago"],
   ["lost", "socket closed: 1006"],
 ])("a join is %s after %j", async (reason, message) => {
-  const { channel, ears } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
+  const { channel, listener } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
   channel.say?.("CHANNEL_ERROR", new Error(message));
-  expect(ears.ended).toHaveBeenCalledWith(reason);
+  expect(listener.ended).toHaveBeenCalledWith(reason);
 });
 
 test("a message that a book is gone names the book, on its own topic and on its owner's", async () => {
@@ -190,15 +194,15 @@ test("a message that a book is gone names the book, on its own topic and on its 
     { kind: "book", bookId: id(1), ownerId: null },
     { kind: "books", ownerId: owner },
   ] as const) {
-    const { channel, ears } = await opened(topic);
+    const { channel, listener } = await opened(topic);
     channel.emit("broadcast", {
       event: "gone",
       payload: { book_id: id(1), revision: 6, gone: true },
     });
-    expect(ears.deleted).toHaveBeenCalledWith(id(1));
-    expect(ears.message).not.toHaveBeenCalled();
+    expect(listener.deleted).toHaveBeenCalledWith(id(1));
+    expect(listener.message).not.toHaveBeenCalled();
     channel.emit("broadcast", { event: "gone", payload: null });
-    expect(ears.doubt).toHaveBeenCalledOnce();
+    expect(listener.doubt).toHaveBeenCalledOnce();
   }
 });
 
@@ -207,7 +211,7 @@ test("a connection that stays unopened over two joins that time out is made anew
     [true, 0],
     [false, 2],
   ] as const) {
-    const { supabase, channel, ears } = await opened({
+    const { supabase, channel, listener } = await opened({
       kind: "book",
       bookId: id(1),
       ownerId: owner,
@@ -215,7 +219,7 @@ test("a connection that stays unopened over two joins that time out is made anew
     supabase.connected = connected;
     for (let n = 1; n <= 4; n++) {
       channel.say?.("TIMED_OUT");
-      await until(() => expect(ears.ended).toHaveBeenCalledTimes(n));
+      await until(() => expect(listener.ended).toHaveBeenCalledTimes(n));
     }
     expect(supabase.log.filter((line) => line === "disconnect")).toHaveLength(disconnects);
   }
@@ -231,7 +235,7 @@ test("a list listens to its owner's topic, without an owner to Postgres Changes"
 });
 
 test("Postgres Changes give rows and deletions", async () => {
-  const { channel, ears } = await opened(
+  const { channel, listener } = await opened(
     { kind: "book", bookId: id(1), ownerId: owner },
     { via: "changes", schema: "b" },
   );
@@ -241,11 +245,11 @@ test("Postgres Changes give rows and deletions", async () => {
     { event: "*", schema: "b", table: "book_status", filter: `book_id=eq.${id(1)}` },
   ]);
   channel.emit("postgres_changes", { eventType: "UPDATE", new: { revision: 6 }, old: {} });
-  expect(ears.message).toHaveBeenCalledWith({ revision: 6 });
+  expect(listener.message).toHaveBeenCalledWith({ revision: 6 });
   channel.emit("postgres_changes", { eventType: "DELETE", new: {}, old: { book_id: id(1) } });
-  expect(ears.deleted).toHaveBeenCalledWith(id(1));
+  expect(listener.deleted).toHaveBeenCalledWith(id(1));
   channel.emit("postgres_changes", { eventType: "DELETE", new: {}, old: {} });
-  expect(ears.doubt).toHaveBeenCalledOnce();
+  expect(listener.doubt).toHaveBeenCalledOnce();
 });
 
 test("closing before the token is there opens no channel", async () => {

@@ -1,7 +1,7 @@
 // The daemon's HTTP API: JSON for requests, server-sent events for subscriptions. It uses fetch,
 // because EventSource cannot send a token.
 import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
-import type { BooksQuery, Ears, Topic, Transport } from "../transport.js";
+import type { BooksQuery, SubscriptionListener, Topic, Transport } from "../transport.js";
 import { eventParser, type ServerSentEvent } from "./sse-parser.js";
 
 /** The daemon returns at most this many books at once. */
@@ -21,7 +21,7 @@ export interface SseOptions {
 export function sseTransport(baseUrl: string, options: SseOptions = {}): Transport {
   const base = baseUrl.replace(/\/+$/, "");
   const { silence = 45_000, token = () => null } = options;
-  const ask = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
+  const send = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
 
   return {
     fetchBook: (bookId, signal) => json(`/api/books/${encodeURIComponent(bookId)}/status`, signal),
@@ -41,9 +41,9 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
       return { rows, total };
     },
 
-    open(topic, since, ears) {
+    open(topic, since, listener) {
       const controller = new AbortController();
-      void listen(topic, since, ears, controller);
+      void listen(topic, since, listener, controller);
       return async () => controller.abort();
     },
   };
@@ -60,7 +60,7 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
       ...more,
       ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }),
     };
-    return ask(base + path, { headers, signal, cache: "no-store" });
+    return send(base + path, { headers, signal, cache: "no-store" });
   }
 
   async function json(path: string, signal: AbortSignal): Promise<unknown> {
@@ -74,33 +74,35 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
   async function listen(
     topic: Topic,
     since: number | null,
-    ears: Ears,
+    listener: SubscriptionListener,
     controller: AbortController,
   ) {
     let watchdog: ReturnType<typeof setTimeout> | undefined;
-    const heard = () => {
+    const restartWatchdog = () => {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => controller.abort(), silence);
     };
-    heard();
+    restartWatchdog();
     try {
       const last: Record<string, string> = since === null ? {} : { "Last-Event-ID": String(since) };
       const response = await request(path(topic), "text/event-stream", controller.signal, last);
       if (!response.ok)
-        return ears.ended(isMissing(await refused(response), response) ? "unavailable" : "lost");
+        return listener.ended(
+          isMissing(await refused(response), response) ? "unavailable" : "lost",
+        );
       const type = response.headers.get("Content-Type") ?? "";
       if (response.body === null || !type.startsWith("text/event-stream"))
-        return ears.ended("unavailable");
-      ears.subscribed();
+        return listener.ended("unavailable");
+      listener.subscribed();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       const parse = eventParser();
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-        heard();
-        for (const event of parse(piece.value)) tell(event, ears);
+        restartWatchdog();
+        for (const event of parse(piece.value)) deliver(event, listener);
       }
-      ears.ended("lost");
+      listener.ended("lost");
     } catch {
-      ears.ended("lost");
+      listener.ended("lost");
     } finally {
       clearTimeout(watchdog);
       controller.abort();
@@ -132,17 +134,17 @@ function parameters(query: BooksQuery, limit: number, after: string | null): URL
   return new URLSearchParams(kept);
 }
 
-function tell({ event, data }: ServerSentEvent, ears: Ears) {
+function deliver({ event, data }: ServerSentEvent, listener: SubscriptionListener) {
   if (event !== "book_status" && event !== "book_gone") return;
   let payload: unknown;
   try {
     payload = JSON.parse(data);
   } catch {
-    return ears.doubt();
+    return listener.doubt();
   }
-  if (event === "book_status") ears.message(payload);
+  if (event === "book_status") listener.message(payload);
   else if (isRecord(payload) && typeof payload["book_id"] === "string")
-    ears.deleted(payload["book_id"]);
+    listener.deleted(payload["book_id"]);
 }
 
 async function refused(response: Response): Promise<BinderyError> {

@@ -2,8 +2,14 @@
 // default, Postgres Changes on request. After SUBSCRIBED, messages may still be missing until the
 // `system` message, which therefore raises a doubt.
 import { isRecord, refusal } from "../errors.js";
-import type { BooksQuery, Ears, EndReason, Topic, Transport } from "../transport.js";
-import { Doors, type Outcome } from "./doors.js";
+import type {
+  BooksQuery,
+  SubscriptionListener,
+  EndReason,
+  Topic,
+  Transport,
+} from "../transport.js";
+import { TopicAccess, type Outcome } from "./topic-access.js";
 
 export interface SupabaseOptions {
   /**
@@ -53,8 +59,8 @@ interface Supabase {
   channel(name: string, options: { config: Record<string, unknown> }): Channel;
   removeChannel(channel: Channel): Promise<unknown>;
   schema(schema: string): {
-    rpc(name: string, args: Record<string, unknown>, options: { get: boolean }): Question;
-    from(table: string): { select(columns: string, options: { count: "exact" }): Question };
+    rpc(name: string, args: Record<string, unknown>, options: { get: boolean }): Query;
+    from(table: string): { select(columns: string, options: { count: "exact" }): Query };
   };
 }
 
@@ -63,12 +69,12 @@ interface Channel {
   subscribe(listener: (status: string, error?: unknown) => void): Channel;
 }
 
-interface Question extends PromiseLike<Answer> {
-  eq(column: string, value: string): Question;
-  in(column: string, values: readonly string[]): Question;
-  order(column: string, options: { ascending: boolean }): Question;
-  limit(rows: number): Question;
-  abortSignal(signal: AbortSignal): Question;
+interface Query extends PromiseLike<Answer> {
+  eq(column: string, value: string): Query;
+  in(column: string, values: readonly string[]): Query;
+  order(column: string, options: { ascending: boolean }): Query;
+  limit(rows: number): Query;
+  abortSignal(signal: AbortSignal): Query;
 }
 
 interface Answer {
@@ -84,7 +90,7 @@ export function supabaseTransport(
 ): Transport {
   const supabase = client as unknown as Supabase;
   const { via = "broadcast", schema = "bindery", channels = 50 } = options;
-  const doors = new Doors();
+  const access = new TopicAccess();
   let timeOuts = 0;
 
   return {
@@ -92,10 +98,10 @@ export function supabaseTransport(
 
     async fetchBook(bookId, signal) {
       // A GET, so that a read replica may answer.
-      const question = supabase
+      const query = supabase
         .schema(schema)
         .rpc("get_book_status", { book_id: bookId }, { get: true });
-      return checked(await question.abortSignal(signal)).data;
+      return checked(await query.abortSignal(signal)).data;
     },
 
     async fetchBooks(query, signal) {
@@ -103,7 +109,7 @@ export function supabaseTransport(
       return { rows: data, total: count };
     },
 
-    open(topic, _since, ears) {
+    open(topic, _since, listener) {
       let channel: Channel | null = null;
       let closed = false;
       /** Ends the wait for a join whose channel was closed before it had an outcome. */
@@ -114,14 +120,14 @@ export function supabaseTransport(
         if (closed) return "unknown";
         return new Promise((resolve) => {
           leave = () => resolve("unknown");
-          channel = joined(topic, ears, resolve);
+          channel = joined(topic, listener, resolve);
         });
       };
       const isPrivate = via === "broadcast" && (topic.kind === "book" || topic.ownerId !== null);
-      const entering = isPrivate ? doors.enter(topic.ownerId, join) : join().then(() => true);
-      entering.then(
-        (tried) => tried || ears.ended("refused"),
-        () => ears.ended("lost"),
+      const joining = isPrivate ? access.join(topic.ownerId, join) : join().then(() => true);
+      joining.then(
+        (tried) => tried || listener.ended("refused"),
+        () => listener.ended("lost"),
       );
       return async () => {
         closed = true;
@@ -131,40 +137,44 @@ export function supabaseTransport(
     },
   };
 
-  function books(query: BooksQuery): Question {
-    let question = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
-    if (query.ownerId !== null) question = question.eq("owner_id", query.ownerId);
-    if (query.pipeline !== null) question = question.eq("pipeline", query.pipeline);
-    if (query.statuses !== null) question = question.in("status", query.statuses);
-    const ascending = !query.descending;
-    return question
-      .order(query.sort, { ascending })
+  function books(wanted: BooksQuery): Query {
+    let query = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
+    if (wanted.ownerId !== null) query = query.eq("owner_id", wanted.ownerId);
+    if (wanted.pipeline !== null) query = query.eq("pipeline", wanted.pipeline);
+    if (wanted.statuses !== null) query = query.in("status", wanted.statuses);
+    const ascending = !wanted.descending;
+    return query
+      .order(wanted.sort, { ascending })
       .order("book_id", { ascending })
-      .limit(query.limit);
+      .limit(wanted.limit);
   }
 
-  function joined(topic: Topic, ears: Ears, settle: (outcome: Outcome) => void): Channel {
+  function joined(
+    topic: Topic,
+    listener: SubscriptionListener,
+    settle: (outcome: Outcome) => void,
+  ): Channel {
     const name = nameOf(topic);
     const channel =
       via === "changes" || name === null
-        ? listenToChanges(topic, name ?? "books", ears)
-        : listen(name, ears);
+        ? listenToChanges(topic, name ?? "books", listener)
+        : listen(name, listener);
     channel.on("system", {}, (message) => {
-      if (isRecord(message) && message["status"] === "error") ears.ended("lost");
-      else ears.doubt();
+      if (isRecord(message) && message["status"] === "error") listener.ended("lost");
+      else listener.doubt();
     });
     return channel.subscribe((status, error) => {
       if (status === "SUBSCRIBED") {
         timeOuts = 0;
-        settle("admitted");
-        return ears.subscribed();
+        settle("granted");
+        return listener.subscribed();
       }
       // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel uses a new token, so none is left to
       // reconnect by itself.
       const reason = reasonOf(error);
       settle(isUnauthorized(error) ? "refused" : "unknown");
-      if (status !== "TIMED_OUT") return ears.ended(reason);
-      void renewed().finally(() => ears.ended(reason));
+      if (status !== "TIMED_OUT") return listener.ended(reason);
+      void renewed().finally(() => listener.ended(reason));
     });
   }
 
@@ -178,17 +188,17 @@ export function supabaseTransport(
     await supabase.realtime.disconnect();
   }
 
-  function listen(name: string, ears: Ears): Channel {
+  function listen(name: string, listener: SubscriptionListener): Channel {
     const channel = supabase.channel(name, {
       config: { private: true, broadcast: { replication_ready: true } },
     });
     const payloadOf = (message: unknown) => (isRecord(message) ? message["payload"] : message);
     return channel
-      .on("broadcast", { event: "book_status" }, (message) => ears.message(payloadOf(message)))
-      .on("broadcast", { event: "gone" }, (message) => gone(payloadOf(message), ears));
+      .on("broadcast", { event: "book_status" }, (message) => listener.message(payloadOf(message)))
+      .on("broadcast", { event: "gone" }, (message) => gone(payloadOf(message), listener));
   }
 
-  function listenToChanges(topic: Topic, name: string, ears: Ears): Channel {
+  function listenToChanges(topic: Topic, name: string, listener: SubscriptionListener): Channel {
     const change = { event: "*", schema, table: "book_status" };
     const filter =
       topic.kind === "book"
@@ -201,11 +211,11 @@ export function supabaseTransport(
       "postgres_changes",
       filter === null ? change : { ...change, filter },
       (message) => {
-        if (!isRecord(message)) return ears.doubt();
+        if (!isRecord(message)) return listener.doubt();
         const { eventType, new: row, old } = message;
-        if (eventType !== "DELETE") ears.message(row);
+        if (eventType !== "DELETE") listener.message(row);
         // Deletions arrive unfiltered, with the key only.
-        else gone(old, ears);
+        else gone(old, listener);
       },
     );
   }
@@ -217,9 +227,10 @@ function nameOf(topic: Topic): string | null {
   return topic.ownerId === null ? `book:${topic.bookId}` : `book:${topic.bookId}:${topic.ownerId}`;
 }
 
-function gone(payload: unknown, ears: Ears) {
-  if (isRecord(payload) && typeof payload["book_id"] === "string") ears.deleted(payload["book_id"]);
-  else ears.doubt();
+function gone(payload: unknown, listener: SubscriptionListener) {
+  if (isRecord(payload) && typeof payload["book_id"] === "string")
+    listener.deleted(payload["book_id"]);
+  else listener.doubt();
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : "");

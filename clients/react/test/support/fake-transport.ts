@@ -1,74 +1,75 @@
-// A transport whose both ends are in the test's hands: questions wait to be answered, subscriptions to be spoken to.
+// A transport of which the test controls both ends: it answers requests and sends the events of
+// subscriptions.
 import { BinderyError } from "../../src/errors.js";
-import type { BooksQuery, Ears, Topic, Transport } from "../../src/transport.js";
+import type { BooksQuery, SubscriptionListener, Topic, Transport } from "../../src/transport.js";
 
-export interface Question {
-  what: string | BooksQuery;
+export interface Request {
+  target: string | BooksQuery;
   signal: AbortSignal;
   answer(value: unknown): void;
   refuse(error?: BinderyError): void;
 }
 
-export interface Subscription extends Ears {
+export interface Subscription extends SubscriptionListener {
   topic: Topic;
   since: number | null;
   closed: boolean;
 }
 
 export class FakeTransport implements Transport {
-  /** All questions ever asked, in order. */
-  readonly asked: Question[] = [];
-  /** All subscriptions ever opened, in order. */
-  readonly opened: Subscription[] = [];
-  /** Answers at once where set. */
-  answers: ((what: string | BooksQuery) => unknown) | null = null;
+  /** All requests so far, in order. */
+  readonly requests: Request[] = [];
+  /** All subscriptions so far, in order. */
+  readonly subscriptions: Subscription[] = [];
+  /** If set, answers requests at once. */
+  answers: ((target: string | BooksQuery) => unknown) | null = null;
   /** Closing waits for this. */
   closing: Promise<void> = Promise.resolve();
 
   fetchBook(bookId: string, signal: AbortSignal): Promise<unknown> {
-    return this.#ask(bookId, signal);
+    return this.#send(bookId, signal);
   }
 
   async fetchBooks(query: BooksQuery, signal: AbortSignal) {
-    const rows = await this.#ask(query, signal);
+    const rows = await this.#send(query, signal);
     return Array.isArray(rows)
       ? { rows, total: rows.length }
       : (rows as { rows: unknown; total: number | null });
   }
 
-  open(topic: Topic, since: number | null, ears: Ears): () => Promise<void> {
-    const subscription: Subscription = { topic, since, closed: false, ...ears };
-    this.opened.push(subscription);
+  open(topic: Topic, since: number | null, listener: SubscriptionListener): () => Promise<void> {
+    const subscription: Subscription = { topic, since, closed: false, ...listener };
+    this.subscriptions.push(subscription);
     return async () => {
       await this.closing;
       subscription.closed = true;
     };
   }
 
-  get question(): Question {
-    return last(this.asked, "question");
+  get request(): Request {
+    return last(this.requests, "request");
   }
 
   get subscription(): Subscription {
-    return last(this.opened, "subscription");
+    return last(this.subscriptions, "subscription");
   }
 
-  #ask(what: string | BooksQuery, signal: AbortSignal): Promise<unknown> {
+  #send(target: string | BooksQuery, signal: AbortSignal): Promise<unknown> {
     return new Promise((answer, refuse) => {
-      const question = {
-        what,
+      const request = {
+        target,
         signal,
         answer,
         refuse: (error = new BinderyError("unreachable", "no answer")) => refuse(error),
       };
-      this.asked.push(question);
-      if (this.answers !== null) answer(this.answers(what));
+      this.requests.push(request);
+      if (this.answers !== null) answer(this.answers(target));
     });
   }
 }
 
-function last<Value>(values: readonly Value[], what: string): Value {
+function last<Value>(values: readonly Value[], target: string): Value {
   const value = values.at(-1);
-  if (value === undefined) throw new Error(`there was no ${what}`);
+  if (value === undefined) throw new Error(`there was no ${target}`);
   return value;
 }

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Doors, type Outcome } from "../src/transports/doors.js";
+import { TopicAccess, type Outcome } from "../src/transports/topic-access.js";
 
-let doors: Doors;
+let access: TopicAccess;
 let joins: string[];
 const ends = new Map<string, (outcome: Outcome) => void>();
-const enter = (owner: string | null, name: string) =>
-  doors.enter(owner, () => {
+const join = (owner: string | null, name: string) =>
+  access.join(owner, () => {
     joins.push(name);
     return new Promise((resolve) => ends.set(name, resolve));
   });
@@ -16,7 +16,7 @@ const end = async (name: string, outcome: Outcome) => {
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000 });
-  doors = new Doors();
+  access = new TopicAccess();
   joins = [];
 });
 
@@ -25,25 +25,25 @@ afterEach(() => {
 });
 
 test("of an owner's topics one is tried, and the others follow when it is admitted", async () => {
-  const entered = ["a", "b", "c"].map((name) => enter("owner", name));
-  void enter("another", "d");
+  const joined = ["a", "b", "c"].map((name) => join("owner", name));
+  void join("another", "d");
   await vi.advanceTimersByTimeAsync(0);
   expect(joins).toEqual(["a", "d"]);
-  await end("a", "admitted");
+  await end("a", "granted");
   expect(joins).toEqual(["a", "d", "b", "c"]);
   await end("b", "unknown");
-  await end("c", "admitted");
-  expect(await Promise.all(entered)).toEqual([true, true, true]);
+  await end("c", "granted");
+  expect(await Promise.all(joined)).toEqual([true, true, true]);
 });
 
 test("after a refusal no other topic of that owner is tried, for a time that doubles up to five minutes", async () => {
   const shut = [];
   for (let round = 0; round < 7; round++) {
-    const [first, second] = [enter("owner", `first ${round}`), enter("owner", `second ${round}`)];
+    const [first, second] = [join("owner", `first ${round}`), join("owner", `second ${round}`)];
     await end(`first ${round}`, "refused");
     expect([await first, await second]).toEqual([true, false]);
     const from = Date.now();
-    while (!(await Promise.race([enter("owner", "probe"), Promise.resolve("joined")])))
+    while (!(await Promise.race([join("owner", "probe"), Promise.resolve("joined")])))
       vi.setSystemTime(Date.now() + 1_000);
     shut.push((Date.now() - from) / 1_000);
     await end("probe", "unknown");
@@ -52,18 +52,18 @@ test("after a refusal no other topic of that owner is tried, for a time that dou
 });
 
 test("a join that fails lets the next one try, and its error is its caller's", async () => {
-  const first = doors.enter("owner", () => Promise.reject(new Error("no token")));
-  const second = enter("owner", "second");
+  const first = access.join("owner", () => Promise.reject(new Error("no token")));
+  const second = join("owner", "second");
   await expect(first).rejects.toThrow("no token");
-  await end("second", "admitted");
+  await end("second", "granted");
   expect(await second).toBe(true);
 });
 
 test("a join without an outcome lets the next one try", async () => {
-  const entered = ["a", "b", "c"].map((name) => enter(null, name));
+  const joined = ["a", "b", "c"].map((name) => join(null, name));
   await end("a", "unknown");
   expect(joins).toEqual(["a", "b"]);
   await end("b", "refused");
   expect(joins).toEqual(["a", "b"]);
-  expect(await Promise.all(entered)).toEqual([true, true, false]);
+  expect(await Promise.all(joined)).toEqual([true, true, false]);
 });
