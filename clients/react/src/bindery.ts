@@ -1,18 +1,16 @@
 // The client: the watched books and lists. Watchers of one subject share its subscription and
 // state.
+import { parseAnswer } from "./answers.js";
 import { noBook, reduceBook, type BookState } from "./book-reducer.js";
+import { keyOf, queryOf, type BooksFilter } from "./books-filter.js";
 import {
-  hasMore,
   noBooks,
   reduceBooks,
   type BooksAnswer,
-  type BooksState,
   type BooksCommand,
+  type BooksState,
 } from "./books-reducer.js";
-import type { Connection } from "./connection.js";
 import { systemEnvironment, type Environment } from "./environment.js";
-import { BinderyError, isRecord } from "./errors.js";
-import { Link, type LinkListener } from "./link.js";
 import { Live } from "./live.js";
 import {
   bookRowSchema,
@@ -23,46 +21,22 @@ import {
   type BookStatus,
 } from "./status.js";
 import type { Timing } from "./subject.js";
-import type { BooksQuery, BooksSort, Topic, Transport } from "./transport.js";
+import { Topics } from "./topics.js";
+import type { BooksQuery, Topic, Transport } from "./transport.js";
 import { invalidId, sameForm } from "./uuid.js";
+import {
+  idleBook,
+  idleBooks,
+  viewBook,
+  viewBooks,
+  type BooksView,
+  type BookView,
+  type View,
+} from "./views.js";
 import * as z from "zod/mini";
 
-/** The properties of both views. */
-export interface View {
-  readonly connection: Connection;
-  /** The shown data may be out of date: nothing has confirmed it for a while. */
-  readonly stale: boolean;
-  /** Neither an answer nor an error has arrived yet. */
-  readonly loading: boolean;
-  /** Why the last request failed; null once one succeeds. */
-  readonly error: BinderyError | null;
-}
-
-export interface BookView extends View {
-  readonly book: BookStatus | null;
-}
-
-export interface BooksView extends View {
-  readonly books: readonly BookRow[];
-  /** The number of matching books; null while it is unknown. */
-  readonly total: number | null;
-  /** More books match than are shown; `loadMore` shows them. */
-  readonly hasMore: boolean;
-  readonly loadingMore: boolean;
-}
-
-export interface BooksFilter {
-  /** Its books; by default all that the reader may see. An invalid UUID is an error in the view. */
-  ownerId?: string | undefined;
-  status?: string | readonly string[] | undefined;
-  pipeline?: string | undefined;
-  /** The sort key; `created_at` by default. */
-  sort?: BooksSort | undefined;
-  /** By default, the newest or the most complete books come first. */
-  order?: "ascending" | "descending" | undefined;
-  /** The number of books at first, and of each `loadMore`; 50 by default. */
-  pageSize?: number | undefined;
-}
+export type { BooksFilter } from "./books-filter.js";
+export type { BooksView, BookView, View } from "./views.js";
 
 export interface BinderyOptions {
   timing?: Partial<Timing>;
@@ -97,36 +71,13 @@ export const defaultTiming: Timing = {
   stale: { live: 150_000, otherwise: 15_000 },
 };
 
-/** The view of a book that is not watched. */
-export const idleBook: BookView = {
-  book: null,
-  connection: "closed",
-  stale: false,
-  loading: false,
-  error: null,
-};
-/** The view of a list that is not watched. */
-export const idleBooks: BooksView = {
-  books: [],
-  total: null,
-  hasMore: false,
-  loadingMore: false,
-  connection: "closed",
-  stale: false,
-  loading: false,
-  error: null,
-};
-
-/** Subscriptions that books leave free: a book without its own one uses its owner's topic. */
-const KEPT_FOR_LISTS = 5;
-
 type LiveBook = Live<BookState, BookStatus, BookView>;
 type LiveBooks = Live<BooksState, BooksAnswer, BooksView, BooksCommand>;
 
 export function createBindery(transport: Transport, options: BinderyOptions = {}): Bindery {
   const environment = options.environment ?? systemEnvironment;
   const timing = { ...defaultTiming, ...options.timing };
-  const links = new Map<string, Link>();
+  const topics = new Topics(transport, environment);
   const books = new Map<string, LiveBook>();
   const lists = new Map<string, LiveBooks>();
   const invalid = new Map<string, View>();
@@ -146,20 +97,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     return ownerId === null ? null : invalidView("owner_id", ownerId, idleBooks);
   };
 
-  /** A book without its own subscription follows its owner's topic; audits find missed changes. */
-  function attach(topic: Topic, listener: LinkListener): (() => void) | null {
-    const name = JSON.stringify(topic);
-    const known = links.get(name);
-    const room =
-      (transport.most ?? Number.POSITIVE_INFINITY) - (topic.kind === "book" ? KEPT_FOR_LISTS : 0);
-    if (known === undefined && links.size >= room) {
-      if (topic.kind === "books" || topic.ownerId === null) return null;
-      return attach({ kind: "books", ownerId: topic.ownerId }, only(topic.bookId, listener));
-    }
-    const link = known ?? new Link(transport, topic, environment, () => links.delete(name));
-    links.set(name, link);
-    return link.attach(listener);
-  }
+  const attach = topics.attach.bind(topics);
 
   function book(bookId: string): LiveBook {
     const known = books.get(bookId);
@@ -169,7 +107,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       reduce: reduceBook,
       view: viewBook,
       fetch: async (_: BookState, signal: AbortSignal) =>
-        read(bookStatusSchema, await transport.fetchBook(bookId, signal)),
+        parseAnswer(bookStatusSchema, await transport.fetchBook(bookId, signal)),
       topic: ({ book }: BookState): Topic | null =>
         book === null ? null : { kind: "book", bookId, ownerId: book.owner_id },
       attach,
@@ -192,7 +130,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       view: viewBooks,
       fetch: async ({ query }: BooksState, signal: AbortSignal): Promise<BooksAnswer> => {
         const { rows, total } = await transport.fetchBooks(query, signal);
-        const books = read(z.array(bookRowSchema), rows).map((row): BookRow =>
+        const books = parseAnswer(z.array(bookRowSchema), rows).map((row): BookRow =>
           withoutSubsteps(row),
         );
         return { rows: books, total, limit: query.limit };
@@ -236,43 +174,8 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     async close() {
       for (const live of [...books.values()]) live.close();
       for (const live of [...lists.values()]) live.close();
-      await Promise.all([...links.values()].map((link) => link.closed));
+      await topics.closed();
     },
-  };
-}
-
-/** One key for all filters with the same meaning. */
-export function keyOf(filter: BooksFilter): string {
-  return JSON.stringify(queryOf(filter));
-}
-
-function queryOf(filter: BooksFilter): BooksQuery {
-  // An empty text, such as the first choice of a form, does not filter.
-  const given = filter.status === "" ? undefined : filter.status;
-  const statuses = typeof given === "string" ? [given] : given;
-  const ownerId = filter.ownerId ?? null;
-  return {
-    ownerId: ownerId === null ? null : sameForm(ownerId),
-    statuses: statuses === undefined ? null : [...statuses].sort(),
-    pipeline: filter.pipeline || null,
-    sort: filter.sort ?? "created_at",
-    descending: filter.order !== "ascending",
-    limit: filter.pageSize ?? 50,
-  };
-}
-
-/** The messages about one book, from a topic with many books. */
-function only(bookId: string, listener: LinkListener): LinkListener {
-  const isOurs = (id: unknown) => typeof id === "string" && sameForm(id) === bookId;
-  return {
-    ...listener,
-    message: (payload) => {
-      if (isRecord(payload) && isOurs(payload["book_id"])) listener.message(payload);
-    },
-    deleted: (id) => {
-      if (isOurs(id)) listener.deleted(id);
-    },
-    since: () => null,
   };
 }
 
@@ -283,36 +186,4 @@ function callOnce(listener: () => void): () => void {
   return () => {
     stopped = true;
   };
-}
-
-function viewBook({ book, error }: BookState, connection: Connection, stale: boolean): BookView {
-  return { book, connection, stale, error, loading: book === null && error === null };
-}
-
-function viewBooks(state: BooksState, connection: Connection, stale: boolean): BooksView {
-  const loadingMore = state.rows !== null && state.covered < state.query.limit;
-  const { total, error } = state;
-  const loading = state.rows === null && error === null;
-  return {
-    books: state.rows ?? idleBooks.books,
-    total,
-    hasMore: hasMore(state),
-    loadingMore,
-    connection,
-    stale,
-    loading,
-    error,
-  };
-}
-
-function read<Value>(schema: z.ZodMiniType<Value>, answer: unknown): Value {
-  const read = schema.safeParse(answer);
-  if (read.success) return read.data;
-  const problem = z.prettifyError(read.error);
-  throw new BinderyError(
-    "bad_answer",
-    `The answer is not what Bindery gives: ${problem}`,
-    null,
-    "Do schema and client have the same version?",
-  );
 }

@@ -1,13 +1,13 @@
-// Keeps one subject up to date: it sends requests, subscribes to what an answer has shown to be
-// readable, requests again after a doubt, polls while it cannot subscribe, and determines when the
-// shown data is too old. The reducer interprets the news; this is the part with timers and
-// requests.
-import { backoff } from "./backoff.js";
+// Keeps one subject up to date: it subscribes to what an answer has shown to be readable, requests
+// again after a doubt, and determines when the shown data is too old. The reducer interprets the
+// news, `Requests` schedules the requests.
 import { nextConnection, type Connection, type ConnectionEvent } from "./connection.js";
 import type { Environment } from "./environment.js";
-import { forbidsShowing, unreachable } from "./errors.js";
+import { forbidsShowing } from "./errors.js";
 import type { LinkListener } from "./link.js";
 import type { News } from "./news.js";
+import { Notifier } from "./notifier.js";
+import { Requests, type Outcome, type Urgency } from "./requests.js";
 import { isStale, staleFrom } from "./stale.js";
 import type { Shown, Subject, Timing } from "./subject.js";
 import { Timer } from "./timer.js";
@@ -19,34 +19,24 @@ import { sameForm } from "./uuid.js";
  */
 const GRACE_MS = 3_000;
 
-/** `Command`: requests of the reader, which change the state as news do. */
+/** `Command`: what the reader demands; it changes the state as news do. */
 export class Live<State extends Shown, Answer, View extends object, Command = never> {
   #state: State;
   #connection: Connection = "closed";
-  #view: View | null = null;
-  /** Whether something may have changed since `#view` was made. */
-  #moved = true;
-  #notified: View | null = null;
-  readonly #listeners = new Set<() => void>();
   /** The topic that is subscribed, or would be if there were room. */
   #topic: string | null = null;
   #detach: (() => void) | null = null;
   #stopWaking: (() => void) | null = null;
-
-  #pending: AbortController | null = null;
-  #requestedAt = Number.NEGATIVE_INFINITY;
-  #failures = 0;
   /** Whether a message has arrived since the last request. */
   #received = false;
+  /** Whether the last answer had a change that is newer than everything known. */
+  #found = false;
   /** When an answer last had a change that no message announced. */
   #missedAt = 0;
-  /** Set while a request is on its way: send another after it, at once or with the usual gap. */
-  #again: "no" | "soon" | "now" = "no";
-  #waiting: (() => void)[] = [];
-  readonly #requestTimer: Timer;
+  readonly #requests: Requests<Answer>;
+  readonly #notifier: Notifier<View>;
   readonly #staleTimer: Timer;
   readonly #lingerTimer: Timer;
-  readonly #notifyTimer: Timer;
   readonly #graceTimer: Timer;
 
   constructor(
@@ -56,10 +46,20 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
     private readonly onIdle: () => void,
   ) {
     this.#state = subject.initial;
-    this.#requestTimer = new Timer(environment);
+    const requester = {
+      fetch: (signal: AbortSignal) => {
+        this.#received = false;
+        return subject.fetch(this.#state, signal);
+      },
+      reduce: (outcome: Outcome<Answer>) => this.#reduce(outcome),
+      settled: (outcome: Outcome<Answer>, audit: boolean) => this.#settled(outcome, audit),
+      interval: () => this.#interval(),
+    };
+    this.#requests = new Requests(requester, timing.gap, environment);
+    const view = () => subject.view(this.#state, this.#connection, this.#isStale());
+    this.#notifier = new Notifier(view, subject.batch, environment);
     this.#staleTimer = new Timer(environment);
     this.#lingerTimer = new Timer(environment);
-    this.#notifyTimer = new Timer(environment);
     this.#graceTimer = new Timer(environment);
   }
 
@@ -68,34 +68,23 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
     // Begun first, so that no listener is called before `subscribe` returns.
     if (this.#connection === "closed") this.#start();
     this.#lingerTimer.clear();
-    const own = () => listener();
-    this.#listeners.add(own);
+    const remove = this.#notifier.add(listener);
     return () => {
-      if (!this.#listeners.delete(own) || this.#listeners.size > 0) return;
-      this.#lingerTimer.set(this.timing.linger, () => this.close());
+      if (remove()) this.#lingerTimer.set(this.timing.linger, () => this.close());
     };
   }
 
   /** The same object until something changes. */
   get view(): View {
-    if (this.#moved || this.#view === null) {
-      const next = this.subject.view(this.#state, this.#connection, this.#isStale());
-      if (this.#view === null || !isSame(this.#view, next)) this.#view = next;
-      this.#moved = false;
-    }
-    return this.#view;
+    return this.#notifier.view;
   }
 
   /** Sends a request now. Resolves when the answer or the error has arrived. */
   refetch(): Promise<void> {
-    if (this.#connection === "closed") return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#request("now");
-    });
+    return this.#connection === "closed" ? Promise.resolve() : this.#requests.refetch();
   }
 
-  /** Changes the reader's request, and sends it. */
+  /** Changes what the reader demands, and requests it. */
   dispatch(command: Command) {
     this.#apply(command, "now");
   }
@@ -103,19 +92,11 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
   close() {
     if (this.#connection === "closed") return;
     this.#connect("close");
-    const timers = [
-      this.#requestTimer,
-      this.#staleTimer,
-      this.#lingerTimer,
-      this.#notifyTimer,
-      this.#graceTimer,
-    ];
-    for (const timer of timers) timer.clear();
-    this.#pending?.abort();
-    this.#pending = null;
+    for (const timer of [this.#staleTimer, this.#lingerTimer, this.#graceTimer]) timer.clear();
+    this.#notifier.stop();
     this.#detach?.();
     this.#stopWaking?.();
-    this.#resolveWaiting();
+    this.#requests.stop();
     this.onIdle();
   }
 
@@ -126,6 +107,10 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
       this.#request("now");
     });
     this.#request("now");
+  }
+
+  #request(urgency: Urgency) {
+    if (this.#connection !== "closed") this.#requests.send(urgency);
   }
 
   /**
@@ -176,7 +161,7 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
     this.#connect("received");
   }
 
-  #apply(news: News<Answer> | Command, urgency: "soon" | "now" = "soon") {
+  #apply(news: News<Answer> | Command, urgency: Urgency = "soon") {
     const { state, refetch } = this.subject.reduce(this.#state, news);
     if (state !== this.#state) {
       this.#state = state;
@@ -186,52 +171,20 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
     if (refetch) this.#request(urgency);
   }
 
-  #request(urgency: "soon" | "now") {
-    if (this.#connection === "closed") return;
-    if (this.#pending !== null) {
-      if (this.#again !== "now") this.#again = urgency;
-      return;
-    }
-    const wait =
-      urgency === "now" ? 0 : this.#requestedAt + this.timing.gap - this.environment.now();
-    if (wait <= 0 || wait > this.timing.gap) void this.#fetch();
-    else this.#requestTimer.setEarlier(wait, () => void this.#fetch());
+  #reduce(outcome: Outcome<Answer>): boolean {
+    const { state, refetch, found } = this.subject.reduce(this.#state, outcome);
+    this.#state = state;
+    this.#found = found === true;
+    return refetch;
   }
 
-  /**
-   * `audit`: no event caused this request, so messages should have announced everything in its
-   * answer.
-   */
-  async #fetch(audit = false) {
-    this.#requestTimer.clear();
-    const request = new AbortController();
-    const waiting = this.#waiting.splice(0);
-    this.#pending = request;
-    this.#again = "no";
-    this.#requestedAt = this.environment.now();
-    this.#received = false;
-    let news: News<Answer>;
-    try {
-      const answer = await this.subject.fetch(this.#state, request.signal);
-      news = { type: "fetched", answer, at: this.environment.now() };
-    } catch (cause) {
-      news = { type: "failed", error: unreachable(cause), at: this.environment.now() };
-    }
-    // Closed meanwhile, and perhaps begun again: this answer is ignored.
-    if (this.#pending !== request) return waiting.forEach((resolve) => resolve());
-    this.#pending = null;
-    const { state, refetch, found } = this.subject.reduce(this.#state, news);
-    this.#state = state;
-    this.#failures = news.type === "failed" ? this.#failures + 1 : 0;
-    if (refetch && this.#again === "no") this.#again = "soon";
+  #settled(outcome: Outcome<Answer>, audit: boolean) {
     // "No such book" is also an answer.
-    const answered = news.type === "fetched" || forbidsShowing(news.error);
+    const answered = outcome.type === "fetched" || forbidsShowing(outcome.error);
     this.#connect(answered ? "answered" : "unanswered");
-    if (audit && news.type === "fetched") this.#audited(found === true && !this.#received);
+    if (audit && outcome.type === "fetched") this.#audited(this.#found && !this.#received);
     if (answered) this.#listen();
     this.#changed();
-    this.#scheduleNext();
-    waiting.forEach((resolve) => resolve());
   }
 
   /** `missed`: the answer had a change that no message has announced so far. */
@@ -245,23 +198,12 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
 
   #missed() {
     this.#connect("missed");
-    this.#scheduleNext();
+    this.#requests.reschedule();
   }
 
-  #scheduleNext() {
-    // The events that arrive with its answer lead here again.
-    if (this.#pending !== null) return;
-    // A request with "now" comes from the reader, so it cannot loop.
-    if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0))
-      return this.#request(this.#again);
-    if (this.#failures === 0 && this.subject.isFinal(this.#state)) return;
-    const regular = this.#connection === "live" ? this.timing.audit : this.timing.poll;
-    const wait = this.#failures === 0 ? regular : backoff(this.#failures, this.environment.random);
-    this.#requestTimer.set(wait, () => {
-      // The page is hidden: a request at waking finds missed changes.
-      if (this.environment.isHidden()) this.#scheduleNext();
-      else void this.#fetch(this.#failures === 0);
-    });
+  #interval(): number | null {
+    if (this.subject.isFinal(this.#state)) return null;
+    return this.#connection === "live" ? this.timing.audit : this.timing.poll;
   }
 
   #connect(event: ConnectionEvent) {
@@ -282,28 +224,12 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
   }
 
   #changed() {
-    this.#moved = true;
+    this.#notifier.invalidate();
     if (this.#connection === "closed") return;
     const from = staleFrom(this.#connection, this.#state.confirmedAt, this.timing.stale);
     const left = from === null ? 0 : from - this.environment.now();
     if (left > 0) this.#staleTimer.set(left, () => this.#changed());
     else this.#staleTimer.clear();
-    if (this.subject.batch === 0) this.#notify();
-    else this.#notifyTimer.setEarlier(this.subject.batch, () => this.#notify());
+    this.#notifier.notify();
   }
-
-  #notify() {
-    if (this.view === this.#notified) return;
-    this.#notified = this.view;
-    for (const listener of [...this.#listeners]) listener();
-  }
-
-  #resolveWaiting() {
-    this.#waiting.splice(0).forEach((resolve) => resolve());
-  }
-}
-
-/** Whether two views hold the same things. */
-function isSame<View extends object>(a: View, b: View): boolean {
-  return (Object.keys(b) as (keyof View)[]).every((name) => Object.is(a[name], b[name]));
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createBindery, defaultTiming, idleBook, type Bindery } from "../src/bindery.js";
+import { createBindery, defaultTiming, type Bindery } from "../src/bindery.js";
 import { BinderyError } from "../src/errors.js";
+import { idleBook } from "../src/views.js";
 import { at, broadcast, id, noon, owner, row, status } from "./support/books.js";
 import { FakeTransport } from "./support/fake-transport.js";
 import { world, type World } from "./support/world.js";

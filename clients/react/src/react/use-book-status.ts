@@ -1,6 +1,6 @@
 "use client";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
-import { idleBook, type BookView } from "../bindery.js";
+import { idleBook, type BookView } from "../views.js";
 import type { BookStatus } from "../status.js";
 import { sameForm } from "../uuid.js";
 import { useBindery } from "./context.js";

@@ -1,6 +1,7 @@
 "use client";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
-import { idleBooks, keyOf, type BooksFilter, type BooksView } from "../bindery.js";
+import { keyOf, type BooksFilter } from "../books-filter.js";
+import { idleBooks, type BooksView } from "../views.js";
 import { useBindery } from "./context.js";
 
 export interface BooksResult extends BooksView {

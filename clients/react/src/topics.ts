@@ -1,0 +1,58 @@
+// The open subscriptions of a client, one for each topic, within the transport's limit.
+import type { Environment } from "./environment.js";
+import { isRecord } from "./errors.js";
+import { Link, type LinkListener } from "./link.js";
+import type { Topic, Transport } from "./transport.js";
+import { sameForm } from "./uuid.js";
+
+/** Subscriptions that books leave free: a book without its own one uses its owner's topic. */
+const KEPT_FOR_LISTS = 5;
+
+export class Topics {
+  readonly #links = new Map<string, Link>();
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly environment: Environment,
+  ) {}
+
+  /**
+   * Subscribes until the returned function is called; null: there is no room. A book without its
+   * own subscription uses its owner's topic; audits find missed changes.
+   */
+  attach(topic: Topic, listener: LinkListener): (() => void) | null {
+    const name = JSON.stringify(topic);
+    const known = this.#links.get(name);
+    const most = this.transport.most ?? Number.POSITIVE_INFINITY;
+    const room = most - (topic.kind === "book" ? KEPT_FOR_LISTS : 0);
+    if (known === undefined && this.#links.size >= room) {
+      if (topic.kind === "books" || topic.ownerId === null) return null;
+      const ownersTopic = { kind: "books", ownerId: topic.ownerId } as const;
+      return this.attach(ownersTopic, onlyBook(topic.bookId, listener));
+    }
+    const onIdle = () => this.#links.delete(name);
+    const link = known ?? new Link(this.transport, topic, this.environment, onIdle);
+    this.#links.set(name, link);
+    return link.attach(listener);
+  }
+
+  /** Resolves when all subscriptions that have been ended are closed. */
+  async closed(): Promise<void> {
+    await Promise.all([...this.#links.values()].map((link) => link.closed));
+  }
+}
+
+/** The messages about one book, from a topic with many books. */
+function onlyBook(bookId: string, listener: LinkListener): LinkListener {
+  const matches = (id: unknown) => typeof id === "string" && sameForm(id) === bookId;
+  return {
+    ...listener,
+    message: (payload) => {
+      if (isRecord(payload) && matches(payload["book_id"])) listener.message(payload);
+    },
+    deleted: (id) => {
+      if (matches(id)) listener.deleted(id);
+    },
+    since: () => null,
+  };
+}
