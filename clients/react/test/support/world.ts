@@ -1,4 +1,5 @@
-// A world for the client: its clock is vitest's, chance always says the same, and sleeping and waking is done by hand.
+// The environment of a client in tests: the clock is vitest's, random() is constant, and the test
+// decides when the page sleeps and wakes.
 import { vi } from "vitest";
 import type { Environment } from "../../src/environment.js";
 import { systemEnvironment } from "../../src/environment.js";
