@@ -60,7 +60,7 @@ test("the bar keeps still for those who asked for less motion", async () => {
     const page = await stage.page({ book: id(1) }, { reducedMotion });
     await page.getByRole("progressbar").waitFor();
     const property = await page
-      .locator(".bindery-bar-fill")
+      .locator(".bindery-segment-fill")
       .evaluate((bar) => getComputedStyle(bar).transitionDuration);
     await page.close();
     return property;

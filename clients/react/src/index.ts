@@ -4,6 +4,25 @@ export { BinderyProvider, useBindery } from "./react/context.js";
 export { useBookStatus, type BookOptions, type BookResult } from "./react/use-book-status.js";
 export { useBooks, type BooksResult } from "./react/use-books.js";
 export { ProgressTracker, type ProgressTrackerProps } from "./components/progress-tracker.js";
+export {
+  Tracker,
+  TrackerBar,
+  TrackerError,
+  TrackerFigures,
+  TrackerHeader,
+  TrackerMessage,
+  TrackerNotice,
+  TrackerProgress,
+  TrackerRoot,
+  TrackerStages,
+  TrackerStatus,
+  TrackerTitle,
+  useTracker,
+  type TrackerPartProps,
+  type TrackerRootProps,
+  type TrackerStagesProps,
+} from "./components/tracker.js";
 export { StatusIndicator, type StatusIndicatorProps } from "./components/status-indicator.js";
-export { english, type Labels } from "./components/labels.js";
-export { toneOf, type Tone } from "./components/tone.js";
+export { english, labelsFrom, type Labels, type SomeLabels } from "./view/labels.js";
+export type { AttemptRow } from "./view/stage-list.js";
+export { toneOf, type Tone } from "./view/tone.js";

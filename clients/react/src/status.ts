@@ -34,6 +34,17 @@ export interface Stage {
   state: "done" | "active" | "pending" | "failed" | "cancelled";
   /** Percent, 0 to 100. */
   progress: number;
+  /** Its share among the stages; an older server gives none of what follows. */
+  weight?: number | undefined;
+  /** How many attempts at it there have been. */
+  attempt?: number | null | undefined;
+  max_attempts?: number | null | undefined;
+  /** When the current or last attempt began. */
+  started_at?: string | null | undefined;
+  /** How long it took, in seconds, once it is over. */
+  seconds?: number | null | undefined;
+  /** Null with too few samples. */
+  median_seconds?: number | null | undefined;
 }
 
 /** Why a book is FAILED. */
@@ -127,6 +138,12 @@ const stage = z.looseObject({
   label: z.string(),
   state: z.enum(["done", "active", "pending", "failed", "cancelled"]),
   progress: z.number(),
+  weight: z.optional(z.number()),
+  attempt: z.nullish(z.number()),
+  max_attempts: z.nullish(z.number()),
+  started_at: z.nullish(z.string()),
+  seconds: z.nullish(z.number()),
+  median_seconds: z.nullish(z.number()),
 });
 
 const columns = {

@@ -5,7 +5,7 @@ import type { BookStatus } from "../status.js";
 import { nameOfState, type Labels } from "./labels.js";
 
 /** The last announcement and its subject. */
-export interface Told {
+export interface Announced {
   readonly bookId: string;
   readonly status: string;
   readonly attempt: number;
@@ -19,27 +19,30 @@ const PAUSE = 5_000;
 
 /**
  * The announcement (null: none), and the state to remember with it. The first state of a book is
- * not announced.
+ * not announced; it clears the announcement of another book.
  */
 export function announce(
-  told: Told | null,
+  before: Announced | null,
   book: BookStatus,
   now: number,
   labels: Labels,
-): { told: Told; text: string | null } {
+): { announced: Announced; text: string | null } {
   const tens = Math.floor(book.overall_progress / 10);
-  const next = { bookId: book.book_id, status: book.status, attempt: book.attempt, tens, at: now };
-  if (told === null || told.bookId !== book.book_id) return { told: next, text: null };
-  if (told.status !== book.status || told.attempt !== book.attempt)
-    return { told: next, text: change(book, labels) };
-  if (tens > told.tens && Math.abs(now - told.at) >= PAUSE)
-    return { told: next, text: labels.percent(book.overall_progress) };
-  return { told, text: null };
+  const { book_id: bookId, status, attempt } = book;
+  const announced = { bookId, status, attempt, tens, at: now };
+  if (before === null || before.bookId !== bookId) return { announced, text: "" };
+  if (before.status !== status || before.attempt !== attempt)
+    return { announced, text: change(book, labels) };
+  if (tens > before.tens && Math.abs(now - before.at) >= PAUSE)
+    return { announced, text: labels.percent(book.overall_progress) };
+  return { announced: before, text: null };
 }
 
 function change(book: BookStatus, labels: Labels): string {
   const name = nameOfState(book, labels);
   const place = book.stages.findIndex((stage) => stage.name === book.status);
-  const stage = place < 0 ? name : labels.stageOf(name, place + 1, book.stages.length);
-  return book.attempt > 1 && place >= 0 ? `${stage}, ${labels.attempt(book.attempt)}` : stage;
+  if (place < 0) return name;
+  const stage = labels.stageOf(name, place + 1, book.stages.length);
+  const most = book.stages[place]?.max_attempts ?? null;
+  return book.attempt > 1 ? `${stage}, ${labels.attempt(book.attempt, most)}` : stage;
 }
