@@ -3,13 +3,11 @@ import axe from "axe-core";
 import { act } from "react";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { BookView } from "../src/bindery.js";
-import { BinderyError } from "../src/errors.js";
 import { BinderyProvider, createBindery, ProgressTracker, StatusIndicator } from "../src/index.js";
-import type { BookStatus } from "../src/index.js";
 import { at, id, noon, row, stages, status } from "./support/books.js";
 import { FakeTransport } from "./support/fake-transport.js";
 import { render, unmountAll } from "./support/render.js";
+import { completed, failed, moments, view } from "./support/views.js";
 
 beforeEach(() => {
   vi.useFakeTimers({ now: noon, toFake: ["setInterval", "clearInterval", "Date"] });
@@ -19,54 +17,6 @@ afterEach(async () => {
   await unmountAll();
   vi.useRealTimers();
 });
-
-const view = (book: BookStatus | null, more: Partial<BookView> = {}): BookView => ({
-  book,
-  connection: "live",
-  stale: false,
-  loading: book === null,
-  error: null,
-  ...more,
-});
-
-const failed = status({
-  status: "FAILED",
-  current_stage: "CREATING_ARTWORK",
-  revision: 9,
-  attempt: 3,
-  error: { code: "out_of_ink" },
-  message: "The ink ran out",
-  health: null,
-});
-const completed = status({
-  status: "COMPLETED",
-  completed_at: at(0),
-  overall_progress: 100,
-  health: null,
-  stages: stages("COMPLETED", 100),
-  substeps: [],
-});
-const moments: [string, BookView][] = [
-  ["loading", view(null)],
-  ["waiting", view(status({ status: "UPLOADED", overall_progress: 0, substeps: [] }))],
-  ["at work", view(status())],
-  ["at work on many substeps", view(status({ substeps_total: 1000, substeps_done: 812 }))],
-  ["quiet", view(status({ health: "quiet" }))],
-  ["stalled", view(status({ health: "stalled" }))],
-  ["failed", view(failed)],
-  ["cancelled", view(status({ status: "CANCELLED", current_stage: "ANALYZING" }))],
-  ["completed", view(completed)],
-  [
-    "reconnecting and stale",
-    view(status(), {
-      connection: "reconnecting",
-      stale: true,
-      error: new BinderyError("unreachable", "no"),
-    }),
-  ],
-  ["delayed", view(status(), { connection: "delayed" })],
-  ["gone", view(null, { loading: false, error: new BinderyError("gone", "no") })],
-];
 
 const bar = (container: HTMLElement) =>
   container.querySelector('[role="progressbar"]') as HTMLElement;

@@ -78,10 +78,6 @@ function ShownRoot({ children, ...rest }: RootProps & { view: BookView }) {
   );
 }
 
-/** Seconds count while a retry is near; else the figures are coarser. */
-const stepFor = ({ book }: BookView): number =>
-  book?.status === "FAILED" && book.resume_at !== null ? 1_000 : 10_000;
-
 function useTrackerModel({
   view,
   onRetry,
@@ -91,7 +87,7 @@ function useTrackerModel({
   className,
 }: TrackerOptions & { view: BookView }): views.TrackerModel {
   const words = useMemo(() => labelsFrom(labels), [labels]);
-  const now = useNow(stepFor(view));
+  const now = useNow(views.tickOf(view));
   const titleId = useId();
   const announcement = useAnnouncement(view.book, words);
   const retry = useRetry(view.book, onRetry);

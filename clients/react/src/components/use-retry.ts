@@ -2,19 +2,14 @@
 import { useEffect, useRef, useState } from "react";
 import type { BookStatus } from "../status.js";
 import type { RetryModel } from "../view/failure.js";
+import { retryState, runRetry, type Retry } from "../view/retry.js";
 
-interface Run {
-  /** The failure that it is for: a new revision brings a new button. */
-  readonly of: string;
-  readonly state: RetryModel["state"];
-}
-
-/** The state of the button that calls `onRetry`, which runs once at a time. */
+/** The state of the button that calls `onRetry`. */
 export function useRetry(
   book: BookStatus | null,
   onRetry: ((book: BookStatus) => unknown) | undefined,
 ): RetryModel | null {
-  const [last, setLast] = useState<Run | null>(null);
+  const [last, setLast] = useState<Retry | null>(null);
   const mounted = useRef(false);
   useEffect(() => {
     mounted.current = true;
@@ -23,18 +18,14 @@ export function useRetry(
     };
   }, []);
   if (book === null || onRetry === undefined) return null;
-  const of = `${book.book_id} ${book.revision}`;
-  const state = last?.of === of ? last.state : "ready";
-  const run = async () => {
+  const state = retryState(last, book);
+  const run = () => {
     if (state === "running") return;
-    setLast({ of, state: "running" });
-    let next: RetryModel["state"] = "ready";
-    try {
-      await onRetry(book);
-    } catch {
-      next = "failed";
-    }
-    if (mounted.current) setLast((now) => (now?.of === of ? { of, state: next } : now));
+    void runRetry(
+      book,
+      () => onRetry(book),
+      (retry) => mounted.current && setLast(retry),
+    );
   };
-  return { state, run: () => void run() };
+  return { state, run };
 }

@@ -6,7 +6,9 @@ export { errorText, failure, resumption, type RetryModel } from "./failure.js";
 export { announcer, classes, joined, unseen, type Child, type H, type Props } from "./h.js";
 export { icon } from "./icon.js";
 export { english, labelsFrom, nameOfState, type Labels, type SomeLabels } from "./labels.js";
+export { outcome } from "./outcome.js";
 export { englishPlural, type PluralForms } from "./plural.js";
+export { retryState, runRetry, type Retry } from "./retry.js";
 export { segmentedBar, skeletonBar, titleOf, type BarOptions } from "./segmented-bar.js";
 export { stageList, type AttemptRow, type StageListOptions } from "./stage-list.js";
 export { statusPill, type PillModel } from "./status-pill.js";
@@ -14,6 +16,7 @@ export { amountOf, nameOfSubstep, substepList, type SubstepCounts } from "./subs
 export { amount, duration, number, present, unit } from "./text.js";
 export { toneOf, type ShownBook, type Tone } from "./tone.js";
 export {
+  tickOf,
   tracker,
   trackerBar,
   trackerError,

@@ -20,6 +20,8 @@ export interface Labels {
   time: Readonly<Record<"second" | "minute" | "hour" | "day", PluralForms>>;
   untitled: string;
   loading: string;
+  /** The title while there is neither a book nor a request for it. */
+  unavailable: string;
   completed: string;
   failed: string;
   cancelled: string;
@@ -61,6 +63,7 @@ export const english: Labels = {
   },
   untitled: "Untitled book",
   loading: "Loading",
+  unavailable: "Not available",
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",

@@ -28,6 +28,13 @@ export interface TrackerModel {
   readonly className?: string | undefined;
 }
 
+/**
+ * How often relative times change, in milliseconds: seconds count while a retry is near, else the
+ * figures are coarser.
+ */
+export const tickOf = ({ book }: BookView): number =>
+  book?.status === "FAILED" && book.resume_at !== null ? 1_000 : 10_000;
+
 export function tracker<N>(h: H<N>, model: TrackerModel): N {
   return trackerRoot(
     h,
@@ -69,7 +76,8 @@ export function trackerHeader<N>(h: H<N>, model: TrackerModel): N {
 }
 
 export function trackerTitle<N>(h: H<N>, { view, labels, titleId }: TrackerModel): N {
-  const text = view.book === null ? labels.loading : titleOf(view.book, labels);
+  const without = view.loading ? labels.loading : labels.unavailable;
+  const text = view.book === null ? without : titleOf(view.book, labels);
   return h("strong", { key: "title", className: "bindery-title", id: titleId, dir: "auto" }, text);
 }
 
