@@ -1,14 +1,14 @@
 // Validates the answers of transports.
 import { BinderyError } from "./errors.js";
-import * as z from "zod/mini";
+import type { Schema } from "./schema.js";
 
 /** The answer in its validated form. Throws a BinderyError of the kind `bad_answer`. */
-export function parseAnswer<Value>(schema: z.ZodMiniType<Value>, answer: unknown): Value {
+export function parseAnswer<Value>(schema: Schema<Value>, answer: unknown): Value {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new BinderyError(
     "bad_answer",
-    `The answer is not what Bindery gives: ${z.prettifyError(parsed.error)}`,
+    `The answer is not what Bindery gives: ${parsed.error.message}`,
     null,
     "Do schema and client have the same version?",
   );

@@ -12,6 +12,7 @@ import {
 } from "./books-reducer.js";
 import { systemEnvironment, type Environment } from "./environment.js";
 import { Live } from "./live.js";
+import { arrayOf } from "./schema.js";
 import {
   bookRowSchema,
   bookStatusSchema,
@@ -33,7 +34,6 @@ import {
   type BookView,
   type View,
 } from "./views.js";
-import * as z from "zod/mini";
 
 export type { BooksFilter } from "./books-filter.js";
 export type { BooksView, BookView, View } from "./views.js";
@@ -130,7 +130,7 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       view: viewBooks,
       fetch: async ({ query }: BooksState, signal: AbortSignal): Promise<BooksAnswer> => {
         const { rows, total } = await transport.fetchBooks(query, signal);
-        const books = parseAnswer(z.array(bookRowSchema), rows).map((row): BookRow =>
+        const books = parseAnswer(arrayOf(bookRowSchema), rows).map((row): BookRow =>
           withoutSubsteps(row),
         );
         return { rows: books, total, limit: query.limit };

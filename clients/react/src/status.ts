@@ -1,7 +1,21 @@
 // The data of a book in the database: types for programs, schemas for received values. The schemas
 // accept unknown keys, so that a newer server does not break an older page.
 import { sameForm } from "./uuid.js";
-import * as z from "zod/mini";
+import {
+  array,
+  boolean,
+  nullable,
+  number,
+  object,
+  oneOf,
+  optional,
+  partial,
+  record,
+  schemaOf,
+  string,
+  type Checks,
+  type Schema,
+} from "./schema.js";
 
 /**
  * The health of the work: `quiet` after half of the stage's `stall_after` without an event,
@@ -118,80 +132,87 @@ export type BookPatch = Pick<BookRow, "book_id" | "revision"> &
     since_revision?: number | undefined;
   };
 
-const text = z.nullable(z.string());
-const id = z.pipe(z.string(), z.transform(sameForm));
+const text = nullable(string);
+const figure = optional(nullable(number));
 
-const substep = z.looseObject({
-  substep: z.string(),
-  label: z.string(),
-  weight: z.number(),
-  state: z.enum(["done", "active", "pending"]),
-  progress: z.number(),
-  done: z.optional(z.number()),
-  total: z.optional(z.number()),
-  unit: z.optional(z.string()),
-  message: z.optional(z.string()),
+const substep = object<Substep>({
+  substep: string,
+  label: string,
+  weight: number,
+  state: oneOf("done", "active", "pending"),
+  progress: number,
+  done: optional(number),
+  total: optional(number),
+  unit: optional(string),
+  message: optional(string),
 });
 
-const stage = z.looseObject({
-  name: z.string(),
-  label: z.string(),
-  state: z.enum(["done", "active", "pending", "failed", "cancelled"]),
-  progress: z.number(),
-  weight: z.optional(z.number()),
-  attempt: z.nullish(z.number()),
-  max_attempts: z.nullish(z.number()),
-  started_at: z.nullish(z.string()),
-  seconds: z.nullish(z.number()),
-  median_seconds: z.nullish(z.number()),
+const stage = object<Stage>({
+  name: string,
+  label: string,
+  state: oneOf("done", "active", "pending", "failed", "cancelled"),
+  progress: number,
+  weight: optional(number),
+  attempt: figure,
+  max_attempts: figure,
+  started_at: optional(text),
+  seconds: figure,
+  median_seconds: figure,
 });
 
-const columns = {
-  book_id: id,
-  owner_id: z.nullable(id),
+const columns: Checks<BookRow> = {
+  book_id: string,
+  owner_id: text,
   title: text,
-  pipeline: z.string(),
-  pipeline_version: z.number(),
-  status: z.string(),
-  current_stage: z.string(),
-  overall_progress: z.number(),
-  stage_progress: z.number(),
-  substeps_total: z.number(),
-  substeps_done: z.number(),
+  pipeline: string,
+  pipeline_version: number,
+  status: string,
+  current_stage: string,
+  overall_progress: number,
+  stage_progress: number,
+  substeps_total: number,
+  substeps_done: number,
   message: text,
-  error: z.nullable(z.record(z.string(), z.unknown())),
-  attempt: z.number(),
-  revision: z.number(),
-  heartbeat_at: z.string(),
-  stage_entered_at: z.string(),
-  stage_started_at: z.string(),
+  error: nullable(record),
+  attempt: number,
+  revision: number,
+  heartbeat_at: string,
+  stage_entered_at: string,
+  stage_started_at: string,
   resume_at: text,
   estimated_completion_at: text,
-  metadata: z.record(z.string(), z.unknown()),
-  created_at: z.string(),
-  updated_at: z.string(),
+  metadata: record,
+  created_at: string,
+  updated_at: string,
   completed_at: text,
 };
 
-const derived = {
-  substeps: z.array(substep),
-  stages: z.array(stage),
-  health: z.nullable(z.enum(["live", "waiting", "quiet", "stalled"])),
-};
-const marks = {
-  partial: z.optional(z.boolean()),
-  substeps_partial: z.optional(z.boolean()),
-  since_revision: z.optional(z.number()),
+const whole: Checks<BookStatus> = {
+  ...columns,
+  substeps: array(substep),
+  stages: array(stage),
+  health: nullable(oneOf("live", "waiting", "quiet", "stalled")),
 };
 
-const row = z.looseObject(columns);
-const status = z.looseObject({ ...columns, ...derived });
-const { book_id, revision, ...rest } = { ...columns, ...derived };
-const patch = z.extend(z.partial(z.looseObject(rest)), { book_id, revision, ...marks });
+const patch: Checks<BookPatch> = {
+  ...partial(whole),
+  book_id: string,
+  revision: number,
+  partial: optional(boolean),
+  substeps_partial: optional(boolean),
+  since_revision: optional(number),
+};
 
-export const bookRowSchema: z.ZodMiniType<BookRow> = row;
-export const bookStatusSchema: z.ZodMiniType<BookStatus> = status;
-export const bookPatchSchema: z.ZodMiniType<BookPatch> = patch;
+/** Ids in the form in which Postgres writes them. */
+function read<Value extends Pick<BookPatch, "book_id" | "owner_id">>(value: Value): Value {
+  const { book_id, owner_id } = value;
+  const owner = typeof owner_id === "string" ? { owner_id: sameForm(owner_id) } : {};
+  return { ...value, book_id: sameForm(book_id), ...owner };
+}
+
+export const bookRowSchema: Schema<BookRow> = schemaOf(object(columns), read);
+export const bookStatusSchema: Schema<BookStatus> = schemaOf(object(whole), read);
+export const bookPatchSchema: Schema<BookPatch> = schemaOf(object(patch), read);
 
 const columnNames = Object.keys(columns) as (keyof BookRow)[];
 
