@@ -1,5 +1,7 @@
-//! The page at `/`: one HTML file with its style and modules, all compiled in; the page loads
-//! nothing from other sites.
+//! The page at `/`: its built files, all compiled in; the page loads nothing from other sites.
+//!
+//! `scripts/page.sh build` generates the files from `daemon/page`, so that building the daemon needs
+//! no Node.js.
 
 use axum::Router;
 use axum::http::header::{
@@ -10,19 +12,12 @@ use axum::routing::get;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
-    ("/page/app.js", SCRIPT, include_str!("page/app.js")),
-    ("/page/api.js", SCRIPT, include_str!("page/api.js")),
-    ("/page/books.js", SCRIPT, include_str!("page/books.js")),
-    ("/page/cards.js", SCRIPT, include_str!("page/cards.js")),
-    ("/page/substeps.js", SCRIPT, include_str!("page/substeps.js")),
-    ("/page/timeline.js", SCRIPT, include_str!("page/timeline.js")),
-    ("/page/text.js", SCRIPT, include_str!("page/text.js")),
+    ("/page/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
 ];
 
 /// The page's routes.

@@ -1,0 +1,3 @@
+export function DeadLettersTab() {
+  return null;
+}

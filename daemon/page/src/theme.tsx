@@ -1,0 +1,28 @@
+// Light or dark colours: the system's, until the reader chooses.
+import { useEffect, useState } from "preact/hooks";
+
+const KEY = "bindery.theme";
+type Theme = "light" | "dark";
+
+const chosen = (): Theme | null => {
+  const theme = localStorage.getItem(KEY);
+  return theme === "light" || theme === "dark" ? theme : null;
+};
+const system = (): Theme => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+
+export function ThemeButton() {
+  const [theme, setTheme] = useState(chosen);
+  useEffect(() => {
+    if (theme !== null) document.documentElement.dataset["theme"] = theme;
+  }, [theme]);
+  const other: Theme = (theme ?? system()) === "dark" ? "light" : "dark";
+  const choose = () => {
+    localStorage.setItem(KEY, other);
+    setTheme(other);
+  };
+  return (
+    <button type="button" class="plain icon" aria-label={`Use ${other} colors`} onClick={choose}>
+      <span aria-hidden="true">◐</span>
+    </button>
+  );
+}
