@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the built program, its unit for systemd, an example of its configuration, and the
-# operations manual. It starts nothing. PREFIX is where programs go; DESTDIR is put before every
-# path, for building packages. BINDERYD is the program to install.
+# operator's pages of docs/. It starts nothing. PREFIX is where programs go; DESTDIR is put before
+# every path, for building packages. BINDERYD is the program to install.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -33,7 +33,9 @@ for shell in bash:bash-completion/completions/binderyd zsh:zsh/site-functions/_b
   put 644 "$pages/completions" "$prefix/share/${shell#*:}"
 done
 put 644 LICENSE "$prefix/share/doc/binderyd/LICENSE"
-put 644 docs/operations.md "$prefix/share/doc/binderyd/operations.md"
+for page in install configure monitor alerts scale maintain upgrade commands; do
+  put 644 "docs/$page.md" "$prefix/share/doc/binderyd/$page.md"
+done
 put 644 deploy/systemd/env.example "$prefix/share/doc/binderyd/env.example"
 put 644 deploy/prometheus/alerts.yml "$prefix/share/doc/binderyd/alerts.yml"
 put 644 deploy/grafana/bindery.json "$prefix/share/doc/binderyd/grafana.json"

@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_run_is_in_the_table_of_the_documents() {
-        let documents = include_str!("../../docs/operations.md");
+        let documents = include_str!("../../docs/configure.md");
         let (command, run) =
             (Cli::command(), Cli::command().find_subcommand("run").unwrap().clone());
         for arg in command.get_arguments().chain(run.get_arguments()) {
@@ -271,7 +271,7 @@ mod tests {
             let row = documents
                 .lines()
                 .find(|line| line.starts_with("| `--") && line.contains(&format!("`--{long}`")));
-            let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row of --{long}"));
+            let row = row.unwrap_or_else(|| panic!("docs/configure.md has no row of --{long}"));
             if let Some(variable) = arg.get_env() {
                 assert!(row.contains(variable.to_str().unwrap()), "--{long}: {row}");
             }

@@ -1,5 +1,5 @@
 //! The table of all metrics: name, kind, labels and description. `/metrics` uses it, and the tests
-//! in `documented` check docs/operations.md, the alert rules and the dashboard against it.
+//! in `documented` check docs/monitor.md, the alert rules and the dashboard against it.
 //!
 //! | module | subject |
 //! |---|---|
@@ -35,7 +35,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Its type in Prometheus.
     pub kind: Kind,
-    /// Its labels, in the order of docs/operations.md; only tests read them.
+    /// Its labels, in the order of docs/monitor.md; only tests read them.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "what is described to Prometheus has no labels")

@@ -1,5 +1,5 @@
-//! Tests that docs/operations.md, the alert rules and the dashboard agree with the table of metrics
-//! and cover all of them.
+//! Tests that docs/monitor.md, docs/alerts.md, the alert rules and the dashboard agree with the
+//! table of metrics and cover all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -166,8 +166,8 @@ fn a_metric_has_one_description_and_a_conventional_name() {
 }
 
 #[test]
-fn operations_md_describes_every_metric_and_no_other() {
-    let text = file("docs/operations.md");
+fn monitor_md_describes_every_metric_and_no_other() {
+    let text = file("docs/monitor.md");
     let (_, section) = text.split_once("\n## Metrics\n").expect("a section Metrics");
     let section = section.split("\n## ").next().unwrap_or_default();
     let mut documented = BTreeMap::new();
@@ -210,8 +210,8 @@ fn operations_md_describes_every_metric_and_no_other() {
 #[test]
 fn every_alert_uses_existing_metrics_and_names_a_remedy() {
     let rules: Value = serde_norway::from_str(&file("deploy/prometheus/alerts.yml")).unwrap();
-    let operations = file("docs/operations.md");
-    let anchors = anchors(&operations);
+    let page = file("docs/alerts.md");
+    let anchors = anchors(&page);
     let mut watched = BTreeSet::new();
     let mut names = BTreeSet::new();
     for rule in rules["groups"]
@@ -236,9 +236,9 @@ fn every_alert_uses_existing_metrics_and_names_a_remedy() {
         let book =
             rule["annotations"]["runbook"].as_str().unwrap_or_else(|| panic!("{name}: no runbook"));
         let anchor =
-            book.strip_prefix("docs/operations.md#").unwrap_or_else(|| panic!("{name}: {book}"));
+            book.strip_prefix("docs/alerts.md#").unwrap_or_else(|| panic!("{name}: {book}"));
         assert_eq!(anchor, name.to_lowercase(), "{name}: a section of its own");
-        assert!(anchors.contains(anchor), "{name}: docs/operations.md has no section {anchor}");
+        assert!(anchors.contains(anchor), "{name}: docs/alerts.md has no section {anchor}");
     }
     let unwatched: BTreeSet<_> =
         labels().into_keys().filter(|name| !watched.contains(*name)).collect();

@@ -451,12 +451,12 @@ async fn the_documented_rights_suffice_and_without_them_readyz_shows_the_refusal
     let servers = Servers::shared().await?;
     let on = Channel::new(servers).await?;
     let node = Node::server(servers, &[]).await?;
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/install.md");
     let documents = std::fs::read_to_string(path)?;
     let rights = |begin: &str| -> Result<String> {
         let (_, rest) = documents
             .split_once(begin)
-            .with_context(|| format!("no {begin} in docs/operations.md"))?;
+            .with_context(|| format!("no {begin} in docs/install.md"))?;
         Ok(rest.split('`').next().unwrap_or_default().replace(">password", ">hush"))
     };
     let grant = async |rights: &str| {

@@ -1,5 +1,5 @@
 //! A dump of the schema and its books, restored into another server by the commands that
-//! docs/operations.md prints.
+//! docs/upgrade.md prints.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,9 +15,9 @@ use crate::support::{json, same_schema, text};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The commands of a section of docs/operations.md.
+/// The commands of a section of docs/upgrade.md.
 fn commands(section: &str) -> Result<String> {
-    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/operations.md"))?;
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/upgrade.md"))?;
     let (_, rest) =
         page.split_once(&format!("\n### {section}\n")).with_context(|| section.to_owned())?;
     let section = rest.split("\n#").next().unwrap_or_default();

@@ -50,9 +50,9 @@ impl Metrics {
     }
 }
 
-/// The metrics of docs/operations.md.
+/// The metrics of docs/monitor.md.
 fn documented() -> Result<BTreeSet<String>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/monitor.md");
     let text = std::fs::read_to_string(path)?;
     let section = text.split_once("\n## Metrics\n").context("no section Metrics")?.1;
     let section = section.split("\n## ").next().unwrap_or_default();

@@ -10,12 +10,12 @@ use crate::support::{SOON, applied_up_to, book_in, cursor};
 const LOUD: [(&str, &str); 1] = [("RUST_LOG", "binderyd=debug")];
 const ARGS: [&str; 6] = ["--outbox", "", "--lease", "2s", "--sweep", "0"];
 
-/// The rights that docs/operations.md gives the daemon's user.
+/// The rights that docs/install.md gives the daemon's user.
 fn documented_rights() -> Result<Vec<String>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/install.md");
     let text = std::fs::read_to_string(path)?;
     let (_, rest) =
-        text.split_once("ACL SETUSER relay on ").context("no ACL SETUSER in docs/operations.md")?;
+        text.split_once("ACL SETUSER relay on ").context("no ACL SETUSER in docs/install.md")?;
     let rights = rest.split('`').next().unwrap_or_default();
     Ok(rights.split(' ').map(|right| right.replace(">password", ">hush")).collect())
 }

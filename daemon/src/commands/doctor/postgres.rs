@@ -307,7 +307,7 @@ async fn cursors(
                     "{stream} was {loss} {:.0} s ago; {lost} entries are known to be lost",
                     ago.unwrap_or_default()
                 ),
-                "see docs/operations.md, BinderyEntriesLost",
+                "see docs/alerts.md, BinderyEntriesLost",
             );
         }
         let rejected: i64 = row.try_get(7)?;
@@ -341,7 +341,7 @@ async fn early_events(client: &Client, findings: &mut Findings) -> Result<(), Da
         findings.warn(
             "early_events",
             format!("{events} early events of {books} books wait, the oldest for {age:.0} s"),
-            "see docs/operations.md, BinderyEarlyEventsWait",
+            "see docs/alerts.md, BinderyEarlyEventsWait",
         );
     } else {
         findings.ok("early_events", format!("{events} early events wait"));

@@ -87,7 +87,7 @@ async fn transaction(
         Err(error) => findings.fail(
             "redis_rights",
             format!("MULTI and EXEC on {key} are refused: {error}"),
-            "grant the daemon's user the rights for --bullmq that docs/operations.md lists \
+            "grant the daemon's user the rights for --bullmq that docs/install.md lists \
              (ACL SETUSER)",
         ),
     }
@@ -106,7 +106,7 @@ async fn subscribes(url: &RedisUrl, channel: &Channel, findings: &mut Findings) 
         Err(error) => findings.fail(
             "channel",
             format!("SUBSCRIBE of {channel} is refused: {error}"),
-            "grant the daemon's user the rights for --channel that docs/operations.md lists \
+            "grant the daemon's user the rights for --channel that docs/install.md lists \
              (ACL SETUSER)",
         ),
     }
@@ -218,7 +218,7 @@ async fn source(
                     findings.warn(
                         "stream",
                         format!("about {behind} entries of {stream} wait to be applied"),
-                        "see docs/operations.md, BinderyBehind",
+                        "see docs/alerts.md, BinderyBehind",
                     );
                 } else {
                     findings.ok(
@@ -255,7 +255,7 @@ async fn right(
             findings.fail(
                 "redis_rights",
                 format!("{name} of {key} is refused: {error}"),
-                "grant the daemon's user the rights that docs/operations.md lists (ACL SETUSER)",
+                "grant the daemon's user the rights that docs/install.md lists (ACL SETUSER)",
             );
             false
         }
