@@ -8,7 +8,7 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-api test-web chaos test-pg supabase lint load bench screenshots dist test-dist clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-api test-web chaos test-pg supabase lint load bench screenshots site dist test-dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -109,6 +109,9 @@ bench: build ## the benchmarks: a table, and one JSON line a figure (ONLY=peer)
 
 screenshots: build ## the page's pictures in docs/images, made anew
 	scripts/page.sh screenshots
+
+site: ## the documentation as a site with search, in target/site/ (mdBook), its links checked
+	@scripts/docs.sh site
 
 # Node.js for the clients, without the tests' other programs.
 dist test-dist: export WITHOUT_NODE = yes
