@@ -12,7 +12,10 @@ const pages = readdirSync(site, { recursive: true })
   .filter((page) => page.endsWith('.html') && !/^(print|toc|404)\.html$|^playground/.test(page));
 /** Each page without its code, which may contain links of its own. */
 const texts = new Map(
-  pages.map((page) => [page, readFileSync(join(site, page), 'utf8').replace(/<code[^>]*>[^]*?<\/code>/g, '')]),
+  pages.map((page) => [
+    page,
+    readFileSync(join(site, page), 'utf8').replace(/<code[^>]*>[^]*?<\/code>/g, ''),
+  ]),
 );
 
 test('every link of the site has its target', () => {
@@ -23,9 +26,17 @@ test('every link of the site has its target', () => {
       if (/^[a-z]+:/.test(link)) continue;
       const [path, anchor] = link.split('#');
       const there = path === '' ? page : join(dirname(page), decodeURI(path));
-      if (there.startsWith('..') || !existsSync(join(site, there)) || !statSync(join(site, there)).isFile()) {
+      if (
+        there.startsWith('..') ||
+        !existsSync(join(site, there)) ||
+        !statSync(join(site, there)).isFile()
+      ) {
         faults.push([page, link, 'no such file']);
-      } else if (anchor && there.endsWith('.html') && !texts.get(there)?.includes(`id="${anchor}"`)) {
+      } else if (
+        anchor &&
+        there.endsWith('.html') &&
+        !texts.get(there)?.includes(`id="${anchor}"`)
+      ) {
         faults.push([page, link, 'no such anchor']);
       }
     }

@@ -38,7 +38,11 @@ test('every link between pages and to files resolves, headings included', () => 
 });
 
 test('a track of README has at most 12 lines', () => {
-  for (const section of ['Python', 'Node and BullMQ', 'Hosted Supabase, without the daemon and Redis']) {
+  for (const section of [
+    'Python',
+    'Node and BullMQ',
+    'Hosted Supabase, without the daemon and Redis',
+  ]) {
     const lines = blocks('README.md', section).flatMap((block) => block.text.split('\n'));
     const count = lines.filter((line) => line.trim() !== '').length;
     assert.ok(count <= 12, `"${section}" has ${count} lines`);
@@ -48,5 +52,8 @@ test('a track of README has at most 12 lines', () => {
 test('README is short, and its lines have at most 100 columns', () => {
   const lines = read('README.md').split('\n');
   assert.ok(lines.length <= 170, `${lines.length} lines`);
-  assert.deepEqual(lines.filter((line) => line.length > 100 && !line.startsWith('|')), []);
+  assert.deepEqual(
+    lines.filter((line) => line.length > 100 && !line.startsWith('|')),
+    [],
+  );
 });

@@ -47,7 +47,10 @@ export function anchors(text) {
   const found = new Set();
   for (const [, heading] of withoutCode(text).matchAll(/^#+ (.*)$/gm)) {
     const plain = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
-    const anchor = plain.replace(/[^\p{L}\p{N}\p{M}_ -]/gu, '').trim().replace(/ /g, '-');
+    const anchor = plain
+      .replace(/[^\p{L}\p{N}\p{M}_ -]/gu, '')
+      .trim()
+      .replace(/ /g, '-');
     const times = seen.get(anchor) ?? 0;
     seen.set(anchor, times + 1);
     found.add(times === 0 ? anchor : `${anchor}-${times}`);

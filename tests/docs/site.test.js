@@ -7,7 +7,9 @@ import { diagrams, place, preprocess, relink } from '../../scripts/site.mjs';
 import { read, root } from './pages.js';
 
 /** The paths of SUMMARY.md, relative to docs/. */
-const listed = [...read('docs/SUMMARY.md').matchAll(/^ *(?:- )?\[[^\]]+\]\(([^)]+)\)$/gm)].map((match) => match[1]);
+const listed = [...read('docs/SUMMARY.md').matchAll(/^ *(?:- )?\[[^\]]+\]\(([^)]+)\)$/gm)].map(
+  (match) => match[1],
+);
 
 test('SUMMARY.md has every page of docs/ once', () => {
   const pages = readdirSync(join(root, 'docs'), { recursive: true })
@@ -21,7 +23,14 @@ test('SUMMARY.md has every page of docs/ once', () => {
 test('the sections of SUMMARY.md are the kinds of pages', () => {
   const sections = [...read('docs/SUMMARY.md').matchAll(/^# (.*)$/gm)].map((match) => match[1]);
   assert.deepEqual(sections, [
-    'Summary', 'Quickstarts', 'Concepts', 'How-to guides', 'Reference', 'Explanation', 'Decisions', 'Project',
+    'Summary',
+    'Quickstarts',
+    'Concepts',
+    'How-to guides',
+    'Reference',
+    'Explanation',
+    'Decisions',
+    'Project',
   ]);
 });
 
@@ -38,23 +47,43 @@ test('a page of docs/ links to no page that the site lacks', () => {
 test('a link is rewritten to the place of its page, and loses its target where the site has none', () => {
   const pages = new Set(['http.md', '../README.md', '../clients/python/README.md']);
   const isFile = (/** @type {string} */ path) => path === 'images/bar.svg';
-  const rewrite = (/** @type {string} */ text, /** @type {string} */ page) => relink(text, page, pages, isFile);
-  assert.equal(rewrite('[a](../clients/python/README.md#b)', 'http.md'), '[a](clients/python.md#b)');
-  assert.equal(rewrite('[a](../../docs/http.md#b)', '../clients/python/README.md'), '[a](../http.md#b)');
+  const rewrite = (/** @type {string} */ text, /** @type {string} */ page) =>
+    relink(text, page, pages, isFile);
+  assert.equal(
+    rewrite('[a](../clients/python/README.md#b)', 'http.md'),
+    '[a](clients/python.md#b)',
+  );
+  assert.equal(
+    rewrite('[a](../../docs/http.md#b)', '../clients/python/README.md'),
+    '[a](../http.md#b)',
+  );
   assert.equal(rewrite('![a](docs/images/bar.svg)', '../README.md'), '![a](images/bar.svg)');
-  assert.equal(rewrite('<img src="docs/images/bar.svg">', '../README.md'), '<img src="images/bar.svg">');
+  assert.equal(
+    rewrite('<img src="docs/images/bar.svg">', '../README.md'),
+    '<img src="images/bar.svg">',
+  );
   assert.equal(rewrite('[`a` b](sql/install.sql) [c](#d)', '../README.md'), '`a` b [c](#d)');
-  assert.equal(rewrite('`[a](sql/x)` [b](https://x.y/z)', '../README.md'), '`[a](sql/x)` [b](https://x.y/z)');
+  assert.equal(
+    rewrite('`[a](sql/x)` [b](https://x.y/z)', '../README.md'),
+    '`[a](sql/x)` [b](https://x.y/z)',
+  );
   assert.equal(rewrite('```sh\n[a](sql/x)\n```', '../README.md'), '```sh\n[a](sql/x)\n```');
 });
 
 test('chapters get their path in the site, nested ones and those without a page included', () => {
-  const chapter = (/** @type {string | null} */ path, /** @type {any[]} */ sub_items = []) =>
-    ({ Chapter: { path, source_path: path, content: '[a](../README.md)', sub_items } });
-  const items = [chapter('../README.md'), 'Separator', chapter(null), chapter('events.md', [chapter('../tests/vectors/README.md')])];
+  const chapter = (/** @type {string | null} */ path, /** @type {any[]} */ sub_items = []) => ({
+    Chapter: { path, source_path: path, content: '[a](../README.md)', sub_items },
+  });
+  const items = [
+    chapter('../README.md'),
+    'Separator',
+    chapter(null),
+    chapter('events.md', [chapter('../tests/vectors/README.md')]),
+  ];
   const book = preprocess({ items: /** @type {any} */ (items) }, () => false);
   const text = JSON.stringify(book);
-  for (const path of ['index.md', 'tests/vectors.md', 'events.md']) assert.ok(text.includes(`"path":"${path}"`), text);
+  for (const path of ['index.md', 'tests/vectors.md', 'events.md'])
+    assert.ok(text.includes(`"path":"${path}"`), text);
   assert.ok(text.includes('"content":"[a](index.md)"'));
 });
 

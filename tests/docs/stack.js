@@ -1,6 +1,15 @@
 // A copy of this checkout as a reader has it, and a shell in it that types what a page says.
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from './pages.js';
 
@@ -60,9 +69,13 @@ export class Shell {
     this.output = '';
     this.ended = false;
     for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream.on('data', (text) => { this.output += text; });
+      stream.on('data', (text) => {
+        this.output += text;
+      });
     }
-    this.child.on('exit', () => { this.ended = true; });
+    this.child.on('exit', () => {
+      this.ended = true;
+    });
     this.count = 0;
   }
 
@@ -84,7 +97,9 @@ export class Shell {
 
   /** Ctrl-C for the program that has this in its command line, of this shell's. @param {string} word */
   interrupt(word) {
-    const pids = execFileSync('pgrep', ['-g', String(this.child.pid), '-f', word], { encoding: 'utf8' });
+    const pids = execFileSync('pgrep', ['-g', String(this.child.pid), '-f', word], {
+      encoding: 'utf8',
+    });
     for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGINT');
   }
 
@@ -127,7 +142,9 @@ export async function eventually(what, ask) {
     const answer = await ask();
     if (answer) return answer;
     if (Date.now() > end) throw new Error(`not within ${PATIENCE / 1000} s: ${what}`);
-    await new Promise((resolve) => { setTimeout(resolve, 100); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 100);
+    });
   }
 }
 

@@ -15,7 +15,13 @@ const postgres = createRequire(join(root, 'tests/supabase/'))('postgres');
 
 const TRACK = 'Hosted Supabase, without the daemon and Redis';
 const QUICKSTART = 'docs/quickstart-supabase.md';
-const { API_URL = '', PUBLISHABLE_KEY = '', SECRET_KEY = '', JWT_SECRET = '', PROJECT_URL = '' } = process.env;
+const {
+  API_URL = '',
+  PUBLISHABLE_KEY = '',
+  SECRET_KEY = '',
+  JWT_SECRET = '',
+  PROJECT_URL = '',
+} = process.env;
 const [owner, stranger] = [randomUUID(), randomUUID()];
 const options = { timeout: 3 * PATIENCE };
 /** @type {Checkout} */
@@ -25,7 +31,8 @@ let tarball;
 
 /** A user's token. @param {string} sub */
 function token(sub) {
-  const part = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const part = (/** @type {unknown} */ value) =>
+    Buffer.from(JSON.stringify(value)).toString('base64url');
   const claims = { role: 'authenticated', sub, exp: Math.floor(Date.now() / 1000) + 3600 };
   const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
   return `${signed}.${createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')}`;
@@ -51,7 +58,8 @@ class App {
     for (const { file, text } of files) writeFileSync(join(this.folder, file ?? ''), text);
     const given = {
       'package.json': JSON.stringify({ private: true, type: 'module' }),
-      'index.html': '<!doctype html><div id="app"></div><script type="module" src="/main.tsx"></script>',
+      'index.html':
+        '<!doctype html><div id="app"></div><script type="module" src="/main.tsx"></script>',
       // What the page says the app has: a client in which the user is signed in.
       'supabase.ts': `import { createClient } from "@supabase/supabase-js";
         const accessToken = async () => location.hash.slice(1);
@@ -62,10 +70,37 @@ class App {
         const show = (${main}); createRoot(document.getElementById("app")!).render(show(page, "${book}"));`,
     };
     for (const [file, text] of Object.entries(given)) writeFileSync(join(this.folder, file), text);
-    run(this.folder, 'npm', 'install', '--no-audit', '--no-fund', 'vite', 'react', 'react-dom', '@supabase/supabase-js',
-      'typescript@5.9.3', '@types/react', '@types/react-dom', '@types/node', tarball);
-    const flags = ['--noEmit', '--strict', '--skipLibCheck', '--jsx', 'react-jsx', '--target', 'es2022', '--module', 'esnext',
-      '--moduleResolution', 'bundler', '--types', 'vite/client,node'];
+    run(
+      this.folder,
+      'npm',
+      'install',
+      '--no-audit',
+      '--no-fund',
+      'vite',
+      'react',
+      'react-dom',
+      '@supabase/supabase-js',
+      'typescript@5.9.3',
+      '@types/react',
+      '@types/react-dom',
+      '@types/node',
+      tarball,
+    );
+    const flags = [
+      '--noEmit',
+      '--strict',
+      '--skipLibCheck',
+      '--jsx',
+      'react-jsx',
+      '--target',
+      'es2022',
+      '--module',
+      'esnext',
+      '--moduleResolution',
+      'bundler',
+      '--types',
+      'vite/client,node',
+    ];
     run(this.folder, 'npx', 'tsc', ...flags, 'actions.ts', 'main.tsx');
   }
 
@@ -77,12 +112,23 @@ class App {
 
   /** Opens the page in Chromium as a user. @param {string} user @param {(page: any) => Promise<void>} look */
   async open(user, look) {
-    const vite = spawn('npx', ['vite', '--host', '127.0.0.1'], { cwd: this.folder, env: { ...process.env, NO_COLOR: '1' }, detached: true });
-    const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox'] });
+    const vite = spawn('npx', ['vite', '--host', '127.0.0.1'], {
+      cwd: this.folder,
+      env: { ...process.env, NO_COLOR: '1' },
+      detached: true,
+    });
+    const browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM,
+      args: ['--no-sandbox'],
+    });
     try {
       let output = '';
-      vite.stdout.on('data', (text) => { output += text; });
-      vite.stderr.on('data', (text) => { output += text; });
+      vite.stdout.on('data', (text) => {
+        output += text;
+      });
+      vite.stderr.on('data', (text) => {
+        output += text;
+      });
       const address = await eventually('Vite serves the page', () => {
         if (vite.exitCode !== null) throw new Error(`vite ended:\n${output}`);
         return /http:\/\/127\.0\.0\.1:\d+\//.exec(output)?.[0];
@@ -92,10 +138,14 @@ class App {
       /** @type {string[]} */
       const said = [];
       page.on('console', (/** @type {any} */ message) => said.push(message.text()));
-      page.on('requestfailed', (/** @type {any} */ request) => said.push(`${request.url()}: ${request.failure()?.errorText}`));
+      page.on('requestfailed', (/** @type {any} */ request) =>
+        said.push(`${request.url()}: ${request.failure()?.errorText}`),
+      );
       await page.goto(`${address}#${token(user)}`);
       await look(page).catch(async (/** @type {Error} */ error) => {
-        throw new Error(`${error.message}\n${await page.locator('body').innerText()}\n${said.slice(-20).join('\n')}`);
+        throw new Error(
+          `${error.message}\n${await page.locator('body').innerText()}\n${said.slice(-20).join('\n')}`,
+        );
       });
     } finally {
       await browser.close();
@@ -105,17 +155,23 @@ class App {
 }
 
 /** The bar's value is at least that. @param {any} page @param {number} least */
-const bar = (page, least) => eventually(`the bar shows ${least} %`, async () => {
-  const bars = page.getByRole('progressbar');
-  return (await bars.count()) > 0 && Number(await bars.first().getAttribute('aria-valuenow')) >= least;
-});
+const bar = (page, least) =>
+  eventually(`the bar shows ${least} %`, async () => {
+    const bars = page.getByRole('progressbar');
+    return (
+      (await bars.count()) > 0 && Number(await bars.first().getAttribute('aria-valuenow')) >= least
+    );
+  });
 
-before(() => {
-  checkout = new Checkout();
-  const client = join(checkout.path, 'clients/react');
-  run(client, 'bash', '-ec', 'npm ci --no-audit --no-fund && npm pack');
-  tarball = join(client, readdirSync(client).find((file) => file.endsWith('.tgz')) ?? '');
-}, { timeout: PATIENCE });
+before(
+  () => {
+    checkout = new Checkout();
+    const client = join(checkout.path, 'clients/react');
+    run(client, 'bash', '-ec', 'npm ci --no-audit --no-fund && npm pack');
+    tarball = join(client, readdirSync(client).find((file) => file.endsWith('.tgz')) ?? '');
+  },
+  { timeout: PATIENCE },
+);
 
 after(() => checkout.remove());
 
@@ -125,40 +181,53 @@ test('both pages name the migration that was pasted', () => {
   }
 });
 
-test('the track shows a moving bar to the owner, and nothing to another user', options, async () => {
-  const book = randomUUID();
-  const app = new App('track', blocks('README.md', TRACK), '(page: any, id: string) => <page.Book id={id} />', book);
-  app.act('report', book, owner, 40);
-  await app.open(owner, async (page) => {
-    await bar(page, 2);
-    app.act('report', book, owner, 80);
-    await bar(page, 4);
-  });
-  await app.open(stranger, async (page) => {
-    await page.getByText('not yours to see').first().waitFor();
-    assert.equal(await page.getByRole('progressbar').count(), 0);
-  });
-});
+test(
+  'the track shows a moving bar to the owner, and nothing to another user',
+  options,
+  async () => {
+    const book = randomUUID();
+    const app = new App(
+      'track',
+      blocks('README.md', TRACK),
+      '(page: any, id: string) => <page.Book id={id} />',
+      book,
+    );
+    app.act('report', book, owner, 40);
+    await app.open(owner, async (page) => {
+      await bar(page, 2);
+      app.act('report', book, owner, 80);
+      await bar(page, 4);
+    });
+    await app.open(stranger, async (page) => {
+      await page.getByText('not yours to see').first().waitFor();
+      assert.equal(await page.getByRole('progressbar').count(), 0);
+    });
+  },
+);
 
-test('the quickstart shows a bar, a failure and a retry, and a list of the books', options, async () => {
-  const sql = postgres(PROJECT_URL, { max: 1 });
-  try {
-    for (const block of blocks(QUICKSTART, 'Define a pipeline')) await sql.unsafe(block.text);
-  } finally {
-    await sql.end();
-  }
-  const book = randomUUID();
-  const main = `(page: any, id: string) => <main><page.Book id={id} /><page.MyBooks ownerId="${owner}" /></main>`;
-  const files = [...blocks(QUICKSTART, 'Report'), ...blocks(QUICKSTART, 'Show')];
-  const app = new App('quickstart', files, main, book);
-  app.act('begin', book, owner, 'A short film');
-  app.act('report', book, 30, 120);
-  await app.open(owner, async (page) => {
-    await bar(page, 20);
-    await page.locator('li', { hasText: 'A short film' }).waitFor();
-    app.act('fail', book, 'Frame 31 is black.');
-    await page.getByText('Frame 31 is black.').first().waitFor();
-    app.act('retry', book);
-    await page.locator('.bindery-tracker[data-tone="active"]').waitFor();
-  });
-});
+test(
+  'the quickstart shows a bar, a failure and a retry, and a list of the books',
+  options,
+  async () => {
+    const sql = postgres(PROJECT_URL, { max: 1 });
+    try {
+      for (const block of blocks(QUICKSTART, 'Define a pipeline')) await sql.unsafe(block.text);
+    } finally {
+      await sql.end();
+    }
+    const book = randomUUID();
+    const main = `(page: any, id: string) => <main><page.Book id={id} /><page.MyBooks ownerId="${owner}" /></main>`;
+    const files = [...blocks(QUICKSTART, 'Report'), ...blocks(QUICKSTART, 'Show')];
+    const app = new App('quickstart', files, main, book);
+    app.act('begin', book, owner, 'A short film');
+    app.act('report', book, 30, 120);
+    await app.open(owner, async (page) => {
+      await bar(page, 20);
+      await page.locator('li', { hasText: 'A short film' }).waitFor();
+      app.act('fail', book, 'Frame 31 is black.');
+      await page.getByText('Frame 31 is black.').first().waitFor();
+      app.act('retry', book);
+      await page.locator('.bindery-tracker[data-tone="active"]').waitFor();
+    });
+  },
+);

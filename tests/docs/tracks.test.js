@@ -28,65 +28,96 @@ async function typeTrack(shell, page, section) {
   shell.go(last.text);
 }
 
-test('the track for Python shows a moving bar, which continues after Ctrl-C', options, inACheckout(async (shell) => {
-  const typed = blocks('README.md', 'Python');
-  const work = typed.pop();
-  assert.equal(work?.language, 'sh');
-  for (const block of typed) await shell.block(block);
-  const url = await shell.variable('BINDERY_URL');
-  // In the foreground, since a shell has its background jobs ignore SIGINT.
-  shell.command(`${work.text.trimEnd()} || true`);
-  await aMovingBar(url, 'Moby Dick');
-  shell.interrupt('books/work.py');
-  const stopped = await eventually('Ctrl-C ends the attempt', async () => {
-    const found = await book(url, 'Moby Dick');
-    return found.status === 'FAILED' ? found : null;
-  });
-  shell.go(work.text);
-  const goesOn = await eventually('the next attempt continues', async () => {
-    const found = await book(url, 'Moby Dick');
-    return found.status === 'ANALYZING' && found.overall_progress > stopped.overall_progress ? found : null;
-  });
-  assert.equal(goesOn.attempt, 2);
-  assert.ok(stopped.overall_progress > 0);
-}));
+test(
+  'the track for Python shows a moving bar, which continues after Ctrl-C',
+  options,
+  inACheckout(async (shell) => {
+    const typed = blocks('README.md', 'Python');
+    const work = typed.pop();
+    assert.equal(work?.language, 'sh');
+    for (const block of typed) await shell.block(block);
+    const url = await shell.variable('BINDERY_URL');
+    // In the foreground, since a shell has its background jobs ignore SIGINT.
+    shell.command(`${work.text.trimEnd()} || true`);
+    await aMovingBar(url, 'Moby Dick');
+    shell.interrupt('books/work.py');
+    const stopped = await eventually('Ctrl-C ends the attempt', async () => {
+      const found = await book(url, 'Moby Dick');
+      return found.status === 'FAILED' ? found : null;
+    });
+    shell.go(work.text);
+    const goesOn = await eventually('the next attempt continues', async () => {
+      const found = await book(url, 'Moby Dick');
+      return found.status === 'ANALYZING' && found.overall_progress > stopped.overall_progress
+        ? found
+        : null;
+    });
+    assert.equal(goesOn.attempt, 2);
+    assert.ok(stopped.overall_progress > 0);
+  }),
+);
 
-test('the track for Node and BullMQ shows a moving bar, also after another track', options, inACheckout(async (shell) => {
-  await shell.type(blocks('README.md', 'Python')[0].text.split('\n')[0]);
-  await typeTrack(shell, 'README.md', 'Node and BullMQ');
-  await aMovingBar(await shell.variable('BINDERY_URL'), 'Moby Dick');
-}));
+test(
+  'the track for Node and BullMQ shows a moving bar, also after another track',
+  options,
+  inACheckout(async (shell) => {
+    await shell.type(blocks('README.md', 'Python')[0].text.split('\n')[0]);
+    await typeTrack(shell, 'README.md', 'Node and BullMQ');
+    await aMovingBar(await shell.variable('BINDERY_URL'), 'Moby Dick');
+  }),
+);
 
-test('the quickstart for Python fails as it says, resumes, and ends complete', options, inACheckout(async (shell) => {
-  const page = 'docs/quickstart-python.md';
-  for (const section of ['Start the servers', 'Define a pipeline', 'Report', 'What happens on failure']) {
-    for (const block of blocks(page, section)) {
-      await shell.block(block);
-      if (block.text.includes('BREAK=1')) {
-        const broken = await book(await shell.variable('BINDERY_URL'), 'Import of July');
-        assert.equal(broken.status, 'FAILED');
-        assert.equal(broken.overall_progress, 12.5);
-        assert.equal(broken.error.code, 'torn_row');
+test(
+  'the quickstart for Python fails as it says, resumes, and ends complete',
+  options,
+  inACheckout(async (shell) => {
+    const page = 'docs/quickstart-python.md';
+    for (const section of [
+      'Start the servers',
+      'Define a pipeline',
+      'Report',
+      'What happens on failure',
+    ]) {
+      for (const block of blocks(page, section)) {
+        await shell.block(block);
+        if (block.text.includes('BREAK=1')) {
+          const broken = await book(await shell.variable('BINDERY_URL'), 'Import of July');
+          assert.equal(broken.status, 'FAILED');
+          assert.equal(broken.overall_progress, 12.5);
+          assert.equal(broken.error.code, 'torn_row');
+        }
       }
     }
-  }
-  const url = await shell.variable('BINDERY_URL');
-  const done = await book(url, 'Import of July');
-  assert.deepEqual([done.status, done.overall_progress], ['COMPLETED', 100]);
-  for (const block of blocks(page, 'Without the package')) await shell.block(block);
-  // The row of SQL and the entry of the stream: a quarter of a quarter of 20 %, twice.
-  await eventually('the XADD is applied', async () =>
-    (await book(url, 'The Salt Clock')).overall_progress === 2.5);
-}));
+    const url = await shell.variable('BINDERY_URL');
+    const done = await book(url, 'Import of July');
+    assert.deepEqual([done.status, done.overall_progress], ['COMPLETED', 100]);
+    for (const block of blocks(page, 'Without the package')) await shell.block(block);
+    // The row of SQL and the entry of the stream: a quarter of a quarter of 20 %, twice.
+    await eventually(
+      'the XADD is applied',
+      async () => (await book(url, 'The Salt Clock')).overall_progress === 2.5,
+    );
+  }),
+);
 
-test('the quickstart for Node shows a bar, a retry, and a failure that resumes', options, inACheckout(async (shell) => {
-  const page = 'docs/quickstart-node.md';
-  for (const block of blocks(page, 'Start the servers')) await shell.block(block);
-  await typeTrack(shell, page, 'Report');
-  const url = await shell.variable('BINDERY_URL');
-  await aMovingBar(url, 'Moby Dick');
-  await eventually('the job has no attempt left', async () => (await book(url, 'Moby Dick')).status === 'FAILED');
-  assert.equal((await book(url, 'Moby Dick')).error.code, 'job_failed');
-  for (const block of blocks(page, 'What happens on failure')) await shell.block(block);
-  await eventually('the book goes on', async () => (await book(url, 'Moby Dick')).status === 'GENERATING_SCENES');
-}));
+test(
+  'the quickstart for Node shows a bar, a retry, and a failure that resumes',
+  options,
+  inACheckout(async (shell) => {
+    const page = 'docs/quickstart-node.md';
+    for (const block of blocks(page, 'Start the servers')) await shell.block(block);
+    await typeTrack(shell, page, 'Report');
+    const url = await shell.variable('BINDERY_URL');
+    await aMovingBar(url, 'Moby Dick');
+    await eventually(
+      'the job has no attempt left',
+      async () => (await book(url, 'Moby Dick')).status === 'FAILED',
+    );
+    assert.equal((await book(url, 'Moby Dick')).error.code, 'job_failed');
+    for (const block of blocks(page, 'What happens on failure')) await shell.block(block);
+    await eventually(
+      'the book goes on',
+      async () => (await book(url, 'Moby Dick')).status === 'GENERATING_SCENES',
+    );
+  }),
+);

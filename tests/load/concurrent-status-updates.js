@@ -23,7 +23,9 @@ const STAGES = [
 const FAILS = (number) => number % 5 === 0;
 
 export const options = {
-  scenarios: { books: { executor: 'per-vu-iterations', vus: BOOKS, iterations: 1, maxDuration: '10m' } },
+  scenarios: {
+    books: { executor: 'per-vu-iterations', vus: BOOKS, iterations: 1, maxDuration: '10m' },
+  },
   setupTimeout: '1m',
   teardownTimeout: '5m',
   summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max'],
@@ -53,7 +55,11 @@ const conflicts = http.expectedStatuses(409);
 
 /** Calls a function that must succeed; its row. */
 function call(name, args) {
-  const answer = http.post(`${REST}/rpc/${name}`, JSON.stringify(args), { headers, responseCallback: succeeds, tags: { name } });
+  const answer = http.post(`${REST}/rpc/${name}`, JSON.stringify(args), {
+    headers,
+    responseCallback: succeeds,
+    tags: { name },
+  });
   writing.add(answer.timings.duration);
   if (!check(answer, { 'a call succeeds': (r) => r.status >= 200 && r.status < 300 })) {
     fail(`${name} of ${args.book_id}: ${answer.status} ${answer.body}`);
@@ -69,13 +75,18 @@ function conflict(name, args, code) {
     responseCallback: conflicts,
     tags: { name: `${name} (refused)` },
   });
-  const says = (r) => r.status === 409 && r.json('code') === 'PT409' && JSON.parse(r.json('details')).code === code;
+  const says = (r) =>
+    r.status === 409 && r.json('code') === 'PT409' && JSON.parse(r.json('details')).code === code;
   check(answer, { 'what is provoked is a conflict that says which': says });
   provoked.add(1);
 }
 
 function get(path) {
-  const answer = http.get(`${REST}${path}`, { headers, responseCallback: succeeds, tags: { name: path.split('?')[0] } });
+  const answer = http.get(`${REST}${path}`, {
+    headers,
+    responseCallback: succeeds,
+    tags: { name: path.split('?')[0] },
+  });
   reading.add(answer.timings.duration);
   if (answer.status !== 200) fail(`${path}: ${answer.status} ${answer.body}`);
   return answer.json();
@@ -88,15 +99,31 @@ export function setup() {
 export default function ({ run }) {
   const number = exec.vu.idInTest;
   const book_id = uuidv4();
-  let row = call('register_book', { book_id, title: `Load ${number}`, metadata: { load: run, number } });
+  let row = call('register_book', {
+    book_id,
+    title: `Load ${number}`,
+    metadata: { load: run, number },
+  });
   for (const [stage, substep] of STAGES) {
     const before = row.revision;
     row = call('transition_book', { book_id, to_status: stage, expected_revision: before });
     // A call with an old revision, and one that goes back to a state without an edge to it.
-    conflict('transition_book', { book_id, to_status: 'CANCELLED', expected_revision: before }, 'stale_revision');
+    conflict(
+      'transition_book',
+      { book_id, to_status: 'CANCELLED', expected_revision: before },
+      'stale_revision',
+    );
     conflict('transition_book', { book_id, to_status: 'UPLOADED' }, 'illegal_transition');
     for (let done = 1; done <= UNITS; done += 1) {
-      row = call('report_progress', { book_id, substep, done, total: UNITS, stage, attempt: row.attempt, message: `${done} of ${UNITS}` });
+      row = call('report_progress', {
+        book_id,
+        substep,
+        done,
+        total: UNITS,
+        stage,
+        attempt: row.attempt,
+        message: `${done} of ${UNITS}`,
+      });
       if (stage === 'GENERATING_SCENES' && done * 2 === UNITS && FAILS(number)) {
         call('fail_book', { book_id, error: { code: 'load', retry: false } });
         row = call('resume_book', { book_id });
@@ -105,7 +132,9 @@ export default function ({ run }) {
     const status = get(`/rpc/get_book_status?book_id=${book_id}`);
     check(status, {
       'the status is that of the last call': (s) =>
-        s.revision === row.revision && s.status === stage && s.overall_progress === row.overall_progress,
+        s.revision === row.revision &&
+        s.status === stage &&
+        s.overall_progress === row.overall_progress,
     });
   }
   row = call('transition_book', { book_id, to_status: 'COMPLETED' });
@@ -140,12 +169,15 @@ export function teardown({ run }) {
     // The other declared substeps have rows, too, at 0.
     const reported = book.book_progress.filter((g) => g.progress > 0);
     const substeps =
-      reported.length === STAGES.length && reported.every((g) => g.progress === 100 && g.done === UNITS);
+      reported.length === STAGES.length &&
+      reported.every((g) => g.progress === 100 && g.done === UNITS);
     const seen = book.book_events;
     const history =
       seen.map((e) => e.to_status).join() === way.join() &&
       seen.every((e, n) =>
-        n === 0 ? e.from_status === null : e.from_status === seen[n - 1].to_status && e.revision > seen[n - 1].revision,
+        n === 0
+          ? e.from_status === null
+          : e.from_status === seen[n - 1].to_status && e.revision > seen[n - 1].revision,
       );
     const right = check(book, {
       'every row is COMPLETED at 100, with a revision for each change': () => ends,

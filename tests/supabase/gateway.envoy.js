@@ -42,7 +42,10 @@ describe('Envoy', () => {
         ],
       },
       http_filters: [
-        { name: 'envoy.filters.http.cors', typed_config: { '@type': type('filters.http.cors.v3.Cors') } },
+        {
+          name: 'envoy.filters.http.cors',
+          typed_config: { '@type': type('filters.http.cors.v3.Cors') },
+        },
         // The route switches it off for itself: the password is the dashboard's, which has all other paths.
         {
           name: 'envoy.filters.http.basic_auth',
@@ -57,11 +60,19 @@ describe('Envoy', () => {
             '@type': type('filters.http.rbac.v3.RBAC'),
             rules: {
               action: 'ALLOW',
-              policies: { key: { permissions: [{ any: true }], principals: [{ header: { name: 'apikey', present_match: true } }] } },
+              policies: {
+                key: {
+                  permissions: [{ any: true }],
+                  principals: [{ header: { name: 'apikey', present_match: true } }],
+                },
+              },
             },
           },
         },
-        { name: 'envoy.filters.http.router', typed_config: { '@type': type('filters.http.router.v3.Router') } },
+        {
+          name: 'envoy.filters.http.router',
+          typed_config: { '@type': type('filters.http.router.v3.Router') },
+        },
       ],
     };
     const socket = (/** @type {string} */ host, /** @type {number} */ number) => ({
@@ -75,7 +86,13 @@ describe('Envoy', () => {
             {
               name: 'test',
               address: socket('127.0.0.1', port),
-              filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: http }] }],
+              filter_chains: [
+                {
+                  filters: [
+                    { name: 'envoy.filters.network.http_connection_manager', typed_config: http },
+                  ],
+                },
+              ],
             },
           ],
           clusters: [
@@ -85,14 +102,28 @@ describe('Envoy', () => {
               connect_timeout: '5s',
               load_assignment: {
                 cluster_name: 'rest',
-                endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(upstream.hostname, Number(upstream.port)) } }] }],
+                endpoints: [
+                  {
+                    lb_endpoints: [
+                      { endpoint: { address: socket(upstream.hostname, Number(upstream.port)) } },
+                    ],
+                  },
+                ],
               },
             },
           ],
         },
       }),
     );
-    const args = ['-c', join(dir, 'envoy.json'), '--log-level', 'error', '--disable-hot-restart', '--concurrency', '1'];
+    const args = [
+      '-c',
+      join(dir, 'envoy.json'),
+      '--log-level',
+      'error',
+      '--disable-hot-restart',
+      '--concurrency',
+      '1',
+    ];
     stop = await serve(address, process.env.ENVOY ?? 'envoy', args, {});
   });
   after(async () => {
@@ -100,13 +131,23 @@ describe('Envoy', () => {
     rmSync(dir, { recursive: true });
   });
 
-  serves((path, init) => fetch(address + path, init), '/api/books', { query: false, elsewhere: 401 });
+  serves((path, init) => fetch(address + path, init), '/api/books', {
+    query: false,
+    elsewhere: 401,
+  });
 
   test('without an API key it answers nobody', async () => {
     assert.equal((await fetch(`${address}/api/books/${book_id}/status`)).status, 403);
   });
 
   test('a query of the caller’s own is refused', async () => {
-    assert.notEqual((await fetch(`${address}/api/books/${book_id}/status?select=title`, { headers: headers(owner) })).status, 200);
+    assert.notEqual(
+      (
+        await fetch(`${address}/api/books/${book_id}/status?select=title`, {
+          headers: headers(owner),
+        })
+      ).status,
+      200,
+    );
   });
 });

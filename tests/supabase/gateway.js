@@ -7,7 +7,8 @@ import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { book, headers } from './stack.js';
 
-export const file = (/** @type {string} */ name) => fileURLToPath(new URL(`../../supabase/gateway/${name}`, import.meta.url));
+export const file = (/** @type {string} */ name) =>
+  fileURLToPath(new URL(`../../supabase/gateway/${name}`, import.meta.url));
 export const owner = randomUUID();
 const [stranger, nobody] = [randomUUID(), '00000000-0000-4000-8000-00000000dead'];
 /** @type {string} */
@@ -30,7 +31,10 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
     assert.equal(answer.status, 200);
     assert.match(answer.headers.get('content-type') ?? '', /^application\/json/);
     const status = await answer.json();
-    assert.deepEqual([status.book_id, status.status, status.title], [book_id, 'ANALYZING', 'Moby Dick']);
+    assert.deepEqual(
+      [status.book_id, status.status, status.title],
+      [book_id, 'ANALYZING', 'Moby Dick'],
+    );
     assert.equal((await get(path(book_id.toUpperCase()), { headers: headers(owner) })).status, 200);
   });
 
@@ -41,7 +45,10 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
     ])) {
       const answer = await get(path(id), { headers: headers(sub) });
       const error = await answer.json();
-      assert.deepEqual([answer.status, error.code, JSON.parse(error.details).code], [404, 'PT404', 'unknown_book']);
+      assert.deepEqual(
+        [answer.status, error.code, JSON.parse(error.details).code],
+        [404, 'PT404', 'unknown_book'],
+      );
     }
   });
 
@@ -53,24 +60,44 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
   test('what is no uuid is not handed on', async () => {
     for (const id of ['moby-dick', `${book_id}&select=*`, '..%2F..%2Frpc', `${book_id}0`]) {
       // Slashes in disguise may be refused as such.
-      assert.ok([elsewhere, 400].includes((await get(path(id), { headers: headers(owner) })).status), id);
+      assert.ok(
+        [elsewhere, 400].includes((await get(path(id), { headers: headers(owner) })).status),
+        id,
+      );
     }
   });
 
   test('what the caller adds changes nothing', async () => {
     const given = { ...headers(owner), 'Accept-Profile': 'public' };
-    const answer = await get(path(book_id) + (query ? `?book_id=${nobody}&select=title` : ''), { headers: given });
+    const answer = await get(path(book_id) + (query ? `?book_id=${nobody}&select=title` : ''), {
+      headers: given,
+    });
     assert.equal((await answer.json()).book_id, book_id);
   });
 
   test('other methods are refused', async () => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
-      assert.ok([403, 405, elsewhere].includes((await get(path(book_id), { method, headers: headers(owner) })).status), method);
+      assert.ok(
+        [403, 405, elsewhere].includes(
+          (await get(path(book_id), { method, headers: headers(owner) })).status,
+        ),
+        method,
+      );
     }
     // Handed on, that is; @supabase/lite has no HEAD for functions (400), which PostgREST has.
-    assert.ok([200, 400].includes((await get(path(book_id), { method: 'HEAD', headers: headers(owner) })).status));
-    const preflight = { method: 'OPTIONS', headers: { Origin: 'https://books.example.org', 'Access-Control-Request-Method': 'GET' } };
-    assert.match((await get(path(book_id), preflight)).headers.get('access-control-allow-methods') ?? '', /GET/);
+    assert.ok(
+      [200, 400].includes(
+        (await get(path(book_id), { method: 'HEAD', headers: headers(owner) })).status,
+      ),
+    );
+    const preflight = {
+      method: 'OPTIONS',
+      headers: { Origin: 'https://books.example.org', 'Access-Control-Request-Method': 'GET' },
+    };
+    assert.match(
+      (await get(path(book_id), preflight)).headers.get('access-control-allow-methods') ?? '',
+      /GET/,
+    );
   });
 }
 
@@ -93,10 +120,13 @@ export const freePort = () =>
  * @param {Record<string, string>} env
  */
 export async function serve(address, program, args, env) {
-  const server = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
+  const server = spawn(program, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const gone = new Promise((resolve) => server.once('exit', resolve));
   const deadline = Date.now() + 180_000;
-  for (let up = false; !up; ) {
+  for (let up = false; !up;) {
     assert.ok(server.exitCode === null && server.signalCode === null, `${program} ends at once`);
     assert.ok(Date.now() < deadline, `${program} does not answer`);
     up = await fetch(address).then(

@@ -18,7 +18,9 @@ describe('nginx', () => {
   before(async () => {
     const port = await freePort();
     address = `http://127.0.0.1:${port}`;
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${dir};`).join(' ');
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map((kind) => `${kind}_temp_path ${dir};`)
+      .join(' ');
     writeFileSync(
       join(dir, 'nginx.conf'),
       `
@@ -35,9 +37,14 @@ describe('nginx', () => {
       }`,
     );
     // Debian has it where only root's PATH looks.
-    stop = await serve(address, 'nginx', ['-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')], {
-      PATH: `${process.env.PATH}:/usr/sbin`,
-    });
+    stop = await serve(
+      address,
+      'nginx',
+      ['-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')],
+      {
+        PATH: `${process.env.PATH}:/usr/sbin`,
+      },
+    );
   });
   after(async () => {
     await stop();
@@ -55,7 +62,9 @@ describe('the Edge Function in Deno', () => {
   before(async () => {
     const port = await freePort();
     address = `http://127.0.0.1:${port}`;
-    const index = fileURLToPath(new URL('../../supabase/functions/books/index.ts', import.meta.url));
+    const index = fileURLToPath(
+      new URL('../../supabase/functions/books/index.ts', import.meta.url),
+    );
     const env = {
       DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
       SUPABASE_URL: restUrl,
@@ -76,13 +85,28 @@ describe('the Edge Function in Deno', () => {
 });
 
 describe('the Edge Function’s handler', () => {
-  const settings = { url: restUrl, anonKey: headers(owner).apikey ?? '', origins: ['https://books.example.org'] };
+  const settings = {
+    url: restUrl,
+    anonKey: headers(owner).apikey ?? '',
+    origins: ['https://books.example.org'],
+  };
 
   test('pages of the origins that are listed may read the answer, and no others', async () => {
     const ask = (/** @type {string} */ Origin) =>
-      handle(new Request(`http://localhost/books/${book_id}/status`, { headers: { ...headers(owner), Origin } }), settings);
-    assert.equal((await ask('https://books.example.org')).headers.get('access-control-allow-origin'), 'https://books.example.org');
-    assert.equal((await ask('https://elsewhere.example.org')).headers.get('access-control-allow-origin'), null);
+      handle(
+        new Request(`http://localhost/books/${book_id}/status`, {
+          headers: { ...headers(owner), Origin },
+        }),
+        settings,
+      );
+    assert.equal(
+      (await ask('https://books.example.org')).headers.get('access-control-allow-origin'),
+      'https://books.example.org',
+    );
+    assert.equal(
+      (await ask('https://elsewhere.example.org')).headers.get('access-control-allow-origin'),
+      null,
+    );
   });
 
   test('a Data API that is away is a 502 that says so, in the form of the other errors', async () => {
@@ -96,7 +120,10 @@ describe('the Edge Function’s handler', () => {
     console.error = () => {};
     const answer = await handle(new Request(`http://localhost/books/${book_id}/status`), away);
     console.error = shown;
-    assert.deepEqual([answer.status, Object.keys(await answer.json())], [502, ['code', 'message', 'details', 'hint']]);
+    assert.deepEqual(
+      [answer.status, Object.keys(await answer.json())],
+      [502, ['code', 'message', 'details', 'hint']],
+    );
   });
 });
 
@@ -104,7 +131,9 @@ test('Kong’s service sends a book’s id, and no other path, to the function',
   const [service] = parse(readFileSync(file('kong.yml'), 'utf8'));
   const matched = new RegExp(`^${service.routes[0].paths[0]}`).exec(`/api/books/${book_id}/status`);
   assert.equal(matched?.groups?.book_id, book_id);
-  const [transformer] = service.plugins.filter((/** @type {any} */ plugin) => plugin.name === 'request-transformer');
+  const [transformer] = service.plugins.filter(
+    (/** @type {any} */ plugin) => plugin.name === 'request-transformer',
+  );
   for (const how of ['add', 'replace']) {
     assert.deepEqual(transformer.config[how].querystring, ['book_id:$(uri_captures["book_id"])']);
     assert.ok(transformer.config[how].headers.includes('Accept-Profile: bindery'));

@@ -10,14 +10,17 @@ const slot = `bindery_${process.pid}`;
 
 before(async () => {
   // Newer minor versions name the plugins that may be used.
-  const [allowed] = await sql`select setting from pg_settings where name = 'output_plugin_libraries'`;
+  const [allowed] =
+    await sql`select setting from pg_settings where name = 'output_plugin_libraries'`;
   if (allowed && !allowed.setting.includes('wal2json')) {
     await sql`alter system set output_plugin_libraries = pgoutput, test_decoding, wal2json`;
     await sql`select pg_reload_conf()`;
     // A session that begins after the reload has been taken note of has the new value; this says when.
-    for (let allowed = false; !allowed; ) {
+    for (let allowed = false; !allowed;) {
       const fresh = database();
-      allowed = (await fresh`select setting from pg_settings where name = 'output_plugin_libraries'`)[0]?.setting.includes('wal2json');
+      allowed = (
+        await fresh`select setting from pg_settings where name = 'output_plugin_libraries'`
+      )[0]?.setting.includes('wal2json');
       await fresh.end();
     }
   }
@@ -42,7 +45,10 @@ async function changes() {
 }
 
 /** @param {any} change */
-const record = (change) => Object.fromEntries(change.columns.map((/** @type {any} */ column) => [column.name, column.value]));
+const record = (change) =>
+  Object.fromEntries(
+    change.columns.map((/** @type {any} */ column) => [column.name, column.value]),
+  );
 
 test('Postgres Changes needs a primary key, the publication, row-level security and the right to read: book_status has them', async () => {
   const [needs] = await sql`
@@ -52,7 +58,10 @@ test('Postgres Changes needs a primary key, the publication, row-level security 
       exists (select from pg_policies where schemaname = 'bindery' and tablename = 'book_status' and cmd = 'SELECT' and 'authenticated' = any (roles)) as policed,
       (select count(*)::int from pg_publication_tables where pubname = 'supabase_realtime') as tables
     from pg_class c where c.oid = 'bindery.book_status'::regclass`;
-  assert.deepEqual({ ...needs }, { published: true, key: ['book_id'], secured: true, readable: true, policed: true, tables: 1 });
+  assert.deepEqual(
+    { ...needs },
+    { published: true, key: ['book_id'], secured: true, readable: true, policed: true, tables: 1 },
+  );
 });
 
 test('a book’s changes come as its row, without what is large and did not change', async () => {
@@ -83,7 +92,10 @@ test('a book’s changes come as its row, without what is large and did not chan
     'a new row comes whole',
   );
   assert.deepEqual(JSON.parse(record(insert).metadata), { noise });
-  assert.deepEqual([record(insert).status, record(insert).revision, record(insert).owner_id], ['UPLOADED', 1, owner_id]);
+  assert.deepEqual(
+    [record(insert).status, record(insert).revision, record(insert).owner_id],
+    ['UPLOADED', 1, owner_id],
+  );
 
   const updates = rest.filter((change) => change.action === 'U');
   const revisions = updates.map((change) => record(change).revision);
@@ -103,10 +115,17 @@ test('a book’s changes come as its row, without what is large and did not chan
   }
   const last = record(updates.at(-1));
   assert.deepEqual([last.status, last.overall_progress], ['ANALYZING', 2]);
-  assert.deepEqual([last.substeps_total, last.substeps_done, last.substeps], [3, 0, undefined], 'a row counts substeps, and holds none');
+  assert.deepEqual(
+    [last.substeps_total, last.substeps_done, last.substeps],
+    [3, 0, undefined],
+    'a row counts substeps, and holds none',
+  );
 
   const removed = rest.at(-1);
-  assert.deepEqual([removed.action, removed.identity.map((/** @type {any} */ c) => [c.name, c.value])], ['D', [['book_id', book_id]]]);
+  assert.deepEqual(
+    [removed.action, removed.identity.map((/** @type {any} */ c) => [c.name, c.value])],
+    ['D', [['book_id', book_id]]],
+  );
 });
 
 test('a transaction that is rolled back is seen by nobody', async () => {
@@ -120,100 +139,119 @@ test('a transaction that is rolled back is seen by nobody', async () => {
   assert.deepEqual(await changes(), []);
 });
 
-test('while somebody holds a lock on realtime.messages, books go on, and only the broadcast is left out', { timeout: 60_000 }, async () => {
-  // A database of its own: in the other there is no Realtime, and its tests say so.
-  const name = `slow_${process.pid}`;
-  await sql`create database ${sql(name)} template ${sql(new URL(databaseUrl).pathname.slice(1) + '_template')}`;
-  /** @type {string[]} */
-  const warnings = [];
-  const onnotice = (/** @type {any} */ notice) => warnings.push(`${notice.severity} ${notice.message}`);
-  const [holder, worker, watcher] = [database({ database: name }), database({ database: name, onnotice }), database({ database: name })];
-  try {
-    await watcher.unsafe(readFileSync(new URL('../pgtap/realtime/standin.psql', import.meta.url), 'utf8'));
-    const broadcasts = async () =>
-      (await watcher`select count(*)::int as n from realtime.messages`)[0]?.n;
-    await worker`select bindery.register_book(${randomUUID()})`;
-    assert.equal(
-      await broadcasts(),
-      0,
-      'without USAGE on the schema realtime, books change and are not broadcast',
-    );
-    // As Supabase has it.
-    await watcher`grant usage on schema realtime to project`;
-    await watcher`grant select, insert on realtime.messages to project`;
+test(
+  'while somebody holds a lock on realtime.messages, books go on, and only the broadcast is left out',
+  { timeout: 60_000 },
+  async () => {
+    // A database of its own: in the other there is no Realtime, and its tests say so.
+    const name = `slow_${process.pid}`;
+    await sql`create database ${sql(name)} template ${sql(new URL(databaseUrl).pathname.slice(1) + '_template')}`;
+    /** @type {string[]} */
+    const warnings = [];
+    const onnotice = (/** @type {any} */ notice) =>
+      warnings.push(`${notice.severity} ${notice.message}`);
+    const [holder, worker, watcher] = [
+      database({ database: name }),
+      database({ database: name, onnotice }),
+      database({ database: name }),
+    ];
+    try {
+      await watcher.unsafe(
+        readFileSync(new URL('../pgtap/realtime/standin.psql', import.meta.url), 'utf8'),
+      );
+      const broadcasts = async () =>
+        (await watcher`select count(*)::int as n from realtime.messages`)[0]?.n;
+      await worker`select bindery.register_book(${randomUUID()})`;
+      assert.equal(
+        await broadcasts(),
+        0,
+        'without USAGE on the schema realtime, books change and are not broadcast',
+      );
+      // As Supabase has it.
+      await watcher`grant usage on schema realtime to project`;
+      await watcher`grant select, insert on realtime.messages to project`;
 
-    const [books, owner_id] = [Array.from({ length: 20 }, () => randomUUID()), randomUUID()];
-    for (const book_id of books) await worker`select bindery.register_book(${book_id}, owner_id => ${owner_id})`;
-    assert.equal(await broadcasts(), 40, 'each book to its own topic and its owner’s');
+      const [books, owner_id] = [Array.from({ length: 20 }, () => randomUUID()), randomUUID()];
+      for (const book_id of books)
+        await worker`select bindery.register_book(${book_id}, owner_id => ${owner_id})`;
+      assert.equal(await broadcasts(), 40, 'each book to its own topic and its owner’s');
 
-    const lock = await holder.reserve();
-    await lock`begin`;
-    await lock`lock table realtime.messages in access exclusive mode`;
-    // What only ever ends when the lock is released would wait for ever here: it is released after.
-    await worker`update bindery.book_status set status = 'ANALYZING' where book_id = any (${books}::uuid[])`;
-    await worker`update bindery.book_status set title = 'Moby Dick' where book_id = any (${books}::uuid[])`;
-    await worker`select bindery.acquire_stream('slow', 'me')`;
-    const events = books.map((book_id, n) => ({
-      type: 'progress',
-      id: `1-${n}`,
-      count: 1,
-      segment: n,
-      book_id,
-      substep: 'extract_text',
-      progress: 40,
-    }));
-    const [applied] = await worker`select applied::int, rejected::int from bindery.apply_events('slow', 1, '1-9', ${worker.json(events)})`;
-    assert.deepEqual({ ...applied }, { applied: 20, rejected: 0 });
-    await lock`rollback`;
-    lock.release();
-    // Waited for once a statement, however many books and messages.
-    const warning =
-      'WARNING 20 changed books were not broadcast: canceling statement due to lock timeout (SQLSTATE 55P03).';
-    assert.deepEqual(warnings, Array(3).fill(warning));
+      const lock = await holder.reserve();
+      await lock`begin`;
+      await lock`lock table realtime.messages in access exclusive mode`;
+      // What only ever ends when the lock is released would wait for ever here: it is released after.
+      await worker`update bindery.book_status set status = 'ANALYZING' where book_id = any (${books}::uuid[])`;
+      await worker`update bindery.book_status set title = 'Moby Dick' where book_id = any (${books}::uuid[])`;
+      await worker`select bindery.acquire_stream('slow', 'me')`;
+      const events = books.map((book_id, n) => ({
+        type: 'progress',
+        id: `1-${n}`,
+        count: 1,
+        segment: n,
+        book_id,
+        substep: 'extract_text',
+        progress: 40,
+      }));
+      const [applied] =
+        await worker`select applied::int, rejected::int from bindery.apply_events('slow', 1, '1-9', ${worker.json(events)})`;
+      assert.deepEqual({ ...applied }, { applied: 20, rejected: 0 });
+      await lock`rollback`;
+      lock.release();
+      // Waited for once a statement, however many books and messages.
+      const warning =
+        'WARNING 20 changed books were not broadcast: canceling statement due to lock timeout (SQLSTATE 55P03).';
+      assert.deepEqual(warnings, Array(3).fill(warning));
 
-    const rows = await watcher`select status, title, overall_progress, revision::int from bindery.book_status where owner_id = ${owner_id}`;
-    assert.deepEqual(
-      rows.map((row) => ({ ...row })),
-      Array(20).fill({ status: 'ANALYZING', title: 'Moby Dick', overall_progress: 2, revision: 4 }),
-    );
-    assert.equal(await broadcasts(), 40, 'these changes are not broadcast');
-    await worker`select bindery.report_progress(${books[0] ?? ''}, 'extract_text', 50)`;
-    assert.equal(await broadcasts(), 42, 'the next change is broadcast');
+      const rows =
+        await watcher`select status, title, overall_progress, revision::int from bindery.book_status where owner_id = ${owner_id}`;
+      assert.deepEqual(
+        rows.map((row) => ({ ...row })),
+        Array(20).fill({
+          status: 'ANALYZING',
+          title: 'Moby Dick',
+          overall_progress: 2,
+          revision: 4,
+        }),
+      );
+      assert.equal(await broadcasts(), 40, 'these changes are not broadcast');
+      await worker`select bindery.report_progress(${books[0] ?? ''}, 'extract_text', 50)`;
+      assert.equal(await broadcasts(), 42, 'the next change is broadcast');
 
-    const payload = async () => {
-      const topic = `book:${books[0]}:${owner_id}`;
-      const [message] = await watcher`
+      const payload = async () => {
+        const topic = `book:${books[0]}:${owner_id}`;
+        const [message] = await watcher`
         select payload from realtime.messages
         where topic = ${topic} and private and event = 'book_status'
         order by (payload ->> 'revision')::bigint desc limit 1`;
-      return message?.payload;
-    };
-    const report = await payload();
-    assert.deepEqual(
-      [report.revision, report.overall_progress, report.substeps_total, report.substeps_partial],
-      [5, 2.5, 3, true],
-    );
-    assert.deepEqual(
-      report.substeps.map((/** @type {any} */ s) => [s.substep, s.state, s.progress]),
-      [['extract_text', 'active', 50]],
-      'a report broadcasts the substep that changed',
-    );
-    await worker`select bindery.transition_book(${books[0] ?? ''}, 'GENERATING_SCENES')`;
-    const transition = await payload();
-    assert.deepEqual(
-      [transition.revision, transition.current_stage, transition.substeps_partial],
-      [6, 'GENERATING_SCENES', false],
-    );
-    assert.deepEqual(
-      transition.substeps.map((/** @type {any} */ s) => s.substep),
-      ['split_scenes', 'write_prompts'],
-      'a transition broadcasts every substep of the new stage',
-    );
-    for (const key of ['substeps_weight', 'substeps_points', 'stage_base', 'stage_share']) {
-      assert.ok(!(key in transition), key);
+        return message?.payload;
+      };
+      const report = await payload();
+      assert.deepEqual(
+        [report.revision, report.overall_progress, report.substeps_total, report.substeps_partial],
+        [5, 2.5, 3, true],
+      );
+      assert.deepEqual(
+        report.substeps.map((/** @type {any} */ s) => [s.substep, s.state, s.progress]),
+        [['extract_text', 'active', 50]],
+        'a report broadcasts the substep that changed',
+      );
+      await worker`select bindery.transition_book(${books[0] ?? ''}, 'GENERATING_SCENES')`;
+      const transition = await payload();
+      assert.deepEqual(
+        [transition.revision, transition.current_stage, transition.substeps_partial],
+        [6, 'GENERATING_SCENES', false],
+      );
+      assert.deepEqual(
+        transition.substeps.map((/** @type {any} */ s) => s.substep),
+        ['split_scenes', 'write_prompts'],
+        'a transition broadcasts every substep of the new stage',
+      );
+      for (const key of ['substeps_weight', 'substeps_points', 'stage_base', 'stage_share']) {
+        assert.ok(!(key in transition), key);
+      }
+    } finally {
+      for (const session of [holder, worker, watcher]) await session.end();
+      await sql`drop database ${sql(name)} with (force)`;
     }
-  } finally {
-    for (const session of [holder, worker, watcher]) await session.end();
-    await sql`drop database ${sql(name)} with (force)`;
-  }
-});
+  },
+);

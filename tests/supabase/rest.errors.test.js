@@ -30,7 +30,11 @@ const refusals = {
     hint: /define/,
   }),
   unknown_stage: async () => ({
-    request: service.rpc('plan_substeps', { book_id: await book(), stage: 'BINDING', substeps: [{ substep: 'glue' }] }),
+    request: service.rpc('plan_substeps', {
+      book_id: await book(),
+      stage: 'BINDING',
+      substeps: [{ substep: 'glue' }],
+    }),
     message: /BINDING/,
     hint: /stages/,
   }),
@@ -42,7 +46,11 @@ const refusals = {
   }),
   illegal_transition: async () => ({
     request: service.rpc('transition_book', { book_id: await book(), to_status: 'COMPLETED' }),
-    details: { from_status: 'UPLOADED', to_status: 'COMPLETED', allowed: ['ANALYZING', 'FAILED', 'CANCELLED'] },
+    details: {
+      from_status: 'UPLOADED',
+      to_status: 'COMPLETED',
+      allowed: ['ANALYZING', 'FAILED', 'CANCELLED'],
+    },
     message: /COMPLETED/,
     hint: /Allowed from UPLOADED: ANALYZING/,
   }),
@@ -59,7 +67,10 @@ const refusals = {
     const idempotency_key = randomUUID();
     await ok(service.rpc('report_events', { events: [], idempotency_key }));
     return {
-      request: service.rpc('report_events', { events: [{ type: 'heartbeat', book_id: nobody }], idempotency_key }),
+      request: service.rpc('report_events', {
+        events: [{ type: 'heartbeat', book_id: nobody }],
+        idempotency_key,
+      }),
       message: /sent with another batch/,
       hint: /new key/,
     };
@@ -71,7 +82,11 @@ const refusals = {
   }),
   missing_pipeline: async () => {
     const [book_id, pipeline] = [randomUUID(), 'rest_lost'];
-    const states = [{ name: 'IN' }, { name: 'WORK', weight: 1, open_substeps: true }, { name: 'OUT' }];
+    const states = [
+      { name: 'IN' },
+      { name: 'WORK', weight: 1, open_substeps: true },
+      { name: 'OUT' },
+    ];
     await ok(service.rpc('define_pipeline', { name: pipeline, definition: { states } }));
     await ok(service.rpc('register_book', { book_id, pipeline }));
     await sql.begin(async (session) => {
@@ -85,7 +100,11 @@ const refusals = {
       hint: /dump/,
     };
   },
-  not_failed: async () => ({ request: service.rpc('resume_book', { book_id: await book() }), message: /FAILED|UPLOADED/, hint: /./ }),
+  not_failed: async () => ({
+    request: service.rpc('resume_book', { book_id: await book() }),
+    message: /FAILED|UPLOADED/,
+    hint: /./,
+  }),
   stage_not_reached: async () => ({
     request: service.rpc('report_progress', {
       book_id: await book({ path: ['ANALYZING'] }),
@@ -100,7 +119,13 @@ const refusals = {
     const book_id = await book({ path: ['ANALYZING', 'GENERATING_SCENES'] });
     return {
       request: service.rpc('begin_stage', { book_id, to_status: 'ANALYZING' }),
-      details: { book_id, to_status: 'ANALYZING', status: 'GENERATING_SCENES', attempt: 1, passed: true },
+      details: {
+        book_id,
+        to_status: 'ANALYZING',
+        status: 'GENERATING_SCENES',
+        attempt: 1,
+        passed: true,
+      },
       message: /has left the stage ANALYZING/,
       hint: /get_resume_point/,
     };
@@ -110,15 +135,27 @@ const refusals = {
     message: /attempt 7/,
     hint: /get_resume_point/,
   }),
-  fenced: async () => ({ request: service.rpc('renew_stream', { stream, epoch: (await lease).epoch + 1 }), message: /./, hint: /./ }),
+  fenced: async () => ({
+    request: service.rpc('renew_stream', { stream, epoch: (await lease).epoch + 1 }),
+    message: /./,
+    hint: /./,
+  }),
   lease_held: async () => (
     await lease,
-    { request: service.rpc('acquire_stream', { stream, holder: 'another' }), message: /rest/, hint: /./ }
+    {
+      request: service.rpc('acquire_stream', { stream, holder: 'another' }),
+      message: /rest/,
+      hint: /./,
+    }
   ),
   position_passed: async () => {
     const { epoch } = await lease;
     await ok(service.rpc('apply_events', { stream, epoch, position: '9-0', events: [] }));
-    return { request: service.rpc('apply_events', { stream, epoch, position: '9-0', events: [] }), message: /9-0/, hint: /./ };
+    return {
+      request: service.rpc('apply_events', { stream, epoch, position: '9-0', events: [] }),
+      message: /9-0/,
+      hint: /./,
+    };
   },
   replay_running: async () => {
     // Another session is at it, and stays so until this has been answered.
@@ -131,18 +168,29 @@ const refusals = {
     return { request: Promise.resolve(answer), details: {}, message: /already/, hint: /Try again/ };
   },
   bad_input: async () => ({
-    request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), substep: 'extract_text', progress: 101 }),
+    request: service.rpc('report_progress', {
+      book_id: await book({ path: ['ANALYZING'] }),
+      substep: 'extract_text',
+      progress: 101,
+    }),
     details: { argument: 'progress' },
     message: /progress/,
     hint: /./,
   }),
   bad_definition: async () => ({
-    request: service.rpc('define_pipeline', { name: 'rest_broken', definition: { states: [{ name: 'a' }] } }),
+    request: service.rpc('define_pipeline', {
+      name: 'rest_broken',
+      definition: { states: [{ name: 'a' }] },
+    }),
     message: /rest_broken/,
     hint: /docs\/pipelines/,
   }),
   unknown_substep: async () => ({
-    request: service.rpc('report_progress', { book_id: await book({ path: ['ANALYZING'] }), substep: 'guess', progress: 1 }),
+    request: service.rpc('report_progress', {
+      book_id: await book({ path: ['ANALYZING'] }),
+      substep: 'guess',
+      progress: 1,
+    }),
     message: /guess/,
     hint: /plan_substeps/,
   }),
@@ -163,13 +211,15 @@ const refusals = {
 // The token or the role does not admit these. Most guard tables against who may write them by hand, which over REST nobody may.
 /** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
-  not_allowed: async () => worker({ book_id: nobody }).rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }) }),
+  not_allowed: async () =>
+    worker({ book_id: nobody }).rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }) }),
   column_is_derived: async () =>
     service
       .from('book_status')
       .update({ overall_progress: 50 })
       .eq('book_id', await book()),
-  pipeline_is_immutable: async () => service.from('pipelines').update({ definition: {} }).eq('name', 'comic'),
+  pipeline_is_immutable: async () =>
+    service.from('pipelines').update({ definition: {} }).eq('name', 'comic'),
   history_is_append_only: async () =>
     service
       .from('book_events')
@@ -182,7 +232,9 @@ function documented() {
   const text = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
   const codes = new Map();
   let state = '';
-  for (const [, newState, names = ''] of (text.split('\n## Errors\n')[1] ?? '').matchAll(/^\| (?:`(\w+)`)? ?\| (.*?) \|/gm)) {
+  for (const [, newState, names = ''] of (text.split('\n## Errors\n')[1] ?? '').matchAll(
+    /^\| (?:`(\w+)`)? ?\| (.*?) \|/gm,
+  )) {
     state = newState || state;
     for (const [, name] of names.matchAll(/`(\w+)`/g)) codes.set(name, state);
   }
@@ -195,7 +247,10 @@ for (const [code, provoke] of Object.entries(refusals)) {
     const { request, details, message, hint } = await provoke();
     const answer = await refused(request);
     const state = states.get(code);
-    assert.deepEqual([answer.code, answer.status, answer.details.code], [state, Number(state?.slice(2)), code]);
+    assert.deepEqual(
+      [answer.code, answer.status, answer.details.code],
+      [state, Number(state?.slice(2)), code],
+    );
     if (details) assert.deepEqual(answer.details, { code, ...details });
     assert.match(answer.message, message);
     assert.match(answer.hint, hint);
@@ -209,7 +264,10 @@ for (const [code, provoke] of Object.entries(withoutRight)) {
 }
 
 test('every documented error is met here', () => {
-  assert.deepEqual([...Object.keys(refusals), ...Object.keys(withoutRight)].sort(), [...states.keys()].sort());
+  assert.deepEqual(
+    [...Object.keys(refusals), ...Object.keys(withoutRight)].sort(),
+    [...states.keys()].sort(),
+  );
 });
 
 test('what Postgres refuses before a function begins has its SQLSTATE', async () => {
@@ -222,9 +280,17 @@ test('what Postgres refuses before a function begins has its SQLSTATE', async ()
 
 test('a refused call changes nothing', async () => {
   const book_id = await book({ path: ['ANALYZING'] });
-  const all = () => ok(service.from('book_status').select('*, book_progress(*), book_events(*)').eq('book_id', book_id));
+  const all = () =>
+    ok(
+      service
+        .from('book_status')
+        .select('*, book_progress(*), book_events(*)')
+        .eq('book_id', book_id),
+    );
   const before = await all();
   await refused(service.rpc('transition_book', { book_id, to_status: 'COMPLETED', message: 'no' }));
-  await refused(service.rpc('report_progress', { book_id, substep: 'guess', progress: 50, message: 'no' }));
+  await refused(
+    service.rpc('report_progress', { book_id, substep: 'guess', progress: 50, message: 'no' }),
+  );
   assert.deepEqual(await all(), before);
 });

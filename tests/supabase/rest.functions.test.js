@@ -7,24 +7,44 @@ import { anon, book, database, ok, refused, service, user, worker } from './stac
 
 const sql = database();
 after(() => sql.end());
-const readers = ['get_book_changes', 'get_book_status', 'get_resume_point', 'list_books', 'list_substeps', 'pipeline_xstate', 'status_at'];
+const readers = [
+  'get_book_changes',
+  'get_book_status',
+  'get_resume_point',
+  'list_books',
+  'list_substeps',
+  'pipeline_xstate',
+  'status_at',
+];
 const stream = `rest:${randomUUID()}`;
 const soon = () => new Date(Date.now() - 365 * 86_400_000).toISOString();
 
 /** @type {Record<string, () => Promise<void>>} */
 const calls = {
   async define_pipeline() {
-    const definition = { states: [{ name: 'QUEUED' }, { name: 'RECORDING', weight: 1 }, { name: 'PUBLISHED' }] };
+    const definition = {
+      states: [{ name: 'QUEUED' }, { name: 'RECORDING', weight: 1 }, { name: 'PUBLISHED' }],
+    };
     assert.equal(await ok(service.rpc('define_pipeline', { name: 'rest_podcast', definition })), 1);
-    assert.equal(await ok(service.rpc('define_pipeline', { name: 'rest_podcast', definition })), 1, 'the same again is the same version');
+    assert.equal(
+      await ok(service.rpc('define_pipeline', { name: 'rest_podcast', definition })),
+      1,
+      'the same again is the same version',
+    );
   },
   async pipeline_xstate() {
-    const machine = /** @type {any} */ (await ok(service.rpc('pipeline_xstate', { name: 'comic' }, { get: true })));
+    const machine = /** @type {any} */ (
+      await ok(service.rpc('pipeline_xstate', { name: 'comic' }, { get: true }))
+    );
     assert.equal(machine.initial, 'UPLOADED');
   },
   async register_book() {
     const [book_id, owner_id] = [randomUUID(), randomUUID()];
-    const row = await ok(service.rpc('register_book', { book_id, owner_id, title: 'Moby Dick', metadata: { pages: 635 } }).single());
+    const row = await ok(
+      service
+        .rpc('register_book', { book_id, owner_id, title: 'Moby Dick', metadata: { pages: 635 } })
+        .single(),
+    );
     assert.deepEqual(
       [row.book_id, row.owner_id, row.title, row.status, row.revision, row.metadata],
       [book_id, owner_id, 'Moby Dick', 'UPLOADED', 1, { pages: 635 }],
@@ -49,8 +69,19 @@ const calls = {
     assert.equal(row?.actor, 'reader-1');
   },
   async transition_book() {
-    const row = await ok(service.rpc('transition_book', { book_id: await book(), to_status: 'ANALYZING', expected_revision: 1 }).single());
-    assert.deepEqual([row.status, row.current_stage, row.revision, row.attempt], ['ANALYZING', 'ANALYZING', 2, 1]);
+    const row = await ok(
+      service
+        .rpc('transition_book', {
+          book_id: await book(),
+          to_status: 'ANALYZING',
+          expected_revision: 1,
+        })
+        .single(),
+    );
+    assert.deepEqual(
+      [row.status, row.current_stage, row.revision, row.attempt],
+      ['ANALYZING', 'ANALYZING', 2, 1],
+    );
   },
   async report_progress() {
     const report = {
@@ -67,46 +98,87 @@ const calls = {
   async report_events() {
     const book_id = await book({ path: ['ANALYZING'] });
     const report = { type: 'progress', book_id, substep: 'extract_text', progress: 50 };
-    const answer = /** @type {any} */ (await ok(service.rpc('report_events', { events: [report, { type: 'heartbeat' }] })));
+    const answer = /** @type {any} */ (
+      await ok(service.rpc('report_events', { events: [report, { type: 'heartbeat' }] }))
+    );
     assert.deepEqual(
       answer.outcomes.map((/** @type {any} */ one) => one.outcome),
       ['applied', 'rejected'],
     );
     const own = worker({ book_id, stage: 'ANALYZING' });
-    const row = await ok(own.rpc('report_progress', { book_id, substep: 'extract_text', progress: 75 }).single());
+    const row = await ok(
+      own.rpc('report_progress', { book_id, substep: 'extract_text', progress: 75 }).single(),
+    );
     assert.equal(row.stage_progress, 18.75);
   },
   async plan_substeps() {
-    const plan = { book_id: await book(), stage: 'CREATING_ARTWORK', substeps: [{ substep: 'chapter_1', weight: 12 }] };
+    const plan = {
+      book_id: await book(),
+      stage: 'CREATING_ARTWORK',
+      substeps: [{ substep: 'chapter_1', weight: 12 }],
+    };
     assert.equal((await ok(service.rpc('plan_substeps', plan).single())).status, 'UPLOADED');
   },
   async heartbeat() {
-    const row = await ok(service.rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 1 }).single());
+    const row = await ok(
+      service
+        .rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }), attempt: 1 })
+        .single(),
+    );
     assert.deepEqual([row.status, row.attempt, row.revision], ['ANALYZING', 1, 2]);
   },
   async fail_book() {
     const book_id = await book({ path: ['ANALYZING'] });
     const row = await ok(
-      service.rpc('fail_book', { book_id, error: { code: 'out_of_memory', retry: false }, message: 'too long' }).single(),
+      service
+        .rpc('fail_book', {
+          book_id,
+          error: { code: 'out_of_memory', retry: false },
+          message: 'too long',
+        })
+        .single(),
     );
-    assert.deepEqual([row.status, row.error, row.resume_at], ['FAILED', { code: 'out_of_memory', retry: false }, null]);
+    assert.deepEqual(
+      [row.status, row.error, row.resume_at],
+      ['FAILED', { code: 'out_of_memory', retry: false }, null],
+    );
   },
   async resume_book() {
-    const row = await ok(service.rpc('resume_book', { book_id: await book({ path: ['ANALYZING', 'FAILED'] }) }).single());
+    const row = await ok(
+      service
+        .rpc('resume_book', { book_id: await book({ path: ['ANALYZING', 'FAILED'] }) })
+        .single(),
+    );
     assert.deepEqual([row.status, row.attempt], ['ANALYZING', 2]);
   },
   async rewind_book() {
     const book_id = await book({ path: ['ANALYZING', 'GENERATING_SCENES'] });
-    const row = await ok(service.rpc('rewind_book', { book_id, to_stage: 'ANALYZING', message: 'The scan was upside down.' }).single());
+    const row = await ok(
+      service
+        .rpc('rewind_book', {
+          book_id,
+          to_stage: 'ANALYZING',
+          message: 'The scan was upside down.',
+        })
+        .single(),
+    );
     assert.deepEqual([row.status, row.message], ['ANALYZING', 'The scan was upside down.']);
   },
   async cancel_book() {
-    assert.equal((await ok(service.rpc('cancel_book', { book_id: await book() }).single())).status, 'CANCELLED');
+    assert.equal(
+      (await ok(service.rpc('cancel_book', { book_id: await book() }).single())).status,
+      'CANCELLED',
+    );
   },
   async get_book_status() {
     const book_id = await book({ path: ['ANALYZING'] });
-    const status = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
-    assert.deepEqual([status.book_id, status.status, status.health, status.stages.length], [book_id, 'ANALYZING', 'live', 3]);
+    const status = /** @type {any} */ (
+      await ok(service.rpc('get_book_status', { book_id }, { get: true }))
+    );
+    assert.deepEqual(
+      [status.book_id, status.status, status.health, status.stages.length],
+      [book_id, 'ANALYZING', 'live', 3],
+    );
     assert.deepEqual(
       status.substeps.map((/** @type {any} */ s) => s.substep),
       ['extract_text', 'detect_chapters', 'analyze_characters'],
@@ -115,9 +187,12 @@ const calls = {
   },
   async get_book_changes() {
     const book_id = await book({ path: ['ANALYZING'] });
-    const { revision } = /** @type {any} */ (await ok(service.rpc('get_book_status', { book_id }, { get: true })));
+    const { revision } = /** @type {any} */ (
+      await ok(service.rpc('get_book_status', { book_id }, { get: true }))
+    );
     await ok(service.rpc('report_progress', { book_id, substep: 'detect_chapters', progress: 40 }));
-    const since = (/** @type {number} */ since_revision) => service.rpc('get_book_changes', { book_id, since_revision }, { get: true });
+    const since = (/** @type {number} */ since_revision) =>
+      service.rpc('get_book_changes', { book_id, since_revision }, { get: true });
     const changes = /** @type {any} */ (await ok(since(revision)));
     assert.deepEqual([changes.substeps_partial, changes.revision], [true, revision + 1]);
     assert.deepEqual(
@@ -130,22 +205,41 @@ const calls = {
   async list_substeps() {
     const book_id = await book({ path: ['ANALYZING'] });
     const list = async (/** @type {object} */ args) =>
-      (await ok(service.rpc('list_substeps', { book_id, ...args }, { get: true }))).map((/** @type {any} */ s) => s.substep);
+      (await ok(service.rpc('list_substeps', { book_id, ...args }, { get: true }))).map(
+        (/** @type {any} */ s) => s.substep,
+      );
     assert.deepEqual(await list({ max_substeps: 2 }), ['analyze_characters', 'detect_chapters']);
-    assert.deepEqual(await list({ stage: 'ANALYZING', after: 'detect_chapters' }), ['extract_text']);
+    assert.deepEqual(await list({ stage: 'ANALYZING', after: 'detect_chapters' }), [
+      'extract_text',
+    ]);
   },
   async get_resume_point() {
     const book_id = await book({ path: ['ANALYZING'] });
-    const point = /** @type {any} */ (await ok(service.rpc('get_resume_point', { book_id }, { get: true })));
-    assert.deepEqual([point.stage, point.attempt, point.done, point.left.length], ['ANALYZING', 1, [], 3]);
+    const point = /** @type {any} */ (
+      await ok(service.rpc('get_resume_point', { book_id }, { get: true }))
+    );
+    assert.deepEqual(
+      [point.stage, point.attempt, point.done, point.left.length],
+      ['ANALYZING', 1, [], 3],
+    );
   },
   async status_at() {
     const book_id = await book({ path: ['ANALYZING'] });
     const then = /** @type {any} */ (
-      await ok(service.rpc('status_at', { book_id, at: new Date(Date.now() + 60_000).toISOString() }, { get: true }))
+      await ok(
+        service.rpc(
+          'status_at',
+          { book_id, at: new Date(Date.now() + 60_000).toISOString() },
+          { get: true },
+        ),
+      )
     );
     assert.equal(then.status, 'ANALYZING');
-    const before = await service.rpc('status_at', { book_id, at: '2001-01-01T00:00:00Z' }, { get: true });
+    const before = await service.rpc(
+      'status_at',
+      { book_id, at: '2001-01-01T00:00:00Z' },
+      { get: true },
+    );
     assert.deepEqual([before.error, before.data], [null, null]);
   },
   async list_books() {
@@ -166,18 +260,26 @@ const calls = {
     const announced = { holder: 'rest', streams: [stream], ttl: '1 second' };
     const alone = { relays: 1, give_up: null, leave: [] };
     assert.deepEqual(await ok(service.rpc('announce_relay', announced)), alone);
-    assert.deepEqual(await ok(service.rpc('announce_relay', { ...announced, streams: [] })), { ...alone, relays: 0 }, 'it says goodbye');
+    assert.deepEqual(
+      await ok(service.rpc('announce_relay', { ...announced, streams: [] })),
+      { ...alone, relays: 0 },
+      'it says goodbye',
+    );
   },
   async acquire_stream() {
     const lease = await ok(service.rpc('acquire_stream', { stream, holder: 'rest' }).single());
     assert.deepEqual([lease.epoch, lease.position], [1, '0-0']);
   },
   async renew_stream() {
-    assert.ok(Date.parse(await ok(service.rpc('renew_stream', { stream, epoch: 1 }))) > Date.now() - 60_000);
+    assert.ok(
+      Date.parse(await ok(service.rpc('renew_stream', { stream, epoch: 1 }))) > Date.now() - 60_000,
+    );
   },
   async note_stream() {
     await ok(service.rpc('note_stream', { stream, epoch: 1, entries: 12 }));
-    const row = await ok(service.from('relay_cursors').select('entries_ahead, losses').eq('stream', stream).single());
+    const row = await ok(
+      service.from('relay_cursors').select('entries_ahead, losses').eq('stream', stream).single(),
+    );
     assert.deepEqual([row.entries_ahead, row.losses], [12, 0]);
   },
   async note_waiting() {
@@ -309,16 +411,25 @@ test('of functions users call those that read, and anon none', async () => {
   const functions =
     await sql`select proname as name, proargnames[1:pronargs - pronargdefaults] as needed from pg_proc where pronamespace = 'bindery'::regnamespace`;
   for (const { name, needed } of functions) {
-    const args = Object.fromEntries((needed ?? []).map((/** @type {string} */ argument) => [argument, given[argument]]));
+    const args = Object.fromEntries(
+      (needed ?? []).map((/** @type {string} */ argument) => [argument, given[argument]]),
+    );
     const [asAnon, asUser] = [await refused(anon.rpc(name, args)), await owner.rpc(name, args)];
     assert.deepEqual([name, asAnon.status, asAnon.code], [name, 401, '42501']);
     const answer = readers.includes(name) ? [200, 404] : [403];
-    assert.ok(answer.includes(asUser.status), `${name} answers a user ${asUser.status}: ${JSON.stringify(asUser.error)}`);
+    assert.ok(
+      answer.includes(asUser.status),
+      `${name} answers a user ${asUser.status}: ${JSON.stringify(asUser.error)}`,
+    );
   }
 });
 
 test('what reads answers GET and HEAD, and what writes does not', async () => {
   for (const name of readers) assert.ok(name in calls);
-  const { status, error } = await service.rpc('register_book', { book_id: randomUUID() }, { get: true });
+  const { status, error } = await service.rpc(
+    'register_book',
+    { book_id: randomUUID() },
+    { get: true },
+  );
   assert.deepEqual([status, error?.code], [405, '25006']);
 });

@@ -15,9 +15,20 @@ before(async () => {
     await book({ owner, title: 'Moby Dick', path: ['ANALYZING'] }),
     await book({ owner, title: 'The Hobbit', path: ['ANALYZING', 'FAILED'] }),
     await book({ owner, title: 'The Odyssey', path: ['ANALYZING', 'CANCELLED'] }),
-    await book({ owner, title: 'Ulysses', path: ['ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK', 'COMPLETED'] }),
+    await book({
+      owner,
+      title: 'Ulysses',
+      path: ['ANALYZING', 'GENERATING_SCENES', 'CREATING_ARTWORK', 'COMPLETED'],
+    }),
   ];
-  await ok(service.rpc('report_progress', { book_id: books[1] ?? '', substep: 'extract_text', progress: 40, message: 'chapter 12' }));
+  await ok(
+    service.rpc('report_progress', {
+      book_id: books[1] ?? '',
+      substep: 'extract_text',
+      progress: 40,
+      message: 'chapter 12',
+    }),
+  );
   await book({ owner: stranger, title: 'Somebody else’s' });
 });
 
@@ -39,28 +50,44 @@ test('a user lists the books it owns, and no other', async () => {
     'The Odyssey',
     'Ulysses',
   ]);
-  assert.deepEqual(titles(await ok(user(stranger).from('book_status').select())), ['Somebody else’s']);
+  assert.deepEqual(titles(await ok(user(stranger).from('book_status').select())), [
+    'Somebody else’s',
+  ]);
   assert.deepEqual(await ok(user(randomUUID()).from('book_status').select()), []);
 });
 
 test('the service sees them all', async () => {
-  const rows = await ok(service.from('book_status').select('owner_id').in('owner_id', [owner, stranger]));
+  const rows = await ok(
+    service.from('book_status').select('owner_id').in('owner_id', [owner, stranger]),
+  );
   assert.equal(rows.length, 6);
 });
 
 test('a list is filtered by status, progress, text and time', async () => {
   const list = () => mine.from('book_status').select().order('title');
   assert.deepEqual(titles(await ok(list().eq('status', 'FAILED'))), ['The Hobbit']);
-  assert.deepEqual(titles(await ok(list().in('status', ['FAILED', 'CANCELLED']))), ['The Hobbit', 'The Odyssey']);
-  assert.deepEqual(titles(await ok(list().gt('overall_progress', 0).lt('overall_progress', 100))), ['Moby Dick']);
-  assert.deepEqual(titles(await ok(list().ilike('title', 'the %'))), ['The Hobbit', 'The Odyssey']);
-  assert.deepEqual(titles(await ok(list().not('completed_at', 'is', null))), ['Ulysses']);
-  assert.deepEqual(titles(await ok(list().gt('updated_at', '2001-01-01').or('status.eq.UPLOADED,status.eq.ANALYZING'))), [
-    'Anna Karenina',
+  assert.deepEqual(titles(await ok(list().in('status', ['FAILED', 'CANCELLED']))), [
+    'The Hobbit',
+    'The Odyssey',
+  ]);
+  assert.deepEqual(titles(await ok(list().gt('overall_progress', 0).lt('overall_progress', 100))), [
     'Moby Dick',
   ]);
+  assert.deepEqual(titles(await ok(list().ilike('title', 'the %'))), ['The Hobbit', 'The Odyssey']);
+  assert.deepEqual(titles(await ok(list().not('completed_at', 'is', null))), ['Ulysses']);
+  assert.deepEqual(
+    titles(
+      await ok(list().gt('updated_at', '2001-01-01').or('status.eq.UPLOADED,status.eq.ANALYZING')),
+    ),
+    ['Anna Karenina', 'Moby Dick'],
+  );
   assert.deepEqual(titles(await ok(list().eq('error->>code', 'failed'))), ['The Hobbit']);
-  assert.deepEqual(titles(await ok(mine.rpc('list_books', {}, { get: true }).eq('status', 'FAILED').select('title'))), ['The Hobbit']);
+  assert.deepEqual(
+    titles(
+      await ok(mine.rpc('list_books', {}, { get: true }).eq('status', 'FAILED').select('title')),
+    ),
+    ['The Hobbit'],
+  );
 });
 
 test('a list is read in pages, with a count', async () => {
@@ -75,7 +102,10 @@ test('a list is read in pages, with a count', async () => {
     seen.push(...titles(page.data ?? []));
   }
   assert.deepEqual(seen, ['Anna Karenina', 'Moby Dick', 'The Hobbit', 'The Odyssey', 'Ulysses']);
-  const { count, data } = await mine.from('book_status').select('*', { count: 'exact', head: true }).eq('status', 'FAILED');
+  const { count, data } = await mine
+    .from('book_status')
+    .select('*', { count: 'exact', head: true })
+    .eq('status', 'FAILED');
   assert.deepEqual([count, data], [1, null]);
 });
 
@@ -83,7 +113,9 @@ test('a book comes with its substeps and its history', async () => {
   const row = await ok(
     mine
       .from('book_status')
-      .select('title, book_progress(substep, progress, message), book_events(kind, from_status, to_status)')
+      .select(
+        'title, book_progress(substep, progress, message), book_events(kind, from_status, to_status)',
+      )
       .eq('book_id', books[1] ?? '')
       .order('substep', { referencedTable: 'book_progress' })
       .order('revision', { referencedTable: 'book_events' })
@@ -119,7 +151,9 @@ test('progress and history are the owner’s too', async () => {
   for (const other of [user(stranger), user(randomUUID())]) {
     assert.deepEqual(await ok(other.from('book_progress').select().eq('book_id', book_id)), []);
     assert.deepEqual(await ok(other.from('book_events').select().eq('book_id', book_id)), []);
-    const { status, details } = await refused(other.rpc('get_book_status', { book_id }, { get: true }));
+    const { status, details } = await refused(
+      other.rpc('get_book_status', { book_id }, { get: true }),
+    );
     assert.deepEqual([status, details], [404, { code: 'unknown_book', book_id }]);
   }
 });
@@ -137,7 +171,13 @@ test('a user changes nothing, and anon reads nothing', async () => {
     mine.from('relay_cursors').select(),
   ];
   for (const write of writes) assert.equal((await refused(write)).status, 403);
-  for (const table of /** @type {const} */ (['book_status', 'book_progress', 'book_events', 'pipelines', 'outbox'])) {
+  for (const table of /** @type {const} */ ([
+    'book_status',
+    'book_progress',
+    'book_events',
+    'pipelines',
+    'outbox',
+  ])) {
     const { status, code } = await refused(anon.from(table).select());
     assert.deepEqual([table, status, code], [table, 401, '42501']);
   }
@@ -154,8 +194,13 @@ test('a PATCH by the service passes the rules, and is in the history', async () 
       .single(),
   );
   assert.deepEqual([row.status, row.revision, row.metadata], ['ANALYZING', 2, { pages: 3 }]);
-  const wrong = await refused(service.from('book_status').update({ status: 'COMPLETED' }).eq('book_id', book_id));
-  assert.deepEqual([wrong.status, wrong.code, wrong.details.code], [409, 'PT409', 'illegal_transition']);
+  const wrong = await refused(
+    service.from('book_status').update({ status: 'COMPLETED' }).eq('book_id', book_id),
+  );
+  assert.deepEqual(
+    [wrong.status, wrong.code, wrong.details.code],
+    [409, 'PT409', 'illegal_transition'],
+  );
   const events = await ok(
     service.from('book_events').select('to_status').eq('book_id', book_id).order('revision'),
   );
@@ -163,6 +208,16 @@ test('a PATCH by the service passes the rules, and is in the history', async () 
     events.map((event) => event.to_status),
     ['UPLOADED', 'ANALYZING'],
   );
-  assert.equal((await refused(service.from('book_status').update({ overall_progress: 50 }).eq('book_id', book_id))).status, 403);
-  assert.equal((await refused(service.from('book_events').delete().eq('book_id', book_id))).status, 403);
+  assert.equal(
+    (
+      await refused(
+        service.from('book_status').update({ overall_progress: 50 }).eq('book_id', book_id),
+      )
+    ).status,
+    403,
+  );
+  assert.equal(
+    (await refused(service.from('book_events').delete().eq('book_id', book_id))).status,
+    403,
+  );
 });

@@ -9,12 +9,23 @@ test('a worker’s token works on its stage from the beginning to a resume', asy
   const own = worker({ book_id, pipeline: 'comic', stage: 'ANALYZING' });
   const begin = { book_id, to_status: 'ANALYZING', worker: 'reader-1' };
   assert.equal(/** @type {any} */ (await ok(own.rpc('begin_stage', begin))).attempt, 1);
-  await ok(own.rpc('plan_substeps', { book_id, stage: 'ANALYZING', substeps: [{ substep: 'more' }] }));
-  const report = { book_id, substep: 'more', done: 30, total: 40, checkpoint: { page: 30 }, attempt: 1 };
+  await ok(
+    own.rpc('plan_substeps', { book_id, stage: 'ANALYZING', substeps: [{ substep: 'more' }] }),
+  );
+  const report = {
+    book_id,
+    substep: 'more',
+    done: 30,
+    total: 40,
+    checkpoint: { page: 30 },
+    attempt: 1,
+  };
   await ok(own.rpc('report_progress', report));
   const beat = await ok(own.rpc('heartbeat', { book_id, attempt: 1 }).single());
   assert.deepEqual([beat.status, beat.attempt], ['ANALYZING', 1]);
-  const failed = await ok(own.rpc('fail_book', { book_id, error: { code: 'torn_page' }, attempt: 1 }).single());
+  const failed = await ok(
+    own.rpc('fail_book', { book_id, error: { code: 'torn_page' }, attempt: 1 }).single(),
+  );
   assert.equal(failed.status, 'FAILED');
   const point = /** @type {any} */ (await ok(own.rpc('begin_stage', begin)));
   const more = point.left.find((/** @type {any} */ one) => one.substep === 'more');
@@ -34,15 +45,24 @@ test('a worker’s token works on its stage from the beginning to a resume', asy
   );
   // Once the book has left the stage, what the worker still sends has no effect, and says so.
   await ok(service.rpc('transition_book', { book_id, to_status: 'GENERATING_SCENES' }));
-  for (const late of [own.rpc('heartbeat', { book_id, attempt: 2 }), own.rpc('fail_book', { book_id, attempt: 2 })]) {
+  for (const late of [
+    own.rpc('heartbeat', { book_id, attempt: 2 }),
+    own.rpc('fail_book', { book_id, attempt: 2 }),
+  ]) {
     assert.equal((await ok(late.single())).status, 'GENERATING_SCENES');
   }
   const { details } = await refused(own.rpc('begin_stage', begin));
-  assert.deepEqual([details.code, details.status, details.passed], ['stage_left', 'GENERATING_SCENES', true]);
+  assert.deepEqual(
+    [details.code, details.status, details.passed],
+    ['stage_left', 'GENERATING_SCENES', true],
+  );
 });
 
 test('a worker’s token may call no other function, and read and write no table', async () => {
-  const [book_id, other] = [await book({ path: ['ANALYZING'] }), await book({ path: ['ANALYZING'] })];
+  const [book_id, other] = [
+    await book({ path: ['ANALYZING'] }),
+    await book({ path: ['ANALYZING'] }),
+  ];
   const any = worker({});
   const own = worker({ book_id, stage: 'ANALYZING' });
   /** @type {Record<string, PromiseLike<any>>} */
@@ -56,8 +76,16 @@ test('a worker’s token may call no other function, and read and write no table
     list_books: any.rpc('list_books', {}),
     sweep: any.rpc('sweep', {}),
     define_pipeline: any.rpc('define_pipeline', { name: 'mine', definition: {} }),
-    'another book': own.rpc('report_progress', { book_id: other, substep: 'extract_text', progress: 1 }),
-    'another stage': own.rpc('plan_substeps', { book_id, stage: 'CREATING_ARTWORK', substeps: [{ substep: 'cover' }] }),
+    'another book': own.rpc('report_progress', {
+      book_id: other,
+      substep: 'extract_text',
+      progress: 1,
+    }),
+    'another stage': own.rpc('plan_substeps', {
+      book_id,
+      stage: 'CREATING_ARTWORK',
+      substeps: [{ substep: 'cover' }],
+    }),
     'an insert': any.from('book_status').insert(/** @type {any} */ ({ book_id: randomUUID() })),
     'an update': any.from('book_status').update({ title: 'Mine' }).eq('book_id', book_id),
     'a deletion': any.from('book_status').delete().eq('book_id', book_id),

@@ -16,7 +16,11 @@ export function setting(name) {
 
 export const restUrl = setting('API_URL');
 export const databaseUrl = setting('DATABASE_URL');
-const [publishable, secret, jwtSecret] = [setting('PUBLISHABLE_KEY'), setting('SECRET_KEY'), setting('JWT_SECRET')];
+const [publishable, secret, jwtSecret] = [
+  setting('PUBLISHABLE_KEY'),
+  setting('SECRET_KEY'),
+  setting('JWT_SECRET'),
+];
 
 /** A session of the database's superuser, for what no API shows. */
 export function database(options = {}) {
@@ -101,7 +105,12 @@ export async function refused(request) {
 export async function book({ path = [], owner, title, pipeline } = {}) {
   const book_id = randomUUID();
   await ok(
-    service.rpc('register_book', { book_id, ...(owner && { owner_id: owner }), ...(title && { title }), ...(pipeline && { pipeline }) }),
+    service.rpc('register_book', {
+      book_id,
+      ...(owner && { owner_id: owner }),
+      ...(title && { title }),
+      ...(pipeline && { pipeline }),
+    }),
   );
   for (const to_status of path) await ok(service.rpc('transition_book', { book_id, to_status }));
   return book_id;

@@ -38,7 +38,12 @@ async function answer(sql) {
     await client.query('rollback to block');
     const statements = sql.trim().split(/;\n/).slice(0, -1);
     if (statements.length > 0) await client.query(statements.join(';\n'));
-    return { sqlstate: code, message, detail: code?.startsWith('PT') ? JSON.parse(detail ?? '') : detail, hint };
+    return {
+      sqlstate: code,
+      message,
+      detail: code?.startsWith('PT') ? JSON.parse(detail ?? '') : detail,
+      hint,
+    };
   }
 }
 
@@ -52,7 +57,9 @@ test('the SQL of the page does what the page says', async () => {
       shown += 1;
       const wanted = JSON.parse(next.text);
       // Of an error the page may show a part.
-      const part = got?.sqlstate ? Object.fromEntries(Object.keys(wanted).map((key) => [key, got[key]])) : got;
+      const part = got?.sqlstate
+        ? Object.fromEntries(Object.keys(wanted).map((key) => [key, got[key]]))
+        : got;
       assert.deepEqual(part, wanted, `line ${next.line}`);
     } else {
       assert.equal(got?.sqlstate, undefined, `line ${line}: ${got?.message}`);
@@ -67,8 +74,14 @@ test('the pictures of the page show all edges of the pipelines they are of', asy
     const [, name, version] = text.match(/%% (\w+) (\d+)/) ?? [];
     if (!name) continue;
     drawn += 1;
-    const edges = [...text.matchAll(/^ *(\w+) --> (\w+)(?:: (\w+))?$/gm)].map(([, from, to, note]) => [from, to, note ?? null]);
-    const machine = await value(client, 'select machine from bindery.pipelines where (name, version) = ($1, $2)', [name, version]);
+    const edges = [...text.matchAll(/^ *(\w+) --> (\w+)(?:: (\w+))?$/gm)].map(
+      ([, from, to, note]) => [from, to, note ?? null],
+    );
+    const machine = await value(
+      client,
+      'select machine from bindery.pipelines where (name, version) = ($1, $2)',
+      [name, version],
+    );
     const expected = machine.states.flatMap((/** @type {any} */ { name: from, next, rework }) => [
       ...next.map((/** @type {any} */ { to, guard }) => [from, to, guard]),
       ...rework.map((/** @type {string} */ to) => [from, to, 'rework']),

@@ -9,7 +9,8 @@ export function bookActor(config, book) {
   const limit = config.states[book.current_stage].meta.max_attempts;
   const machine = setup({
     guards: {
-      substeps_complete: () => book.substeps_total > 0 && book.substeps_done === book.substeps_total,
+      substeps_complete: () =>
+        book.substeps_total > 0 && book.substeps_done === book.substeps_total,
       attempts_left: () => limit === undefined || book.attempt < limit,
     },
   }).createMachine(config);
@@ -23,5 +24,7 @@ export function bookActor(config, book) {
  */
 export function choices(actor) {
   const snapshot = actor.getSnapshot();
-  return [...snapshot.machine.root.meta.order, 'FAILED', 'CANCELLED'].filter((type) => snapshot.can({ type }));
+  return [...snapshot.machine.root.meta.order, 'FAILED', 'CANCELLED'].filter((type) =>
+    snapshot.can({ type }),
+  );
 }

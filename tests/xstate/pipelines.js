@@ -13,12 +13,20 @@ export const odd = {
     },
     { name: 'L', weight: 2, next: [{ to: 'M', guard: 'public.may_leave' }], rework: ['S'] },
     { name: 'M', next: ['R_2', { to: 'N', guard: 'attempts_left' }] },
-    { name: 'R_2', weight: 0.5, open_substeps: true, next: [{ to: 'N', guard: 'substeps_complete' }] },
+    {
+      name: 'R_2',
+      weight: 0.5,
+      open_substeps: true,
+      next: [{ to: 'N', guard: 'substeps_complete' }],
+    },
     {
       name: 'N',
       weight: 3,
       max_attempts: 1,
-      next: [{ to: 'Z', guard: 'attempts_left' }, { to: 'P', guard: 'substeps_complete' }],
+      next: [
+        { to: 'Z', guard: 'attempts_left' },
+        { to: 'P', guard: 'substeps_complete' },
+      ],
       rework: ['R_2', 'L'],
     },
     { name: 'P', weight: 1, label: 'Last "words" — <b>', rework: ['N'] },

@@ -56,7 +56,14 @@ export class Walk {
         'public.may_leave': () => this.facts.may_leave,
       },
     });
-    this.names = [...config.meta.order, 'FAILED', 'CANCELLED', 'NOPE', '', config.initial.toLowerCase()];
+    this.names = [
+      ...config.meta.order,
+      'FAILED',
+      'CANCELLED',
+      'NOPE',
+      '',
+      config.initial.toLowerCase(),
+    ];
     /** Where a failure, a resume and a cancellation were tried already: a state, and the edge by which it was entered. */
     this.halted = new Set();
     this.tried = new Set();
@@ -69,7 +76,10 @@ export class Walk {
   async begin() {
     await this.client.query(TRY_ALL);
     const { pipeline } = this.config.meta;
-    await this.client.query('select from bindery.register_book($1, pipeline => $2)', [this.bookId, pipeline]);
+    await this.client.query('select from bindery.register_book($1, pipeline => $2)', [
+      this.bookId,
+      pipeline,
+    ]);
     const [snapshot] = initialTransition(this.machine);
     const place = { snapshot, book: await this.read() };
     await this.check(place, 'registered');
@@ -117,15 +127,26 @@ export class Walk {
       `select coalesce(bindery_core.next_statuses(p.machine, $3, $4), '{}') from bindery.pipelines p where (p.name, p.version) = ($1, $2)`,
       [this.config.meta.pipeline, this.config.meta.version, book.status, book.current_stage],
     );
-    assert.deepEqual(sorted(this.events(snapshot)), sorted(allowed), `guards aside, from ${book.status}`);
+    assert.deepEqual(
+      sorted(this.events(snapshot)),
+      sorted(allowed),
+      `guards aside, from ${book.status}`,
+    );
     assert.equal(snapshot.status === 'done', allowed.length === 0);
 
     this.know(book);
     const situation = JSON.stringify([came, snapshot.value, this.facts]);
     if (this.tried.has(situation)) return;
     this.tried.add(situation);
-    const taken = await value(this.client, 'select pg_temp.taken($1, $2)', [this.bookId, this.names]);
-    assert.deepEqual(sorted(this.events(snapshot)), sorted(taken), `guards and all, from ${book.status}`);
+    const taken = await value(this.client, 'select pg_temp.taken($1, $2)', [
+      this.bookId,
+      this.names,
+    ]);
+    assert.deepEqual(
+      sorted(this.events(snapshot)),
+      sorted(taken),
+      `guards and all, from ${book.status}`,
+    );
     assert.deepEqual(await this.read(), book, 'refused, the book is where it was');
     for (const type of this.names.filter((name) => !taken.includes(name))) {
       const [after] = transition(this.machine, snapshot, { type });
@@ -159,9 +180,15 @@ export class Walk {
     if (this.config.states[book.status].meta.weight === 0) return { snapshot, book };
     const names = book.substeps.length > 0 ? book.substeps : ['all'];
     for (const name of names) {
-      await this.client.query('select from bindery.report_progress($1, $2, 100)', [this.bookId, name]);
+      await this.client.query('select from bindery.report_progress($1, $2, 100)', [
+        this.bookId,
+        name,
+      ]);
     }
-    await this.client.query(`update bindery.book_status set metadata = '{"may_leave": true}' where book_id = $1`, [this.bookId]);
+    await this.client.query(
+      `update bindery.book_status set metadata = '{"may_leave": true}' where book_id = $1`,
+      [this.bookId],
+    );
     const place = { snapshot, book: await this.read() };
     await this.check(place, 'work');
     return place;

@@ -13,7 +13,12 @@ let client;
 before(async () => {
   client = await connect();
   await client.query(mayLeave);
-  await client.query('select bindery.define_pipeline($1, $2), bindery.define_pipeline($3, $4)', ['odd', odd, 'single', single]);
+  await client.query('select bindery.define_pipeline($1, $2), bindery.define_pipeline($3, $4)', [
+    'odd',
+    odd,
+    'single',
+    single,
+  ]);
 });
 after(() => disconnect(client));
 
@@ -38,12 +43,22 @@ for (const [name, paths, shut] of pipelines) {
     await walk.everyWay(await walk.begin());
     t.diagnostic(JSON.stringify(walk.counts));
     assert.equal(walk.counts.paths, paths);
-    const definition = await value(client, 'select machine from bindery.pipelines where name = $1', [name]);
+    const definition = await value(
+      client,
+      'select machine from bindery.pipelines where name = $1',
+      [name],
+    );
     /** @type {string[]} */
     const edges = definition.states.flatMap((/** @type {any} */ state) =>
-      [...state.next.map((/** @type {any} */ edge) => edge.to), ...state.rework].map((to) => `${state.name} -> ${to}`),
+      [...state.next.map((/** @type {any} */ edge) => edge.to), ...state.rework].map(
+        (to) => `${state.name} -> ${to}`,
+      ),
     );
-    assert.deepEqual([...walk.edges].sort(), edges.filter((edge) => !shut.includes(edge)).sort(), 'every edge was taken');
+    assert.deepEqual(
+      [...walk.edges].sort(),
+      edges.filter((edge) => !shut.includes(edge)).sort(),
+      'every edge was taken',
+    );
   });
 }
 
@@ -69,13 +84,24 @@ test('a frontend offers what the guards let pass', async () => {
   const offered = (/** @type {any} */ book) => choices(bookActor(edition, book));
   const review = { status: 'ART_REVIEW', current_stage: 'ART_REVIEW', ...counts(0, 0) };
   const always = ['EDITOR_CHECK', 'FAILED', 'CANCELLED'];
-  assert.deepEqual(offered({ ...review, attempt: 2 }), ['SKETCHING', 'PAINTING', 'EDITOR_CHECK', 'LETTERING', 'LAYOUT', 'FAILED', 'CANCELLED']);
+  assert.deepEqual(offered({ ...review, attempt: 2 }), [
+    'SKETCHING',
+    'PAINTING',
+    'EDITOR_CHECK',
+    'LETTERING',
+    'LAYOUT',
+    'FAILED',
+    'CANCELLED',
+  ]);
   assert.deepEqual(offered({ ...review, attempt: 3 }), ['SKETCHING', 'PAINTING', ...always]);
   const sketching = { status: 'SKETCHING', current_stage: 'SKETCHING', attempt: 1 };
   assert.deepEqual(offered({ ...sketching, ...counts(0, 0) }), ['FAILED', 'CANCELLED']);
   assert.deepEqual(offered({ ...sketching, ...counts(2, 1) }), ['FAILED', 'CANCELLED']);
   assert.deepEqual(offered({ ...sketching, ...counts(1, 1) }), ['PAINTING', 'FAILED', 'CANCELLED']);
-  assert.deepEqual(offered({ ...sketching, status: 'FAILED', ...counts(0, 0) }), ['SKETCHING', 'CANCELLED']);
+  assert.deepEqual(offered({ ...sketching, status: 'FAILED', ...counts(0, 0) }), [
+    'SKETCHING',
+    'CANCELLED',
+  ]);
 });
 
 test('what a picture needs is in the meta of the states and edges', async () => {
@@ -85,7 +111,9 @@ test('what a picture needs is in the meta of the states and edges', async () => 
   assert.equal(review?.meta.max_attempts, 3);
   assert.equal(review?.meta.retry_after, 60);
   assert.deepEqual(
-    [...(review?.transitions.entries() ?? [])].map(([type, [edge]]) => [type, edge?.meta.kind, edge?.guard ?? null]).sort(),
+    [...(review?.transitions.entries() ?? [])]
+      .map(([type, [edge]]) => [type, edge?.meta.kind, edge?.guard ?? null])
+      .sort(),
     [
       ['CANCELLED', 'cancel', null],
       ['EDITOR_CHECK', 'forward', null],

@@ -20,15 +20,32 @@ export async function handle(request: Request, settings: Settings): Promise<Resp
   if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: cors });
 
   const book = PATH.exec(new URL(request.url).pathname)?.[1];
-  if (!book) return refusal(404, 'not_found', 'There is nothing at this address.', 'Ask for /books/{id}/status, with a uuid.', cors);
+  if (!book)
+    return refusal(
+      404,
+      'not_found',
+      'There is nothing at this address.',
+      'Ask for /books/{id}/status, with a uuid.',
+      cors,
+    );
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     const headers = { ...cors, Allow: 'GET, HEAD, OPTIONS' };
-    return refusal(405, 'method_not_allowed', `${request.method} is not possible here.`, 'Use GET.', headers);
+    return refusal(
+      405,
+      'method_not_allowed',
+      `${request.method} is not possible here.`,
+      'Use GET.',
+      headers,
+    );
   }
 
   // The caller's own token: row-level security decides what it may see.
   const apikey = request.headers.get('apikey') ?? settings.anonKey;
-  const headers = { apikey, Authorization: request.headers.get('authorization') ?? `Bearer ${apikey}`, 'Accept-Profile': 'bindery' };
+  const headers = {
+    apikey,
+    Authorization: request.headers.get('authorization') ?? `Bearer ${apikey}`,
+    'Accept-Profile': 'bindery',
+  };
   const address = `${settings.url}/rest/v1/rpc/get_book_status?book_id=${book}`;
   let answer: Response;
   try {
@@ -60,6 +77,15 @@ function corsHeaders(request: Request, origins: string[]): Record<string, string
 }
 
 /** In the form that PostgREST has, so that a client reads all errors alike. */
-function refusal(status: number, code: string, message: string, hint: string, headers: Record<string, string>): Response {
-  return Response.json({ code: `PT${status}`, message, details: JSON.stringify({ code }), hint }, { status, headers });
+function refusal(
+  status: number,
+  code: string,
+  message: string,
+  hint: string,
+  headers: Record<string, string>,
+): Response {
+  return Response.json(
+    { code: `PT${status}`, message, details: JSON.stringify({ code }), hint },
+    { status, headers },
+  );
 }
