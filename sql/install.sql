@@ -96,6 +96,9 @@
 \ir operate/prune_events.sql
 \ir operate/prune_dead_letters.sql
 \ir operate/prune_outbox.sql
+\ir operate/list_relays.sql
+\ir operate/stage_durations.sql
+\ir operate/schema_version.sql
 
 -- Policies, grants, Supabase Realtime
 \ir access/make_realtime_policy.sql

@@ -116,8 +116,11 @@ begin
         'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
-      -- Operation: unused streams, dead letters, retention.
+      -- Operation: unused streams, dead letters, retention, what the operator's page shows.
       ('service_role', array[
+        'bindery.list_relays', 'bindery_internal.list_relays',
+        'bindery.stage_durations', 'bindery_internal.stage_durations',
+        'bindery.schema_version', 'bindery_internal.schema_version',
         'bindery.forget_stream', 'bindery_internal.forget_stream',
         'bindery.replay_dead_letters', 'bindery_internal.replay_dead_letters',
         'bindery.drop_dead_letters', 'bindery_internal.drop_dead_letters',

@@ -22,6 +22,9 @@ create table bindery.book_events (
 -- For prune_events, which keeps the row of each book's end.
 create index book_events_prunable on bindery.book_events (at)
   where kind not in ('complete', 'cancel');
+-- For operators: the failures of each stage over time, from the index alone.
+create index book_events_failures on bindery.book_events (at, book_id, stage)
+  where kind = 'fail';
 
 alter table bindery.book_events enable row level security;
 

@@ -21,6 +21,8 @@ create table bindery.dead_letters (
 
 create index dead_letters_stream on bindery.dead_letters (stream, id);
 create index dead_letters_at on bindery.dead_letters (at);
+-- For operators: the newest of a reason, and the counts by reason from the index alone.
+create index dead_letters_reason on bindery.dead_letters (reason, id);
 
 alter table bindery.dead_letters enable row level security;
 

@@ -358,6 +358,19 @@ const calls = {
     const backlog = /** @type {any} */ (await ok(service.rpc('outbox_backlog', {}, { get: true })));
     assert.ok(backlog.messages > 0, JSON.stringify(backlog));
   },
+  async list_relays() {
+    const holder = `relay ${randomUUID()}`;
+    await ok(service.rpc('announce_relay', { holder, streams: ['rest:relays'], ttl: '1 minute' }));
+    const relays = await ok(service.rpc('list_relays', {}, { get: true }));
+    assert.deepEqual(relays.find((relay) => relay.holder === holder)?.streams, ['rest:relays']);
+  },
+  async stage_durations() {
+    const durations = await ok(service.rpc('stage_durations', {}, { get: true }));
+    assert.ok(durations.every((row) => row.samples > 0), JSON.stringify(durations));
+  },
+  async schema_version() {
+    assert.equal(await ok(service.rpc('schema_version', {}, { get: true })), 1);
+  },
   async send_held_broadcasts() {
     const sent = /** @type {any} */ (await ok(service.rpc('send_held_broadcasts')));
     // There is no Realtime in this database.

@@ -52,7 +52,10 @@ select unnest(array['bindery.define_pipeline', 'bindery_internal.define_pipeline
   'bindery_internal.replay_dead_letters', 'bindery.drop_dead_letters',
   'bindery_internal.drop_dead_letters', 'bindery.prune_events', 'bindery_internal.prune_events',
   'bindery.prune_dead_letters', 'bindery_internal.prune_dead_letters', 'bindery.prune_outbox',
-  'bindery_internal.prune_outbox']), 's'
+  'bindery_internal.prune_outbox',
+  'bindery.list_relays', 'bindery_internal.list_relays', 'bindery.stage_durations',
+  'bindery_internal.stage_durations', 'bindery.schema_version',
+  'bindery_internal.schema_version']), 's'
 union all
 -- Relaying: the service and the relay.
 select unnest(array['bindery.acquire_stream', 'bindery_internal.acquire_stream',

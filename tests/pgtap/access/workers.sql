@@ -86,6 +86,7 @@ select is_empty($$select name from (values ('bindery.register_book(tap.id(8))'),
     ('bindery.resume_book(tap.id(1))'), ('bindery.cancel_book(tap.id(1))'),
     ('bindery.rewind_book(tap.id(1), ''UPLOADED'')'), ('bindery.get_book_status(tap.id(1))'),
     ('bindery.list_books()'), ('bindery.sweep()'), ('bindery.outbox_backlog()'),
+    ('bindery.list_relays()'), ('bindery.stage_durations()'), ('bindery.schema_version()'),
     ('bindery_internal.do_transition(tap.id(1), ''FAILED'')'),
     ('bindery_internal.apply_item(''{}'')'), ('bindery.book_status')) c(name)
     where tap.as_worker('{}', 'select * from ' || name) <> '42501'$$,
