@@ -17,7 +17,7 @@ mod simulate;
 mod watch;
 
 pub use dead_letters::{DeadLettersOptions, dead_letters};
-pub use doctor::{DoctorOptions, doctor};
+pub use doctor::{DoctorOptions, Relaying, Subject, doctor};
 pub use manual::{CompletionsOptions, ManOptions, completions, man};
 pub use publish::{PublishOptions, publish};
 pub use simulate::{SimulateOptions, simulate};

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::cli::{DatabaseOptions, MigrateOptions, SqlOptions};
+use crate::commands::Subject;
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
@@ -92,7 +93,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     answers::watch(database, &mut process);
     println!("{}", lines(process.address(), &cluster.url(), &cluster.folder()));
-    run::beside_relays(process, http, database, SWEEP, 0).await
+    let subject = Subject { database: database.clone(), http: http.clone(), relaying: None };
+    run::beside_relays(process, subject, SWEEP, 0).await
 }
 
 /// Three lines to copy: the page, the addresses for programs, a book with a progress bar.

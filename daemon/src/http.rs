@@ -10,6 +10,9 @@
 //! | `pool` | connections to Postgres with the caller's role |
 //! | `list`, `books`, `acts` | lists of books, single books, and an operator's acts |
 //! | `reports` | reports of producers |
+//! | `operation` | the routes for operators, their access and their bodies |
+//! | `dead_letters` | dead letters and early events |
+//! | `system`, `pipelines` | what the page shows of the installation and of the pipelines |
 //! | `bounded` | the limit of memory for responses |
 //! | `events`, `board` | server-sent events, of one book and of all |
 //! | `hub`, `listen` | subscriptions to changes, and notifications of Postgres |
@@ -22,6 +25,7 @@ mod auth;
 mod board;
 mod books;
 mod bounded;
+mod dead_letters;
 mod error;
 mod events;
 mod hub;
@@ -30,14 +34,17 @@ mod list;
 mod listen;
 mod measure;
 mod openapi;
+mod operation;
 mod options;
 mod page;
+mod pipelines;
 mod pool;
 mod reports;
 mod router;
 mod routes;
 mod server;
 mod signature;
+mod system;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +61,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::commands::Subject;
 use crate::database::DatabaseUrl;
 use crate::metrics::Exporter;
 use crate::state::State;
@@ -63,6 +71,7 @@ use error::ApiError;
 use hub::Hub;
 use router::{Api, Shared};
 use server::Routers;
+use system::System;
 
 pub use jwks::Jwks;
 pub use options::HttpOptions;
@@ -86,27 +95,28 @@ impl Http {
     /// Without tokens `/api` is for this machine only; where others reach the port it is closed.
     /// `connections` is the limit, which may be lower than the one that the options ask for.
     pub fn new(
-        options: &HttpOptions,
+        subject: Subject,
         listener: TcpListener,
         connections: usize,
-        database: &DatabaseUrl,
         state: State,
         metrics: Exporter,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
+        let (options, database) = (&subject.http, subject.database.clone());
         let address = listener.local_addr()?;
         let is_loopback = address.ip().is_loopback();
         let access = Access::new(options, is_loopback);
         log_access(&access, address);
         let (hub, jwks) = (Hub::default(), access.jwks());
         let api = Api(Arc::new(Shared {
-            pool: pool::pool(database, usize::try_from(options.http_pool)?)?,
+            pool: pool::pool(&database, usize::try_from(options.http_pool)?)?,
             hub: hub.clone(),
             boards: Boards::default(),
             catching_up: Semaphore::new(CATCHING_UP),
             access,
             origins: options.cors_origins.clone(),
             stop: stop.clone(),
+            system: System::new(subject.clone(), state.clone()),
         }));
         let mut health = Router::new()
             .route("/healthz", get(async || "ok\n"))
@@ -124,7 +134,7 @@ impl Http {
                 .layer(measure.clone()),
             beyond: health.fallback(full).layer(measure),
         };
-        Ok(Self { listener, routers, connections, database: database.clone(), hub, jwks })
+        Ok(Self { listener, routers, connections, database, hub, jwks })
     }
 
     /// Serves until `stop`; after it, serves open connections until it is dropped.

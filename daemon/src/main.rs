@@ -21,6 +21,7 @@
 //! | `http` | health, metrics, the API, event streams, the page |
 //! | `database`, `source` | the two ends: Postgres by functions of schema `bindery`, Redis |
 //! | `migrate`, `schema`, `kernel` | installing the schema, its versions, and the kernel |
+//! | `dead_letters` | reading, replaying and dropping dead letters, for the API and the command |
 //! | `commands` | operators' commands: doctor, watch, publish, dead-letters, simulate, manual |
 
 mod answers;
@@ -30,6 +31,7 @@ mod cli;
 mod commands;
 mod config;
 mod database;
+mod dead_letters;
 mod dev;
 mod files;
 mod http;

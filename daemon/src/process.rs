@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::database::DatabaseUrl;
+use crate::commands::Subject;
 use crate::files;
 use crate::http::{self, Http, HttpOptions};
 use crate::memory;
@@ -60,24 +60,13 @@ impl Process {
 
     /// Serves HTTP until SIGTERM, SIGINT, or the failure of a task. Reserves files for `sources`
     /// connections to Redis.
-    pub async fn until_stopped(
-        self,
-        options: &HttpOptions,
-        database: &DatabaseUrl,
-        sources: usize,
-    ) -> anyhow::Result<()> {
+    pub async fn until_stopped(self, subject: Subject, sources: usize) -> anyhow::Result<()> {
         let Self { stop, state, mut tasks, files, metrics, listener, address } = self;
+        let options = &subject.http;
         let others = usize::try_from(options.http_pool)? + http::BEYOND;
         let connections = files::connections(files, options.http_connections, sources, others);
-        let http = Http::new(
-            options,
-            listener,
-            connections,
-            database,
-            state.clone(),
-            metrics.clone(),
-            &stop,
-        )?;
+        let http =
+            Http::new(subject, listener, connections, state.clone(), metrics.clone(), &stop)?;
         // A second set, which is aborted at the end: an open connection must not delay the stop.
         let mut aside = JoinSet::new();
         aside.spawn(http.serve(stop.clone()));

@@ -13,8 +13,7 @@ use crate::answers;
 use crate::broadcasts::Broadcaster;
 use crate::channel::Subscriber;
 use crate::cli::RunOptions;
-use crate::database::DatabaseUrl;
-use crate::http::HttpOptions;
+use crate::commands::{Relaying, Subject};
 use crate::outbox::Publisher;
 use crate::process::Process;
 use crate::relay::{Announcer, Origin, Relay};
@@ -35,25 +34,35 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         answers::watch(database, &mut process);
         0
     };
-    beside_relays(process, &options.http, database, options.sweep, sources).await
+    let subject = Subject {
+        database: database.clone(),
+        http: options.http.clone(),
+        relaying: options.redis_url.clone().map(|redis| Relaying {
+            redis,
+            sources: options.sources.clone(),
+            outbox: options.outbox.clone(),
+            trims: options.retain.is_some(),
+        }),
+    };
+    beside_relays(process, subject, options.sweep, sources).await
 }
 
 /// Runs the parts that need no Redis until SIGTERM or SIGINT, beside relays of `sources` sources.
 pub async fn beside_relays(
     mut process: Process,
-    http: &HttpOptions,
-    database: &DatabaseUrl,
+    subject: Subject,
     sweep: Duration,
     sources: usize,
 ) -> anyhow::Result<()> {
     let (stop, state) = (process.stop.clone(), process.state.clone());
+    let database = &subject.database;
     if !sweep.is_zero() {
         let sweeper = Sweeper { every: sweep, database: database.clone(), state };
         process.tasks.spawn(sweeper.run(stop.clone()));
     }
     let broadcaster = Broadcaster { database: database.clone() };
     process.tasks.spawn(broadcaster.run(stop));
-    process.until_stopped(http, database, sources).await
+    process.until_stopped(subject, sources).await
 }
 
 /// Starts the relays, subscribers and the publisher; returns the number of sources.
@@ -65,6 +74,7 @@ fn relay(
     let (stop, state) = (process.stop.clone(), process.state.clone());
     let (tasks, database) = (&mut process.tasks, &options.database.database_url);
     let holder = format!("binderyd {} {}", std::process::id(), Uuid::new_v4());
+    state.set_holder(&holder);
     let streams = streams(options);
     let relayed = streams.len();
     let of_channels: BTreeSet<String> =

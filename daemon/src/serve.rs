@@ -3,6 +3,7 @@
 
 use crate::answers;
 use crate::cli::ServeOptions;
+use crate::commands::Subject;
 use crate::process::Process;
 
 /// Serves until SIGTERM or SIGINT.
@@ -10,5 +11,6 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let database = options.database.database_url;
     let mut process = Process::begin(&options.http).await?;
     answers::watch(&database, &mut process);
-    process.until_stopped(&options.http, &database, 0).await
+    let subject = Subject { database, http: options.http, relaying: None };
+    process.until_stopped(subject, 0).await
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bindery_core::stream_id::StreamId;
 use serde::Serialize;
 
 use crate::repeats::Repeats;
+use crate::sweep::Swept;
 
 /// The phase of a stream's relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,6 +118,12 @@ pub struct SweepState {
     /// Why sweeps do not run: set by each failure, unset by the next sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// The interval between two sweeps; `None`: this daemon does not sweep.
+    #[serde(skip)]
+    pub every: Option<Duration>,
+    /// This daemon's last sweep that ran, and its result.
+    #[serde(skip)]
+    pub last: Option<(SystemTime, Swept)>,
 }
 
 /// A channel's subscriber.
@@ -136,6 +143,7 @@ pub struct State(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
+    holder: Option<String>,
     streams: BTreeMap<String, StreamState>,
     outbox: OutboxState,
     sweep: SweepState,
@@ -187,6 +195,26 @@ impl State {
     /// Sets why sweeps do not run; `None`: they run.
     pub fn set_sweep(&self, problem: Option<String>) {
         self.lock().sweep.problem = problem;
+    }
+
+    /// Records that this daemon sweeps at this interval.
+    pub fn set_sweeper(&self, every: Duration) {
+        self.lock().sweep.every = Some(every);
+    }
+
+    /// Records a sweep that ran.
+    pub fn set_swept(&self, swept: Swept) {
+        self.lock().sweep.last = Some((SystemTime::now(), swept));
+    }
+
+    /// Sets the name under which this daemon acquires streams.
+    pub fn set_holder(&self, holder: &str) {
+        self.lock().holder = Some(holder.to_owned());
+    }
+
+    /// The name under which this daemon acquires streams; `None`: it relays nothing.
+    pub fn holder(&self) -> Option<String> {
+        self.lock().holder.clone()
     }
 
     /// The state of the sweeper.

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -34,19 +34,20 @@ pub struct Sweeper {
 const MOST_SKIPPED: u32 = 3;
 
 /// The result of a sweep.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Swept {
+pub struct Swept {
     /// Whether it ran; false if another sweep was running.
-    ran: bool,
+    #[serde(skip_serializing)]
+    pub ran: bool,
     /// The number of stalled books that became FAILED.
-    stalled: u64,
+    pub stalled: u64,
     /// The number of FAILED books that were resumed.
-    resumed: u64,
+    pub resumed: u64,
     /// The number of early events that waited longer than `patience` and became dead letters.
-    expired: u64,
+    pub expired: u64,
     /// The streams whose relay must catch up before a book can fail as stalled.
-    waiting_for: Vec<String>,
+    pub waiting_for: Vec<String>,
 }
 
 impl Sweeper {
@@ -57,6 +58,7 @@ impl Sweeper {
         ::metrics::counter!(metrics::SWEEP_FAILURES).increment(0);
         ::metrics::counter!(metrics::SWEEPS_SKIPPED).increment(0);
         count(&Swept::default());
+        self.state.set_sweeper(self.every);
         while !stop.is_cancelled() {
             let mut swept_something = false;
             let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut failures).await else {
@@ -103,6 +105,9 @@ impl Sweeper {
                      a session that is idle in a transaction after bindery.sweep"
                 )
             }));
+            if outcome.ran {
+                self.state.set_swept(outcome);
+            }
             *swept = true;
             if failures.over() {
                 info!("sweeping goes on");

@@ -2,13 +2,13 @@
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
-use postgres_types::Type;
 use serde_json::{Value, json};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 use crate::cli::DatabaseOptions;
 use crate::database::{self, DatabaseError};
+use crate::dead_letters::{self, Filter, Place, Replayed};
 
 /// The number of dead letters in one call, which is one transaction.
 const BATCH: i64 = 500;
@@ -106,50 +106,16 @@ impl Which {
         }
     }
 
-    /// Reads these columns of the chosen letters, after an id or before one, in that order.
-    async fn rows(
-        &self,
-        client: &Client,
-        columns: &str,
-        beyond: (i64, Order),
-        most: i64,
-    ) -> Result<Vec<Row>, DatabaseError> {
-        let (comparison, order) = match beyond.1 {
-            Order::OldestFirst => (">", "asc"),
-            Order::NewestFirst => ("<", "desc"),
-        };
-        let query = format!(
-            "select {columns} from bindery.dead_letters d where d.id {comparison} $1 and ($2::text is null or d.stream = $2) \
-             and ($3::text is null or d.reason = $3) and ($4::uuid is null or d.book_id = $4) \
-             and (cardinality($5::bigint[]) = 0 or d.id = any ($5)) order by d.id {order} limit $6"
-        );
-        let rows = client
-            .query_typed(
-                &query,
-                &[
-                    (&beyond.0, Type::INT8),
-                    (&self.of_stream, Type::TEXT),
-                    (&self.reason, Type::TEXT),
-                    (&self.book_id, Type::UUID),
-                    (&self.ids, Type::INT8_ARRAY),
-                    (&most, Type::INT8),
-                ],
-            )
-            .await?;
-        Ok(rows)
+    fn filter(&self) -> Filter {
+        Filter {
+            stream: self.of_stream.clone(),
+            reason: self.reason.clone(),
+            book_id: self.book_id,
+            q: None,
+            ids: (!self.ids.is_empty()).then(|| self.ids.clone()),
+            replayable: false,
+        }
     }
-
-    /// A batch of the chosen letters' ids, after an id.
-    async fn ids(&self, client: &Client, after: i64) -> Result<Vec<i64>, DatabaseError> {
-        let rows = self.rows(client, "d.id", (after, Order::OldestFirst), BATCH).await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Order {
-    OldestFirst,
-    NewestFirst,
 }
 
 const WHOLE: &str = "to_jsonb(d)";
@@ -160,7 +126,8 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
         Action::List { database, which, max, json } => {
             let client = database::connect(&database.database_url).await?;
             let rows = which
-                .rows(&client, WHOLE, (i64::MAX, Order::NewestFirst), *max)
+                .filter()
+                .rows(&client, WHOLE, Place::Before(i64::MAX), i64::MAX, *max)
                 .await
                 .map_err(with_remedy)?;
             for row in rows {
@@ -171,9 +138,9 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
         }
         Action::Show { database, id } => {
             let client = database::connect(&database.database_url).await?;
-            let which = Which { ids: vec![*id], ..Which::default() };
-            let rows = which
-                .rows(&client, WHOLE, (0, Order::OldestFirst), 1)
+            let filter = Filter { ids: Some(vec![*id]), ..Filter::default() };
+            let rows = filter
+                .rows(&client, WHOLE, Place::After(0), i64::MAX, 1)
                 .await
                 .map_err(with_remedy)?;
             ensure!(
@@ -186,50 +153,37 @@ pub async fn dead_letters(options: &DeadLettersOptions) -> anyhow::Result<()> {
         }
         Action::Replay { database, which, all } => {
             which.ensure_meant(*all)?;
-            replay(&database::connect(&database.database_url).await?, which).await
+            replay(&database::connect(&database.database_url).await?, &which.filter()).await
         }
         Action::Drop { database, which, all, yes } => {
             which.ensure_meant(*all)?;
-            drop_letters(&database::connect(&database.database_url).await?, which, *yes).await
+            let client = database::connect(&database.database_url).await?;
+            drop_letters(&client, &which.filter(), *yes).await
         }
     }
 }
 
 /// Replays the letters that exist at the start, each once: one that is rejected again keeps its id.
-async fn replay(client: &Client, which: &Which) -> anyhow::Result<()> {
-    let (mut after, mut outcome) = (0, [0_i64; 3]);
+async fn replay(client: &Client, filter: &Filter) -> anyhow::Result<()> {
+    let (mut after, mut outcome) = (0, Replayed::default());
     loop {
-        let ids = which.ids(client, after).await.map_err(with_remedy)?;
+        let ids = filter.ids(client, after, i64::MAX, BATCH).await.map_err(with_remedy)?;
         let Some(last) = ids.last() else { break };
         after = *last;
-        let query = "select applied, stale, rejected \
-            from bindery.replay_dead_letters(ids => $1, max_letters => 10000)";
-        let row = client
-            .query_typed(query, &[(&ids, Type::INT8_ARRAY)])
-            .await
-            .map_err(|error| with_remedy(error.into()))?;
-        for (sum, column) in outcome.iter_mut().zip(0..) {
-            *sum += row[0].try_get::<usize, i64>(column)?;
-        }
+        outcome.add(dead_letters::replay(client, &ids).await.map_err(with_remedy)?);
     }
-    let [applied, stale, rejected] = outcome;
-    println!("{}", json!({"applied": applied, "stale": stale, "rejected": rejected}));
+    println!("{}", json!(outcome));
     Ok(())
 }
 
-async fn drop_letters(client: &Client, which: &Which, yes: bool) -> anyhow::Result<()> {
+async fn drop_letters(client: &Client, filter: &Filter, yes: bool) -> anyhow::Result<()> {
     let (mut after, mut number) = (0, 0_i64);
     loop {
-        let ids = which.ids(client, after).await.map_err(with_remedy)?;
+        let ids = filter.ids(client, after, i64::MAX, BATCH).await.map_err(with_remedy)?;
         let Some(last) = ids.last() else { break };
         after = *last;
         number += if yes {
-            let dropped = client
-                .query_typed("select bindery.drop_dead_letters($1)", &[(&ids, Type::INT8_ARRAY)])
-                .await;
-            i64::from(
-                dropped.map_err(|error| with_remedy(error.into()))?[0].try_get::<usize, i32>(0)?,
-            )
+            dead_letters::drop_letters(client, &ids).await.map_err(with_remedy)?
         } else {
             i64::try_from(ids.len())?
         };
@@ -252,7 +206,8 @@ fn line(letter: &Value) -> String {
     ["id", "at", "stream", "event_id", "book_id", "reason", "message"].map(text).join("  ")
 }
 
-fn with_remedy(error: DatabaseError) -> anyhow::Error {
+fn with_remedy(error: Error) -> anyhow::Error {
+    let error = DatabaseError::from(error);
     let remedy = error.remedy();
     let error = anyhow::Error::new(error);
     match remedy {

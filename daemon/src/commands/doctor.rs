@@ -21,6 +21,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::DatabaseOptions;
+use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::source::channel::Channel;
 use crate::source::{RedisUrl, SourceOptions};
@@ -52,10 +53,74 @@ pub struct DoctorOptions {
     json: bool,
 }
 
+/// What is checked: the servers and the options of a daemon.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Postgres.
+    pub database: DatabaseUrl,
+    /// The HTTP port.
+    pub http: HttpOptions,
+    /// Redis; `None`: the daemon relays and publishes nothing.
+    pub relaying: Option<Relaying>,
+}
+
+/// What a daemon relays and publishes.
+#[derive(Debug, Clone)]
+pub struct Relaying {
+    /// Redis.
+    pub redis: RedisUrl,
+    /// The streams, queues and channels.
+    pub sources: SourceOptions,
+    /// The stream to publish the outbox to; empty: it is not published.
+    pub outbox: String,
+    /// Whether the login has to trim.
+    pub trims: bool,
+}
+
+impl From<&DoctorOptions> for Subject {
+    fn from(options: &DoctorOptions) -> Self {
+        let relaying = options.redis_url.clone().map(|redis| Relaying {
+            redis,
+            sources: options.sources.clone(),
+            outbox: options.outbox.clone(),
+            trims: options.retain.is_some(),
+        });
+        Self {
+            database: options.database.database_url.clone(),
+            http: options.http.clone(),
+            relaying,
+        }
+    }
+}
+
+impl Subject {
+    /// Runs all checks; changes nothing.
+    pub async fn examine(&self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        let streams = self.relaying.as_ref().map(Relaying::streams).unwrap_or_default();
+        let positions = postgres::check(&self.database, &streams, &mut findings).await;
+        match &self.relaying {
+            Some(relaying) => redis::check(relaying, &positions, &mut findings).await,
+            None => findings.ok("redis_reach", "no --redis-url: nothing is relayed or published"),
+        }
+        access::check(&self.http, &mut findings).await;
+        findings.0
+    }
+}
+
+impl Relaying {
+    /// The keys of all streams.
+    fn streams(&self) -> Vec<String> {
+        let SourceOptions { streams, channels, .. } = &self.sources;
+        let queues = self.sources.queues().map(|queue| queue.stream());
+        streams.iter().cloned().chain(queues).chain(channels.iter().map(Channel::stream)).collect()
+    }
+}
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub enum Level {
     /// No problem.
     Ok,
     /// It works now, and may fail later.
@@ -66,7 +131,7 @@ enum Level {
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Finding {
+pub struct Finding {
     level: Level,
     /// The check, for programs, such as `redis_rights`.
     check: &'static str,
@@ -128,35 +193,19 @@ fn now() -> f64 {
 
 /// Prints the findings; fails if one of them is a failure.
 pub async fn doctor(options: &DoctorOptions) -> anyhow::Result<()> {
-    let mut findings = Findings::default();
-    let SourceOptions { streams, channels, .. } = &options.sources;
-    let made = options
-        .sources
-        .queues()
-        .map(|queue| queue.stream())
-        .chain(channels.iter().map(Channel::stream));
-    let mut streams: Vec<String> = streams.iter().cloned().chain(made).collect();
-    if options.redis_url.is_none() {
-        streams.clear();
-    }
-    let positions = postgres::check(&options.database.database_url, &streams, &mut findings).await;
-    match &options.redis_url {
-        Some(url) => redis::check(options, url, &positions, &mut findings).await,
-        None => findings.ok("redis_reach", "no --redis-url: nothing is relayed or published"),
-    }
-    access::check(&options.http, &mut findings).await;
-    for finding in &findings.0 {
+    let findings = Subject::from(options).examine().await;
+    for finding in &findings {
         if options.json {
             println!("{}", serde_json::to_string(finding)?);
         } else {
             println!("{}", line(finding));
         }
     }
-    let failures = findings.0.iter().filter(|finding| finding.level == Level::Failure).count();
+    let failures = findings.iter().filter(|finding| finding.level == Level::Failure).count();
     ensure!(
         failures == 0,
         "{failures} of {} findings prevent Bindery from working",
-        findings.0.len()
+        findings.len()
     );
     Ok(())
 }

@@ -31,7 +31,8 @@ use super::openapi::Operation;
 use super::options::Origin;
 use super::pool::Pool;
 use super::routes::Routes;
-use super::{acts, books, events, list, openapi, reports};
+use super::system::System;
+use super::{acts, books, events, list, openapi, operation, reports};
 
 /// The limit of an act's body.
 const BODY_BYTES: usize = 64 * 1024;
@@ -62,6 +63,12 @@ const BATCHES: u32 = 4;
 const POINT_KIB: u32 = 3 * 1280;
 /// How many of the largest resume points fit into memory at once.
 const POINTS: u32 = 4;
+/// The limit of a choice of dead letters: 10,000 ids.
+const CHOICE_BYTES: usize = 256 * 1024;
+/// The memory of a choice: the body, its parsed form and the parameters for Postgres.
+const CHOICE_KIB: u32 = 3 * 256;
+/// How many of the largest choices fit into memory at once.
+const CHOICES: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
 /// What all requests share.
@@ -85,6 +92,8 @@ pub struct Shared {
     pub origins: Vec<Origin>,
     /// Ends the event streams.
     pub stop: CancellationToken,
+    /// What this daemon shows of itself and of its servers.
+    pub system: System,
 }
 
 impl Deref for Api {
@@ -119,6 +128,10 @@ pub fn router(api: Api) -> Router {
         // A slow body holds the memory meanwhile, so these routes have their own limit.
         .merge(acts().layered(|routes| routes.layer(bounded(STATUS_KIB, ACTS))))
         .merge(pages().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
+        .merge(operation::views().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
+        .merge(operation::acts().layered(|routes| {
+            routes.layer(DefaultBodyLimit::max(CHOICE_BYTES)).layer(bounded(CHOICE_KIB, CHOICES))
+        }))
         .merge(resume_points().layered(|routes| routes.layer(bounded(POINT_KIB, POINTS))))
         .merge(reports().layered(|routes| {
             routes.layer(DefaultBodyLimit::max(REPORT_BYTES)).layer(bounded(REPORT_KIB, REPORTS))

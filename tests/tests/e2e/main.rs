@@ -37,6 +37,7 @@
 //! | `http_tokens` | the API: access rights |
 //! | `http_books` | the API: lists and timelines |
 //! | `http_acts` | the API: an operator's acts and the limits |
+//! | `http_operation` | the API for operators: dead letters, the system, the pipelines |
 //! | `http_events` | server-sent events: no change is lost, and each end has a reason |
 //! | `http_streams` | server-sent events: many and slow readers |
 //! | `http_reports` | reports of producers: by the service, by workers, in batches |
@@ -79,6 +80,7 @@ mod http_acts;
 mod http_books;
 mod http_events;
 mod http_limits;
+mod http_operation;
 mod http_reports;
 mod http_streams;
 mod http_support;

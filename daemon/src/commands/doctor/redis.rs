@@ -7,7 +7,7 @@ use bindery_core::stream_id::StreamId;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 
-use super::{DoctorOptions, Findings, now};
+use super::{Findings, Relaying, now};
 use crate::source::channel::{Channel, Claim};
 use crate::source::{Info, RedisUrl, Subscription};
 
@@ -20,28 +20,21 @@ const BACKLOG: u64 = 10_000;
 
 /// Runs all checks of Redis.
 pub async fn check(
-    options: &DoctorOptions,
-    url: &RedisUrl,
+    relaying: &Relaying,
     positions: &BTreeMap<String, StreamId>,
     findings: &mut Findings,
 ) {
+    let Relaying { redis: url, sources, outbox, trims } = relaying;
     let mut is_checked = false;
-    for stream in &options.sources.streams {
+    for stream in &sources.streams {
         let Some(mut redis) = reach(url, stream, findings).await else { return };
         if !is_checked {
             is_checked = true;
             server(&mut redis, findings).await;
         }
-        source(
-            &mut redis,
-            stream,
-            options.retain.is_some(),
-            positions.get(stream).copied(),
-            findings,
-        )
-        .await;
+        source(&mut redis, stream, *trims, positions.get(stream).copied(), findings).await;
     }
-    for queue in options.sources.queues() {
+    for queue in sources.queues() {
         let stream = queue.stream();
         let Some(mut redis) = reach(url, &stream, findings).await else { return };
         // The relay also reads each job's data, and lists the active jobs and those that wait.
@@ -58,7 +51,7 @@ pub async fn check(
         // BullMQ trims this stream, the daemon does not.
         source(&mut redis, &stream, false, positions.get(&stream).copied(), findings).await;
     }
-    for channel in &options.sources.channels {
+    for channel in &sources.channels {
         let stream = channel.stream();
         let Some(mut redis) = reach(url, &stream, findings).await else { return };
         subscribes(url, channel, findings).await;
@@ -68,10 +61,10 @@ pub async fn check(
             source(&mut redis, &stream, true, positions.get(&stream).copied(), findings).await;
         }
     }
-    if !options.outbox.is_empty()
-        && let Some(mut redis) = reach(url, &options.outbox, findings).await
+    if !outbox.is_empty()
+        && let Some(mut redis) = reach(url, outbox, findings).await
     {
-        right(&mut redis, &options.outbox, &no_entry(&options.outbox), findings).await;
+        right(&mut redis, outbox, &no_entry(outbox), findings).await;
     }
 }
 
