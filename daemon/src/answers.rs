@@ -1,15 +1,14 @@
 //! Checks at an interval that Postgres answers, for `/readyz` in a process without relays.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::pauses::{MAX_PAUSE, pauses};
 use crate::process::Process;
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 use crate::state::State;
 
 /// The interval between two checks.
@@ -21,36 +20,39 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub fn watch(database: &DatabaseUrl, process: &mut Process) {
     let (stop, state) = (process.stop.clone(), process.state.clone());
     state.set_database(Some("Postgres has not answered yet".to_owned()));
-    process.tasks.spawn(ask(database.clone(), state, stop));
+    let mut questions = Questions { database: database.clone(), state };
+    process.tasks.spawn(async move { supervise(&stop, &mut questions).await });
 }
 
-async fn ask(database: DatabaseUrl, state: State, stop: CancellationToken) {
-    let mut waits = pauses();
-    let mut failures = Repeats::default();
-    loop {
-        let mut answered = false;
-        let asking = ask_on(&database, &state, &mut answered, &mut failures);
-        let Some(Err(error)) = stop.run_until_cancelled(asking).await else { return };
-        state.set_database(Some(error.to_string()));
-        if answered {
-            waits = pauses();
-        }
-        if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-            warn!(error = %error, remedy = error.remedy(), unsaid, "Postgres does not answer");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-            () = stop.cancelled() => return,
+struct Questions {
+    database: DatabaseUrl,
+    state: State,
+}
+
+impl Work for Questions {
+    type Error = DatabaseError;
+
+    async fn work(
+        &mut self,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<(), DatabaseError> {
+        stop.run_until_cancelled(ask(&self.database, &self.state, tries)).await.unwrap_or(Ok(()))
+    }
+
+    fn failed(&mut self, error: &DatabaseError, failure: Failure) {
+        self.state.set_database(Some(error.to_string()));
+        if let Some(unlogged) = failure.unlogged {
+            warn!(error = %error, remedy = error.remedy(), unlogged, "Postgres does not answer");
         }
     }
 }
 
-/// Checks until a check fails. Sets `answered` once one succeeds.
-async fn ask_on(
+/// Checks until a check fails.
+async fn ask(
     database: &DatabaseUrl,
     state: &State,
-    answered: &mut bool,
-    failures: &mut Repeats,
+    tries: &mut Tries,
 ) -> Result<(), DatabaseError> {
     let client = database::connect(database).await?;
     loop {
@@ -62,8 +64,7 @@ async fn ask_on(
             asked.await?;
         }
         state.set_database(None);
-        *answered = true;
-        if failures.over() {
+        if tries.succeeded() {
             info!("Postgres answers again");
         }
         tokio::time::sleep(ASK_EVERY).await;

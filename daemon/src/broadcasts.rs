@@ -13,8 +13,7 @@ use tracing::{info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Repeats, Tries, Work, supervise};
 
 /// The interval of checks whether Realtime is installed and its policy exists.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -26,68 +25,60 @@ const SHORTEST: Duration = Duration::from_millis(30);
 pub struct Broadcaster {
     /// The database to call.
     pub database: DatabaseUrl,
-}
-
-/// The repeated failures, each with limited logging.
-#[derive(Debug, Default)]
-struct Failures {
-    connection: Repeats,
-    sending: Repeats,
-    policy: Repeats,
+    sending_failures: Repeats,
+    policy_failures: Repeats,
 }
 
 impl Broadcaster {
-    /// Sends until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(0);
-        ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(0);
-        let mut failures = Failures::default();
-        let mut waits = pauses();
-        while !stop.is_cancelled() {
-            let mut sent = false;
-            let Err(error) = self.send_on(&stop, &mut sent, &mut failures).await else { break };
-            ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
-            if sent {
-                waits = pauses();
-            }
-            if let Some(unsaid) = failures.connection.record(&error.to_string(), Instant::now()) {
-                warn!(
-                    error = %error,
-                    remedy = error.remedy(),
-                    unsaid,
-                    "broadcasts that were held back wait for Postgres"
-                );
-            }
-            tokio::select! {
-                () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-                () = stop.cancelled() => (),
-            }
-        }
+    /// A broadcaster that has sent nothing yet.
+    pub fn new(database: DatabaseUrl) -> Self {
+        let (sending_failures, policy_failures) = <(Repeats, Repeats)>::default();
+        Self { database, sending_failures, policy_failures }
     }
 
-    /// Sends until `stop` (`Ok`) or a failed call. Sets `sent` once a call succeeds.
-    async fn send_on(
-        &self,
+    /// Sends until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(0);
+        ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(0);
+        supervise(&stop, &mut self).await;
+    }
+}
+
+impl Work for Broadcaster {
+    type Error = DatabaseError;
+
+    async fn work(
+        &mut self,
         stop: &CancellationToken,
-        sent: &mut bool,
-        failures: &mut Failures,
+        tries: &mut Tries,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-                make_policy(&client, &mut failures.policy).await?;
+                make_policy(&client, &mut self.policy_failures).await?;
                 looked = Some(Instant::now());
             }
-            let pause = send(&client, &mut failures.sending).await?;
-            *sent = true;
-            if failures.connection.over() {
+            let pause = send(&client, &mut self.sending_failures).await?;
+            if tries.succeeded() {
                 info!("broadcasts that were held back are sent again");
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => (),
                 () = stop.cancelled() => return Ok(()),
             }
+        }
+    }
+
+    fn failed(&mut self, error: &DatabaseError, failure: Failure) {
+        ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
+        if let Some(unlogged) = failure.unlogged {
+            warn!(
+                error = %error,
+                remedy = error.remedy(),
+                unlogged,
+                "broadcasts that were held back wait for Postgres"
+            );
         }
     }
 }
@@ -102,12 +93,12 @@ async fn send(client: &Client, failures: &mut Repeats) -> Result<Duration, Datab
     ::metrics::counter!(metrics::BROADCASTS_HELD_BACK).increment(held_back.unsigned_abs());
     if let Some(problem) = problem {
         ::metrics::counter!(metrics::BROADCAST_FAILURES).increment(1);
-        if let Some(unsaid) = failures.record(&problem, Instant::now()) {
+        if let Some(unlogged) = failures.record(&problem, Instant::now()) {
             warn!(
                 books = failed,
                 problem,
                 remedy = "run binderyd doctor; they are tried again every second",
-                unsaid,
+                unlogged,
                 "broadcasts that were held back could not be sent"
             );
         }
@@ -128,12 +119,12 @@ async fn make_policy(client: &Client, failures: &mut Repeats) -> Result<(), Data
     let row = client.query_typed_one(query, &[]).await?;
     let (state, problem): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
     if let Some(problem) = problem {
-        if let Some(unsaid) = failures.record(&problem, Instant::now()) {
+        if let Some(unlogged) = failures.record(&problem, Instant::now()) {
             warn!(
                 problem,
                 remedy = "start Realtime, or run the SQL of docs/supabase.md as the owner of \
                           realtime.messages",
-                unsaid,
+                unlogged,
                 "users cannot join private topics: realtime.messages has no policy \
                  bindery_owner_joins"
             );

@@ -5,7 +5,7 @@
 //! be counted. Once a message is in the stream, it is applied exactly once. The subscriber does not
 //! use Postgres, so it receives messages while Postgres is unreachable.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError};
@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 use crate::source::channel::{Channel, Claim};
 use crate::source::{PushedMessage, RedisUrl, Subscription};
 use crate::state::State;
@@ -70,7 +69,6 @@ struct Pending {
 /// What the subscriber has logged.
 #[derive(Debug, Default)]
 struct ChannelLog {
-    failures: Repeats,
     /// Whether the last line logged that this daemon is subscribed; false: it stands by.
     subscribed: Option<bool>,
 }
@@ -88,44 +86,20 @@ impl Subscriber {
             ::metrics::counter!(name, "channel" => channel.to_owned()).increment(0);
         }
         self.report_state(false, None);
-        let (mut pending, mut log, mut pauses) =
-            (Pending::default(), ChannelLog::default(), pauses());
-        while !stop.is_cancelled() {
-            let mut subscribed = false;
-            let Err(error) = self.subscribe(&stop, &mut pending, &mut log, &mut subscribed).await
-            else {
-                break;
-            };
-            self.report_state(false, Some(error.to_string()));
-            if subscribed {
-                ::metrics::counter!(metrics::SUBSCRIPTIONS_LOST, "channel" => channel.to_owned())
-                    .increment(1);
-                pauses = crate::pauses::pauses();
-            }
-            if let Some(unsaid) = log.failures.record(&error.to_string(), Instant::now()) {
-                warn!(channel, error = %error, unsaid, "the channel is not heard; what is published until it is again is lost");
-            }
-            if matches!(error, SubscriberError::ClaimLost) {
-                // Another daemon may have the claim and may have appended the same messages.
-                self.drop_all(&mut pending);
-            }
-            tokio::select! {
-                () = sleep(pauses.next().unwrap_or(MAX_PAUSE)) => (),
-                () = stop.cancelled() => (),
-            }
-        }
-        self.drop_all(&mut pending);
+        let (pending, log) = (Pending::default(), ChannelLog::default());
+        let mut subscribing = Subscribing { subscriber: &self, pending, log };
+        supervise(&stop, &mut subscribing).await;
+        self.drop_all(&mut subscribing.pending);
         self.report_state(false, None);
     }
 
-    /// Appends published messages until `stop` (`Ok`) or a failure. Sets `subscribed` once the
-    /// subscription has begun.
+    /// Appends published messages until `stop` (`Ok`) or a failure.
     async fn subscribe(
         &self,
         stop: &CancellationToken,
         pending: &mut Pending,
         log: &mut ChannelLog,
-        subscribed: &mut bool,
+        tries: &mut Tries,
     ) -> Result<(), SubscriberError> {
         let channel = self.channel.name();
         let mut redis = self.redis.connect(&self.channel.stream(), PATIENCE).await?;
@@ -139,7 +113,7 @@ impl Subscriber {
             pending.claim = Claim::take(&mut redis, &self.channel, self.lease).await?;
             if pending.claim.is_none() {
                 self.report_state(false, None);
-                log.standing_by(channel);
+                log.standing_by(channel, tries.over());
                 tokio::select! {
                     () = sleep(STANDBY_EVERY.min(self.lease / RENEWALS)) => (),
                     () = stop.cancelled() => return Ok(()),
@@ -147,9 +121,8 @@ impl Subscriber {
             }
         }
         let subscription = Subscription::begin(&self.redis, &self.channel).await?;
-        *subscribed = true;
         self.report_state(true, None);
-        log.subscribed(channel);
+        log.subscribed(channel, tries.succeeded());
         self.append_received(subscription, redis, renew_at, stop, pending).await
     }
 
@@ -236,6 +209,41 @@ impl Subscriber {
     }
 }
 
+/// A subscriber at work.
+struct Subscribing<'a> {
+    subscriber: &'a Subscriber,
+    pending: Pending,
+    log: ChannelLog,
+}
+
+impl Work for Subscribing<'_> {
+    type Error = SubscriberError;
+
+    async fn work(
+        &mut self,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<(), SubscriberError> {
+        self.subscriber.subscribe(stop, &mut self.pending, &mut self.log, tries).await
+    }
+
+    fn failed(&mut self, error: &SubscriberError, failure: Failure) {
+        let channel = self.subscriber.channel.name();
+        self.subscriber.report_state(false, Some(error.to_string()));
+        if failure.had_worked {
+            ::metrics::counter!(metrics::SUBSCRIPTIONS_LOST, "channel" => channel.to_owned())
+                .increment(1);
+        }
+        if let Some(unlogged) = failure.unlogged {
+            warn!(channel, error = %error, unlogged, "the channel is not heard; what is published until it is again is lost");
+        }
+        if matches!(error, SubscriberError::ClaimLost) {
+            // Another daemon may have the claim and may have appended the same messages.
+            self.subscriber.drop_all(&mut self.pending);
+        }
+    }
+}
+
 impl Pending {
     fn push(&mut self, message: Vec<u8>) {
         self.bytes += message.len();
@@ -260,9 +268,8 @@ impl Pending {
 
 impl ChannelLog {
     /// Logs that this daemon is subscribed.
-    fn subscribed(&mut self, channel: &str) {
-        // `|`, not `||`: evaluate both, so that the end of the failures is logged only once.
-        if self.failures.over() | (self.subscribed.replace(true) != Some(true)) {
+    fn subscribed(&mut self, channel: &str, recovered: bool) {
+        if self.subscribed.replace(true) != Some(true) || recovered {
             info!(channel, "subscribed to the channel");
         } else {
             debug!(channel, "subscribed to the channel again");
@@ -270,8 +277,8 @@ impl ChannelLog {
     }
 
     /// Logs that another daemon is subscribed, unless the last line did.
-    fn standing_by(&mut self, channel: &str) {
-        if self.failures.over() | (self.subscribed.replace(false) != Some(false)) {
+    fn standing_by(&mut self, channel: &str, recovered: bool) {
+        if self.subscribed.replace(false) != Some(false) || recovered {
             info!(channel, "standing by: another daemon is subscribed to the channel");
         }
     }

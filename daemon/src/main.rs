@@ -15,6 +15,7 @@
 //! | `sweep` | calls `bindery.sweep` at an interval |
 //! | `channel` | Redis Pub/Sub -> Redis stream, which is relayed like any other stream |
 //! | `outbox` | `bindery.outbox` -> Redis stream |
+//! | `retry` | starts work again after each failure, with pauses and a limited log |
 //! | `files` | the limit of open files, and the share of HTTP |
 //! | `memory` | returns free memory to the system |
 //! | `service` | notifications to systemd |
@@ -41,10 +42,9 @@ mod memory;
 mod metrics;
 mod migrate;
 mod outbox;
-mod pauses;
 mod process;
 mod relay;
-mod repeats;
+mod retry;
 mod run;
 mod schema;
 mod serve;

@@ -13,8 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 use crate::source::RedisUrl;
 use crate::state::State;
 use bindery_client::cut;
@@ -42,8 +41,9 @@ pub struct Publisher {
     pub state: State,
 }
 
+/// Why publishing failed.
 #[derive(Debug, thiserror::Error)]
-enum PublishError {
+pub enum PublishError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error("Redis: {}", cut(.0))]
@@ -74,64 +74,12 @@ impl PublishError {
 
 impl Publisher {
     /// Publishes until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         for side in ["postgres", "redis"] {
             ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => side).increment(0);
         }
         ::metrics::counter!(metrics::PUBLISHED).increment(0);
-        let mut failures = Repeats::default();
-        let mut waits = pauses();
-        while !stop.is_cancelled() {
-            let mut published = false;
-            let Err(error) = self.publish_on(&stop, &mut published, &mut failures).await else {
-                break;
-            };
-            if published {
-                waits = pauses();
-            }
-            ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
-            self.state
-                .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
-            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-                warn!(stream = self.stream, error = %error, remedy = error.remedy(), unsaid, "the outbox waits; it is published when both sides answer");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-                () = stop.cancelled() => (),
-            }
-        }
-    }
-
-    /// Publishes until `stop` (then `Ok`) or until something fails. `published` is set once the
-    /// outbox was read and what it had is published.
-    async fn publish_on(
-        &self,
-        stop: &CancellationToken,
-        published: &mut bool,
-        failures: &mut Repeats,
-    ) -> Result<(), PublishError> {
-        let mut client = database::connect(&self.database).await?;
-        let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
-        let mut measured: Option<Instant> = None;
-        while !stop.is_cancelled() {
-            let messages = self.publish(&mut client, &mut redis).await?;
-            *published = true;
-            self.state.set_outbox(None);
-            if failures.over() {
-                info!(stream = self.stream, "publishing the outbox goes on");
-            }
-            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY) {
-                measure_backlog(&client).await?;
-                measured = Some(Instant::now());
-            }
-            if messages == 0 {
-                tokio::select! {
-                    () = tokio::time::sleep(EVERY) => (),
-                    () = stop.cancelled() => (),
-                }
-            }
-        }
-        Ok(())
+        supervise(&stop, &mut self).await;
     }
 
     /// Publishes the oldest messages; how many.
@@ -166,6 +114,47 @@ impl Publisher {
         }
         transaction.commit().await?;
         Ok(messages.len())
+    }
+}
+
+impl Work for Publisher {
+    type Error = PublishError;
+
+    async fn work(
+        &mut self,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<(), PublishError> {
+        let mut client = database::connect(&self.database).await?;
+        let mut redis = self.redis.connect(&self.stream, Duration::from_secs(5)).await?;
+        let mut measured: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            let messages = self.publish(&mut client, &mut redis).await?;
+            self.state.set_outbox(None);
+            if tries.succeeded() {
+                info!(stream = self.stream, "publishing the outbox goes on");
+            }
+            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY) {
+                measure_backlog(&client).await?;
+                measured = Some(Instant::now());
+            }
+            if messages == 0 {
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => (),
+                    () = stop.cancelled() => (),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: &PublishError, failure: Failure) {
+        ::metrics::counter!(metrics::OUTBOX_FAILURES, "side" => error.side()).increment(1);
+        self.state
+            .set_outbox(Some(error.remedy().map_or_else(|| error.to_string(), str::to_owned)));
+        if let Some(unlogged) = failure.unlogged {
+            warn!(stream = self.stream, error = %error, remedy = error.remedy(), unlogged, "the outbox waits; it is published when both sides answer");
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::{DatabaseUrl, Policy};
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
+use crate::retry::{MAX_PAUSE, pauses};
 use crate::source::RedisUrl;
 use crate::source::bullmq::Queue;
 use crate::state::{Phase, State};
@@ -104,7 +104,7 @@ impl Relay {
                 continue;
             }
             if progressed {
-                pauses = crate::pauses::pauses();
+                pauses = crate::retry::pauses();
             }
             let pause = self.report_failure(&error, pauses.next(), &mut log);
             tokio::select! {

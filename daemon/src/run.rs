@@ -60,7 +60,7 @@ pub async fn beside_relays(
         let sweeper = Sweeper { every: sweep, database: database.clone(), state };
         process.tasks.spawn(sweeper.run(stop.clone()));
     }
-    let broadcaster = Broadcaster { database: database.clone() };
+    let broadcaster = Broadcaster::new(database.clone());
     process.tasks.spawn(broadcaster.run(stop));
     process.until_stopped(subject, sources).await
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bindery_core::stream_id::StreamId;
 use serde::Serialize;
 
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 use crate::sweep::Swept;
 
 /// The phase of a stream's relay.

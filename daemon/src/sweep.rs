@@ -4,7 +4,7 @@
 //! The database does all of this in one call and runs one sweep at a time, so every daemon may have
 //! a sweeper.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,8 +14,7 @@ use tracing::{info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 use crate::state::State;
 
 /// Sweeps.
@@ -52,38 +51,22 @@ pub struct Swept {
 
 impl Sweeper {
     /// Sweeps until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut pauses = pauses();
-        let mut failures = Repeats::default();
+    pub async fn run(mut self, stop: CancellationToken) {
         ::metrics::counter!(metrics::SWEEP_FAILURES).increment(0);
         ::metrics::counter!(metrics::SWEEPS_SKIPPED).increment(0);
         count(&Swept::default());
         self.state.set_sweeper(self.every);
-        while !stop.is_cancelled() {
-            let mut swept_something = false;
-            let Err(error) = self.sweep_on(&stop, &mut swept_something, &mut failures).await else {
-                break;
-            };
-            ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
-            if swept_something {
-                pauses = crate::pauses::pauses();
-            }
-            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-                warn!(error = %error, remedy = error.remedy(), unsaid, "sweeping failed; it goes on as soon as it can");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pauses.next().unwrap_or(MAX_PAUSE)) => (),
-                () = stop.cancelled() => (),
-            }
-        }
+        supervise(&stop, &mut self).await;
     }
+}
 
-    /// Sweeps until `stop` (`Ok`) or a failure. Sets `swept` once a sweep succeeds.
-    async fn sweep_on(
-        &self,
+impl Work for Sweeper {
+    type Error = DatabaseError;
+
+    async fn work(
+        &mut self,
         stop: &CancellationToken,
-        swept: &mut bool,
-        failures: &mut Repeats,
+        tries: &mut Tries,
     ) -> Result<(), DatabaseError> {
         let client = database::connect(&self.database).await?;
         let mut skipped = 0;
@@ -108,10 +91,16 @@ impl Sweeper {
             if outcome.ran {
                 self.state.set_swept(outcome);
             }
-            *swept = true;
-            if failures.over() {
+            if tries.succeeded() {
                 info!("sweeping goes on");
             }
+        }
+    }
+
+    fn failed(&mut self, error: &DatabaseError, failure: Failure) {
+        ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
+        if let Some(unlogged) = failure.unlogged {
+            warn!(error = %error, remedy = error.remedy(), unlogged, "sweeping failed; it goes on as soon as it can");
         }
     }
 }

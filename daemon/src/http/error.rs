@@ -14,7 +14,7 @@ use tokio_postgres::error::DbError;
 use tracing::warn;
 
 use crate::database::DatabaseError;
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 
 /// Limits the log lines about an error that many requests meet.
 static UNREACHED: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
@@ -88,8 +88,8 @@ impl ApiError {
             Some(error) => Self::refused(error, has_token),
             None => {
                 let mut failures = lock(&UNREACHED);
-                if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-                    warn!(error = %error, unsaid, "a request could not reach Postgres");
+                if let Some(unlogged) = failures.record(&error.to_string(), Instant::now()) {
+                    warn!(error = %error, unlogged, "a request could not reach Postgres");
                 }
                 Self::unavailable()
             }
@@ -114,8 +114,9 @@ impl From<PoolError<DatabaseError>> for ApiError {
             PoolError::Backend(error) => error.remedy(),
             _ => None,
         };
-        if let Some(unsaid) = lock(&WITHOUT_CONNECTION).record(&error.to_string(), Instant::now()) {
-            warn!(error = %error, remedy, unsaid, "a request got no connection to Postgres");
+        if let Some(unlogged) = lock(&WITHOUT_CONNECTION).record(&error.to_string(), Instant::now())
+        {
+            warn!(error = %error, remedy, unlogged, "a request got no connection to Postgres");
         }
         Self::unavailable()
     }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 
 /// The interval between two reads: a withdrawn key is accepted for up to this time.
 const FRESH: Duration = Duration::from_secs(600);
@@ -141,8 +141,8 @@ impl Inner {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                if let Some(unsaid) = asked.failures.record(&error, std::time::Instant::now()) {
-                    warn!(error, unsaid, "the tokens' public keys cannot be read");
+                if let Some(unlogged) = asked.failures.record(&error, std::time::Instant::now()) {
+                    warn!(error, unlogged, "the tokens' public keys cannot be read");
                 }
             }
         }

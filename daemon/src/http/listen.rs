@@ -6,7 +6,7 @@
 //! The same holds while this session is disconnected, and behind a pooler in transaction mode,
 //! which gives the listening session to other clients: a probe detects that.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postgres_types::Type;
 use serde::Deserialize;
@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use super::hub::Hub;
 use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 
 /// The interval between two checks that the schema still notifies and that the session is alive.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
@@ -45,21 +44,29 @@ struct Announced {
 
 /// Listens until `stop`.
 pub async fn listen(url: DatabaseUrl, hub: Hub, stop: CancellationToken) {
-    let mut waits = pauses();
-    let mut failures = Repeats::default();
-    while !stop.is_cancelled() {
-        let mut listened = false;
-        let Err(error) = listen_on(&url, &hub, &stop, &mut listened).await else { return };
-        hub.set_notified(false);
-        if listened {
-            waits = pauses();
-        }
-        if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-            warn!(error = %error, remedy = error.remedy(), unsaid, "streams of events look for changes by themselves until Postgres can be listened to");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-            () = stop.cancelled() => (),
+    supervise(&stop, &mut Listener { url, hub }).await;
+}
+
+struct Listener {
+    url: DatabaseUrl,
+    hub: Hub,
+}
+
+impl Work for Listener {
+    type Error = DatabaseError;
+
+    async fn work(
+        &mut self,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<(), DatabaseError> {
+        listen_on(&self.url, &self.hub, stop, tries).await
+    }
+
+    fn failed(&mut self, error: &DatabaseError, failure: Failure) {
+        self.hub.set_notified(false);
+        if let Some(unlogged) = failure.unlogged {
+            warn!(error = %error, remedy = error.remedy(), unlogged, "streams of events look for changes by themselves until Postgres can be listened to");
         }
     }
 }
@@ -68,7 +75,7 @@ async fn listen_on(
     url: &DatabaseUrl,
     hub: &Hub,
     stop: &CancellationToken,
-    listened: &mut bool,
+    tries: &mut Tries,
 ) -> Result<(), DatabaseError> {
     let notified = hub.clone();
     let probe = Uuid::new_v4().to_string();
@@ -94,7 +101,7 @@ async fn listen_on(
         } else {
             without_realtime
         };
-        *listened = true;
+        tries.succeeded();
         if !standby && !listens {
             client.batch_execute("listen bindery; listen bindery_probe").await?;
             listens = true;

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 
 /// The time limit of a request's statements, so that a slow request does not delay others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -108,12 +108,12 @@ pub async fn begin<'a>(
             // A fault of the configuration: log the details, and do not show them to the caller.
             let role = caller.role.name();
             let mut failures = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(unsaid) = failures.record(role, Instant::now()) {
+            if let Some(unlogged) = failures.record(role, Instant::now()) {
                 warn!(
                     role,
                     error = error.as_db_error().map(ToString::to_string),
                     remedy = "grant anon, authenticated, service_role and bindery_worker to the daemon's login",
-                    unsaid,
+                    unlogged,
                     "the daemon may not act as a caller's role"
                 );
             }

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::bounded::Connection;
 use crate::metrics;
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 
 /// The time limit for a request's head; also that of a connection without a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -77,8 +77,8 @@ pub async fn serve(
                 // For example, the limit of open files is reached; each closed connection frees
                 // one.
                 Err(error) => {
-                    if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-                        warn!(error = %error, unsaid, "a connection could not be accepted");
+                    if let Some(unlogged) = failures.record(&error.to_string(), Instant::now()) {
+                        warn!(error = %error, unlogged, "a connection could not be accepted");
                     }
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 }

@@ -17,7 +17,7 @@ use super::trim::Trim;
 use super::{Origin, Relay};
 use crate::database::Lease;
 use crate::metrics;
-use crate::pauses::{MAX_PAUSE, Pauses, pauses};
+use crate::retry::{MAX_PAUSE, Pauses, pauses};
 use crate::source::{Chunk, Reader, Seen};
 use bindery_client::cut;
 
@@ -162,11 +162,11 @@ impl Reading {
             let (stream, failure) = (self.relay.stream.as_str(), cut(failure));
             ::metrics::counter!(metrics::FAILURES, "stream" => stream.to_owned(), "side" => "redis").increment(1);
             self.relay.state.update(stream, |state| {
-                if let Some(unsaid) = state.redis_failures.record(&failure, Instant::now()) {
+                if let Some(unlogged) = state.redis_failures.record(&failure, Instant::now()) {
                     warn!(
                         stream,
                         error = failure,
-                        unsaid,
+                        unlogged,
                         "reading from Redis failed; it goes on as soon as it can"
                     );
                 }
@@ -214,7 +214,7 @@ impl Reading {
                 }
             };
             self.record_answer();
-            *pauses = crate::pauses::pauses();
+            *pauses = crate::retry::pauses();
             self.position = chunk.entries.last().map_or(self.position, |&(last, _)| last);
             self.entries = self.entries.map(|entries| entries + chunk.entries.len() as u64);
             self.feed(Fed::Read(Read { chunk, moment, waiting })).await?;

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::health::Loss;
 use crate::database::Lease;
-use crate::repeats::Repeats;
+use crate::retry::Repeats;
 
 /// What one relay has logged, and what it has still to log.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ impl RelayLog {
 
     /// Logs that a session failed.
     pub fn failure(&mut self, error: &str, remedy: Option<&str>, pause: Duration) {
-        if let Some(unsaid) = self.failures.record(error, Instant::now()) {
+        if let Some(unlogged) = self.failures.record(error, Instant::now()) {
             warn!(
                 stream = self.stream,
                 error,
                 remedy,
                 ?pause,
-                unsaid,
+                unlogged,
                 "the relay starts over; nothing is lost"
             );
         } else {

@@ -2,7 +2,7 @@
 //! it can read; the answer names a stream to give up and the streams to leave to other daemons.
 //! The answer is advice: without it, the first daemon that asks acquires a stream.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postgres_types::Type;
 use tokio::sync::watch;
@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{self, DatabaseError, DatabaseUrl};
-use crate::pauses::{MAX_PAUSE, pauses};
-use crate::repeats::Repeats;
+use crate::retry::{Failure, Tries, Work, supervise};
 
 /// A daemon announces itself this many times during an announcement's duration.
 const ANNOUNCEMENTS: u32 = 4;
@@ -100,53 +99,8 @@ impl Announcer {
     }
 
     /// Announces until `stop`, then announces no streams.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut waits = pauses();
-        let mut failures = Repeats::default();
-        while !stop.is_cancelled() {
-            let mut announced = false;
-            let Err(error) = self.announce_on(&stop, &mut announced, &mut failures).await else {
-                return;
-            };
-            // The advice may be out of date.
-            self.advice.send_replace(Advice::default());
-            if announced {
-                waits = pauses();
-            }
-            if let Some(unsaid) = failures.record(&error.to_string(), Instant::now()) {
-                warn!(error = %error, remedy = error.remedy(), unsaid, "the streams cannot be spread over daemons: the first daemon that asks acquires a stream");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(waits.next().unwrap_or(MAX_PAUSE)) => (),
-                () = stop.cancelled() => (),
-            }
-        }
-    }
-
-    async fn announce_on(
-        &self,
-        stop: &CancellationToken,
-        announced: &mut bool,
-        failures: &mut Repeats,
-    ) -> Result<(), DatabaseError> {
-        let client = database::connect(&self.database).await?;
-        let mut turn = interval(self.lease / ANNOUNCEMENTS);
-        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = turn.tick() => (),
-                () = stop.cancelled() => break,
-            }
-            let advice = self.announce(&client, &self.streams).await?;
-            *announced = true;
-            failures.over();
-            let before = self.advice.send_replace(advice.clone());
-            if before.relays != advice.relays {
-                info!(daemons = advice.relays, "the streams are shared by so many daemons");
-            }
-        }
-        self.announce(&client, &[]).await?;
-        Ok(())
+    pub async fn run(mut self, stop: CancellationToken) {
+        supervise(&stop, &mut self).await;
     }
 
     async fn announce(&self, client: &Client, streams: &[String]) -> Result<Advice, DatabaseError> {
@@ -158,5 +112,41 @@ impl Announcer {
             )
             .await?;
         Ok(Advice { relays: row.try_get(0)?, give_up: row.try_get(1)?, leave: row.try_get(2)? })
+    }
+}
+
+impl Work for Announcer {
+    type Error = DatabaseError;
+
+    async fn work(
+        &mut self,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<(), DatabaseError> {
+        let client = database::connect(&self.database).await?;
+        let mut turn = interval(self.lease / ANNOUNCEMENTS);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = turn.tick() => (),
+                () = stop.cancelled() => break,
+            }
+            let advice = self.announce(&client, &self.streams).await?;
+            tries.succeeded();
+            let before = self.advice.send_replace(advice.clone());
+            if before.relays != advice.relays {
+                info!(daemons = advice.relays, "the streams are shared by so many daemons");
+            }
+        }
+        self.announce(&client, &[]).await?;
+        Ok(())
+    }
+
+    fn failed(&mut self, error: &DatabaseError, failure: Failure) {
+        // The advice may be out of date.
+        self.advice.send_replace(Advice::default());
+        if let Some(unlogged) = failure.unlogged {
+            warn!(error = %error, remedy = error.remedy(), unlogged, "the streams cannot be spread over daemons: the first daemon that asks acquires a stream");
+        }
     }
 }

@@ -439,7 +439,7 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
             ensure!(
                 trouble["stream"] == stream.as_str()
                     && trouble["error"].is_string()
-                    && trouble["unsaid"].is_u64(),
+                    && trouble["unlogged"].is_u64(),
                 "{trouble}"
             );
         }

@@ -14,7 +14,7 @@ const ANOTHER_AFTER: Duration = Duration::from_secs(10);
 pub struct Repeats {
     last: Option<(Instant, String)>,
     /// The number of occurrences since the last line that were not logged.
-    unsaid: u64,
+    unlogged: u64,
     /// Whether a line was logged since the last `over`.
     open: bool,
 }
@@ -28,12 +28,12 @@ impl Repeats {
             now.saturating_duration_since(*at) >= wait
         });
         if !due {
-            self.unsaid += 1;
+            self.unlogged += 1;
             return None;
         }
         self.last = Some((now, what.to_owned()));
         self.open = true;
-        Some(std::mem::take(&mut self.unsaid))
+        Some(std::mem::take(&mut self.unlogged))
     }
 
     /// Records the end of the problem; returns whether to log it, which is once after each line.
