@@ -304,6 +304,8 @@ pub struct StageSummary<'a> {
     pub name: &'a str,
     /// Its name for people.
     pub label: &'a str,
+    /// Its weight in the pipeline, above 0.
+    pub weight: f64,
     /// Where it stands.
     pub state: StageState,
     /// Percent, two decimals: 100 where the book has left it, 0 where it has not come.
@@ -395,7 +397,13 @@ pub fn stage_list<'a>(
             StageState::Pending => 0.0,
             _ => in_range(stage_progress),
         };
-        StageSummary { name: &state.name, label: &state.label, state: stands, progress }
+        StageSummary {
+            name: &state.name,
+            label: &state.label,
+            weight: state.weight,
+            state: stands,
+            progress,
+        }
     });
     Ok(stages.collect())
 }

@@ -90,11 +90,14 @@ fn a_summary_has_this_shape() {
                     "unit": "character"},
             ],
             "stages": [
-                {"name": "ANALYZING", "label": "Reading the book", "state": "failed",
+                {"name": "ANALYZING", "label": "Reading the book", "weight": 20.0,
+                    "state": "failed",
                     "progress": 45.82},
-                {"name": "GENERATING_SCENES", "label": "Generating scenes", "state": "pending",
+                {"name": "GENERATING_SCENES", "label": "Generating scenes", "weight": 30.0,
+                    "state": "pending",
                     "progress": 0.0},
-                {"name": "CREATING_ARTWORK", "label": "Creating artwork", "state": "pending",
+                {"name": "CREATING_ARTWORK", "label": "Creating artwork", "weight": 50.0,
+                    "state": "pending",
                     "progress": 0.0},
             ],
         })

@@ -166,7 +166,7 @@ fn progress_percentages(
     Ok(shown.into())
 }
 
-/// `[{name, label, state, progress}]`: the stages of the pipeline, and where a book stands in them.
+/// `[{name, label, weight, state, progress}]`: the stages of the pipeline, and where a book stands in them.
 #[pg_extern(immutable, parallel_safe)]
 fn stage_list(
     machine: Option<JsonbArg<'_>>,

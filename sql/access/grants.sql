@@ -39,7 +39,8 @@ grant usage on schema bindery, bindery_internal, bindery_core to authenticated, 
 grant usage on schema bindery, bindery_internal to bindery_relay, bindery_worker;
 grant usage on schema bindery to anon;
 
-grant select on bindery.book_status, bindery.book_progress, bindery.book_events
+grant select on bindery.book_status, bindery.book_progress, bindery.book_events,
+  bindery.stage_visits
 to authenticated;
 grant select on all tables in schema bindery to service_role;
 grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, metadata)
@@ -65,6 +66,8 @@ begin
         'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
         'bindery_internal.machine', 'bindery_internal.book_machine',
         'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
+        'bindery_internal.stage_medians', 'bindery_internal.stages_json',
+        'bindery_internal.listed_row',
         'bindery_internal.health', 'bindery_internal.state_of',
         'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
         'bindery_internal.substep_json', 'bindery_internal.shown_substeps',

@@ -12,6 +12,10 @@ drop policy if exists owner_reads_history on bindery.book_events;
 create policy owner_reads_history on bindery.book_events for select to authenticated
   using (exists (select from bindery.book_status b
     where b.book_id = book_events.book_id and b.owner_id = (select bindery_internal.user_id())));
+drop policy if exists owner_reads_visits on bindery.stage_visits;
+create policy owner_reads_visits on bindery.stage_visits for select to authenticated
+  using (exists (select from bindery.book_status b
+    where b.book_id = stage_visits.book_id and b.owner_id = (select bindery_internal.user_id())));
 
 drop policy if exists service_reads_pipelines on bindery.pipelines;
 create policy service_reads_pipelines on bindery.pipelines for select to service_role using (true);

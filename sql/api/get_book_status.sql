@@ -1,7 +1,7 @@
 -- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the
 -- caller sees.
 -- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
--- whatever the book: substeps 96, stages 64, error 24, metadata 32, the rest below 40.
+-- whatever the book: substeps 64, stages 96, error 24, metadata 32, the rest below 40 kB.
 create or replace function bindery_internal.health(
   book bindery.book_status, machine jsonb, moment timestamptz, is_waiting boolean
 ) returns text
@@ -101,8 +101,7 @@ declare
 begin
   return bindery_internal.book_json(book) || jsonb_build_object(
     'substeps', substeps,
-    'stages', bindery_core.stage_list(
-      machine, book.status, book.current_stage, book.stage_progress),
+    'stages', bindery_internal.stages_json(book, machine),
     'health', bindery_internal.health(
       book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
 end
@@ -142,7 +141,7 @@ begin
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_status.book_id));
   end if;
   return bindery_internal.status_json(
-    book, bindery_internal.shown_substeps(book, null, 96000));
+    book, bindery_internal.shown_substeps(book, null, 64000));
 end
 $$;
 
@@ -172,7 +171,7 @@ begin
       where g.book_id = book.book_id and g.stage = book.current_stage
         and g.revision > since_revision
       limit 201) c;
-    substeps := bindery_internal.shown_substeps(book, since_revision, 96000);
+    substeps := bindery_internal.shown_substeps(book, since_revision, 64000);
     if jsonb_array_length(substeps) = changed and exists (
       select from bindery.book_progress g
       where g.book_id = book.book_id and g.stage = book.current_stage
@@ -181,7 +180,7 @@ begin
       return bindery_internal.status_json(book, substeps) || '{"substeps_partial": true}';
     end if;
   end if;
-  return bindery_internal.status_json(book, bindery_internal.shown_substeps(book, null, 96000))
+  return bindery_internal.status_json(book, bindery_internal.shown_substeps(book, null, 64000))
     || '{"substeps_partial": false}';
 end
 $$;
@@ -323,9 +322,11 @@ comment on function bindery.get_book_status(uuid) is
 The columns of book_status; substeps: at most 200 of the current stage, unfinished first '
   '([{substep, label, weight, state: active|pending|done, progress, done?, total?, unit?, '
   'message?}], messages cut to 500 characters; bindery.list_substeps gives all); stages '
-  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, '
-  'waiting, quiet or stalled; null once halted or completed). An error or metadata that is too '
-  'large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
+  '([{name, label, weight, state: done|active|pending|failed|cancelled, progress, attempt, '
+  'started_at, seconds, median_seconds, max_attempts}]: attempts so far, when the last visit '
+  'began, how long it took once it ended forward, the median of at least 3 visits of books); '
+  'health (live, waiting, quiet or stalled; null once halted or completed). An error or metadata '
+  'that is too large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
 comment on function bindery.get_book_changes(uuid, bigint) is
   'As get_book_status, with only the substeps that changed after a revision.
 substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '

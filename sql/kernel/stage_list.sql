@@ -34,13 +34,14 @@ begin
   before := case when not complete then bindery_core.states_before(machine, current) end;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'label', s.label,
-      'state', s.stands, 'progress', case s.stands
+      'weight', s.weight, 'state', s.stands, 'progress', case s.stands
         when 'done' then 100
         when 'pending' then 0
         else greatest(least(stage_progress, 100), 0)
       end) order by s.place), '[]')
     from (
-      select listed.state ->> 'name' as name, listed.state -> 'label' as label, listed.place, case
+      select listed.state ->> 'name' as name, listed.state -> 'label' as label,
+        bindery_core.as_double(listed.state -> 'weight') as weight, listed.place, case
           when complete then 'done'
           when listed.state ->> 'name' = current then
             case status when 'FAILED' then 'failed' when 'CANCELLED' then 'cancelled'
@@ -55,9 +56,9 @@ end
 $$;
 
 comment on function bindery_core.stage_list(jsonb, text, text, double precision) is
-  'Returns the stages of the pipeline in its order: [{"name", "label", "state": done | active | '
-  'pending | failed | cancelled, "progress"}]. machine: as compile_pipeline gives it. status, '
-  'stage: the book''s; stage is the state that a halted book was last in, null for the initial '
+  'Returns the stages of the pipeline in its order: [{"name", "label", "weight", "state": done | '
+  'active | pending | failed | cancelled, "progress"}]. machine: as compile_pipeline gives it. '
+  'status, stage: the book''s; stage is the state that a halted book was last in, null for the initial '
   'one. stage_progress: the percent of the current stage. Errors: 22004 for a null machine, '
   'status or stage_progress, 22023 for a machine of another form, or a status or stage that the '
   'pipeline does not have.';

@@ -69,6 +69,8 @@ as $$
 declare
   -- The newest visits of a state, from which its median is computed.
   newest constant integer := 50;
+  -- A median of fewer visits is no basis for an estimate. Also in bindery_internal.stage_medians.
+  fewest constant integer := 3;
   moment constant timestamptz := bindery_internal.now();
   reading bindery_internal.pace_refresh;
   through timestamptz;
@@ -133,7 +135,8 @@ begin
     select moved.pipeline, moved.pipeline_version, o.stage, o.median_seconds, o.later_seconds,
       coalesce(s.samples, 0), moment
     from bindery_internal.pace_of(
-      moved.machine, (select jsonb_object_agg(m.stage, m.median) from seen m)) o
+      moved.machine,
+      (select jsonb_object_agg(m.stage, m.median) from seen m where m.samples >= fewest)) o
     left join seen s on s.stage = o.stage
     on conflict (pipeline, pipeline_version, stage) do update
     set median_seconds = excluded.median_seconds, later_seconds = excluded.later_seconds,

@@ -28,8 +28,8 @@ comment on column bindery_internal.stage_pace.pipeline_version is
   'Its version; each has a pace of its own.';
 comment on column bindery_internal.stage_pace.stage is 'The state.';
 comment on column bindery_internal.stage_pace.median_seconds is
-  'The median of its visits; without any, 0 for a state of no weight (no work is done there) and '
-  'null for a stage.';
+  'The median of its visits; with fewer than 3, 0 for a state of no weight (no work is done there) '
+  'and null for a stage.';
 comment on column bindery_internal.stage_pace.later_seconds is
   'The sum of the medians of the states after it on the heaviest path to the end; null where one '
   'of them is null.';

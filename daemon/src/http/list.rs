@@ -35,6 +35,7 @@ pub struct ListQuery {
     owner_id: Option<Uuid>,
     q: Option<String>,
     failed_first: bool,
+    fields: Fields,
     sort: Sort,
     order: Order,
     counts: bool,
@@ -50,6 +51,17 @@ enum Phase {
     Failed,
     Completed,
     Cancelled,
+}
+
+/// The fields of an item.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Fields {
+    /// As `bindery.get_book_status` gives them.
+    #[default]
+    Status,
+    /// Those of a row in a list of many books: about a kilobyte.
+    Row,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -181,6 +193,10 @@ impl ListQuery {
                 self.condition()
             )
         };
+        let item = match self.fields {
+            Fields::Status => "listed_status",
+            Fields::Row => "listed_row",
+        };
         let parts = if !self.failed_first {
             part(false, "", after.is_some())
         } else if after.is_some_and(|place| !place.failed) {
@@ -192,7 +208,7 @@ impl ListQuery {
         format!(
             "select pg_catalog.row_number() over ( \
                order by p.failed desc, p.{column} {direction}, p.book_id {direction}) as number, \
-               bindery_internal.listed_status(s.*)::text as item, \
+               bindery_internal.{item}(s.*)::text as item, \
                pg_catalog.format('%s_%s_%s', p.failed::int, {key}, p.book_id) as place \
              from (select * from ({parts}) a \
                order by a.failed desc, a.{column} {direction}, a.book_id {direction} \

@@ -287,6 +287,22 @@ fn schemas() -> Value {
             "overall_progress": number,
             "revision": whole,
             "substeps": list,
+            "stages": {"type": "array", "items": schema("Stage")},
+        })),
+    );
+    schemas.insert(
+        "Stage".to_owned(),
+        object(json!({
+            "name": text,
+            "label": text,
+            "weight": number,
+            "state": {"enum": ["done", "active", "pending", "failed", "cancelled"]},
+            "progress": number,
+            "attempt": some("integer"),
+            "started_at": some("string"),
+            "seconds": some("number"),
+            "median_seconds": some("number"),
+            "max_attempts": some("integer"),
         })),
     );
     schemas.insert(

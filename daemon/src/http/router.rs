@@ -256,6 +256,11 @@ fn pages() -> Routes {
         .query("pipeline", "The pipeline's name.", openapi::name())
         .query("owner_id", "The owner.", openapi::uuid())
         .query("q", "A part of the title, or the beginning of the id.", openapi::name())
+        .query(
+            "fields",
+            "`row`: only what a row of a list shows, about a kilobyte a book.",
+            one_of(&["status", "row"]),
+        )
         .query("sort", "", one_of(&["created_at", "updated_at", "overall_progress"]))
         .query("order", "", one_of(&["asc", "desc"]))
         .query("failed_first", "FAILED books first.", flag.clone())

@@ -17,6 +17,7 @@ select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bind
   'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
   'bindery_internal.machine', 'bindery_internal.book_machine',
   'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
+  'bindery_internal.stage_medians', 'bindery_internal.stages_json', 'bindery_internal.listed_row',
   'bindery_internal.health', 'bindery_internal.state_of',
   'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
   'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
@@ -117,7 +118,7 @@ select set_eq($$select role, relname::text, privilege
       'REFERENCES', 'TRIGGER']) privilege
     where has_table_privilege(role, oid, privilege)$$,
   $$select 'authenticated' as role, t, 'SELECT' as privilege
-    from unnest(array['book_status', 'book_progress', 'book_events']) t
+    from unnest(array['book_status', 'book_progress', 'book_events', 'stage_visits']) t
     union all
     select 'service_role', t, 'SELECT' from unnest(array['book_status', 'book_progress',
       'book_events', 'stage_visits', 'pipelines', 'outbox', 'relay_cursors', 'early_events',

@@ -52,7 +52,7 @@ from actors a, tables t, (values
   ('truncate', 'truncate bindery.%I cascade')) as w(way, statement);
 select is_empty($$select actor, name, way, outcome from acts where outcome <> '42501'
     and not (way = 'select' and (actor = 'service' or actor in ('owner', 'stranger')
-      and name in ('book_status', 'book_progress', 'book_events')))
+      and name in ('book_status', 'book_progress', 'book_events', 'stage_visits')))
     and not (actor = 'service' and (name = 'book_status' and way in ('insert', 'update')
       or name = 'settings' and way = 'update'))$$,
   'Only the service writes, and only book_status and settings; only the service and users read.');
@@ -61,11 +61,13 @@ select is_empty($$select actor, name, outcome from acts
   'The service reads every table.');
 select set_eq($$select name, outcome from acts
     where way = 'select' and actor = 'stranger' and outcome ~ '^ok'$$,
-  $$values ('book_status', 'ok 0'), ('book_progress', 'ok 0'), ('book_events', 'ok 0')$$,
+  $$values ('book_status', 'ok 0'), ('book_progress', 'ok 0'), ('book_events', 'ok 0'),
+    ('stage_visits', 'ok 0')$$,
   'A stranger sees no row.');
 select set_eq($$select name, outcome from acts
     where way = 'select' and actor = 'owner' and outcome ~ '^ok'$$,
-  $$values ('book_status', 'ok 1'), ('book_progress', 'ok 3'), ('book_events', 'ok 2')$$,
+  $$values ('book_status', 'ok 1'), ('book_progress', 'ok 3'), ('book_events', 'ok 2'),
+    ('stage_visits', 'ok 1')$$,
   'An owner sees the rows of its own book.');
 
 -- Functions. r: users and the service; w: the service; l: the relay and the service; p: workers

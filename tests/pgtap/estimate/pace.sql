@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 \ir lived.psql
-select plan(18);
+select plan(20);
 
 select tap.lived(1, '2030-01-02 00:00+00',
   '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}', '{10,100,200,400}');
@@ -60,20 +60,32 @@ select tap.clock('2030-01-04 01:00+00');
 select bindery_internal.refresh_pace();
 select is(
   array[tap.pace('A', 'forked'), tap.pace('LIGHT', 'forked'), tap.pace('WAIT', 'forked')],
-  array['30 + ? of 1', '? + ? of 0', '0 + ? of 0'],
-  'A stage without visits has no median, and a state of weight 0 without visits takes no time.');
+  array['? + ? of 1', '? + ? of 0', '0 + ? of 0'],
+  'A stage with fewer than 3 visits has no median, and a state of weight 0 takes no time then.');
 select is(
   (tap.book(21, '{}', 'forked')).estimated_completion_at, null,
   'A book has no estimate while a later stage has no median.');
--- Book 22: A 40, HEAVY 500, WAIT 0, LAST 7 and back, A 60, LIGHT 3, WAIT 0, LAST 9.
-select tap.lived(22, '2030-01-04 02:00+00', '{HEAVY,WAIT,LAST,A,LIGHT,WAIT,LAST,DONE}',
+-- Books 22, 24, 25: A 40, HEAVY 500, WAIT 0, LAST 7 and back, A 60, LIGHT 3, WAIT 0, LAST 9.
+select tap.lived(n, '2030-01-04 02:00+00', '{HEAVY,WAIT,LAST,A,LIGHT,WAIT,LAST,DONE}',
+  '{40,500,0,7,60,3,0,9}', 'forked')
+from unnest(array[22, 24]) n;
+select tap.clock('2030-01-04 02:30+00');
+select bindery_internal.refresh_pace();
+select is(
+  array[tap.pace('A', 'forked'), tap.pace('HEAVY', 'forked')],
+  array['60 + ? of 3', '? + ? of 2'],
+  'Of three visits a stage has a median, of two it has none.');
+select is(
+  (tap.book(26, '{}', 'forked')).estimated_completion_at, null,
+  'A book has no estimate while a later stage has fewer than 3 visits.');
+select tap.lived(25, '2030-01-04 02:31+00', '{HEAVY,WAIT,LAST,A,LIGHT,WAIT,LAST,DONE}',
   '{40,500,0,7,60,3,0,9}', 'forked');
 select tap.clock('2030-01-04 03:00+00');
 select bindery_internal.refresh_pace();
 select is(
   array[tap.pace('A', 'forked'), tap.pace('LIGHT', 'forked'), tap.pace('HEAVY', 'forked'),
     tap.pace('WAIT', 'forked'), tap.pace('LAST', 'forked')],
-  array['45 + 509 of 2', '3 + 9 of 1', '500 + 9 of 1', '0 + 9 of 1', '9 + 0 of 1'],
+  array['60 + 509 of 4', '3 + 9 of 3', '500 + 9 of 3', '0 + 9 of 3', '9 + 0 of 3'],
   'After a fork the heaviest path counts, and of each book its last visit that ended forward.');
 select tap.book(23, '{LIGHT}', 'forked');
 select is(

@@ -22,10 +22,16 @@ select is(tap.status(1) - array['substeps', 'stages', 'health'],
     - array['substeps_weight', 'substeps_points', 'stage_base', 'stage_share'],
   'get_book_status gives the columns as they stand in the row.');
 select is(tap.status(1) -> 'stages', '[
-  {"name": "ANALYZING", "label": "Reading the book", "state": "active", "progress": 12.5},
-  {"name": "GENERATING_SCENES", "label": "Cutting scenes", "state": "pending", "progress": 0},
-  {"name": "CREATING_ARTWORK", "label": "Drawing", "state": "pending", "progress": 0}]',
-  'get_book_status lists the stages in order, each with its label, state and progress.');
+  {"name": "ANALYZING", "label": "Reading the book", "weight": 20, "state": "active",
+    "progress": 12.5, "attempt": 1, "started_at": "2030-01-01T12:00:00+00:00", "seconds": null,
+    "median_seconds": null, "max_attempts": 3},
+  {"name": "GENERATING_SCENES", "label": "Cutting scenes", "weight": 30, "state": "pending",
+    "progress": 0, "attempt": null, "started_at": null, "seconds": null, "median_seconds": null,
+    "max_attempts": 3},
+  {"name": "CREATING_ARTWORK", "label": "Drawing", "weight": 50, "state": "pending",
+    "progress": 0, "attempt": null, "started_at": null, "seconds": null, "median_seconds": null,
+    "max_attempts": 3}]',
+  'get_book_status lists the stages in order, each with all of its fields.');
 select is(tap.status(1) ->> 'overall_progress', '2.5',
   'get_book_status gives overall_progress as a plain number.');
 select is(tap.status(1) -> 'substeps_total', '3',

@@ -3,12 +3,14 @@ begin;
 \ir ../helpers.psql
 select plan(21);
 
--- 64 states with long names and labels, and an open stage with 10,000 substeps with long keys and
--- messages of 8,192 characters, of three bytes in those that are listed.
+-- 64 states with the longest names and labels (of characters that JSON escapes), all visited, and
+-- an open stage with 10,000 substeps with long keys and messages of 8,192 characters, of three
+-- bytes in those that are listed.
 select from bindery.define_pipeline('large', jsonb_build_object('states', (
   select jsonb_agg(jsonb_build_object('name', rpad(chr(65 + n / 26) || chr(65 + n % 26), 63, 'X'),
-      'label', repeat('書', 120))
-    || case when n between 1 and 62 then '{"weight": 1, "open_substeps": true}'::jsonb
+      'label', repeat(chr(1), 200))
+    || case when n between 1 and 62 then '{"weight": 1234567.123456789, "open_substeps": true,
+        "max_attempts": 2147483647}'::jsonb
       else '{}' end
     order by n)
   from generate_series(0, 63) n)));
@@ -36,6 +38,15 @@ select is((
 select from bindery.fail_book(tap.id(1), message => repeat('訊', 8192),
   error => jsonb_build_object('code', 'out_of_memory', 'retry', false,
     'stack', (select jsonb_agg('frame ' || n) from generate_series(1, 8000) n)));
+insert into bindery.stage_visits (book_id, stage, attempt, entered_at, left_at, seconds)
+select tap.id(1), s.state ->> 'name', 2147483647, '2030-01-01 12:00:00.123456+00',
+  '2030-01-01 12:00:00.123457+00', 123456789.12345678
+from bindery.pipelines p, jsonb_array_elements(p.machine -> 'states') with ordinality s(state, place)
+where p.name = 'large' and s.place between 3 and 63;
+insert into bindery_internal.stage_pace
+select 'large', 1, s.state ->> 'name', 123456789.12345678, 1, 50, now()
+from bindery.pipelines p, jsonb_array_elements(p.machine -> 'states') s(state)
+where p.name = 'large';
 create temp table answer as select bindery.get_book_status(tap.id(1)) as status;
 
 select is(status -> 'substeps_total', '10000', 'The book has 10,000 substeps.') from answer;

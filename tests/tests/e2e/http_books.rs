@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::http_support::{Guarded, service};
+use crate::http_support::{Guarded, service, user};
 use crate::support::transition;
 
 async fn get(at: &Guarded, path: &str) -> Result<Value> {
@@ -115,6 +115,52 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
             .await?;
         assert_eq!(refused.refusal()?, (400, code.to_owned()), "{query}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_of_rows_has_about_a_kilobyte_a_book() -> Result<()> {
+    let at = Guarded::start(&[]).await?;
+    let owner = Uuid::new_v4();
+    let book = at.book_of(owner, "The Tide").await?;
+    transition(&at.client, book, "ANALYZING").await?;
+    let error = json!({"code": "ink", "message": "x".repeat(9000), "stack": ["y".repeat(9000)]});
+    let metadata = json!({"tags": ["tides", "north"], "text": "z".repeat(9000)});
+    at.client.query("select from bindery.fail_book($1, $2)", &[&book, &error]).await?;
+    at.client
+        .execute(
+            "update bindery.book_status set metadata = $2 where book_id = $1",
+            &[&book, &metadata],
+        )
+        .await?;
+    let whole = get(&at, &format!("/api/books/{book}/status")).await?;
+    let list = get(&at, "/api/books?fields=row").await?;
+    let mut row = list["books"][0].as_object().context("no row")?.clone();
+    assert_eq!(row["error"], json!({"code": "ink", "message": "x".repeat(500)}));
+    assert_eq!(row["tags"], json!(["tides", "north"]));
+    assert_eq!(row["max_attempts"], whole["stages"][0]["max_attempts"]);
+    assert_eq!(
+        row["stages"][0],
+        json!({"name": "ANALYZING", "label": "Reading the book", "weight": 20, "state": "failed",
+            "progress": 0})
+    );
+    for key in ["error", "stages", "tags", "max_attempts"] {
+        row.remove(key);
+    }
+    for (key, value) in &row {
+        assert_eq!(value, &whole[key], "{key} is as in the status");
+    }
+    for key in ["health", "resume_at", "attempt", "owner_id", "estimated_completion_at"] {
+        assert!(row.contains_key(key), "{key} is missing");
+    }
+    assert!(!row.contains_key("substeps") && !row.contains_key("metadata"));
+    at.client
+        .execute("update bindery.book_status set metadata = '{\"tags\": \"tides\"}'", &[])
+        .await?;
+    let path = "/api/books?fields=row";
+    let answer = at.daemon.ask("GET", path).token(&user(owner)?).answer().await?;
+    assert_eq!(answer.json()?["books"][0]["tags"], json!([]), "tags are a list or none");
+    assert!(answer.body.len() < 2500, "{}", answer.body.len());
     Ok(())
 }
 
