@@ -107,8 +107,9 @@ load: build ## many books at once, every row checked at the end (BOOKS=200 CONNE
 bench: build ## the benchmarks: a table, and one JSON line a figure (ONLY=peer)
 	cargo run --release -p bindery-tests --bin bench -- $(ONLY)
 
-screenshots: build ## the page's pictures in docs/images, made anew
+screenshots: build ## the page's and the components' pictures in docs/images, made anew
 	scripts/page.sh screenshots
+	scripts/react.sh screenshots
 
 site: ## the documentation as a site with search, in target/site/ (mdBook), its links checked
 	@scripts/docs.sh site

@@ -5,6 +5,7 @@
 #   react.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a
 #   fresh app, with React 19 and 18
 #   react.sh pack FOLDER                          builds its tarball into the folder
+#   react.sh screenshots                          makes docs/images/gallery-*.png anew
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/substitutes.sh"
@@ -17,13 +18,18 @@ if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
   step "installing the client's packages" npm ci --no-audit --no-fund
 fi
 
+need_chromium() {
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  export CHROMIUM
+  [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"
+}
+
 browser() {
   local dir
   BINDERYD=${BINDERYD:-$(built binderyd)}
-  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
-  export BINDERYD CHROMIUM
+  export BINDERYD
   [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
-  [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"
+  need_chromium
   dir=$(mktemp -d /tmp/bindery-client.XXXXXX)
   chmod 755 "$dir"
   # shellcheck disable=SC2064  # the folder of now
@@ -40,10 +46,17 @@ package() {
   npm run --silent test:react-18
 }
 
+screenshots() {
+  need_chromium
+  export SHOTS="$ROOT/docs/images"
+  npm run --silent test:browser -- e2e/gallery.test.ts
+}
+
 case ${1:-all} in
   pack) npm pack --silent --pack-destination "$2" ;;
   check) npm run --silent check ;;
   package) package ;;
+  screenshots) screenshots ;;
   browser)
     shift
     browser "$@"
@@ -53,5 +66,5 @@ case ${1:-all} in
     package
     browser
     ;;
-  *) die "usage: react.sh [check|browser|package|pack FOLDER]" ;;
+  *) die "usage: react.sh [check|browser|package|screenshots|pack FOLDER]" ;;
 esac

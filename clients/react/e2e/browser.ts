@@ -28,9 +28,11 @@ export class Stage {
     const alias = [
       { find: /^@bindery\/react$/, replacement: `${root}src/index.ts` },
       { find: /^@bindery\/react\/client$/, replacement: `${root}src/client.ts` },
+      { find: /^@bindery\/react\/element$/, replacement: `${root}src/element/index.ts` },
       { find: /^@bindery\/react\/styles.css$/, replacement: `${root}styles.css` },
     ];
-    const files = { outDir: this.#folder, emptyOutDir: true };
+    const input = ["index.html", "gallery.html"].map((name) => `${root}example/${name}`);
+    const files = { outDir: this.#folder, emptyOutDir: true, rollupOptions: { input } };
     const common = {
       root: `${root}example`,
       configFile: false as const,
@@ -79,6 +81,13 @@ export class Stage {
 
   address(more: Record<string, string>): string {
     return `${this.#at}?${new URLSearchParams({ base: this.base, ...more })}`;
+  }
+
+  /** The gallery in a new page. */
+  async gallery(looks: BrowserContextOptions = {}): Promise<Page> {
+    const page = await (await this.context(looks)).newPage();
+    await page.goto(new URL("gallery.html", this.#at).href);
+    return page;
   }
 
   async stop() {

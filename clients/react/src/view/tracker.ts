@@ -55,6 +55,8 @@ export function trackerRoot<N>(h: H<N>, model: TrackerModel, ...children: Child<
     "section",
     {
       className: classes("bindery-tracker", className),
+      // Not a landmark: a page may have many.
+      role: "group",
       "aria-labelledby": titleId,
       "aria-busy": view.loading,
       "data-tone": view.book === null ? "waiting" : toneOf(view.book),
@@ -108,8 +110,8 @@ export function trackerFigures<N>(h: H<N>, { view, labels, now }: TrackerModel):
     return loading ? h("p", { className: "bindery-figures bindery-skeleton" }) : null;
   const detail = joined(
     attemptOf(book, labels),
-    remaining(book, now, labels),
-    overdue(book, now, labels),
+    // An estimate is of no use for a stage that takes longer than those that it is made of.
+    overdue(book, now, labels) ?? remaining(book, now, labels),
   );
   return h(
     "p",
