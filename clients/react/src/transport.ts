@@ -21,6 +21,34 @@ export interface BooksQuery {
 
 export type BooksSort = "created_at" | "updated_at" | "overall_progress";
 
+/** Which part of a book's history: the newest events before a revision (null: of all). */
+export interface TimelineQuery {
+  before: number | null;
+  limit: number;
+}
+
+/** Which substeps: of a stage (null: the current one), after a key (null: from the first). */
+export interface SubstepsQuery {
+  stage: string | null;
+  after: string | null;
+  limit: number;
+}
+
+/** Items in order, not validated yet; `next` continues after them, null at the end. */
+export interface Page<Cursor> {
+  items: unknown;
+  next: Cursor | null;
+}
+
+export interface ActOptions {
+  /** The act is refused if the book has another revision. */
+  expectedRevision?: number | undefined;
+}
+
+export interface CancelOptions extends ActOptions {
+  message?: string | undefined;
+}
+
 /** The events of a subscription. None follows `ended`. */
 export interface SubscriptionListener {
   /** Changes arrive from now on; a request is needed for earlier ones. */
@@ -42,15 +70,16 @@ export interface SubscriptionListener {
  */
 export type EndReason = "lost" | "refused" | "unavailable";
 
+/**
+ * Each function throws a BinderyError. Ids are UUIDs in any form that Postgres reads. What an
+ * optional function is for is an error in the view without it.
+ */
 export interface Transport {
   /** The most subscriptions at once. By default, any number. */
   readonly most?: number;
-  /** The status object of one book, not validated yet. Throws BinderyError. */
+  /** The status object of one book, not validated yet. */
   fetchBook(bookId: string, signal: AbortSignal): Promise<unknown>;
-  /**
-   * Rows in order, not validated yet, and the number of all matching books (null: unknown). Throws
-   * BinderyError.
-   */
+  /** Rows in order, not validated yet, and the number of all matching books (null: unknown). */
   fetchBooks(
     query: BooksQuery,
     signal: AbortSignal,
@@ -61,4 +90,12 @@ export interface Transport {
    * again.
    */
   open(topic: Topic, since: number | null, listener: SubscriptionListener): () => Promise<void>;
+  /** A book's history, the newest events first. */
+  fetchTimeline?(bookId: string, query: TimelineQuery, signal: AbortSignal): Promise<Page<number>>;
+  /** The substeps of a stage, in the order of their keys. */
+  fetchSubsteps?(bookId: string, query: SubstepsQuery, signal: AbortSignal): Promise<Page<string>>;
+  /** Resumes a FAILED book. Requires the role `service_role`. */
+  resumeBook?(bookId: string, options: ActOptions): Promise<void>;
+  /** Cancels a book permanently. Requires the role `service_role`. */
+  cancelBook?(bookId: string, options: CancelOptions): Promise<void>;
 }

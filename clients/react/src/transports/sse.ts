@@ -2,6 +2,7 @@
 // because EventSource cannot send a token.
 import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
 import type { BooksQuery, SubscriptionListener, Topic, Transport } from "../transport.js";
+import { sameForm } from "../uuid.js";
 import { eventParser, type ServerSentEvent } from "./sse-parser.js";
 
 /** The daemon returns at most this many books at once. */
@@ -24,7 +25,7 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
   const send = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
 
   return {
-    fetchBook: (bookId, signal) => json(`/api/books/${encodeURIComponent(bookId)}/status`, signal),
+    fetchBook: (bookId, signal) => json(`${pathOf(bookId)}/status`, { signal }),
 
     async fetchBooks(query, signal) {
       const rows: unknown[] = [];
@@ -32,7 +33,7 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
       let after: string | null = null;
       do {
         const limit = Math.min(query.limit - rows.length, PAGE);
-        const answer = await json(`/api/books?${parameters(query, limit, after)}`, signal);
+        const answer = await json(`/api/books?${parameters(query, limit, after)}`, { signal });
         if (!isRecord(answer) || !Array.isArray(answer["books"])) return { rows: answer, total };
         rows.push(...(answer["books"] as unknown[]));
         if (typeof answer["total"] === "number") total = answer["total"];
@@ -46,25 +47,47 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
       void listen(topic, since, listener, controller);
       return async () => controller.abort();
     },
+
+    async fetchTimeline(bookId, query, signal) {
+      const answer = await json(`${pathOf(bookId)}/timeline?${present({ ...query })}`, { signal });
+      if (!isRecord(answer)) return { items: answer, next: null };
+      const { events, next } = answer;
+      return { items: events, next: typeof next === "number" ? next : null };
+    },
+
+    async fetchSubsteps(bookId, query, signal) {
+      const answer = await json(`${pathOf(bookId)}/substeps?${present({ ...query })}`, { signal });
+      if (!isRecord(answer)) return { items: answer, next: null };
+      const { substeps, next } = answer;
+      return { items: substeps, next: typeof next === "string" ? next : null };
+    },
+
+    async resumeBook(bookId, { expectedRevision }) {
+      await act(`${pathOf(bookId)}/resume`, { expected_revision: expectedRevision });
+    },
+
+    async cancelBook(bookId, { message, expectedRevision }) {
+      await act(`${pathOf(bookId)}/cancel`, { message, expected_revision: expectedRevision });
+    },
   };
 
-  async function request(
-    path: string,
-    accept: string,
-    signal: AbortSignal,
-    more: Record<string, string> = {},
-  ): Promise<Response> {
+  function act(path: string, given: Record<string, unknown>): Promise<unknown> {
+    const headers = { "Content-Type": "application/json" };
+    return json(path, { method: "POST", headers, body: JSON.stringify(given) });
+  }
+
+  async function request(path: string, accept: string, init: RequestInit): Promise<Response> {
     const bearer = await token();
     const headers = {
       Accept: accept,
-      ...more,
+      ...init.headers,
       ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }),
     };
-    return send(base + path, { headers, signal, cache: "no-store" });
+    return send(base + path, { ...init, headers, cache: "no-store" });
   }
 
-  async function json(path: string, signal: AbortSignal): Promise<unknown> {
-    const response = await request(path, "application/json", signal).catch((cause: unknown) =>
+  async function json(path: string, init: RequestInit): Promise<unknown> {
+    const response = await request(path, "application/json", init).catch((cause: unknown) =>
       Promise.reject(unreachable(cause)),
     );
     if (!response.ok) throw await refused(response);
@@ -84,8 +107,9 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
     };
     restartWatchdog();
     try {
-      const last: Record<string, string> = since === null ? {} : { "Last-Event-ID": String(since) };
-      const response = await request(path(topic), "text/event-stream", controller.signal, last);
+      const headers: HeadersInit = since === null ? {} : { "Last-Event-ID": String(since) };
+      const init = { headers, signal: controller.signal };
+      const response = await request(streamOf(topic), "text/event-stream", init);
       if (!response.ok)
         return listener.ended(
           isMissing(await refused(response), response) ? "unavailable" : "lost",
@@ -110,26 +134,32 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
   }
 }
 
-function path(topic: Topic): string {
-  if (topic.kind === "book") return `/api/books/${encodeURIComponent(topic.bookId)}/events`;
+const pathOf = (bookId: string) => `/api/books/${encodeURIComponent(sameForm(bookId))}`;
+
+function streamOf(topic: Topic): string {
+  if (topic.kind === "book") return `${pathOf(topic.bookId)}/events`;
   return topic.ownerId === null
     ? "/api/events"
-    : `/api/events?owner_id=${encodeURIComponent(topic.ownerId)}`;
+    : `/api/events?owner_id=${encodeURIComponent(sameForm(topic.ownerId))}`;
 }
 
 /** A page of the list; the first one has the number of all matching books. */
 function parameters(query: BooksQuery, limit: number, after: string | null): URLSearchParams {
-  const given = {
-    owner_id: query.ownerId,
+  return present({
+    owner_id: query.ownerId === null ? null : sameForm(query.ownerId),
     pipeline: query.pipeline,
     status: query.statuses?.join(",") ?? null,
     sort: query.sort,
     order: query.descending ? "desc" : "asc",
-    limit: String(limit),
+    limit,
     ...(after === null ? { total: "true" } : { after }),
-  };
-  const kept = Object.entries(given).filter(
-    (entry): entry is [string, string] => entry[1] !== null,
+  });
+}
+
+/** The parameters that are not null. */
+function present(given: Record<string, string | number | null>): URLSearchParams {
+  const kept = Object.entries(given).flatMap(([name, value]) =>
+    value === null ? [] : [[name, String(value)]],
   );
   return new URLSearchParams(kept);
 }

@@ -4,12 +4,17 @@
 import { isRecord, refusal } from "../errors.js";
 import type {
   BooksQuery,
-  SubscriptionListener,
   EndReason,
+  Page,
+  SubscriptionListener,
   Topic,
   Transport,
 } from "../transport.js";
+import { sameForm } from "../uuid.js";
+import type { Answer, Channel, Query, Supabase, SupabaseClientLike } from "./supabase-client.js";
 import { TopicAccess, type Outcome } from "./topic-access.js";
+
+export type { SupabaseClientLike } from "./supabase-client.js";
 
 export interface SupabaseOptions {
   /**
@@ -38,52 +43,6 @@ const TIME_OUTS = 2;
  */
 const REFUSALS = /\b(Unauthorized|PrivateOnly|ChannelRateLimitReached)\b/;
 
-/**
- * The used part of a supabase-js client. Its types are loose, so that a client with any generated
- * `Database` type fits, and users of other transports need not install the types of supabase-js.
- */
-export interface SupabaseClientLike {
-  readonly realtime: {
-    setAuth(token?: string | null): Promise<void>;
-    isConnected(): boolean;
-    disconnect(): unknown;
-  };
-  channel(name: string, options?: never): unknown;
-  removeChannel(channel: never): Promise<unknown>;
-  schema(schema: never): unknown;
-}
-
-/** The same with exact types. */
-interface Supabase {
-  readonly realtime: { setAuth(): Promise<void>; isConnected(): boolean; disconnect(): unknown };
-  channel(name: string, options: { config: Record<string, unknown> }): Channel;
-  removeChannel(channel: Channel): Promise<unknown>;
-  schema(schema: string): {
-    rpc(name: string, args: Record<string, unknown>, options: { get: boolean }): Query;
-    from(table: string): { select(columns: string, options: { count: "exact" }): Query };
-  };
-}
-
-interface Channel {
-  on(type: string, filter: Record<string, string>, listener: (message: unknown) => void): Channel;
-  subscribe(listener: (status: string, error?: unknown) => void): Channel;
-}
-
-interface Query extends PromiseLike<Answer> {
-  eq(column: string, value: string): Query;
-  in(column: string, values: readonly string[]): Query;
-  order(column: string, options: { ascending: boolean }): Query;
-  limit(rows: number): Query;
-  abortSignal(signal: AbortSignal): Query;
-}
-
-interface Answer {
-  data: unknown;
-  error: unknown;
-  status: number;
-  count: number | null;
-}
-
 export function supabaseTransport(
   client: SupabaseClientLike,
   options: SupabaseOptions = {},
@@ -98,10 +57,8 @@ export function supabaseTransport(
 
     async fetchBook(bookId, signal) {
       // A GET, so that a read replica may answer.
-      const query = supabase
-        .schema(schema)
-        .rpc("get_book_status", { book_id: bookId }, { get: true });
-      return checked(await query.abortSignal(signal)).data;
+      const args = { book_id: sameForm(bookId) };
+      return answerOf(call("get_book_status", args, { get: true }).abortSignal(signal));
     },
 
     async fetchBooks(query, signal) {
@@ -109,7 +66,8 @@ export function supabaseTransport(
       return { rows: data, total: count };
     },
 
-    open(topic, _since, listener) {
+    open(given, _since, listener) {
+      const topic = sameTopic(given);
       let channel: Channel | null = null;
       let closed = false;
       /** Ends the wait for a join whose channel was closed before it had an outcome. */
@@ -135,11 +93,44 @@ export function supabaseTransport(
         if (channel !== null) await supabase.removeChannel(channel);
       };
     },
+
+    async fetchTimeline(bookId, { before, limit }, signal) {
+      let query = supabase.schema(schema).from("book_events").select("*");
+      query = query.eq("book_id", sameForm(bookId));
+      if (before !== null) query = query.lt("revision", before);
+      query = query.order("revision", { ascending: false }).limit(limit + 1);
+      return page(await answerOf(query.abortSignal(signal)), limit, "revision", isNumber);
+    },
+
+    async fetchSubsteps(bookId, { stage, after, limit }, signal) {
+      const args = {
+        book_id: sameForm(bookId),
+        ...(stage === null ? {} : { stage }),
+        ...(after === null ? {} : { after }),
+        max_substeps: limit + 1,
+      };
+      const query = call("list_substeps", args, { get: true });
+      return page(await answerOf(query.abortSignal(signal)), limit, "substep", isString);
+    },
+
+    async resumeBook(bookId, { expectedRevision }) {
+      const args = { book_id: sameForm(bookId), expected_revision: expectedRevision ?? null };
+      await answerOf(call("resume_book", args));
+    },
+
+    async cancelBook(bookId, { message, expectedRevision }) {
+      const args = { message: message ?? null, expected_revision: expectedRevision ?? null };
+      await answerOf(call("cancel_book", { book_id: sameForm(bookId), ...args }));
+    },
   };
+
+  function call(name: string, args: Record<string, unknown>, options?: { get: boolean }): Query {
+    return supabase.schema(schema).rpc(name, args, options);
+  }
 
   function books(wanted: BooksQuery): Query {
     let query = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
-    if (wanted.ownerId !== null) query = query.eq("owner_id", wanted.ownerId);
+    if (wanted.ownerId !== null) query = query.eq("owner_id", sameForm(wanted.ownerId));
     if (wanted.pipeline !== null) query = query.eq("pipeline", wanted.pipeline);
     if (wanted.statuses !== null) query = query.in("status", wanted.statuses);
     const ascending = !wanted.descending;
@@ -237,6 +228,35 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
 const reasonOf = (error: unknown): EndReason =>
   REFUSALS.test(messageOf(error)) ? "refused" : "lost";
 const isUnauthorized = (error: unknown) => /\bUnauthorized\b/.test(messageOf(error));
+
+/** The same topic with its ids in the form in which Bindery broadcasts and Postgres compares. */
+function sameTopic(topic: Topic): Topic {
+  const ownerId = topic.ownerId === null ? null : sameForm(topic.ownerId);
+  return topic.kind === "books"
+    ? { ...topic, ownerId }
+    : { ...topic, bookId: sameForm(topic.bookId), ownerId };
+}
+
+const isNumber = (value: unknown) => typeof value === "number";
+const isString = (value: unknown) => typeof value === "string";
+
+/** A page of at most `limit` of the rows; one more row shows that another page follows. */
+function page<Cursor>(
+  rows: unknown,
+  limit: number,
+  key: string,
+  isCursor: (value: unknown) => value is Cursor,
+): Page<Cursor> {
+  if (!Array.isArray(rows) || rows.length <= limit) return { items: rows, next: null };
+  const items: unknown[] = rows.slice(0, limit);
+  const last = items.at(-1);
+  const next = isRecord(last) && isCursor(last[key]) ? last[key] : null;
+  return { items, next };
+}
+
+async function answerOf(query: PromiseLike<Answer>): Promise<unknown> {
+  return checked(await query).data;
+}
 
 function checked(answer: Answer): Answer {
   if (answer.error !== null) throw refusal(answer.status, answer.error);

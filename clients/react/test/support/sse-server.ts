@@ -1,4 +1,5 @@
-// A stand-in for the daemon's HTTP API, over real sockets: what it answers and sends is in the test's hands.
+// Replaces the daemon's HTTP API in tests, over real sockets: the test decides what it answers and
+// sends.
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -8,15 +9,18 @@ import {
 import type { AddressInfo } from "node:net";
 
 export interface Request {
+  method: string;
   url: string;
+  /** Complete when the request has been answered. */
+  body: string;
   headers: IncomingHttpHeaders;
 }
 
 export class SseServer {
   readonly requests: Request[] = [];
   readonly streams: ServerResponse[] = [];
-  /** What a question gives: an HTTP status and a body. */
-  answer: (url: string) => [number, unknown] = () => [
+  /** The answer to a request: an HTTP status and a body. */
+  answer: (url: string, sent: Request) => [number, unknown] = () => [
     404,
     { code: "PT404", details: '{"code":"unknown_book"}' },
   ];
@@ -27,9 +31,10 @@ export class SseServer {
   constructor() {
     this.#server = createServer((request, response) => {
       const url = request.url ?? "";
-      this.requests.push({ url, headers: request.headers });
+      const sent = { method: request.method ?? "", url, headers: request.headers, body: "" };
+      this.requests.push(sent);
       response.setHeader("Access-Control-Allow-Origin", "*");
-      response.setHeader("Access-Control-Allow-Headers", "authorization, last-event-id");
+      response.setHeader("Access-Control-Allow-Headers", "*, authorization");
       if (request.method === "OPTIONS") return response.writeHead(204).end();
       const streaming = /\/events(\?|$)/.test(url);
       if (streaming && this.refusal === null) {
@@ -38,8 +43,12 @@ export class SseServer {
         this.streams.push(response);
         return;
       }
-      const [status, body] = (streaming ? this.refusal : null) ?? this.answer(url);
-      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+      request.on("data", (piece: Buffer) => (sent.body += piece.toString()));
+      request.on("end", () => {
+        const [status, body] = (streaming ? this.refusal : null) ?? this.answer(url, sent);
+        const headers = { "Content-Type": "application/json" };
+        response.writeHead(status, headers).end(JSON.stringify(body));
+      });
     });
   }
 
