@@ -104,9 +104,9 @@ async fn dead_letters_are_replayed_and_dropped_by_ids_and_by_filter() -> Result<
     let at = Guarded::start(&["--outbox", ""]).await?;
     add_letters(&at, "one", "unknown_book", 130).await?;
     add_letters(&at, "two", "bad_uuid", 3).await?;
-    let registered = "select from bindery.register_book(
-        ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid)
-        from generate_series(1, 120) n";
+    let registered = "select b.book_id from generate_series(1, 120) n
+        cross join lateral bindery.register_book(
+          ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid) b";
     at.client.query(registered, &[]).await?;
 
     let filter = json!({"filter": {"stream": "one"}, "dry_run": true});
