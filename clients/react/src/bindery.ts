@@ -2,6 +2,7 @@
 // state.
 import { parseAnswer } from "./answers.js";
 import { noBook, reduceBook, type BookState } from "./book-reducer.js";
+import { fetchBooks } from "./fetch-books.js";
 import { keyOf, queryOf, type BooksFilter } from "./books-filter.js";
 import {
   noBooks,
@@ -9,18 +10,12 @@ import {
   type BooksAnswer,
   type BooksCommand,
   type BooksState,
+  type CountAnswer,
 } from "./books-reducer.js";
 import { systemEnvironment, type Environment } from "./environment.js";
 import { Live } from "./live.js";
-import { arrayOf } from "./schema.js";
-import {
-  bookRowSchema,
-  bookStatusSchema,
-  isFinal,
-  withoutSubsteps,
-  type BookRow,
-  type BookStatus,
-} from "./status.js";
+import type { Extent } from "./news.js";
+import { bookStatusSchema, isFinal, type BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
 import { Topics } from "./topics.js";
 import type { BooksQuery, Topic, Transport } from "./transport.js";
@@ -72,7 +67,7 @@ export const defaultTiming: Timing = {
 };
 
 type LiveBook = Live<BookState, BookStatus, BookView>;
-type LiveBooks = Live<BooksState, BooksAnswer, BooksView, BooksCommand>;
+type LiveBooks = Live<BooksState, BooksAnswer | CountAnswer, BooksView, BooksCommand>;
 
 export function createBindery(transport: Transport, options: BinderyOptions = {}): Bindery {
   const environment = options.environment ?? systemEnvironment;
@@ -128,13 +123,8 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       initial: noBooks(query),
       reduce: reduceBooks,
       view: viewBooks,
-      fetch: async ({ query }: BooksState, signal: AbortSignal): Promise<BooksAnswer> => {
-        const { rows, total } = await transport.fetchBooks(query, signal);
-        const books = parseAnswer(arrayOf(bookRowSchema), rows).map((row): BookRow =>
-          withoutSubsteps(row),
-        );
-        return { rows: books, total, limit: query.limit };
-      },
+      fetch: (state: BooksState, signal: AbortSignal, extent: Extent) =>
+        fetchBooks(transport, state, signal, extent),
       topic: ({ rows }: BooksState): Topic | null =>
         rows === null ? null : { kind: "books", ownerId: query.ownerId },
       attach,

@@ -1,4 +1,5 @@
 // The filter of a list as users write it, and the query that it means.
+import type { Phase } from "./phase.js";
 import type { BooksQuery, BooksSort } from "./transport.js";
 import { sameForm } from "./uuid.js";
 
@@ -7,6 +8,14 @@ export interface BooksFilter {
   ownerId?: string | undefined;
   status?: string | readonly string[] | undefined;
   pipeline?: string | undefined;
+  /** `phase`, `search`, `tag` and `counts` need `sseTransport`. */
+  phase?: Phase | undefined;
+  /** A part of the title or of the error, or the beginning of the id. */
+  search?: string | undefined;
+  /** An element of the array `tags` in the metadata. */
+  tag?: string | undefined;
+  /** Counts all books by phase that fit the other filters. */
+  counts?: boolean | undefined;
   /** The sort key; `created_at` by default. */
   sort?: BooksSort | undefined;
   /** By default, the newest or the most complete books come first. */
@@ -24,6 +33,10 @@ export function queryOf(filter: BooksFilter): BooksQuery {
     ownerId: ownerId === null ? null : sameForm(ownerId),
     statuses: statuses === undefined ? null : [...statuses].sort(),
     pipeline: filter.pipeline || null,
+    ...(filter.phase && { phase: filter.phase }),
+    ...(filter.search?.trim() && { search: filter.search.trim() }),
+    ...(filter.tag && { tag: filter.tag }),
+    ...(filter.counts && { counts: true }),
     sort: filter.sort ?? "created_at",
     descending: filter.order !== "ascending",
     limit: filter.pageSize ?? 50,

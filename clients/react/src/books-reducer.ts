@@ -1,9 +1,14 @@
 // The state of a list of books on a page, and the effect of each piece of news on it. Pure, like
-// book-reducer.ts. The list is a window from the top: `limit` rows in order. Rows are kept as
-// objects, so that a change in a list of 200 redraws one.
+// book-reducer.ts. Rows are kept as objects, so that a change in a list of 200 redraws one.
+//
+// The list is a window from the top. If the transport reads pages (`next`), the window ends at its
+// edge, the last row of the last page as it was read: it holds every matching book up to there,
+// grows by one page a request, and only its counts are requested after a book came or left. If not,
+// the window has `limit` rows and is requested again after each such doubt.
 import { forbidsShowing, type BinderyError } from "./errors.js";
 import { merge, rebase, wholly, type Trust } from "./merge.js";
-import { doubtful, readPatch, settled, type News, type Step } from "./news.js";
+import { doubtful, readPatch, settled, type Extent, type News, type Step } from "./news.js";
+import { phaseOf, type Phase } from "./phase.js";
 import {
   compareLives,
   isNewer,
@@ -14,24 +19,52 @@ import {
 } from "./status.js";
 import type { BooksQuery } from "./transport.js";
 
+export type Counts = Readonly<Partial<Record<Phase, number>>>;
+
 export interface BooksState {
   readonly query: BooksQuery;
   /** The rows in order; null before the first answer. */
   readonly rows: readonly BookRow[] | null;
-  /** The completeness of each row, by book. */
+  /** The completeness of each row, by book; a row that is not in it is whole. */
   readonly trust: ReadonlyMap<string, Trust>;
   /** The number of all matching books; null: unknown. */
   readonly total: number | null;
+  /** By phase; null: unknown. */
+  readonly counts: Counts | null;
   /** The limit of the last answered request. */
   readonly covered: number;
+  /** Where the next page begins; null: there is none; undefined: there are no pages. */
+  readonly next: string | null | undefined;
+  /** The last row of the last page, as it was read. */
+  readonly edge: BookRow | null;
+  /**
+   * Books as the latest messages describe them (null: deleted), also those outside the window: an
+   * answer that was requested before may be older. Kept for transports with pages only.
+   */
+  readonly recent: ReadonlyMap<string, Recent>;
   readonly confirmedAt: number | null;
   readonly error: BinderyError | null;
 }
 
+interface Recent {
+  readonly row: BookRow | null;
+  readonly at: number;
+}
+
 export interface BooksAnswer {
+  /** By default `window`: all rows from the top. `page`: the rows after `state.next`. */
+  kind?: "window" | "page";
   rows: readonly BookRow[];
   total: number | null;
+  counts?: Counts | null;
   limit: number;
+  next?: string | null | undefined;
+}
+
+export interface CountAnswer {
+  kind: "count";
+  total: number | null;
+  counts: Counts | null;
 }
 
 /** Enlarges the window to this limit. */
@@ -40,13 +73,20 @@ export interface BooksCommand {
   by: number;
 }
 
+/** More books than change during a request. */
+const MOST_RECENT = 500;
+
 export function noBooks(query: BooksQuery): BooksState {
   return {
     query,
     rows: null,
     trust: new Map(),
     total: null,
+    counts: null,
     covered: 0,
+    next: undefined,
+    edge: null,
+    recent: new Map(),
     confirmedAt: null,
     error: null,
   };
@@ -54,11 +94,11 @@ export function noBooks(query: BooksQuery): BooksState {
 
 export function reduceBooks(
   state: BooksState,
-  news: News<BooksAnswer> | BooksCommand,
+  news: News<BooksAnswer | CountAnswer> | BooksCommand,
 ): Step<BooksState> {
   switch (news.type) {
     case "fetched":
-      return fetched(state, news.answer, news.at);
+      return fetched(state, news.answer, news.since ?? news.at, news.at);
     case "failed":
       return settled(
         forbidsShowing(news.error)
@@ -66,9 +106,11 @@ export function reduceBooks(
           : { ...state, error: news.error },
       );
     case "deleted":
-      return without(state, news.bookId);
-    case "more":
-      return doubtful({ ...state, query: { ...state.query, limit: state.query.limit + news.by } });
+      return deleted(state, news.bookId, news.at);
+    case "more": {
+      const query = { ...state.query, limit: state.query.limit + news.by };
+      return lacking({ ...state, query }, "more");
+    }
     case "received":
       return received(state, news.payload, news.at);
   }
@@ -76,35 +118,88 @@ export function reduceBooks(
 
 /** Whether there are books below the window. */
 export function hasMore(state: BooksState): boolean {
+  if (state.next !== undefined) return state.next !== null;
   const shown = state.rows?.length ?? 0;
   return state.total === null ? shown > 0 && shown >= state.covered : state.total > shown;
 }
 
-function fetched(state: BooksState, answer: BooksAnswer, at: number): Step<BooksState> {
+const hasPages = (state: BooksState): boolean => state.next !== undefined;
+
+const lacking = (state: BooksState, extent: Extent): Step<BooksState> => ({
+  state,
+  refetch: true,
+  extent,
+});
+
+/** After a book came or left: with pages the window is right, and only its counts are unknown. */
+const uncounted = (state: BooksState): Step<BooksState> =>
+  hasPages(state) ? lacking(state, "count") : doubtful(state);
+
+function fetched(
+  state: BooksState,
+  answer: BooksAnswer | CountAnswer,
+  since: number,
+  at: number,
+): Step<BooksState> {
+  if (answer.kind === "count") {
+    const { total, counts } = answer;
+    return settled({ ...state, total, counts, confirmedAt: at, error: null });
+  }
+  const page = answer.kind === "page" && state.rows !== null;
   const known = new Map(state.rows?.map((row) => [row.book_id, row]));
-  const trust = new Map<string, Trust>();
-  const rows = answer.rows.map((row) => {
-    const next = agreed(row, known.get(row.book_id), state.trust.get(row.book_id));
-    trust.set(row.book_id, next.trust);
-    return next.row;
-  });
-  rows.sort(inOrder(state.query));
-  const certain = rows.every((row) => trust.get(row.book_id)?.certain);
+  const trust = new Map(page ? state.trust : []);
+  const read: BookRow[] = [];
+  for (const row of answer.rows) {
+    const message = state.recent.get(row.book_id);
+    // It was deleted after the request.
+    if (message?.row === null && message.at >= since) continue;
+    const before = known.get(row.book_id);
+    // Moved up into the window meanwhile.
+    if (page && before !== undefined) continue;
+    const next = agreed(row, before ?? message?.row ?? undefined, state.trust.get(row.book_id));
+    if (message !== undefined && !belongs(state.query, next.row)) continue;
+    if (next.trust !== null) trust.set(row.book_id, next.trust);
+    read.push(next.row);
+  }
+  const edge =
+    answer.next === undefined ? null : (answer.rows.at(-1) ?? (page ? state.edge : null));
+  const order = inOrder(state.query);
+  if (answer.next !== undefined) {
+    const found = new Set(answer.rows.map((row) => row.book_id));
+    const isInside = (row: BookRow) =>
+      answer.next === null || edge === null || order(row, edge) <= 0;
+    for (const [bookId, { row, at: heard }] of state.recent) {
+      const now = known.get(bookId) ?? row;
+      const missed = heard >= since && now !== null && !found.has(bookId);
+      if (missed && !(page && known.has(bookId)) && belongs(state.query, now) && isInside(now))
+        read.push(now);
+    }
+  }
+  read.sort(order);
+  const rows = page ? [...(state.rows ?? []), ...read] : read;
+  const certain = [...trust.values()].every((one) => one.certain);
   const same =
     rows.length === state.rows?.length && rows.every((row, place) => row === state.rows?.[place]);
-  const next = {
+  const next: BooksState = {
     ...state,
     rows: same ? state.rows : rows,
     trust,
-    total: answer.total,
+    total: page ? state.total : answer.total,
+    counts: page ? state.counts : (answer.counts ?? null),
     covered: answer.limit,
+    next: answer.next,
+    edge,
+    recent: new Map([...state.recent].filter(([, { at: heard }]) => heard >= since)),
     confirmedAt: at,
     error: null,
   };
   // The additional rows of a larger window are not new in the database.
   const found =
-    state.rows !== null && answer.limit === state.covered && !isExpected(rows, state.rows);
-  return { state: next, refetch: !certain || answer.limit < state.query.limit, found };
+    !page && state.rows !== null && answer.limit === state.covered && !isExpected(rows, state.rows);
+  if (!certain) return { state: next, refetch: true, found };
+  // The end of the list may come before the limit.
+  const more = answer.limit < state.query.limit && (!hasPages(next) || hasMore(next));
+  return { state: next, refetch: more, ...(more && { extent: "more" as const }), found };
 }
 
 /** Whether an answer has exactly the known books, none of them newer. */
@@ -117,17 +212,22 @@ function isExpected(rows: readonly BookRow[], known: readonly BookRow[]): boolea
   return rows.length === known.length && rows.every(isOld);
 }
 
-/** A row merged from an answer and the known row; the known object, if the result is equal. */
+/**
+ * A row merged from an answer and the known row; the known object, if the result is equal. Its
+ * trust is null if it is whole.
+ */
 function agreed(
   answer: BookRow,
   known: BookRow | undefined,
   trust: Trust | undefined,
-): { row: BookRow; trust: Trust } {
-  if (known === undefined || trust === undefined || isNewer(known, answer))
-    return { row: answer, trust: wholly(answer) };
-  if (isNewer(answer, known)) return rebase(known, trust, answer) ?? { row: known, trust };
-  const same = trust.certain && known.heartbeat_at === answer.heartbeat_at;
-  return { row: same ? known : answer, trust: wholly(answer) };
+): { row: BookRow; trust: Trust | null } {
+  if (known === undefined || isNewer(known, answer)) return { row: answer, trust: null };
+  if (isNewer(answer, known)) {
+    if (trust === undefined) return { row: known, trust: null };
+    return rebase(known, trust, answer) ?? { row: known, trust };
+  }
+  const same = trust === undefined && known.heartbeat_at === answer.heartbeat_at;
+  return { row: same ? known : answer, trust: null };
 }
 
 function received(state: BooksState, payload: unknown, at: number): Step<BooksState> {
@@ -142,12 +242,29 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   const merged = merge(known, state.trust.get(known.book_id) ?? wholly(known), patch);
   // Not columns of the row, but a daemon's list has them, and a badge shows them.
   const row: BookRow = { ...merged.row, ...described(patch) };
-  if (!belongs(state.query, row)) return without(state, row.book_id);
+  const whole = isWholeRow(patch);
+  if (!belongs(state.query, row)) return left(state, row, at);
+  const trust = new Map(state.trust);
+  if (whole) trust.delete(row.book_id);
+  else trust.set(row.book_id, merged.trust);
+  const next = { ...state, trust, recent: noted(state, row.book_id, row, at), confirmedAt: at };
+  const order = inOrder(state.query);
+  if (isBelow(state, row, order)) {
+    // The page that has it is still to come.
+    const rows = state.rows.filter((one) => one !== known);
+    return settled({ ...next, rows });
+  }
   const rows = [...state.rows];
-  rows[place] = row;
-  if (row[state.query.sort] !== known[state.query.sort]) rows.sort(inOrder(state.query));
-  const trust = new Map(state.trust).set(row.book_id, merged.trust);
-  return { state: { ...state, rows, trust, confirmedAt: at }, refetch: !merged.trust.certain };
+  const moved = order(row, known) !== 0;
+  if (!moved) rows[place] = row;
+  else {
+    rows.splice(place, 1);
+    rows.splice(placeOf(rows, row, order), 0, row);
+  }
+  const uncertain = !whole && !merged.trust.certain;
+  if (uncertain) return doubtful({ ...next, rows });
+  const counted = state.query.counts === true && phaseOf(row) !== phaseOf(known);
+  return counted ? uncounted({ ...next, rows }) : settled({ ...next, rows });
 }
 
 function described({ stages, health }: BookPatch): Partial<BookPatch> {
@@ -162,42 +279,135 @@ function arrived(
   at: number,
 ): Step<BooksState> {
   if (!isWholeRow(patch)) return doubtful(state);
-  if (!belongs(state.query, patch)) return settled(state);
   const row: BookRow = withoutSubsteps(patch);
+  const known = state.recent.get(row.book_id)?.row;
+  if (known && !isNewer(known, row) && compareLives(known, row) <= 0) return settled(state);
   const order = inOrder(state.query);
+  if (hasPages(state)) {
+    const next = { ...state, recent: noted(state, row.book_id, row, at) };
+    if (!belongs(state.query, row) || isBelow(state, row, order)) {
+      // Whether it was among the books below the window is unknown.
+      const affected = hasMore(state) || state.query.counts === true;
+      const unmoved = known && phaseOf(known) === phaseOf(row);
+      return affected && !unmoved ? uncounted(next) : settled(next);
+    }
+    const window = [...rows];
+    window.splice(placeOf(window, row, order), 0, row);
+    return uncounted({ ...next, rows: window, confirmedAt: at });
+  }
+  if (!belongs(state.query, row)) return settled(state);
   const last = rows.at(-1);
   if (hasMore(state) && last !== undefined && order(row, last) > 0) return settled(state);
   const window = [...rows, row].sort(order).slice(0, state.query.limit);
   // Only the database can count all matching books: this one may have been among them.
-  return doubtful({
-    ...state,
-    rows: window,
-    trust: new Map(state.trust).set(row.book_id, wholly(row)),
-    confirmedAt: at,
-  });
+  return doubtful({ ...state, rows: window, confirmedAt: at });
 }
 
 /**
- * Requests the window again: another book may have moved up into it, and an answer on its way may
- * still contain this one.
+ * A row that no longer fits the filter. Without pages the window is requested again: another book
+ * may have moved up into it, and an answer on its way may still contain this one.
  */
+function left(state: BooksState, row: BookRow, at: number): Step<BooksState> {
+  return without({ ...state, recent: noted(state, row.book_id, row, at) }, row.book_id);
+}
+
+function deleted(state: BooksState, bookId: string, at: number): Step<BooksState> {
+  const next = without({ ...state, recent: noted(state, bookId, null, at) }, bookId);
+  if (next.refetch || !hasPages(state)) return next;
+  return hasMore(state) || state.query.counts === true ? uncounted(next.state) : next;
+}
+
 function without(state: BooksState, bookId: string): Step<BooksState> {
   const rows = state.rows?.filter((row) => row.book_id !== bookId) ?? null;
   if (rows?.length === state.rows?.length) return settled(state);
-  return doubtful({ ...state, rows, total: state.total === null ? null : state.total - 1 });
+  const trust = new Map(state.trust);
+  trust.delete(bookId);
+  return uncounted({
+    ...state,
+    rows,
+    trust,
+    total: state.total === null ? null : state.total - 1,
+  });
+}
+
+function noted(
+  state: BooksState,
+  bookId: string,
+  row: BookRow | null,
+  at: number,
+): BooksState["recent"] {
+  if (!hasPages(state)) return state.recent;
+  const recent = new Map(state.recent);
+  recent.delete(bookId);
+  recent.set(bookId, { row, at });
+  if (recent.size > MOST_RECENT) {
+    const [oldest] = recent.keys();
+    if (oldest !== undefined) recent.delete(oldest);
+  }
+  return recent;
+}
+
+/** Whether a row lies below the edge of a window that has one. */
+function isBelow(state: BooksState, row: BookRow, order: Order): boolean {
+  return hasPages(state) && hasMore(state) && state.edge !== null && order(row, state.edge) > 0;
 }
 
 function belongs(query: BooksQuery, row: BookRow): boolean {
   return (
     (query.ownerId === null || row.owner_id === query.ownerId) &&
     (query.pipeline === null || row.pipeline === query.pipeline) &&
-    (query.statuses === null || query.statuses.includes(row.status))
+    (query.statuses === null || query.statuses.includes(row.status)) &&
+    (query.phase === undefined || phaseOf(row) === query.phase) &&
+    (query.tag === undefined || hasTag(row, query.tag)) &&
+    (query.search === undefined || contains(row, query.search))
   );
 }
 
-function inOrder({ sort, descending }: BooksQuery): (a: BookRow, b: BookRow) => number {
-  const key = (row: BookRow) =>
-    sort === "overall_progress" ? row.overall_progress : Date.parse(row[sort]);
+function hasTag({ metadata }: BookRow, tag: string): boolean {
+  const tags = metadata["tags"];
+  return Array.isArray(tags) && tags.includes(tag);
+}
+
+function contains(row: BookRow, search: string): boolean {
+  const wanted = search.trim().toLowerCase();
+  const texts = [row.title, row.error?.["message"], row.error?.code];
+  return (
+    row.book_id.startsWith(wanted) ||
+    texts.some((text) => typeof text === "string" && text.toLowerCase().includes(wanted))
+  );
+}
+
+type Order = (a: BookRow, b: BookRow) => number;
+
+function inOrder({ sort, descending }: BooksQuery): Order {
   const sign = descending ? -1 : 1;
-  return (a, b) => sign * (key(a) - key(b) || (a.book_id < b.book_id ? -1 : 1));
+  const compare =
+    sort === "overall_progress"
+      ? (a: BookRow, b: BookRow) => a.overall_progress - b.overall_progress
+      : sort === "title"
+        ? (a: BookRow, b: BookRow) => compareTexts(a.title ?? "", b.title ?? "")
+        : (a: BookRow, b: BookRow) => compareTimes(a[sort], b[sort]);
+  return (a, b) => sign * (compare(a, b) || compareTexts(a.book_id, b.book_id));
+}
+
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** A book without an estimate sorts after all others in ascending order. */
+function compareTimes(a: string | null, b: string | null): number {
+  if (a === b) return 0;
+  if (a === null || b === null) return a === null ? 1 : -1;
+  return Date.parse(a) - Date.parse(b);
+}
+
+/** Where a row belongs in sorted rows, by binary search. */
+function placeOf(rows: readonly BookRow[], row: BookRow, order: Order): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = rows[middle];
+    if (other !== undefined && order(other, row) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

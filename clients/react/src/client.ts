@@ -16,13 +16,16 @@ export {
 } from "./transports/supabase.js";
 export { sseTransport, type SseOptions } from "./transports/sse.js";
 export type {
+  BooksCount,
+  BooksPage,
   BooksQuery,
   BooksSort,
-  SubscriptionListener,
   EndReason,
+  SubscriptionListener,
   Topic,
   Transport,
 } from "./transport.js";
+export { PHASES, phaseOf, type Phase } from "./phase.js";
 export type { Connection } from "./connection.js";
 export { BinderyError, type ErrorKind } from "./errors.js";
 export type { Environment } from "./environment.js";

@@ -4,7 +4,7 @@
  * - `gone`: unknown, or not visible to this reader
  * - `denied`: this role has no right
  * - `signed_out`: the token is missing or has expired
- * - `invalid`: an id that is not a UUID; no request was sent
+ * - `invalid`: an id that is not a UUID, or a filter that the transport lacks; no request was sent
  */
 export type ErrorKind =
   "gone" | "denied" | "signed_out" | "unreachable" | "refused" | "bad_answer" | "invalid";

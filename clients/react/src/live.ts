@@ -5,7 +5,7 @@ import { nextConnection, type Connection, type ConnectionEvent } from "./connect
 import type { Environment } from "./environment.js";
 import { forbidsShowing } from "./errors.js";
 import type { LinkListener } from "./link.js";
-import type { News } from "./news.js";
+import type { Extent, News } from "./news.js";
 import { Notifier } from "./notifier.js";
 import { Requests, type Outcome, type Urgency } from "./requests.js";
 import { isStale, staleFrom } from "./stale.js";
@@ -47,9 +47,9 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
   ) {
     this.#state = subject.initial;
     const requester = {
-      fetch: (signal: AbortSignal) => {
+      fetch: (signal: AbortSignal, extent: Extent) => {
         this.#received = false;
-        return subject.fetch(this.#state, signal);
+        return subject.fetch(this.#state, signal, extent);
       },
       reduce: (outcome: Outcome<Answer>) => this.#reduce(outcome),
       settled: (outcome: Outcome<Answer>, audit: boolean) => this.#settled(outcome, audit),
@@ -109,8 +109,8 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
     this.#request("now");
   }
 
-  #request(urgency: Urgency) {
-    if (this.#connection !== "closed") this.#requests.send(urgency);
+  #request(urgency: Urgency, extent: Extent = "all") {
+    if (this.#connection !== "closed") this.#requests.send(urgency, extent);
   }
 
   /**
@@ -162,20 +162,20 @@ export class Live<State extends Shown, Answer, View extends object, Command = ne
   }
 
   #apply(news: News<Answer> | Command, urgency: Urgency = "soon") {
-    const { state, refetch } = this.subject.reduce(this.#state, news);
+    const { state, refetch, extent } = this.subject.reduce(this.#state, news);
     if (state !== this.#state) {
       this.#state = state;
       this.#changed();
       this.#listen();
     }
-    if (refetch) this.#request(urgency);
+    if (refetch) this.#request(urgency, extent);
   }
 
-  #reduce(outcome: Outcome<Answer>): boolean {
-    const { state, refetch, found } = this.subject.reduce(this.#state, outcome);
+  #reduce(outcome: Outcome<Answer>): Extent | null {
+    const { state, refetch, extent = "all", found } = this.subject.reduce(this.#state, outcome);
     this.#state = state;
     this.#found = found === true;
-    return refetch;
+    return refetch ? extent : null;
   }
 
   #settled(outcome: Outcome<Answer>, audit: boolean) {

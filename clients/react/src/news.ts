@@ -4,15 +4,27 @@ import { bookPatchSchema, type BookPatch } from "./status.js";
 
 /** News, with its time in milliseconds. */
 export type News<Answer> =
-  | { type: "fetched"; answer: Answer; at: number }
+  /**
+   * `since`: when the request was sent, by default `at`. Messages that arrived after it may not be
+   * in the answer.
+   */
+  | { type: "fetched"; answer: Answer; since?: number; at: number }
   | { type: "failed"; error: BinderyError; at: number }
   | { type: "received"; payload: unknown; at: number }
   | { type: "deleted"; bookId: string; at: number };
+
+/**
+ * The extent of a request: all that is shown, only the next page of a list, or only its counts. An
+ * answer to `all` includes the others.
+ */
+export type Extent = "all" | "more" | "count";
 
 export interface Step<State> {
   readonly state: State;
   /** There is a doubt that only an answer resolves. */
   readonly refetch: boolean;
+  /** What that answer must contain; `all` by default. */
+  readonly extent?: Extent;
   /** An answer had a change that is newer than everything known. */
   readonly found?: boolean;
 }

@@ -3,24 +3,29 @@
 import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
 import { unreachable, type BinderyError } from "./errors.js";
+import type { Extent } from "./news.js";
 import { Timer } from "./timer.js";
 
 /** `now`: at once. `soon`: with the usual gap after the previous request. */
 export type Urgency = "soon" | "now";
 
 export type Outcome<Answer> =
-  | { type: "fetched"; answer: Answer; at: number }
+  | { type: "fetched"; answer: Answer; since: number; at: number }
   | { type: "failed"; error: BinderyError; at: number };
 
 export interface Requester<Answer> {
-  fetch(signal: AbortSignal): Promise<Answer>;
-  /** Takes an outcome into the state. Returns whether another request is needed. */
-  reduce(outcome: Outcome<Answer>): boolean;
+  fetch(signal: AbortSignal, extent: Extent): Promise<Answer>;
+  /** Takes an outcome into the state. Returns what another request must contain; null: none. */
+  reduce(outcome: Outcome<Answer>): Extent | null;
   /** Follows `reduce`. `audit`: no event caused the request, only the interval. */
   settled(outcome: Outcome<Answer>, audit: boolean): void;
   /** Milliseconds until the next request without an event; null: there is none. */
   interval(): number | null;
 }
+
+/** Counting takes at most one part in this many of the time. */
+const COUNT_SHARE = 20;
+const extents: Record<Extent, number> = { count: 1, more: 2, all: 3 };
 
 export class Requests<Answer> {
   #pending: AbortController | null = null;
@@ -28,6 +33,10 @@ export class Requests<Answer> {
   #failures = 0;
   /** Set while a request is pending: the urgency of another one after it. */
   #again: Urgency | null = null;
+  /** What the next request must contain; null: no event has asked for it. */
+  #extent: Extent | null = null;
+  /** How long the last request for counts took. */
+  #counted = 0;
   #waiting: (() => void)[] = [];
   readonly #timer: Timer;
 
@@ -40,13 +49,16 @@ export class Requests<Answer> {
   }
 
   /** Sends a request; after the pending one, if there is one. */
-  send(urgency: Urgency) {
+  send(urgency: Urgency, extent: Extent = "all") {
+    this.#widen(extent);
     if (this.#pending !== null) {
       if (this.#again !== "now") this.#again = urgency;
       return;
     }
-    const wait = urgency === "now" ? 0 : this.#startedAt + this.gap - this.environment.now();
-    if (wait <= 0 || wait > this.gap) void this.#run();
+    const gap =
+      this.#extent === "count" ? Math.max(this.gap, COUNT_SHARE * this.#counted) : this.gap;
+    const wait = urgency === "now" ? 0 : this.#startedAt + gap - this.environment.now();
+    if (wait <= 0 || wait > gap) void this.#run();
     else this.#timer.setEarlier(wait, () => void this.#run());
   }
 
@@ -64,7 +76,7 @@ export class Requests<Answer> {
     if (this.#pending !== null) return;
     // A request with "now" comes from the reader, so it cannot loop.
     if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0))
-      return this.send(this.#again);
+      return this.send(this.#again, this.#extent ?? "all");
     const regular = this.#failures === 0 ? this.requester.interval() : null;
     if (this.#failures === 0 && regular === null) return;
     const wait = regular ?? backoff(this.#failures, this.environment.random);
@@ -83,26 +95,37 @@ export class Requests<Answer> {
     this.#waiting.splice(0).forEach((resolve) => resolve());
   }
 
+  #widen(extent: Extent) {
+    if (this.#extent === null || extents[extent] > extents[this.#extent]) this.#extent = extent;
+  }
+
   async #run(audit = false) {
     this.#timer.clear();
     const request = new AbortController();
     const waiting = this.#waiting.splice(0);
     this.#pending = request;
     this.#again = null;
-    this.#startedAt = this.environment.now();
+    const extent = this.#extent ?? "all";
+    const since = this.environment.now();
+    this.#extent = null;
+    this.#startedAt = since;
     let outcome: Outcome<Answer>;
     try {
-      const answer = await this.requester.fetch(request.signal);
-      outcome = { type: "fetched", answer, at: this.environment.now() };
+      const answer = await this.requester.fetch(request.signal, extent);
+      outcome = { type: "fetched", answer, since, at: this.environment.now() };
     } catch (cause) {
       outcome = { type: "failed", error: unreachable(cause), at: this.environment.now() };
     }
     // Stopped meanwhile, and perhaps begun again: this outcome is ignored.
     if (this.#pending !== request) return waiting.forEach((resolve) => resolve());
     this.#pending = null;
-    const refetch = this.requester.reduce(outcome);
+    if (extent === "count") this.#counted = this.environment.now() - since;
+    const next = this.requester.reduce(outcome);
     this.#failures = outcome.type === "failed" ? this.#failures + 1 : 0;
-    if (refetch && this.#again === null) this.#again = "soon";
+    if (next !== null) this.#widen(next);
+    if (next !== null && this.#again === null) this.#again = "soon";
+    // After a failure everything is requested again.
+    if (outcome.type === "failed") this.#extent = null;
     this.requester.settled(outcome, audit);
     this.reschedule();
     waiting.forEach((resolve) => resolve());

@@ -13,6 +13,7 @@ import {
   record,
   schemaOf,
   string,
+  type Check,
   type Checks,
   type Schema,
 } from "./schema.js";
@@ -213,6 +214,14 @@ function read<Value extends Pick<BookPatch, "book_id" | "owner_id">>(value: Valu
 export const bookRowSchema: Schema<BookRow> = schemaOf(object(columns), read);
 export const bookStatusSchema: Schema<BookStatus> = schemaOf(object(whole), read);
 export const bookPatchSchema: Schema<BookPatch> = schemaOf(object(patch), read);
+/** A book of a list: of its metadata it may have only the tags, as `tags`. */
+type ListedBook = Omit<BookRow, "metadata"> & Partial<Pick<BookRow, "metadata">>;
+
+export const listedBookSchema: Schema<BookRow> = schemaOf(
+  object<BookRow>({ ...columns, metadata: optional(record) as Check<BookRow["metadata"]> }),
+  ({ metadata, ...row }: ListedBook & { tags?: unknown }) =>
+    read({ ...row, metadata: metadata ?? { tags: row.tags } }),
+);
 
 const columnNames = Object.keys(columns) as (keyof BookRow)[];
 

@@ -3,7 +3,7 @@
 import type { Connection } from "./connection.js";
 import type { BinderyError } from "./errors.js";
 import type { LinkListener } from "./link.js";
-import type { News, Step } from "./news.js";
+import type { Extent, News, Step } from "./news.js";
 import type { Patience } from "./stale.js";
 import type { Topic } from "./transport.js";
 
@@ -33,7 +33,7 @@ export interface Subject<State extends Shown, Answer, View, Command = never> {
   initial: State;
   reduce(state: State, news: News<Answer> | Command): Step<State>;
   view(state: State, connection: Connection, stale: boolean): View;
-  fetch(state: State, signal: AbortSignal): Promise<Answer>;
+  fetch(state: State, signal: AbortSignal, extent: Extent): Promise<Answer>;
   /** The topic that the state allows to subscribe to; null: none. */
   topic(state: State): Topic | null;
   /**

@@ -1,6 +1,8 @@
 // The interface of a transport to the database. A transport makes one attempt and reports its
 // outcome; its users decide when to try again, what to believe and what to request.
 
+import type { Phase } from "./phase.js";
+
 /**
  * The topics that can be watched: a book, or the books of an owner (without an owner, all that the
  * reader may see). A book's topic contains its owner: after a change of owner it is another topic.
@@ -17,9 +19,39 @@ export interface BooksQuery {
   sort: BooksSort;
   descending: boolean;
   limit: number;
+  phase?: Phase | undefined;
+  /** A part of the title or of the error, or the beginning of the id. */
+  search?: string | undefined;
+  /** An element of the array `tags` in the metadata. */
+  tag?: string | undefined;
+  /** Whether to count all books by phase that fit the other filters. */
+  counts?: boolean | undefined;
 }
 
-export type BooksSort = "created_at" | "updated_at" | "overall_progress";
+export type BooksSort =
+  | "created_at"
+  | "updated_at"
+  | "overall_progress"
+  | "title"
+  | "stage_started_at"
+  | "estimated_completion_at";
+
+/** The counts of the matching books. Null: unknown. */
+export interface BooksCount {
+  total: number | null;
+  /** By phase, not validated yet. Phases without books may be missing. */
+  counts?: unknown;
+}
+
+export interface BooksPage extends BooksCount {
+  /** In order, not validated yet. */
+  rows: unknown;
+  /**
+   * Where the next page begins: null at the end. Undefined: this transport reads lists from the top
+   * only.
+   */
+  next?: string | null | undefined;
+}
 
 /** Which part of a book's history: the newest events before a revision (null: of all). */
 export interface TimelineQuery {
@@ -79,11 +111,12 @@ export interface Transport {
   readonly most?: number;
   /** The status object of one book, not validated yet. */
   fetchBook(bookId: string, signal: AbortSignal): Promise<unknown>;
-  /** Rows in order, not validated yet, and the number of all matching books (null: unknown). */
-  fetchBooks(
-    query: BooksQuery,
-    signal: AbortSignal,
-  ): Promise<{ rows: unknown; total: number | null }>;
+  /**
+   * Reads `query.limit` books, from the top or from the `next` of an earlier page.
+   */
+  fetchBooks(query: BooksQuery, signal: AbortSignal, after?: string): Promise<BooksPage>;
+  /** Only the counts. Required of a transport whose pages have a `next`. */
+  countBooks?(query: BooksQuery, signal: AbortSignal): Promise<BooksCount>;
   /**
    * Subscribes once to a topic that a request has shown to be readable. `since` is the newest known
    * revision. Returns the function that ends it; when its promise resolves, the topic is free

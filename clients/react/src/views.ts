@@ -1,6 +1,6 @@
 // What watchers receive: the data of a subject, with its connection, age and error.
 import type { BookState } from "./book-reducer.js";
-import { hasMore, type BooksState } from "./books-reducer.js";
+import { hasMore, type BooksState, type Counts } from "./books-reducer.js";
 import type { Connection } from "./connection.js";
 import type { BinderyError } from "./errors.js";
 import type { BookRow, BookStatus } from "./status.js";
@@ -27,6 +27,8 @@ export interface BooksView extends View {
   /** More books match than are shown; `loadMore` shows them. */
   readonly hasMore: boolean;
   readonly loadingMore: boolean;
+  /** By phase, if the filter has `counts` and they are known. */
+  readonly counts: Counts | null;
 }
 
 const idle: View = { connection: "closed", stale: false, loading: false, error: null };
@@ -40,6 +42,7 @@ export const idleBooks: BooksView = {
   total: null,
   hasMore: false,
   loadingMore: false,
+  counts: null,
 };
 
 export function viewBook(
@@ -55,7 +58,8 @@ export function viewBooks(state: BooksState, connection: Connection, stale: bool
     books: state.rows ?? idleBooks.books,
     total: state.total,
     hasMore: hasMore(state),
-    loadingMore: state.rows !== null && state.covered < state.query.limit,
+    loadingMore: state.rows !== null && state.covered < state.query.limit && state.next !== null,
+    counts: state.counts,
     connection,
     stale,
     loading: state.rows === null && state.error === null,

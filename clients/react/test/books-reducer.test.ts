@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { hasMore, noBooks, reduceBooks, type BooksState } from "../src/books-reducer.js";
 import { BinderyError } from "../src/errors.js";
 import type { BookRow } from "../src/status.js";
@@ -101,9 +101,7 @@ test("a part of a row is merged; where it leaves a doubt the list is asked for",
   const doubted = received(before, { book_id: id(1), revision: 6, message: "hm", partial: true });
   expect(doubted.refetch).toBe(true);
   expect(doubted.state.trust.get(id(1))?.certain).toBe(false);
-  expect(received(doubted.state, book(1, { revision: 7 })).state.trust.get(id(1))?.certain).toBe(
-    true,
-  );
+  expect(received(doubted.state, book(1, { revision: 7 })).state.trust.size).toBe(0);
   expect(received(before, { book_id: id(1), revision: 9, message: "hm" }).refetch).toBe(true);
   expect(received(before, { book_id: id(8), revision: 9, message: "hm" }).refetch).toBe(true);
 });
@@ -152,4 +150,110 @@ test("a list that may not be seen is taken away, one that cannot be had stays", 
     reduceBooks(before, { type: "failed", error: new BinderyError(kind, "no"), at: noon }).state;
   expect(fail("denied").rows).toBeNull();
   expect(ids(fail("unreachable"))).toEqual([1]);
+});
+
+describe("with pages", () => {
+  /** A window of these books, below which there are more. */
+  const paged = (numbers: number[], next: string | null, changes: Partial<BooksQuery> = {}) =>
+    reduceBooks(noBooks({ ...query, ...changes }), {
+      type: "fetched",
+      answer: { rows: numbers.map((n) => book(n)), total: 50, limit: 3, next },
+      at: noon,
+    }).state;
+  const page = (state: BooksState, numbers: number[], next: string | null, since = noon) =>
+    reduceBooks(state, {
+      type: "fetched",
+      answer: {
+        kind: "page",
+        rows: numbers.map((n) => book(n)),
+        total: null,
+        limit: state.query.limit,
+        next,
+      },
+      since,
+      at: noon + 1,
+    });
+
+  test("a page is put below the others, until the end", () => {
+    const first = paged([9, 8, 7], "7");
+    expect(hasMore(first)).toBe(true);
+    const more = reduceBooks(first, { type: "more", by: 3 });
+    expect(more).toMatchObject({ refetch: true, extent: "more" });
+    const second = page(more.state, [6, 5], null);
+    expect([ids(second.state), second.state.total, hasMore(second.state), second.refetch]).toEqual([
+      [9, 8, 7, 6, 5],
+      50,
+      false,
+      false,
+    ]);
+    expect(second.state.rows?.[0]).toBe(first.rows?.[0]);
+  });
+
+  test("after a new book only the counts are requested", () => {
+    const step = received(paged([9, 8, 7], "7"), book(10, { revision: 1 }));
+    expect([ids(step.state), step.extent]).toEqual([[10, 9, 8, 7], "count"]);
+    const counted = reduceBooks(step.state, {
+      type: "fetched",
+      answer: { kind: "count", total: 51, counts: { queued: 51 } },
+      at: noon,
+    }).state;
+    expect([ids(counted), counted.total, counted.counts]).toEqual([
+      [10, 9, 8, 7],
+      51,
+      { queued: 51 },
+    ]);
+  });
+
+  test("a row that moves below the edge comes back with its page, as new as it was", () => {
+    const first = paged([9, 8, 7], "7", { sort: "updated_at", descending: false });
+    const later = book(9, { revision: 6, updated_at: at(500), overall_progress: 77 });
+    const { state } = received(first, later);
+    expect(ids(state)).toEqual([7, 8]);
+    const old = page({ ...state, query: { ...state.query, limit: 6 } }, [9], null, noon);
+    expect(old.state.rows?.at(-1)).toMatchObject({ book_id: id(9), overall_progress: 77 });
+  });
+
+  test("a book that is registered or deleted while the list is read is shown or gone", () => {
+    const first = paged([9, 8, 7], "7");
+    const registered = received(first, book(10, { revision: 1 })).state;
+    const deleted = reduceBooks(registered, { type: "deleted", bookId: id(8), at: noon }).state;
+    const { state } = reduceBooks(deleted, {
+      type: "fetched",
+      answer: { rows: [book(9), book(8), book(7)], total: 50, limit: 3, next: "7" },
+      since: noon - 1,
+      at: noon + 1,
+    });
+    expect(ids(state)).toEqual([10, 9, 7]);
+    const later = reduceBooks(state, {
+      type: "fetched",
+      answer: { rows: [book(9), book(7)], total: 50, limit: 3, next: "7" },
+      since: noon + 2,
+      at: noon + 3,
+    });
+    expect(ids(later.state)).toEqual([9, 7]);
+  });
+
+  test("a change below the window is counted, as it may have left or entered the filter", () => {
+    const first = paged([9, 8, 7], "7", { statuses: ["ANALYZING"] });
+    const change = book(2, { revision: 8, status: "FAILED" });
+    const once = received(first, change);
+    expect([ids(once.state), once.extent]).toEqual([[9, 8, 7], "count"]);
+    const again = received(once.state, { ...change, revision: 9 });
+    expect(again.refetch).toBe(false);
+    expect(received(paged([9, 8], null, { statuses: ["ANALYZING"] }), change).refetch).toBe(false);
+  });
+
+  test("filters by phase, text and tag hold for messages", () => {
+    const isIn = (changes: Partial<BooksQuery>, one: Partial<BookRow>) =>
+      ids(received(paged([], null, changes), book(4, one)).state)?.length === 1;
+    expect(isIn({ phase: "queued" }, { status: "UPLOADED", overall_progress: 0 })).toBe(true);
+    expect(isIn({ phase: "queued" }, { overall_progress: 3 })).toBe(false);
+    expect(isIn({ phase: "failed" }, { status: "FAILED" })).toBe(true);
+    expect(isIn({ search: "SALT" }, {})).toBe(true);
+    expect(isIn({ search: "ink" }, {})).toBe(false);
+    expect(isIn({ search: "ink" }, { error: { message: "The ink ran dry." } })).toBe(true);
+    expect(isIn({ search: id(4).slice(0, 8) }, {})).toBe(true);
+    expect(isIn({ tag: "urgent" }, { metadata: { tags: ["urgent"] } })).toBe(true);
+    expect(isIn({ tag: "urgent" }, { metadata: { tags: "urgent" } })).toBe(false);
+  });
 });

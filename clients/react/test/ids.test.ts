@@ -98,7 +98,7 @@ describe("over server-sent events", () => {
     expect(server.requests.map(({ url }) => url).sort()).toEqual([
       `/api/books/${book}/events`,
       `/api/books/${book}/status`,
-      `/api/books?owner_id=${owner}&sort=created_at&order=desc&limit=9&total=true`,
+      `/api/books?fields=row&owner_id=${owner}&sort=created_at&order=desc&limit=9&total=true`,
       `/api/events?owner_id=${owner}`,
     ]);
   });

@@ -2,7 +2,7 @@
 // answers are overtaken, the page ends with the newest state, and never goes back on the way.
 import { expect, test } from "vitest";
 import { noBook, reduceBook } from "../src/book-reducer.js";
-import { noBooks, reduceBooks, type BooksAnswer } from "../src/books-reducer.js";
+import { hasMore, noBooks, reduceBooks, type BooksAnswer } from "../src/books-reducer.js";
 import type { News } from "../src/news.js";
 import type { BookPatch, BookRow, BookStatus, Substep } from "../src/status.js";
 import { at, id, noon, owner, row, stages, status, substep } from "./support/books.js";
@@ -233,5 +233,69 @@ test("a list ends with the newest rows, in order", () => {
     expect(rows).toEqual(truth.rows);
     expect(state.total).toBe(5);
     expect([...state.trust.values()].every((trust) => trust.certain)).toBe(true);
+  });
+});
+
+test("pages end with the newest rows, in order, as far as they were read", () => {
+  const query = {
+    ownerId: owner,
+    statuses: null,
+    pipeline: null,
+    sort: "overall_progress",
+    descending: true,
+    limit: 2,
+  } as const;
+  const order = (a: BookRow, b: BookRow) =>
+    b.overall_progress - a.overall_progress || (a.book_id < b.book_id ? 1 : -1);
+  seeds(500, (random) => {
+    const lives = [1, 2, 3, 4, 5, 6].map((n) => life(random, id(n)));
+    /** How far the database is in each life. */
+    const now = lives.map(() => 0);
+    const rows = () => lives.map((one, n) => row((one[now[n] ?? 0] as Moment).now)).sort(order);
+    let clock = noon;
+    let state = noBooks(query);
+    let edge: BookRow | undefined;
+    const apply = (news: Parameters<typeof reduceBooks>[1]) => {
+      const step = reduceBooks(state, news);
+      state = step.state;
+      return step;
+    };
+    const send = (kind: "window" | "page") => {
+      const limit = state.query.limit;
+      const below = rows().filter((one) => kind === "window" || (edge && order(one, edge) > 0));
+      const read = below.slice(0, kind === "window" ? limit : limit - state.covered);
+      edge = read.at(-1) ?? edge;
+      const next = below.length > read.length ? "more" : null;
+      return { kind, rows: read, total: lives.length, limit, next } satisfies BooksAnswer;
+    };
+    const change = () => {
+      const n = random.below(lives.length);
+      const place = now[n] ?? 0;
+      const one = lives[n] as Moment[];
+      if (place + 1 >= one.length) return;
+      now[n] = place + 1;
+      const { now: status } = one[place + 1] as Moment;
+      apply({ type: "received", payload: row(status), at: ++clock });
+    };
+    const request = (kind: "window" | "page") => {
+      const since = ++clock;
+      const answer = send(kind);
+      for (let n = random.below(4); n > 0; n--) change();
+      apply({ type: "fetched", answer, since, at: ++clock });
+    };
+    request("window");
+    for (let n = 0; n < 40; n++) {
+      if (random.happens(0.8)) change();
+      else if (random.happens(0.3)) request("window");
+      else if (hasMore(state)) {
+        apply({ type: "more", by: 2 });
+        request("page");
+      }
+    }
+    const truth = rows().filter((one) => !hasMore(state) || (edge && order(one, edge) <= 0));
+    const seen = state.rows?.map((one) =>
+      Object.fromEntries(columns.map((name) => [name, one[name]])),
+    );
+    expect(seen).toEqual(truth);
   });
 });

@@ -112,10 +112,14 @@ test("a book and a list are asked for", async () => {
     descending: true,
     limit: 20,
   } as const;
-  expect(await transport.fetchBooks(query, signal)).toEqual({ rows: [row()], total: 31 });
+  expect(await transport.fetchBooks(query, signal)).toEqual({
+    rows: [row()],
+    total: 31,
+    next: null,
+  });
   expect(server.requests.map((request) => request.url)).toEqual([
     `/api/books/${id(1)}/status`,
-    `/api/books?owner_id=${owner}&status=A%2CB&sort=created_at&order=desc&limit=20&total=true`,
+    `/api/books?fields=row&owner_id=${owner}&status=A%2CB&sort=created_at&order=desc&limit=20&total=true`,
   ]);
 });
 
@@ -142,12 +146,12 @@ test("a long list is read page by page, and an answer that is none is handed on 
       },
       signal,
     );
-  expect(await ask(250)).toEqual({ rows: books.slice(0, 250), total: 450 });
+  expect(await ask(250)).toEqual({ rows: books.slice(0, 250), total: 450, next: "250" });
   expect(server.requests.map((request) => request.url)).toEqual([
-    "/api/books?sort=updated_at&order=asc&limit=200&total=true",
-    "/api/books?sort=updated_at&order=asc&limit=50&after=200",
+    "/api/books?fields=row&sort=updated_at&order=asc&limit=200&total=true",
+    "/api/books?fields=row&sort=updated_at&order=asc&limit=50&after=200",
   ]);
-  expect(await ask(1000)).toEqual({ rows: books, total: 450 });
+  expect(await ask(1000)).toEqual({ rows: books, total: 450, next: null });
   server.answer = () => [200, { nothing: true }];
   expect(await ask(10)).toEqual({ rows: { nothing: true }, total: null });
 });
@@ -249,4 +253,32 @@ test("events are found wherever the stream is cut, with any line ends", () => {
       expect(found).toEqual(events);
     }
   }
+});
+
+test("a page, its filters and its counts are requested", async () => {
+  const transport = sseTransport(base);
+  const { signal } = new AbortController();
+  const query = {
+    ownerId: null,
+    statuses: null,
+    pipeline: null,
+    sort: "title",
+    descending: false,
+    limit: 20,
+    phase: "queued",
+    search: "salt & ink",
+    tag: "urgent",
+    counts: true,
+  } as const;
+  server.answer = () => [200, { books: [row()], next: null, total: 3, counts: { queued: 3 } }];
+  expect(await transport.fetchBooks(query, signal, "b")).toMatchObject({
+    rows: [row()],
+    next: null,
+  });
+  expect(await transport.countBooks?.(query, signal)).toEqual({ total: 3, counts: { queued: 3 } });
+  const filters = "fields=row&phase=queued&q=salt+%26+ink&tag=urgent&sort=title&order=asc";
+  expect(server.requests.map((request) => request.url)).toEqual([
+    `/api/books?${filters}&limit=20&after=b`,
+    `/api/books?${filters}&limit=1&total=true&counts=true`,
+  ]);
 });

@@ -1,7 +1,13 @@
 // The daemon's HTTP API: JSON for requests, server-sent events for subscriptions. It uses fetch,
 // because EventSource cannot send a token.
 import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
-import type { BooksQuery, SubscriptionListener, Topic, Transport } from "../transport.js";
+import type {
+  BooksCount,
+  BooksQuery,
+  SubscriptionListener,
+  Topic,
+  Transport,
+} from "../transport.js";
 import { sameForm } from "../uuid.js";
 import { eventParser, type ServerSentEvent } from "./sse-parser.js";
 
@@ -27,19 +33,24 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
   return {
     fetchBook: (bookId, signal) => json(`${pathOf(bookId)}/status`, { signal }),
 
-    async fetchBooks(query, signal) {
+    async fetchBooks(query, signal, after) {
       const rows: unknown[] = [];
-      let total: number | null = null;
-      let after: string | null = null;
+      let first: Record<string, unknown> | null = null;
+      let next: string | null = after ?? null;
       do {
         const limit = Math.min(query.limit - rows.length, PAGE);
-        const answer = await json(`/api/books?${parameters(query, limit, after)}`, { signal });
-        if (!isRecord(answer) || !Array.isArray(answer["books"])) return { rows: answer, total };
+        const answer = await json(`/api/books?${parameters(query, limit, next)}`, { signal });
+        if (!isRecord(answer) || !Array.isArray(answer["books"]))
+          return { rows: answer, total: null };
         rows.push(...(answer["books"] as unknown[]));
-        if (typeof answer["total"] === "number") total = answer["total"];
-        after = typeof answer["next"] === "string" ? answer["next"] : null;
-      } while (after !== null && rows.length < query.limit);
-      return { rows, total };
+        first ??= answer;
+        next = typeof answer["next"] === "string" ? answer["next"] : null;
+      } while (next !== null && rows.length < query.limit);
+      return { rows, next, ...countOf(first) };
+    },
+
+    async countBooks(query, signal) {
+      return countOf(await json(`/api/books?${parameters(query, 1, null)}`, { signal }));
     },
 
     open(topic, since, listener) {
@@ -143,23 +154,32 @@ function streamOf(topic: Topic): string {
     : `/api/events?owner_id=${encodeURIComponent(sameForm(topic.ownerId))}`;
 }
 
-/** A page of the list; the first one has the number of all matching books. */
+function countOf(answer: unknown): BooksCount {
+  const { total, counts } = isRecord(answer) ? answer : {};
+  return { total: typeof total === "number" ? total : null, counts };
+}
+
+/** A page of the list; the first one has the counts. */
 function parameters(query: BooksQuery, limit: number, after: string | null): URLSearchParams {
   return present({
+    fields: "row",
     owner_id: query.ownerId === null ? null : sameForm(query.ownerId),
     pipeline: query.pipeline,
     status: query.statuses?.join(",") ?? null,
+    phase: query.phase,
+    q: query.search,
+    tag: query.tag,
     sort: query.sort,
     order: query.descending ? "desc" : "asc",
     limit,
-    ...(after === null ? { total: "true" } : { after }),
+    ...(after === null ? { total: "true", counts: query.counts ? "true" : null } : { after }),
   });
 }
 
-/** The parameters that are not null. */
-function present(given: Record<string, string | number | null>): URLSearchParams {
+/** The parameters that are neither null nor undefined. */
+function present(given: Record<string, string | number | null | undefined>): URLSearchParams {
   const kept = Object.entries(given).flatMap(([name, value]) =>
-    value === null ? [] : [[name, String(value)]],
+    value === null || value === undefined ? [] : [[name, String(value)]],
   );
   return new URLSearchParams(kept);
 }

@@ -1,7 +1,7 @@
 // Supabase: PostgREST for requests, Realtime for subscriptions. Broadcasts on private topics by
 // default, Postgres Changes on request. After SUBSCRIBED, messages may still be missing until the
 // `system` message, which therefore raises a doubt.
-import { isRecord, refusal } from "../errors.js";
+import { BinderyError, isRecord, refusal } from "../errors.js";
 import type {
   BooksQuery,
   EndReason,
@@ -129,6 +129,9 @@ export function supabaseTransport(
   }
 
   function books(wanted: BooksQuery): Query {
+    for (const name of ["phase", "search", "tag", "counts"] as const)
+      if (wanted[name] !== undefined)
+        throw new BinderyError("invalid", `supabaseTransport has no filter "${name}".`);
     let query = supabase.schema(schema).from("book_status").select("*", { count: "exact" });
     if (wanted.ownerId !== null) query = query.eq("owner_id", sameForm(wanted.ownerId));
     if (wanted.pipeline !== null) query = query.eq("pipeline", wanted.pipeline);

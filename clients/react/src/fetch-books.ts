@@ -1,0 +1,44 @@
+// Requests of a list of books: its window from the top, its next page, or only its counts.
+import { parseAnswer } from "./answers.js";
+import type { BooksAnswer, BooksState, CountAnswer, Counts } from "./books-reducer.js";
+import { isRecord } from "./errors.js";
+import type { Extent } from "./news.js";
+import { PHASES } from "./phase.js";
+import { arrayOf } from "./schema.js";
+import { listedBookSchema, withoutSubsteps, type BookRow } from "./status.js";
+import type { Transport } from "./transport.js";
+
+const booksSchema = arrayOf(listedBookSchema);
+
+function readCounts(counts: unknown): Counts | null {
+  if (!isRecord(counts)) return null;
+  const known = PHASES.flatMap((phase) => {
+    const count = counts[phase];
+    return typeof count === "number" ? [[phase, count] as const] : [];
+  });
+  return Object.fromEntries(known);
+}
+
+export async function fetchBooks(
+  transport: Transport,
+  { query, rows, next, covered }: BooksState,
+  signal: AbortSignal,
+  extent: Extent,
+): Promise<BooksAnswer | CountAnswer> {
+  if (extent === "count" && transport.countBooks !== undefined) {
+    const { total, counts } = await transport.countBooks(query, signal);
+    return { kind: "count", total, counts: readCounts(counts) };
+  }
+  const continues = extent === "more" && rows !== null && typeof next === "string";
+  const page = continues
+    ? await transport.fetchBooks({ ...query, limit: query.limit - covered }, signal, next)
+    : await transport.fetchBooks(query, signal);
+  return {
+    kind: continues ? "page" : "window",
+    rows: parseAnswer(booksSchema, page.rows).map((row): BookRow => withoutSubsteps(row)),
+    total: page.total,
+    counts: readCounts(page.counts),
+    limit: query.limit,
+    next: page.next,
+  };
+}
