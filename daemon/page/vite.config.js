@@ -31,6 +31,8 @@ export default defineConfig({
   resolve: {
     alias: {
       "@bindery/react/client": path("../../clients/react/src/client.ts"),
+      "@bindery/react/styles.css": path("../../clients/react/styles.css"),
+      "@bindery/react/view": path("../../clients/react/src/view/index.ts"),
     },
     // The client's sources find zod here, whether or not their own packages are installed.
     dedupe: ["zod"],
@@ -55,6 +57,15 @@ export default defineConfig({
   plugins: [marked()],
   server: {
     host: "127.0.0.1",
-    proxy: { "/api": process.env.BINDERY_URL ?? "http://127.0.0.1:8080" },
+    proxy: {
+      "/api": {
+        target: process.env.BINDERY_URL ?? "http://127.0.0.1:7890",
+        // The daemon refuses acts from pages of other origins, and this server is one.
+        configure: (proxy) =>
+          proxy.on("proxyReq", (request) => {
+            for (const name of ["origin", "referer", "sec-fetch-site"]) request.removeHeader(name);
+          }),
+      },
+    },
   },
 });
