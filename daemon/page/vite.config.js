@@ -34,8 +34,6 @@ export default defineConfig({
       "@bindery/react/styles.css": path("../../clients/react/styles.css"),
       "@bindery/react/view": path("../../clients/react/src/view/index.ts"),
     },
-    // The client's sources find zod here, whether or not their own packages are installed.
-    dedupe: ["zod"],
   },
   build: {
     outDir: process.env.PAGE_OUT ?? path("../src/http/page"),
