@@ -12,7 +12,7 @@ const forbidden = [
 const LONGEST = 350;
 
 let faults = 0;
-for (const folder of ["src", "test", "e2e", "example/src"]) {
+for (const folder of ["src", "registry", "test", "e2e", "example/src"]) {
   for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !/\.(ts|tsx|mjs)$/.test(entry.name)) continue;
     const path = join(entry.parentPath, entry.name);

@@ -9,6 +9,9 @@ const work = mkdtempSync(join(tmpdir(), "bindery-react-18-"));
 const parts = [
   "src",
   "test",
+  "registry",
+  "registry.json",
+  "styles.css",
   "package.json",
   "package-lock.json",
   "tsconfig.json",

@@ -9,7 +9,14 @@ export { english, labelsFrom, nameOfState, type Labels, type SomeLabels } from "
 export { outcome } from "./outcome.js";
 export { englishPlural, type PluralForms } from "./plural.js";
 export { retryState, runRetry, type Retry } from "./retry.js";
-export { segmentedBar, skeletonBar, titleOf, type BarOptions } from "./segmented-bar.js";
+export {
+  segmentedBar,
+  skeletonBar,
+  spokenProgress,
+  titleOf,
+  widthOf,
+  type BarOptions,
+} from "./segmented-bar.js";
 export { stageList, type AttemptRow, type StageListOptions } from "./stage-list.js";
 export { statusPill, type PillModel } from "./status-pill.js";
 export { amountOf, nameOfSubstep, substepList, type SubstepCounts } from "./substep-list.js";

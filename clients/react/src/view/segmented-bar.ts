@@ -32,7 +32,7 @@ export function segmentedBar<N>(
       "aria-valuemin": 0,
       "aria-valuemax": 100,
       "aria-valuenow": Math.floor(book.overall_progress),
-      "aria-valuetext": spoken(book, labels),
+      "aria-valuetext": spokenProgress(book, labels),
       "data-tone": toneOf(book),
     },
     ...(stages.length === 0
@@ -65,7 +65,7 @@ function segment<N>(
 }
 
 /** Weights count only if every stage has one: an older server gives none. */
-function widthOf(stage: Stage, stages: readonly Stage[]): number {
+export function widthOf(stage: Stage, stages: readonly Stage[]): number {
   return stages.every(({ weight }) => weight !== undefined && weight > 0) ? (stage.weight ?? 1) : 1;
 }
 
@@ -75,7 +75,7 @@ function wholeOf(book: ShownBook): Stage["state"] {
 }
 
 /** "42 %, Reading the book: Extract text 30 of 120 pages". */
-function spoken(book: ShownBook, labels: Labels): string {
+export function spokenProgress(book: ShownBook, labels: Labels): string {
   const active = book.substeps?.find((substep) => substep.state === "active");
   const detail =
     active === undefined || book.status !== book.current_stage

@@ -46,7 +46,7 @@ export function stageList<N>(
       return h(
         "li",
         { key: stage.name, className: "bindery-stage", "data-state": stage.state, ...current },
-        stageLine(h, stage, book, labels, now),
+        stageLine(h, stage, book, labels, now, rows.length > 0),
         rows.length > 0 &&
           h(
             "ol",
@@ -67,12 +67,13 @@ function stageLine<N>(
   book: ShownBook,
   labels: Labels,
   now: number | null,
+  hasAttempts: boolean,
 ): N {
   const isBegun = stage.state !== "done" && stage.state !== "pending";
   const attempt = stage.attempt ?? 1;
   const detail = joined(
     isBegun && labels.percent(stage.progress),
-    attempt > 1 && labels.attempt(attempt, stage.max_attempts ?? null),
+    attempt > 1 && !hasAttempts && labels.attempt(attempt, stage.max_attempts ?? null),
     spent(stage, now, labels),
   );
   return h(
