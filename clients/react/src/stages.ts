@@ -4,16 +4,37 @@
 import { isFinal, type BookRow, type BookStatus, type Health, type Stage } from "./status.js";
 
 export function followStages(before: BookStatus, after: BookRow): Stage[] {
-  if (after.completed_at !== null) {
-    return before.stages.map((stage) => ({ ...stage, state: "done", progress: 100 }));
-  }
+  const isComplete = after.completed_at !== null;
   const here = before.stages.findIndex((stage) => stage.name === after.current_stage);
   return before.stages.map((stage, place) => {
-    if (place === here) return { ...stage, state: standing(after), progress: after.stage_progress };
-    if (here < 0 || place > here) return { ...stage, state: "pending", progress: 0 };
+    const isLast = stage.name === before.current_stage;
+    if (!isComplete && place === here)
+      return {
+        ...stage,
+        ...visit(stage, after),
+        state: standing(after),
+        progress: after.stage_progress,
+      };
+    if (!isComplete && (here < 0 || place > here))
+      return { ...stage, state: "pending", progress: 0 };
     // An earlier stage that was never begun lies on another branch.
-    return stage.state === "pending" ? stage : { ...stage, state: "done", progress: 100 };
+    if (!isComplete && stage.state === "pending") return stage;
+    return { ...stage, ...(isLast ? ended(stage, after) : {}), state: "done", progress: 100 };
   });
+}
+
+/** The book's visit to its stage. An older server gives no visits. */
+function visit(stage: Stage, { attempt, stage_entered_at }: BookRow): Partial<Stage> {
+  if (stage.started_at === undefined) return {};
+  const isSame = stage.started_at !== null && stage.started_at === stage_entered_at;
+  return { attempt, started_at: stage_entered_at, seconds: isSame ? stage.seconds : null };
+}
+
+/** The visit that ended when the book came to the next stage, or was completed. */
+function ended(stage: Stage, { completed_at, stage_entered_at }: BookRow): Partial<Stage> {
+  if (typeof stage.started_at !== "string") return {};
+  const end = Date.parse(completed_at ?? stage_entered_at);
+  return { seconds: (end - Date.parse(stage.started_at)) / 1000 };
 }
 
 function standing(book: BookRow): Stage["state"] {

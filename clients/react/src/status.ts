@@ -54,9 +54,9 @@ export interface Stage {
   /** How many attempts at it there have been. */
   attempt?: number | null | undefined;
   max_attempts?: number | null | undefined;
-  /** When the current or last attempt began. */
+  /** When the last visit to it began; null if the book has not reached it. */
   started_at?: string | null | undefined;
-  /** How long it took, in seconds, once it is over. */
+  /** How long the last visit took; null until it is over. */
   seconds?: number | null | undefined;
   /** Null with too few samples. */
   median_seconds?: number | null | undefined;

@@ -2,7 +2,13 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { noBook, reduceBook } from "../src/book-reducer.js";
-import { bookRowSchema, bookStatusSchema, isFinal, type BookStatus } from "../src/status.js";
+import {
+  bookRowSchema,
+  bookStatusSchema,
+  isFinal,
+  type BookStatus,
+  type Stage,
+} from "../src/status.js";
 import { noon, status } from "./support/books.js";
 
 const lines = readFileSync(new URL("fixtures/statuses.jsonl", import.meta.url), "utf8")
@@ -21,8 +27,9 @@ test("every status is what the types say, and they leave nothing out", () => {
   expect(statuses.filter(isFinal).map((one) => one.status)).toEqual(["CANCELLED", "COMPLETED"]);
 });
 
-test("what follows from a row is what the database works out: stages and health, at every step of a book's life", () => {
+test("stages and health that follow from a row are those of the database, at every step of a book's life", () => {
   let steps = 0;
+  let visits = 0;
   for (const before of statuses.filter((one) => !isFinal(one))) {
     const known = reduceBook(noBook(before.book_id), {
       type: "fetched",
@@ -34,21 +41,32 @@ test("what follows from a row is what the database works out: stages and health,
       (one) => one.revision > before.revision && isForward(before, one),
     )) {
       const { state } = reduceBook(known, { type: "received", payload: row(after), at: noon });
-      expect([after.revision, state.book?.stages, state.book?.health]).toEqual([
+      const [ours, theirs] = [state.book?.stages ?? [], after.stages];
+      expect([after.revision, ours.map(withoutVisit), state.book?.health]).toEqual([
         after.revision,
-        after.stages,
+        theirs.map(withoutVisit),
         after.health,
       ]);
+      // Visits that began, ended or were resumed unseen are only in an answer.
+      const isNext = statuses.indexOf(after) === statuses.indexOf(before) + 1;
+      if (isNext || (after.completed_at !== null && place(before) === theirs.length - 1)) {
+        expect(ours).toEqual(theirs);
+        visits += 1;
+      }
       steps += 1;
     }
   }
   expect(steps).toBeGreaterThan(statuses.length);
+  expect(visits).toBeGreaterThan(statuses.length / 2);
 });
 
-/** Whether it was given at a change, not at a later look, and no stage lies between that the page has not heard of. */
+const withoutVisit = ({ attempt: _, started_at: __, seconds: ___, ...stage }: Stage) => stage;
+
+const place = (one: BookStatus) =>
+  one.stages.findIndex((stage) => stage.name === one.current_stage);
+
+/** Whether it was given at a change, not at a later query, and no unseen stage lies between. */
 function isForward(before: BookStatus, after: BookStatus): boolean {
-  const place = (one: BookStatus) =>
-    one.stages.findIndex((stage) => stage.name === one.current_stage);
   if (after.health === "quiet") return false;
   return after.completed_at !== null || place(after) - place(before) <= 1;
 }
