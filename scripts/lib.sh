@@ -141,7 +141,7 @@ scratch() {
   if is_root && ! postgres_reaches "$dir"; then
     dir=/tmp/bindery-$(sha256sum <<<"$ROOT" | cut -c1-12)
     mkdir -p "$dir"
-    [[ -O $dir && ! -L $dir ]] || die "$dir belongs to somebody else; set BINDERY_SCRATCH to a folder of your own"
+    [[ -O $dir && ! -L $dir ]] || die "$dir belongs to another user; set BINDERY_SCRATCH to a folder of your own"
   fi
   echo "$dir"
 }

@@ -69,7 +69,7 @@ postgres_pid() {
     [[ $(readlink "/proc/$pid/cwd") == "$dir/postgres" ]] && echo "$pid"
 }
 
-# Leaves nothing half-made behind, and says why.
+# Leaves nothing half-made behind, and prints the reason.
 no_cluster() { # LOG
   local cause
   rm -rf "$dir/postgres"

@@ -69,7 +69,7 @@ find_missing() {
 
 check_rust() {
   local wanted found
-  has cargo || die "no Rust toolchain. Install one as https://rustup.rs says:
+  has cargo || die "no Rust toolchain. Install one as https://rustup.rs describes:
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
   then run this again."
   wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")

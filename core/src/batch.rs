@@ -118,7 +118,7 @@ impl Batch {
         self.skipped
     }
 
-    /// The work for the database in progress items: any other item is applied by itself and counts
+    /// The work for the database in progress items: any other item is applied alone and counts
     /// as [`OTHER_WORK`].
     pub fn work(&self) -> usize {
         self.work

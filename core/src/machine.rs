@@ -14,7 +14,7 @@ use crate::object::{Object, objects};
 /// The status of a book that stopped because something went wrong; it may be resumed. Every
 /// pipeline has it.
 pub const FAILED: &str = "FAILED";
-/// The status of a book that was stopped for good. Every pipeline has it.
+/// The status of a book that was stopped permanently. Every pipeline has it.
 pub const CANCELLED: &str = "CANCELLED";
 /// The substep of a stage that declares none, and of a report that names none.
 pub const ALL: &str = "all";

@@ -90,7 +90,7 @@ pub fn report_verdict(
             _ => return Verdict::UnknownStage,
         },
     };
-    // A FAILED book may go on to later stages; every other halt is final.
+    // A FAILED book may continue to later stages; every other halt is final.
     let may_come = status == FAILED && machine.reaches(&current.name, &reported.name);
     if reported.name == current.name || (machine.is_over(status) && !may_come) {
         let reported_attempt = report.attempt.unwrap_or(attempt);

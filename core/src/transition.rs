@@ -3,7 +3,7 @@
 //! A book in a state goes forward along `next`, back along `rework`, or halts. `FAILED` resumes to
 //! the stage that failed, or is cancelled. The final state and `CANCELLED` are followed by nothing.
 //! A rewind is an operator's step back: to any state that lies before the book's own, whatever the
-//! edges and guards say.
+//! edges and guards allow.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

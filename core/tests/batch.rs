@@ -89,7 +89,7 @@ fn of_equal_reports_the_later_counts() {
 }
 
 #[test]
-fn a_heartbeat_of_another_stage_is_judged_by_itself() {
+fn a_heartbeat_of_another_stage_is_judged_alone() {
     let beats = [
         json!({"type": "heartbeat"}),
         json!({"type": "heartbeat", "stage": "NOPE"}),

@@ -130,7 +130,7 @@ fn durations_become_seconds() {
 }
 
 #[test]
-fn what_is_no_pipeline_at_all() {
+fn a_definition_that_is_not_a_pipeline_is_refused() {
     assert_eq!(faults(&json!(null)), ["$: expected an object with the key states, found null"]);
     assert_eq!(faults(&json!([])), ["$: expected an object with the key states, found an array"]);
     assert_eq!(faults(&json!({})), ["$.states: is missing; expected an array of states"]);

@@ -50,7 +50,7 @@ fn read_event(vector: &Map<String, Value>) -> Vec<Result<Event, Rejection>> {
 }
 
 #[test]
-fn an_event_means_what_its_vector_says() {
+fn an_event_means_what_its_vector_states() {
     for (file, vector) in
         FILES.iter().flat_map(|file| vectors(file).into_iter().map(|v| (*file, v)))
     {

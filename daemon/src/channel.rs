@@ -199,7 +199,7 @@ impl Subscriber {
             warn!(
                 channel,
                 messages = messages.len(),
-                "messages that were heard may not be in the stream: they are dropped"
+                "messages that were received may not be in the stream: they are dropped"
             );
         }
     }
@@ -235,7 +235,7 @@ impl Work for Subscribing<'_> {
                 .increment(1);
         }
         if let Some(unlogged) = failure.unlogged {
-            warn!(channel, error = %error, unlogged, "the channel is not heard; what is published until it is again is lost");
+            warn!(channel, error = %error, unlogged, "the channel is not subscribed; what is published until it is again is lost");
         }
         if matches!(error, SubscriberError::ClaimLost) {
             // Another daemon may have the claim and may have appended the same messages.

@@ -55,7 +55,7 @@ pub fn init(format: LogFormat) -> Log {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
-    // Rust's default hook writes to standard error directly and may block for ever.
+    // Rust's default hook writes to standard error directly and may block forever.
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::capture();
         match backtrace.status() {

@@ -132,7 +132,7 @@ impl Work for Publisher {
             let messages = self.publish(&mut client, &mut redis).await?;
             self.state.set_outbox(None);
             if tries.succeeded() {
-                info!(stream = self.stream, "publishing the outbox goes on");
+                info!(stream = self.stream, "publishing the outbox continues");
             }
             if measured.is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY) {
                 measure_backlog(&client).await?;

@@ -31,7 +31,7 @@ pub struct Process {
     pub stop: CancellationToken,
     /// The state of its tasks.
     pub state: State,
-    /// The tasks besides the HTTP server; each ends by itself after `stop`, and not before.
+    /// The tasks besides the HTTP server; each ends after `stop`, and not before.
     pub tasks: JoinSet<()>,
     files: u64,
     metrics: Exporter,
@@ -117,7 +117,7 @@ async fn until_stop(
         Some(ended) = aside.join_next() => ended,
     };
     match ended {
-        Ok(()) => anyhow::bail!("a part of the daemon has ended by itself; start it again"),
+        Ok(()) => anyhow::bail!("a part of the daemon has ended unexpectedly; start it again"),
         Err(error) => {
             Err(error).context("a part of the daemon has failed; start it again, nothing is lost")
         }

@@ -1,4 +1,4 @@
-//! Work that goes on for ever: [`supervise`] starts it again after each failure, with growing
+//! Work that continues without end: [`supervise`] starts it again after each failure, with growing
 //! pauses and a log that is limited in rate.
 
 mod pauses;
@@ -42,7 +42,7 @@ pub struct Failure {
     pub unlogged: Option<u64>,
 }
 
-/// Work that goes on for ever.
+/// Work that continues without end.
 pub trait Work: Send {
     /// Why a try failed.
     type Error: Display + Send;

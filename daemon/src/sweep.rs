@@ -92,7 +92,7 @@ impl Work for Sweeper {
                 self.state.set_swept(outcome);
             }
             if tries.succeeded() {
-                info!("sweeping goes on");
+                info!("sweeping continues");
             }
         }
     }
@@ -100,7 +100,7 @@ impl Work for Sweeper {
     fn failed(&mut self, error: &DatabaseError, failure: Failure) {
         ::metrics::counter!(metrics::SWEEP_FAILURES).increment(1);
         if let Some(unlogged) = failure.unlogged {
-            warn!(error = %error, remedy = error.remedy(), unlogged, "sweeping failed; it goes on as soon as it can");
+            warn!(error = %error, remedy = error.remedy(), unlogged, "sweeping failed; it continues as soon as it can");
         }
     }
 }

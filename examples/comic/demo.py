@@ -53,7 +53,7 @@ class Production:
             self.status = status
 
     def is_in(self, status: str) -> bool:
-        """Say whether the book has a status."""
+        """Return whether the book has a status."""
         return bool(self.status.get("status") == status)
 
     def panels(self, attempt: int) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def interrupt(victim: Production, workers: list[BaseProcess], speed: float) -> s
     time.sleep(FAILED_STANDS / speed)
     if not victim.is_in("FAILED") or victim.status["message"] != message:
         raise SystemExit(f"error: the book is {victim.status['status']}, not FAILED: {message}")
-    # A stage that begins resumes its book; a worker hears of it, and does what is left.
+    # A stage that begins resumes its book; a worker receives the message, and does what is left.
     with victim.book.stage(DRAWING):
         return message
 

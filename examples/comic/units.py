@@ -43,7 +43,7 @@ class Ledger:
         self._lines = folder / "ledger"
 
     def is_due(self, unit: Unit) -> bool:
-        """Say whether a unit is to be done, or to be entered."""
+        """Return whether a unit is to be done, or to be entered."""
         return self._name(unit) not in {entry.unit for entry in self.entries()}
 
     def do(self, unit: Unit, attempt: int) -> None:

@@ -100,7 +100,7 @@ begin
   if refusal ? 'stale' then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
       format('Book %s has left the stage %s.', begin_stage.book_id, begin_stage.to_status),
-      'Do no more work on this stage; bindery.get_resume_point says where the book is.',
+      'Do no more work on this stage; bindery.get_resume_point shows where the book is.',
       refusal - 'stale' || jsonb_build_object('book_id', begin_stage.book_id,
         'to_status', begin_stage.to_status)));
   end if;

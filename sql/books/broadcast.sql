@@ -190,7 +190,7 @@ as $$
 $$;
 
 comment on function bindery_internal.broadcasts() is
-  'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as '
+  'Whether books are broadcast: as the session''s bindery.broadcast sets it, on or off, else as '
   'bindery.settings does.';
 comment on function bindery_internal.book_topic(uuid, uuid) is
   'The topic of a book that has this owner: book:<book_id>:<owner_id>, or book:<book_id>.';

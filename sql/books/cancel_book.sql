@@ -1,4 +1,4 @@
--- cancel_book: stops a book for good.
+-- cancel_book: stops a book permanently.
 -- Invariants: SECURITY INVOKER; CANCELLED is final and keeps its percentage.
 -- Locks: as bindery_internal.do_transition.
 create or replace function bindery.cancel_book(
@@ -17,6 +17,6 @@ end
 $$;
 
 comment on function bindery.cancel_book(uuid, text, bigint) is
-  'Stops a book for good, where it is; gives its row.
+  'Stops a book permanently, where it is; gives its row.
 A CANCELLED book stays as it is. PT404 unknown_book, PT409 illegal_transition (it is complete) or '
   'stale_revision, PT422 bad_input.';

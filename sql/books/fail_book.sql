@@ -63,7 +63,7 @@ comment on function bindery_internal.do_fail(uuid, jsonb, text, bigint, integer,
 comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer, text) is
   'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}). With "retry": false the book waits '
-  'for an operator, else sweep resumes it where its stage says retry_after and attempts are left. '
+  'for an operator, else sweep resumes it where its stage has retry_after and attempts are left. '
   'A '
   'worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
   'the call has no effect, and so has a call for a book that is FAILED already. PT404 unknown_book '

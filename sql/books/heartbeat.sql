@@ -100,7 +100,7 @@ comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
 comment on function bindery.heartbeat(uuid, integer, text) is
-  'Says that a book''s service is alive; gives the book''s row.
+  'Records that a book''s service is alive; gives the book''s row.
 A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
   'the call has no effect, as the row shows. PT404 unknown_book or unknown_stage, PT409 '
   'attempt_ahead or stage_not_reached, PT422 bad_input.';

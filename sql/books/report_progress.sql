@@ -114,5 +114,5 @@ comment on function bindery.report_progress(uuid, text, double precision, double
   'Reports a substep''s progress: percent (0 to 100), or done of total; gives the book''s row.
 A lower value than before leaves progress as it is; a report of an earlier attempt or a stage left '
   'has no effect. What is within 1e-9 of an end counts as the end. checkpoint: the worker''s own '
-  'JSON to go on from. PT404 unknown_book or unknown_stage, PT409 stage_not_reached or '
+  'JSON to continue from. PT404 unknown_book or unknown_stage, PT409 stage_not_reached or '
   'attempt_ahead, PT422 unknown_substep, too_many_substeps or bad_input.';

@@ -43,6 +43,6 @@ $$;
 comment on function bindery_internal.do_resume(uuid, bigint, text) is
   'Resumes a FAILED book. Null: done; else the error.';
 comment on function bindery.resume_book(uuid, bigint) is
-  'A FAILED book goes on at the stage it failed in, as the next attempt; gives its row.
+  'A FAILED book continues at the stage it failed in, as the next attempt; gives its row.
 Substeps that are finished or have a checkpoint are kept, the others start over. PT404 '
   'unknown_book, PT409 not_failed or stale_revision.';

@@ -166,7 +166,7 @@ comment on function bindery_core.current_state(jsonb, text, text) is
   'The state of a machine that a book of this status is in or, once halted or complete, was last '
   'in (stage; null: see status); null where that is none that work is done in. No errors.';
 comment on function bindery_core.state_at_work(jsonb, text, text) is
-  'Returns the state in which work on a book of this status goes on; null for a complete or '
+  'Returns the state in which work on a book of this status continues; null for a complete or '
   'CANCELLED book. No errors.';
 comment on function bindery_core.reaches(jsonb, text, text) is
   'Whether forward edges of a machine lead from one state to the other. No errors.';

@@ -103,7 +103,7 @@ end
 $$;
 
 comment on function bindery_core.quoted(text) is
-  'A text as JSON writes it, with what nobody sees escaped as well. No errors.';
+  'A text as JSON writes it, with invisible characters escaped as well. No errors.';
 comment on function bindery_core.number_text(jsonb) is
   'A JSON number as Rust writes it: whole ones as they are, others as the shortest double. '
   'Errors: 22003 beyond the range of doubles, which callers rule out.';

@@ -32,7 +32,7 @@ begin
           then 'a fault' else jsonb_array_length(faults) || ' faults' end,
         (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ')
           from jsonb_array_elements(faults) as f(fault))),
-      'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
+      'Correct what the detail lists by path; docs/pipelines.md shows how to write one.',
       jsonb_build_object('faults', faults)));
   end if;
 

@@ -72,7 +72,7 @@ begin
   end if;
 exception when insufficient_privilege then
   raise exception using errcode = '42501', message = sqlerrm,
-    hint = format('Guards run as the role bindery_guard, which must belong to whoever installs. '
+    hint = format('Guards run as the role bindery_guard, which the installing role must own. '
       'As its maker or a superuser: grant bindery_guard to %I with admin option', current_user);
 end
 $$;
@@ -116,7 +116,7 @@ comment on function bindery_internal.guard_function(text) is
   'The function a guard names, schema.function or a function of schema public; null where there '
   'is none with this argument and result.';
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
-  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says '
+  'What a guard returns for a book, called as bindery_guard; null where it raises (a warning has '
   'why). Nothing it did stays.';
 comment on function bindery_internal.guard_faults(jsonb) is
   'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';

@@ -92,7 +92,7 @@ comment on function bindery_internal.xstate_edge(text, text, text) is
 comment on function bindery_internal.xstate_node(jsonb) is
   'A state of an XState config, from a state of a compiled machine.';
 comment on function bindery.pipeline_xstate(text, integer) is
-  'A pipeline as a config for XState v5''s createMachine; the latest version unless told.
+  'A pipeline as a config for XState v5''s createMachine; the latest version by default.
 An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a child for each '
   'state it can resume to: a book that failed in ANALYZING is {"FAILED": "ANALYZING"}. Guards are '
   'given by name, weights, labels and limits (seconds) in meta. PT404 unknown_pipeline.';

@@ -50,5 +50,5 @@ comment on function bindery_internal.resume_at(jsonb, integer, jsonb, timestampt
   'When a book that fails now in this attempt is to be resumed: after retry_after, doubled for '
   'each '
   'attempt before, at most a day (or retry_after, where that is longer).
-Null: not automatically, since the stage has no retry_after or no attempts left, or the error says '
+Null: not automatically, since the stage has no retry_after or no attempts left, or the error has '
   '{"retry": false}.';

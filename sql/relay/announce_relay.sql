@@ -24,7 +24,7 @@ begin
       or length(s.name) not between 1 and 512) then
     perform bindery_internal.raise_error(bindery_internal.bad_input('streams',
       'is not a list of up to 1000 names of 1 to 512 characters',
-      'Give the keys of the Redis streams; an empty list says goodbye.'));
+      'Give the keys of the Redis streams; an empty list ends the announcement.'));
   elsif announce_relay.ttl is null or announce_relay.ttl not between '100 milliseconds'
     and '1 hour' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('ttl',
@@ -105,8 +105,8 @@ $$;
 comment on function bindery_internal.announce_relay(text, text[], interval) is
   'See bindery.announce_relay.';
 comment on function bindery.announce_relay(text, text[], interval) is
-  'Says that a relay lives, for as long as ttl, and which streams it would read, so that living '
-  'relays share them evenly; an empty list says goodbye.
+  'Announces that a relay lives, for as long as ttl, and which streams it would read, so that living '
+  'relays share them evenly; an empty list ends the announcement.
 Gives how many relays share these streams, one that it holds and should release now for another '
   'that has fewer (or null), and those that are free and that another with fewer should take. '
   'PT422 bad_input.';

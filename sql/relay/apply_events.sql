@@ -568,4 +568,4 @@ Progress reports are arrays of one element a report, sorted by segment; an array
   'are '
   'applied in order; in one segment the reports must be about different substeps. An item without '
   'a '
-  'segment is one by itself. PT409 fenced or position_passed, PT422 bad_input.';
+  'segment is a segment of its own. PT409 fenced or position_passed, PT422 bad_input.';

@@ -201,9 +201,9 @@ Also when the lease ends unless renewed, how many entries Redis had counted at t
   'another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end.
-PT409 fenced where the epoch is not the newest. caught_up_at says that everything that was in the '
+PT409 fenced where the epoch is not the newest. caught_up_at means that everything that was in the '
   'stream at that moment of this database''s clock is applied; kept in relay_cursors where it is '
-  'later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment '
+  'later than what is known, at most now, or PT422 bad_input. A relay may report a moment '
   'whose answer it had before it began a read that found no more than it has applied.';
 comment on function bindery.release_stream(text, bigint) is
   'Gives the lease up, so that another relay need not wait for its end.
@@ -211,6 +211,6 @@ PT409 fenced where the epoch is not the newest.';
 comment on function bindery.forget_stream(text) is
   'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead '
   'letters stay.
-Without it a stream whose relay is gone for good would hold the detection of stalled books up for '
+Without it a stream whose relay is gone permanently would hold the detection of stalled books up for '
   'ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
   'lease_held while its lease lasts.';

@@ -21,7 +21,7 @@ begin
   elsif (note_stream.entries between 0 and 1000000000000000000) is false then
     perform bindery_internal.raise_error(bindery_internal.bad_input('entries',
       'is no number of entries',
-      'Give what XINFO STREAM says of entries-added, less what comes after the position.'));
+      'Give entries-added of XINFO STREAM, less what comes after the position.'));
   elsif note_stream.position is not null
     and bindery_internal.is_position(note_stream.position) is not true then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position',

@@ -49,7 +49,7 @@ comment on column bindery.book_progress.total is 'Units in all, where the report
 comment on column bindery.book_progress.unit is 'What is counted: page, panel, word.';
 comment on column bindery.book_progress.message is 'The latest message, up to 8,192 characters.';
 comment on column bindery.book_progress.checkpoint is
-  'The worker''s own JSON: where to go on after a failure.';
+  'The worker''s own JSON: where to continue after a failure.';
 comment on column bindery.book_progress.attempt is 'The attempt that last reported.';
 comment on column bindery.book_progress.revision is
   'The book''s revision at which the row last changed visibly.';

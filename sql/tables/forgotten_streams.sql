@@ -11,6 +11,6 @@ create table bindery_internal.forgotten_streams (
 alter table bindery_internal.forgotten_streams enable row level security;
 
 comment on table bindery_internal.forgotten_streams is
-  'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+  'Streams that bindery.forget_stream deleted and no relay has acquired since.';
 comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
 comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';

@@ -13,10 +13,10 @@ create table bindery_internal.relays (
 
 alter table bindery_internal.relays enable row level security;
 
-comment on table bindery_internal.relays is 'Relays that live, as bindery.announce_relay was told.';
+comment on table bindery_internal.relays is 'Relays that live, as bindery.announce_relay received them.';
 comment on column bindery_internal.relays.holder is 'The name by which it acquires streams.';
 comment on column bindery_internal.relays.streams is 'The streams that it would read.';
 comment on column bindery_internal.relays.handing_over is
-  'The stream that it was last told to give up; null: none.';
+  'The stream that it was last advised to release; null: none.';
 comment on column bindery_internal.relays.expires_at is
   'When it counts no more, by this database''s clock.';

@@ -16,7 +16,7 @@ alter table bindery_internal.stored_answers enable row level security;
 comment on table bindery_internal.stored_answers is
   'The answers of bindery.report_events to batches with an idempotency key, for a day.';
 comment on column bindery_internal.stored_answers.caller is
-  'A hash of the role and the claims that say whose key it is.';
+  'A hash of the role and the claims that identify whose key it is.';
 comment on column bindery_internal.stored_answers.key is 'The caller''s key.';
 comment on column bindery_internal.stored_answers.digest is 'The hash of the batch.';
 comment on column bindery_internal.stored_answers.answer is

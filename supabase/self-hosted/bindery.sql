@@ -3,7 +3,7 @@
 -- it once by hand. Safe to run again.
 create extension if not exists bindery;
 
--- postgres owns the schema that stands on the kernel, and says there who may call what.
+-- postgres owns the schema that stands on the kernel, and grants there who may call what.
 revoke all on all functions in schema bindery_core from public;
 grant usage on schema bindery_core to postgres with grant option;
 grant execute on all functions in schema bindery_core to postgres with grant option;

@@ -16,7 +16,7 @@ select lives_ok(format($$select bindery.report_progress(%L, 'extract_text', 40)$
 select is((select overall_progress from bindery.book_status where book_id = :book), 2::double precision, 'and adds up: 40 percent of a quarter of a fifth');
 select is(bindery.get_book_status(:book) #>> '{substeps,0,progress}', '40', 'get_book_status has it too');
 select bindery.fail_book(:book, '{"code": "out_of_memory"}');
-select is((select attempt from bindery.resume_book(:book)), 2, 'a failed book goes on with its next attempt');
+select is((select attempt from bindery.resume_book(:book)), 2, 'a failed book continues with its next attempt');
 select results_eq(format($$select to_status from bindery.book_events where book_id = %L order by revision$$, :book),
   array['UPLOADED', 'ANALYZING', 'FAILED', 'ANALYZING'], 'all of which is in its history');
 

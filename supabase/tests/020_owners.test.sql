@@ -1,4 +1,4 @@
--- Who sees a book: its owner, the service, and nobody else.
+-- Who sees a book: its owner and the service only.
 begin;
 create extension if not exists pgtap with schema extensions;
 grant usage on schema extensions to anon, authenticated, service_role;

@@ -1,4 +1,4 @@
--- What the schema promises to whoever exposes it: row-level security everywhere, no definer
+-- What the schema promises to a project that exposes it: row-level security everywhere, no definer
 -- function in the API, pinned search paths.
 begin;
 create extension if not exists pgtap with schema extensions;
@@ -19,7 +19,7 @@ select is_empty($$select proname from pg_proc where pronamespace = 'bindery'::re
 -- description.
 select is_empty($$select proname from pg_proc, split_part(obj_description(oid, 'pg_proc'), E'\n', 1) summary
   where pronamespace = 'bindery'::regnamespace and (summary is null or length(summary) not between 20 and 160 or summary !~ '\.$' or summary ~ 'PT4')$$,
-  'the first line of each one''s comment is a sentence that says what it does');
+  'the first line of each one''s comment is a sentence that describes what it does');
 
 select * from finish();
 rollback;

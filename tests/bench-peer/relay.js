@@ -48,7 +48,7 @@ const redis = new Redis(process.env.REDIS_URL);
 const database = new pg.Client({ connectionString: process.env.DATABASE_URL });
 await database.connect();
 await redis.xgroup('CREATE', stream, GROUP, '0').catch((error) => {
-  // A second run goes on where the first one ended.
+  // A second run continues where the first one ended.
   if (!String(error).includes('BUSYGROUP')) throw error;
 });
 

@@ -1,4 +1,4 @@
-// What a job does; its data says so:
+// What a job does; its data determines it:
 //   steps     values for job.updateProgress, one after the other
 //   takes     milliseconds of work
 //   waits     a list of Redis: the job waits for an item of it

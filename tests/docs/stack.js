@@ -1,4 +1,4 @@
-// A copy of this checkout as a reader has it, and a shell in it that types what a page says.
+// A copy of this checkout as a reader has it, and a shell in it that types what a page has.
 import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
@@ -103,7 +103,7 @@ export class Shell {
     for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGINT');
   }
 
-  /** @param {string} text commands of which the last one goes on until it is stopped */
+  /** @param {string} text commands of which the last one runs until it is stopped */
   go(text) {
     this.child.stdin.write(`(\n${text}\n) &\n`);
   }
@@ -155,7 +155,7 @@ export async function book(url, title) {
   return books.find((/** @type {{ title: string }} */ found) => found.title === title);
 }
 
-/** Waits for a bar that has begun and goes on. @param {string} url @param {string} title */
+/** Waits for a bar that has begun and continues. @param {string} url @param {string} title */
 export async function aMovingBar(url, title) {
   const progress = async () => (await book(url, title))?.overall_progress ?? 0;
   const first = await eventually(`"${title}" has a bar`, progress);

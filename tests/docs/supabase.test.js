@@ -60,7 +60,7 @@ class App {
       'package.json': JSON.stringify({ private: true, type: 'module' }),
       'index.html':
         '<!doctype html><div id="app"></div><script type="module" src="/main.tsx"></script>',
-      // What the page says the app has: a client in which the user is signed in.
+      // What the page takes for granted in the app: a client in which the user is signed in.
       'supabase.ts': `import { createClient } from "@supabase/supabase-js";
         const accessToken = async () => location.hash.slice(1);
         export const supabase = createClient(location.origin, "${PUBLISHABLE_KEY}", { accessToken });`,
@@ -136,15 +136,15 @@ class App {
       const page = await browser.newPage();
       page.setDefaultTimeout(PATIENCE);
       /** @type {string[]} */
-      const said = [];
-      page.on('console', (/** @type {any} */ message) => said.push(message.text()));
+      const logged = [];
+      page.on('console', (/** @type {any} */ message) => logged.push(message.text()));
       page.on('requestfailed', (/** @type {any} */ request) =>
-        said.push(`${request.url()}: ${request.failure()?.errorText}`),
+        logged.push(`${request.url()}: ${request.failure()?.errorText}`),
       );
       await page.goto(`${address}#${token(user)}`);
       await look(page).catch(async (/** @type {Error} */ error) => {
         throw new Error(
-          `${error.message}\n${await page.locator('body').innerText()}\n${said.slice(-20).join('\n')}`,
+          `${error.message}\n${await page.locator('body').innerText()}\n${logged.slice(-20).join('\n')}`,
         );
       });
     } finally {

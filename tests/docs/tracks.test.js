@@ -19,7 +19,7 @@ const inACheckout = (does) => async () => {
 };
 const options = { timeout: 3 * PATIENCE };
 
-/** All blocks but the last, which goes on. @param {Shell} shell @param {string} page @param {string} section */
+/** All blocks but the last, which keeps running. @param {Shell} shell @param {string} page @param {string} section */
 async function typeTrack(shell, page, section) {
   const typed = blocks(page, section);
   const last = typed.pop();
@@ -68,7 +68,7 @@ test(
 );
 
 test(
-  'the quickstart for Python fails as it says, resumes, and ends complete',
+  'the quickstart for Python fails as it describes, resumes, and ends complete',
   options,
   inACheckout(async (shell) => {
     const page = 'docs/quickstart-python.md';
@@ -116,7 +116,7 @@ test(
     assert.equal((await book(url, 'Moby Dick')).error.code, 'job_failed');
     for (const block of blocks(page, 'What happens on failure')) await shell.block(block);
     await eventually(
-      'the book goes on',
+      'the book to continue',
       async () => (await book(url, 'Moby Dick')).status === 'GENERATING_SCENES',
     );
   }),

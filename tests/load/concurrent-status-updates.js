@@ -75,9 +75,9 @@ function conflict(name, args, code) {
     responseCallback: conflicts,
     tags: { name: `${name} (refused)` },
   });
-  const says = (r) =>
+  const names = (r) =>
     r.status === 409 && r.json('code') === 'PT409' && JSON.parse(r.json('details')).code === code;
-  check(answer, { 'what is provoked is a conflict that says which': says });
+  check(answer, { 'what is provoked is a conflict that names its code': names });
   provoked.add(1);
 }
 
@@ -158,7 +158,7 @@ export function teardown({ run }) {
       'CREATING_ARTWORK',
       'COMPLETED',
     ];
-    // One for the registration, four moves, the reports, and two for failing and going on.
+    // One for the registration, four moves, the reports, and two for failing and resuming.
     const revisions = 1 + 4 + STAGES.length * UNITS + (failed ? 2 : 0);
     const ends =
       book.status === 'COMPLETED' &&

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs k6 over REST with 10, 50 and 200 books at once (or as many as the arguments say), and looks
-# at the database afterwards. scripts/supabase.sh load starts what it runs against, and tells it by
+# Runs k6 over REST with 10, 50 and 200 books at once (or as many as the arguments give), and looks
+# at the database afterwards. scripts/supabase.sh load starts what it runs against, and passes that by
 # API_URL, SECRET_KEY and DATABASE_URL.
 set -euo pipefail
 cd "$(dirname "$0")"

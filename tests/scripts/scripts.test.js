@@ -1,4 +1,4 @@
-// The scripts behind make: what they say of a machine that lacks something, and what they leave alone.
+// The scripts behind make: what they print on a machine that lacks something, and what they leave alone.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -115,7 +115,7 @@ test('without a network set-up names the package source in one line and installs
     /deb\.example/,
     /run this again/,
   );
-  assert.ok(!existsSync(log), 'it went on to install');
+  assert.ok(!existsSync(log), 'it continued to install');
 });
 
 test('without a network the build names the source of crates in one line', () => {
@@ -185,7 +185,7 @@ for (const [what, script] of [
   });
 }
 
-test('where no file may grow, make dev says so in one line and leaves no half cluster', () => {
+test('where no file may grow, make dev prints that in one line and leaves no half cluster', () => {
   const where = checkout();
   refuses(
     run(where, 'ulimit -f 1000; scripts/dev.sh start'),
@@ -237,7 +237,7 @@ test('make dev in a copied checkout leaves the servers of the original alone, an
   run(original, 'scripts/dev.sh stop');
 });
 
-test('whoever has the real programs runs no substitute', () => {
+test('where the real programs are installed no substitute runs', () => {
   const where = checkout();
   const PATH = path([], {
     envoy: 'exit 0',

@@ -255,7 +255,7 @@ impl Daemon {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended without a signal.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
         let ended = timeout(SOON, self.child.wait()).await;
         Ok(ended.with_context(|| format!("binderyd did not end within {SOON:?}"))??)

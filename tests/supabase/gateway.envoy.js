@@ -51,7 +51,7 @@ describe('Envoy', () => {
           name: 'envoy.filters.http.basic_auth',
           typed_config: {
             '@type': type('filters.http.basic_auth.v3.BasicAuth'),
-            users: { inline_string: 'nobody:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=' },
+            users: { inline_string: 'dashboard:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=' },
           },
         },
         {
@@ -136,7 +136,7 @@ describe('Envoy', () => {
     elsewhere: 401,
   });
 
-  test('without an API key it answers nobody', async () => {
+  test('without an API key it refuses every request', async () => {
     assert.equal((await fetch(`${address}/api/books/${book_id}/status`)).status, 403);
   });
 

@@ -1,4 +1,4 @@
-// What every gateway's test does: GET /api/books/{id}/status as the owner, a stranger, and nobody.
+// What every gateway's test does: GET /api/books/{id}/status as the owner, a stranger, and without a token.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -10,7 +10,7 @@ import { book, headers } from './stack.js';
 export const file = (/** @type {string} */ name) =>
   fileURLToPath(new URL(`../../supabase/gateway/${name}`, import.meta.url));
 export const owner = randomUUID();
-const [stranger, nobody] = [randomUUID(), '00000000-0000-4000-8000-00000000dead'];
+const [stranger, absent] = [randomUUID(), '00000000-0000-4000-8000-00000000dead'];
 /** @type {string} */
 export let book_id;
 before(async () => {
@@ -41,7 +41,7 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
   test('for a stranger, and of no book, there is none', async () => {
     for (const [sub, id] of /** @type {const} */ ([
       [stranger, book_id],
-      [owner, nobody],
+      [owner, absent],
     ])) {
       const answer = await get(path(id), { headers: headers(sub) });
       const error = await answer.json();
@@ -57,7 +57,7 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
     assert.equal((await get(path(book_id), { headers: { apikey } })).status, 401);
   });
 
-  test('what is no uuid is not handed on', async () => {
+  test('an id that is not a uuid is not passed on', async () => {
     for (const id of ['moby-dick', `${book_id}&select=*`, '..%2F..%2Frpc', `${book_id}0`]) {
       // Slashes in disguise may be refused as such.
       assert.ok(
@@ -69,7 +69,7 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
 
   test('what the caller adds changes nothing', async () => {
     const given = { ...headers(owner), 'Accept-Profile': 'public' };
-    const answer = await get(path(book_id) + (query ? `?book_id=${nobody}&select=title` : ''), {
+    const answer = await get(path(book_id) + (query ? `?book_id=${absent}&select=title` : ''), {
       headers: given,
     });
     assert.equal((await answer.json()).book_id, book_id);
@@ -101,7 +101,7 @@ export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
   });
 }
 
-/** A port that nobody listens on. @returns {Promise<number>} */
+/** A port that no program listens on. @returns {Promise<number>} */
 export const freePort = () =>
   new Promise((resolve, reject) => {
     const probe = createServer()

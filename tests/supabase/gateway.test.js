@@ -1,4 +1,4 @@
-// GET /api/books/{id}/status through nginx and through the Edge Function in Deno, before the Data API; what Kong's file says, since
+// GET /api/books/{id}/status through nginx and through the Edge Function in Deno, before the Data API; what Kong's file has, since
 // Kong is not here. Envoy has a file of its own.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -109,7 +109,7 @@ describe('the Edge Function’s handler', () => {
     );
   });
 
-  test('a Data API that is away is a 502 that says so, in the form of the other errors', async () => {
+  test('a Data API that is away is a 502 that names it, in the form of the other errors', async () => {
     const away = {
       ...settings,
       fetch: async () => {

@@ -15,7 +15,7 @@ before(async () => {
   if (allowed && !allowed.setting.includes('wal2json')) {
     await sql`alter system set output_plugin_libraries = pgoutput, test_decoding, wal2json`;
     await sql`select pg_reload_conf()`;
-    // A session that begins after the reload has been taken note of has the new value; this says when.
+    // A session that begins after the reload has been taken note of has the new value; this shows when.
     for (let allowed = false; !allowed;) {
       const fresh = database();
       allowed = (
@@ -128,22 +128,22 @@ test('a book’s changes come as its row, without what is large and did not chan
   );
 });
 
-test('a transaction that is rolled back is seen by nobody', async () => {
+test('a transaction that is rolled back is not seen by readers', async () => {
   await changes();
   await sql
     .begin(async (transaction) => {
       await transaction`select bindery.register_book(${randomUUID()})`;
-      throw new Error('taken back');
+      throw new Error('rolled back');
     })
-    .catch((/** @type {Error} */ error) => assert.equal(error.message, 'taken back'));
+    .catch((/** @type {Error} */ error) => assert.equal(error.message, 'rolled back'));
   assert.deepEqual(await changes(), []);
 });
 
 test(
-  'while somebody holds a lock on realtime.messages, books go on, and only the broadcast is left out',
+  'while a session holds a lock on realtime.messages, books continue, and only the broadcast is left out',
   { timeout: 60_000 },
   async () => {
-    // A database of its own: in the other there is no Realtime, and its tests say so.
+    // A database of its own: in the other there is no Realtime, and its tests check that.
     const name = `slow_${process.pid}`;
     await sql`create database ${sql(name)} template ${sql(new URL(databaseUrl).pathname.slice(1) + '_template')}`;
     /** @type {string[]} */
@@ -179,7 +179,7 @@ test(
       const lock = await holder.reserve();
       await lock`begin`;
       await lock`lock table realtime.messages in access exclusive mode`;
-      // What only ever ends when the lock is released would wait for ever here: it is released after.
+      // What only ever ends when the lock is released would wait forever here: it is released after.
       await worker`update bindery.book_status set status = 'ANALYZING' where book_id = any (${books}::uuid[])`;
       await worker`update bindery.book_status set title = 'Moby Dick' where book_id = any (${books}::uuid[])`;
       await worker`select bindery.acquire_stream('slow', 'me')`;

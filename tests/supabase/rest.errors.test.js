@@ -7,7 +7,7 @@ import { book, database, ok, refused, service, worker } from './stack.js';
 
 const sql = database();
 after(() => sql.end());
-const nobody = '00000000-0000-4000-8000-00000000dead';
+const absent = '00000000-0000-4000-8000-00000000dead';
 const stream = `rest:${randomUUID()}`;
 const lease = ok(service.rpc('acquire_stream', { stream, holder: 'rest', ttl: '1 hour' }).single());
 
@@ -18,8 +18,8 @@ const lease = ok(service.rpc('acquire_stream', { stream, holder: 'rest', ttl: '1
  */
 const refusals = {
   unknown_book: async () => ({
-    request: service.rpc('get_book_status', { book_id: nobody }, { get: true }),
-    details: { book_id: nobody },
+    request: service.rpc('get_book_status', { book_id: absent }, { get: true }),
+    details: { book_id: absent },
     message: /no book 0{8}-/,
     hint: /register_book/,
   }),
@@ -68,7 +68,7 @@ const refusals = {
     await ok(service.rpc('report_events', { events: [], idempotency_key }));
     return {
       request: service.rpc('report_events', {
-        events: [{ type: 'heartbeat', book_id: nobody }],
+        events: [{ type: 'heartbeat', book_id: absent }],
         idempotency_key,
       }),
       message: /sent with another batch/,
@@ -208,11 +208,11 @@ const refusals = {
   },
 };
 
-// The token or the role does not admit these. Most guard tables against who may write them by hand, which over REST nobody may.
+// The token or the role does not admit these. Most guard tables against who may write them by hand, which no role may over REST.
 /** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
   not_allowed: async () =>
-    worker({ book_id: nobody }).rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }) }),
+    worker({ book_id: absent }).rpc('heartbeat', { book_id: await book({ path: ['ANALYZING'] }) }),
   column_is_derived: async () =>
     service
       .from('book_status')
@@ -274,7 +274,7 @@ test('what Postgres refuses before a function begins has its SQLSTATE', async ()
   const notAUuid = await refused(service.rpc('get_book_status', { book_id: 'moby-dick' }));
   // 400 with PostgREST; @supabase/lite answers 500 to all but a few SQLSTATEs.
   assert.deepEqual([notAUuid.code, [400, 500].includes(notAUuid.status)], ['22P02', true]);
-  const argument = /** @type {any} */ ({ book: nobody });
+  const argument = /** @type {any} */ ({ book: absent });
   assert.equal((await refused(service.rpc('get_book_status', argument))).status, 404);
 });
 

@@ -1,4 +1,4 @@
-// Every function of the schema, called by supabase-js as the service would. The catalog says which there are: one that is not
+// Every function of the schema, called by supabase-js as the service would. The catalog lists them: one that is not
 // called here fails the test.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -263,7 +263,7 @@ const calls = {
     assert.deepEqual(
       await ok(service.rpc('announce_relay', { ...announced, streams: [] })),
       { ...alone, relays: 0 },
-      'it says goodbye',
+      'the relay ends its announcement',
     );
   },
   async acquire_stream() {

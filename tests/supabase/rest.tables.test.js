@@ -29,7 +29,7 @@ before(async () => {
       message: 'chapter 12',
     }),
   );
-  await book({ owner: stranger, title: 'Somebody else’s' });
+  await book({ owner: stranger, title: 'Another owner’s' });
 });
 
 /** @param {{ title: string | null }[]} rows */
@@ -51,7 +51,7 @@ test('a user lists the books it owns, and no other', async () => {
     'Ulysses',
   ]);
   assert.deepEqual(titles(await ok(user(stranger).from('book_status').select())), [
-    'Somebody else’s',
+    'Another owner’s',
   ]);
   assert.deepEqual(await ok(user(randomUUID()).from('book_status').select()), []);
 });

@@ -1,5 +1,5 @@
 // What the tests run against, as scripts/supabase.sh starts it: a Postgres with the migration in it, and a Data API over it.
-// One file at a time: what Realtime would read, the outbox and the dead letters belong to nobody.
+// One file at a time: what Realtime would read, the outbox and the dead letters belong to no test.
 import { createHmac, randomUUID } from 'node:crypto';
 import { createClient } from '@supabase/supabase-js';
 import postgres from 'postgres';

@@ -47,7 +47,7 @@ async function answer(sql) {
   }
 }
 
-test('the SQL of the page does what the page says', async () => {
+test('the SQL of the page does what the page shows', async () => {
   let shown = 0;
   for (const [index, { language, text, line }] of blocks.entries()) {
     if (language !== 'sql') continue;

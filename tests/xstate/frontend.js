@@ -1,7 +1,7 @@
 import { createActor, setup } from 'xstate';
 
 /**
- * The machine of a pipeline, standing where a row of book_status says.
+ * The machine of a pipeline, in the state of a row of book_status.
  * @param {any} config what pipeline_xstate gave
  * @param {{ status: string, current_stage: string, attempt: number, substeps_total: number, substeps_done: number }} book
  */

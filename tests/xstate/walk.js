@@ -47,7 +47,7 @@ export class Walk {
     this.client = client;
     this.config = config;
     this.bookId = bookId;
-    /** What the guards say; a frontend works it out of the book's row. */
+    /** What the guards return; a frontend works it out of the book's row. */
     this.facts = { substeps_complete: false, attempts_left: false, may_leave: false };
     this.machine = createMachine(config).provide({
       guards: {
@@ -172,7 +172,7 @@ export class Walk {
   }
 
   /**
-   * The work of the current stage gets done, and whoever is asked says yes.
+   * The work of the current stage gets done, and every guard returns true.
    * @param {Place} place
    * @returns {Promise<Place>}
    */

@@ -62,7 +62,7 @@ for (const [name, paths, shut] of pipelines) {
   });
 }
 
-test('an actor begins where the row of a book says, and goes on from there', async () => {
+test('an actor begins in the state of a row of a book, and continues from there', async () => {
   const comic = await config('comic');
   for (const [status, current_stage, event, next] of /** @type {const} */ ([
     ['ANALYZING', 'ANALYZING', 'GENERATING_SCENES', 'GENERATING_SCENES'],

@@ -90,7 +90,7 @@ def test_a_cancelled_task_fails_its_book() -> None:
     client.close()
 
 
-def test_the_event_loop_goes_on_while_a_stage_begins(
+def test_the_event_loop_runs_while_a_stage_begins(
     servers: Servers, open_client: Callable[..., Client], book_id: str
 ) -> None:
     client = open_client(servers.postgres_url, begin_timeout=0.5)

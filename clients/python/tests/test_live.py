@@ -123,7 +123,7 @@ def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_work
     ids = [str(book_uuid(name)) for name in names]
 
     def let(limit: int) -> None:
-        """Let all books go on up to an item; 200 are 10,000 reports of 50 books."""
+        """Let all books continue up to an item; 200 are 10,000 reports of 50 books."""
         (tmp_path / "next").write_text(str(limit))
         (tmp_path / "next").rename(limits)
 
@@ -137,7 +137,7 @@ def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_work
     let(50)
     workers = [run(number) for number in range(5)]
     wait_for(lambda: delivered() == 50, "50 finished items of each book", 60)
-    # Both servers are away, while all books go on and one worker dies.
+    # Both servers are away, while all books continue and one worker dies.
     servers.stop_redis()
     servers.stop_postgres()
     let(100)
@@ -180,7 +180,7 @@ def test_50_books_end_as_their_programs_record_through_outages_and_a_killed_work
 
 
 @ANSWERING
-def test_a_worker_that_goes_on_after_it_was_given_up_is_superseded(
+def test_a_worker_that_continues_after_it_was_given_up_is_superseded(
     servers: Servers, book_id: str, way: Setting, open_client: Callable[..., Client]
 ) -> None:
     client = open_client(way["BINDERY_URL"], status_url=way.get("BINDERY_STATUS_URL"))

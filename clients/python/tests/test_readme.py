@@ -1,4 +1,4 @@
-"""The examples of README.md: each is Python, and those that report do what the page says."""
+"""The examples of README.md: each is Python, and those that report do what the page describes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_first_example_reports_a_book_from_registration_to_completion() -> N
     assert events[0]["book_id"] == str(bindery.book_uuid("moby-dick"))
 
 
-def test_the_example_with_a_checkpoint_goes_on_with_its_state() -> None:
+def test_the_example_with_a_checkpoint_continues_with_its_state() -> None:
     text = example('with book.stage("ANALYZING") as stage:\n    words').replace(
         'book.stage("ANALYZING")', 'book.stage("ANALYZING", attempt=2, resume_point=point)'
     )

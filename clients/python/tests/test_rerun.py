@@ -129,7 +129,7 @@ def test_a_coroutine_that_failed_in_its_second_stage_is_simply_run_again(
     servers.wait_for_book(book_id, status="GENERATING_SCENES", attempt=2)
 
 
-def test_a_skipped_stage_is_told_from_one_that_is_over_for_another_reason(
+def test_a_skipped_stage_differs_from_one_that_is_over_for_another_reason(
     client: Client, servers: Servers, book_id: str
 ) -> None:
     servers.sql("select 1 from bindery.register_book(%s)", book_id)

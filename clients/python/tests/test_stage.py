@@ -140,7 +140,7 @@ def test_a_loop_over_nothing_and_one_of_unknown_length_end_at_100(
     assert (by_name["unknown"]["done"], by_name["unknown"]["total"]) == ("3", "3")
 
 
-def test_a_tracked_loop_skips_what_the_resume_point_says_is_done(
+def test_a_tracked_loop_skips_what_the_resume_point_has_as_done(
     client: Client, recorder: Recorder
 ) -> None:
     point = ResumePoint("b", "S", "S", 2, 9, frozenset({"a"}), {"b": Left(40, None, 4)})
@@ -158,7 +158,7 @@ def last_checkpoint(recorder: Recorder) -> object:
     return json.loads([e["checkpoint"] for e in recorder.of("progress") if "checkpoint" in e][-1])
 
 
-def test_a_checkpoint_in_a_loop_says_that_the_item_is_finished(
+def test_a_checkpoint_in_a_loop_means_that_the_item_is_finished(
     client: Client, recorder: Recorder
 ) -> None:
     total = 0
@@ -203,7 +203,7 @@ def test_a_message_and_a_checkpoint_are_about_the_last_substep(
     assert json.loads(by_name["a"]["checkpoint"]) == [1, 2]
 
 
-def test_a_message_is_sent_once_while_the_progress_goes_on(
+def test_a_message_is_sent_once_while_the_progress_continues(
     client: Client, recorder: Recorder
 ) -> None:
     with client.book("b") as book, book.stage("S") as stage:
@@ -255,7 +255,7 @@ def test_a_checkpoint_that_is_too_large_is_logged_and_harms_nothing(
     assert [json.loads(e["checkpoint"]) for e in recorder.of("progress")] == ["small"]
 
 
-def test_an_exception_fails_the_book_and_goes_on(client: Client, recorder: Recorder) -> None:
+def test_an_exception_fails_the_book_and_propagates(client: Client, recorder: Recorder) -> None:
     class TornPageError(Exception):
         pass
 

@@ -198,7 +198,7 @@ def test_the_limits_are_binderys() -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("valid", "cleaned", "rejected"))
-def test_the_schema_takes_what_its_vector_says(vector: dict[str, Any]) -> None:
+def test_the_schema_takes_what_its_vector_states(vector: dict[str, Any]) -> None:
     schema = json.loads((ROOT / "docs/schema/event.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(
         schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER

@@ -111,7 +111,7 @@ def test_workers_share_the_books_and_stop_gracefully(
     assert servers.redis.xinfo_consumers("bindery:changes", group) == []
 
 
-def test_the_message_of_a_killed_worker_is_claimed_and_its_work_goes_on(
+def test_the_message_of_a_killed_worker_is_claimed_and_its_work_continues(
     start: Start, servers: Servers, tmp_path: Path, group: str, way: dict[str, str], book_id: str
 ) -> None:
     first = start("follow", "0.1", group, "1")

@@ -64,7 +64,7 @@ impl Failure {
         Self { error, message: message.into() }
     }
 
-    /// The book waits for an operator; it is not retried by itself.
+    /// The book waits for an operator; it is not retried automatically.
     pub fn no_retry(self) -> Self {
         self.with("retry", false)
     }

@@ -462,7 +462,7 @@ impl Sender {
         let outcomes = match self.transport.send(&batch).await {
             Ok(outcomes) => outcomes,
             Err(Problem::Away(problem)) => return Err(problem),
-            // Send each event by itself: one of them may be the reason.
+            // Send each event alone: one of them may be the reason.
             Err(Problem::Refused { .. }) if events.len() > 1 => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (place, event) in events.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The work goes on as it would without the client, whether there is a server or not.
+//! The work continues as it would without the client, whether there is a server or not.
 
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bindery_client::{Client, Error};
 
-/// Nobody listens at this port.
+/// No program listens at this port.
 const NOWHERE: &str = "redis://127.0.0.1:1/";
 
 #[test]
-fn without_a_server_the_work_goes_on_and_nothing_is_delivered() {
+fn without_a_server_the_work_continues_and_nothing_is_delivered() {
     for url in [NOWHERE, "postgresql://nobody@127.0.0.1:1/none", "http://127.0.0.1:1/"] {
         let quick = Duration::from_millis(10);
         let client = Client::builder().url(url).flush_timeout(quick).build().unwrap();
@@ -82,14 +82,14 @@ fn values_that_no_event_may_hold_are_refused_at_once() {
 }
 
 #[test]
-fn a_url_that_cannot_be_read_is_told_without_its_secret() {
+fn a_url_that_cannot_be_read_is_reported_without_its_secret() {
     for url in [
         "ftp://u:hush@h/",
         "redis+proxy://u:hush@h/",
         "postgresql://u:hush@h:port/d",
         "https://u:hush@",
     ] {
-        let Err(Error::Setup(told)) = Client::new(url) else { panic!("{url} was taken") };
-        assert!(!told.contains("hush"), "{told}");
+        let Err(Error::Setup(message)) = Client::new(url) else { panic!("{url} was taken") };
+        assert!(!message.contains("hush"), "{message}");
     }
 }

@@ -80,7 +80,7 @@ export class Book {
   /**
    * Lets the book go to another state, such as COMPLETED after the last stage.
    *
-   * After a stage that the book had passed (`Stage.isDone`) nothing is sent: the book has gone on
+   * After a stage that the book had passed (`Stage.isDone`) nothing is sent: the book has moved on
    * from it already.
    *
    * @param message for people, up to 8,192 characters.

@@ -293,7 +293,7 @@ test("a stage is not skipped where the book is CANCELLED, its attempt is over, o
   await expect(book.stage("GENERATING_SCENES", never)).rejects.toMatchObject(cancelled);
 });
 
-test("a worker that has begun is superseded, not skipped, once the book goes on", async () => {
+test("a worker that has begun is superseded, not skipped, once the book moves on", async () => {
   const work = client.book("a").stage("ANALYZING", async (stage) => {
     await bindery.beginStage("a", "GENERATING_SCENES");
     stage.report(50, "extract_text");

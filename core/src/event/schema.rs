@@ -236,7 +236,7 @@ fn form(field: Field) -> Value {
         Field::Checkpoint => json!({
             "type": ["object", "array", "number", "boolean", "null"],
             "description": format!(
-                "The worker's own JSON to go on from, up to {MAX_JSON_BYTES} bytes and \
+                "The worker's own JSON to continue from, up to {MAX_JSON_BYTES} bytes and \
                  {MAX_JSON_DEPTH} levels. A text is read as the JSON that it holds."
             ),
         }),

@@ -190,7 +190,7 @@ async fn drop_letters(client: &Client, filter: &Filter, yes: bool) -> anyhow::Re
     }
     ensure!(
         yes || number == 0,
-        "{number} dead letters would be dropped for good; say --yes to do it"
+        "{number} dead letters would be dropped permanently; give --yes to do it"
     );
     println!("{}", json!({ "dropped": number }));
     Ok(())

@@ -46,7 +46,7 @@ impl Owner {
         let users = fs::read_to_string("/etc/passwd").context("/etc/passwd cannot be read")?;
         let found = ["postgres", "nobody"].into_iter().find_map(|name| Self::of(name, &users));
         let missing = "Postgres does not run as root, and this machine has neither a user postgres \
-                       nor nobody; run this as another user";
+                       nor `nobody`; run this as another user";
         found.context(missing).map(Some)
     }
 

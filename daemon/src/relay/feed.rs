@@ -167,7 +167,7 @@ impl Reading {
                         stream,
                         error = failure,
                         unlogged,
-                        "reading from Redis failed; it goes on as soon as it can"
+                        "reading from Redis failed; it continues as soon as it can"
                     );
                 }
                 (state.redis, state.problem) = (false, Some(format!("Redis: {failure}")));
@@ -322,7 +322,7 @@ impl Reading {
         self.relay.state.update(stream, |state| {
             if !state.redis {
                 if state.redis_failures.over() {
-                    info!(stream, "reading from Redis goes on");
+                    info!(stream, "reading from Redis continues");
                 }
                 metrics::reconnected(stream, "redis");
                 (state.redis, state.problem) = (true, None);

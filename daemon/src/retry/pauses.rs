@@ -10,7 +10,7 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// An endless row of pauses.
 pub type Pauses = backon::ExponentialBackoff;
 
-/// Pauses between tries: doubling, with jitter, for ever.
+/// Pauses between tries: doubling, with jitter, without end.
 pub fn pauses() -> Pauses {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))

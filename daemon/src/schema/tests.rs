@@ -32,7 +32,7 @@ const CODE: [&str; 11] = [
     "notify pgrst",
 ];
 
-/// refinery's checksum of each released version. A database that has the version refuses to go on
+/// refinery's checksum of each released version. A database that has the version refuses to continue
 /// with another text.
 const RELEASED: [u64; 0] = [];
 

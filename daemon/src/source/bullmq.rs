@@ -234,7 +234,7 @@ impl QueueEntry {
         let (field, expected) = match why {
             Unusable::Gone => (
                 "the job's data",
-                "a job that is kept until this was read: add it with removeOnComplete and removeOnFail of some minutes, {age: 3600} say",
+                "a job that is kept until this was read: add it with removeOnComplete and removeOnFail of some minutes, such as {age: 3600}",
             ),
             Unusable::NoObject => ("the job's data", "a JSON object with bookId"),
             Unusable::NoBook => {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_failed_for_good_fails_the_book() {
+    fn a_job_that_failed_permanently_fails_the_book() {
         let failed = [
             ("event", "failed"),
             ("jobId", "9"),

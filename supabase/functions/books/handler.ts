@@ -1,4 +1,4 @@
-// GET /books/{id}/status: what bindery.get_book_status says, to the caller whose token this is. No Deno here, so that any
+// GET /books/{id}/status: the answer of bindery.get_book_status to the caller whose token this is. No Deno here, so that any
 // runtime can test it.
 
 export interface Settings {
@@ -12,7 +12,7 @@ export interface Settings {
 }
 
 const PATH = /\/books\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/status\/?$/i;
-/** What PostgREST says that a client may need. */
+/** Headers of PostgREST that a client may need. */
 const PASSED_ON = ['content-type', 'content-length', 'etag', 'retry-after', 'www-authenticate'];
 
 export async function handle(request: Request, settings: Settings): Promise<Response> {

@@ -114,7 +114,7 @@ select is(tap.outcomes('{"stage": "ANALYZING"}',
     tap.event('progress', 2, '{"progress": 7, "substep": "extract_text"}'),
     tap.event('plan', 1, '{"stage": "ANALYZING", "substeps": []}')),
   'applied, rejected not_allowed, rejected not_allowed, rejected not_allowed, applied, stale, '
-    || 'applied', 'In a batch each event is checked by itself.');
+    || 'applied', 'In a batch each event is checked alone.');
 select is(tap.outcomes('{}', tap.event('begin', 7,
     '{"to_status": "ANALYZING", "pipeline": "comic"}')), 'early unknown_book',
   'A worker''s begin with a pipeline registers no book.');

@@ -1,4 +1,4 @@
--- cancel_book: stops a book for good, where it is.
+-- cancel_book: stops a book permanently, where it is.
 begin;
 \ir ../helpers.psql
 select plan(18);

@@ -11,7 +11,7 @@ create function pg_temp.unguarded(body text) returns text[] language plpgsql as 
 declare
   found text[] := '{}';
   -- Without comments and literals, in which the words stand, too. A literal that is executed is
-  -- looked at by itself.
+  -- inspected alone.
   code constant text := regexp_replace(regexp_replace(regexp_replace(body,
     '--[^\n]*', '', 'g'), '/\*.*?\*/', '', 'g'), '''(?:[^'']|'''')*''', '''''', 'g');
   start_of_one constant text := '\y(update|delete\s+from)\s+(only\s+)?[a-z_"]+\s*\.';

@@ -44,7 +44,7 @@ select is(tap.batch(
     tap.event('progress', 3, '{"segment": 0, "substep": "two", "progress": 100,
       "stage": "SKETCH"}'),
     tap.event('progress', 3, '{"segment": 1, "substep": "wall", "progress": 10,
-      "stage": "PAINT"}')), '2/0/0/0', 'Reports in arrays complete the stage and go on.');
+      "stage": "PAINT"}')), '2/0/0/0', 'Reports in arrays complete the stage and continue.');
 select is(row((tap.row(3)).status, (tap.row(3)).stage_progress), row('PAINT'::text, 10::float8),
   'Reports in arrays that complete the stage apply the transition before the next segment.');
 update bindery.book_progress set progress = 100

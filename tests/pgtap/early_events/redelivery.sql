@@ -2,7 +2,7 @@
 begin;
 \ir ../helpers.psql
 select plan(20);
--- The same entries again, under a position that goes on, as after a failover of the database.
+-- The same entries again, under a position that advances, as after a failover of the database.
 create temp table sent (n serial, item jsonb);
 insert into sent (item) values
   (tap.event('transition', 1, '{"to_status": "ANALYZING"}')),

@@ -3,7 +3,7 @@
 begin;
 \ir ../helpers.psql
 select plan(6);
--- What get_book_changes says: whether the list is whole, and its substeps.
+-- What get_book_changes returns: whether the list is whole, and its substeps.
 create function pg_temp.changes(n integer, since bigint) returns text language sql volatile as $$
   select case (c ->> 'substeps_partial')::boolean when true then 'partial: ' else 'whole: ' end
     || coalesce((select string_agg(s ->> 'substep', ' ' order by s ->> 'substep')

@@ -56,7 +56,7 @@ from machine, (values ('ANALYZING', 'none'), ('GENERATING_SCENES', 'accept'),
   ('CREATING_ARTWORK', 'early'), ('UPLOADED', 'stale'), ('COMPLETED', 'illegal'))
   v(target, verdict);
 select is(bindery_core.next_statuses(m, 'FAILED', 'ANALYZING'), '{ANALYZING,CANCELLED}',
-  'A FAILED book may go on or be cancelled.') from machine;
+  'A FAILED book may continue or be cancelled.') from machine;
 select is(bindery_core.next_statuses(m, 'COMPLETED', 'CREATING_ARTWORK'), '{}',
   'No status follows COMPLETED.') from machine;
 select is(bindery_core.progress_percentages(3, 1, 1.25e17, 4e9, 0, 20), '{31.25,6.25}',

@@ -37,7 +37,7 @@ create function pg_temp.both(n integer, revision integer) returns text language 
   select format('book:%s:%s r%s, owner:%2$s r%3$s', tap.id(n), tap.id(900), revision);
 $$;
 
--- Without Realtime there is NOTIFY, which a transaction cannot see of itself.
+-- Without Realtime there is NOTIFY, which a transaction does not see of its own.
 select is(
   tap.call('register_book', 1), 'ok', 'A book is registered where Realtime is not installed.');
 

@@ -214,7 +214,7 @@ from (values (interval '52.4 s', 3), ('52.8 s', 4), ('53.2 s', 5), ('53.6 s', 6)
 select pg_temp.at('54.3 s');
 select is(
   pg_temp.flush() || ' ' || pg_temp.sent(), '0 0 0 nothing',
-  'A book that goes on changing is held back for the longer window.');
+  'A book that keeps changing is held back for the longer window.');
 select pg_temp.at('54.5 s');
 select is(
   pg_temp.flush() || ' ' || pg_temp.sent(), '1 4 0 5 r8 changed since r4 extract_text=6',

@@ -36,7 +36,7 @@ select is((select row(epoch, "position") from bindery.acquire_stream('s', 'four'
 select is(tap.outcome('select bindery.apply_events(''s'', 2, ''2-0'', ''[]'')'), 'PT409 fenced',
   'The epoch of before stays fenced when the stream is acquired again.');
 select is((select epoch from bindery.acquire_stream('t', 'three')), 2::bigint,
-  'The epochs of other streams go on.');
+  'The epochs of other streams continue.');
 select bindery.release_stream('t', 2);
 select is(tap.outcome('select bindery.forget_stream(''t'')'), 'ok',
   'A released stream is forgotten at once.');

@@ -36,7 +36,7 @@ select is(pg_temp.noted(), '9-0 1 4 trimmed 2030-01-01 12:00:01+00 9',
   'A noted loss stays when nothing more is missing.');
 select bindery.note_stream('s', 2, null, 'rewound', 0, '7-3');
 select is(pg_temp.noted(), '7-3 2 4 rewound 2030-01-01 12:00:02+00 -',
-  'A stream that lost its end goes on from an earlier position.');
+  'A stream that lost its end continues from an earlier position.');
 select is((select row(a.epoch, a.position, a.entries)
     from bindery.acquire_stream('s', 'one', '10 seconds') a),
   row(3::bigint, '7-3'::text, null::bigint),

@@ -24,7 +24,7 @@ select is(tap.codes(tap.report(null,
     tap.event('heartbeat', 1, '{"stage": "ANALYZING", "attempt": 1}'))),
   'applied, applied, applied, early attempt_ahead, rejected unknown_substep, '
     || 'early unknown_book, early transition_ahead, applied, stale',
-  'Events are applied, kept as early, stale or rejected, each by itself and in order.');
+  'Events are applied, kept as early, stale or rejected, each alone and in order.');
 select is((select concat_ws(' ', status, current_stage, error ->> 'code') from bindery.book_status
     where book_id = tap.id(1)), 'FAILED ANALYZING torn', 'What was applied took effect.');
 select is((select actor from bindery.book_events where book_id = tap.id(1)
@@ -44,7 +44,7 @@ select is(tap.codes(bindery.report_events('[1, null, {}, {"book_id": "x"},
     {"type": "dance", "book_id": "00000000-0000-0000-0000-000000000001"}]')),
   'rejected not_an_object, rejected not_an_object, rejected bad_uuid, rejected bad_uuid, '
     || 'rejected bad_json, rejected bad_input',
-  'An item that is not an event is rejected by itself.');
+  'An item that is not an event is rejected alone.');
 
 -- An event that raises is rejected alone.
 create function tap.refuse() returns trigger language plpgsql as $$ begin

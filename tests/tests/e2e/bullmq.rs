@@ -300,7 +300,8 @@ async fn a_job_without_attempts_left_fails_its_book_and_a_retry_by_hand_resumes_
         &json!({"job": job, "does": "retry"}).to_string(),
     ])
     .await?;
-    let resumed = on.book(book, "the book to go on", |book| book["stage_progress"] == 100).await?;
+    let resumed =
+        on.book(book, "the book to continue", |book| book["stage_progress"] == 100).await?;
     assert_eq!((&resumed["status"], &resumed["attempt"]), (&json!("CREATING_ARTWORK"), &json!(2)));
     on.applied("draw").await?;
     assert_eq!(on.dead_letters().await?, json!([]));

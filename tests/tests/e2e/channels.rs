@@ -370,8 +370,8 @@ async fn a_lost_subscription_is_made_again_and_counted() -> Result<()> {
     let kept = on.caught_up().await?;
     assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len());
     // The log has one line at the beginning and one at the end, however many attempts fail.
-    daemon.logged("the channel is not heard").await?;
-    let lines = daemon.log().matches("the channel is not heard").count();
+    daemon.logged("the channel is not subscribed").await?;
+    let lines = daemon.log().matches("the channel is not subscribed").count();
     assert!((1..=2).contains(&lines), "{lines} lines");
     Ok(())
 }

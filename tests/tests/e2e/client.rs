@@ -173,7 +173,7 @@ async fn a_book_is_made_over_each_transport() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_worker_killed_in_mid_stage_goes_on_where_it_was() -> Result<()> {
+async fn a_worker_killed_in_mid_stage_resumes_where_it_was() -> Result<()> {
     let servers = Servers::shared().await?;
     let on = On::new(servers).await?;
     for way in WAYS {

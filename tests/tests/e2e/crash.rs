@@ -15,7 +15,7 @@ use crate::oracle::Oracle;
 use crate::produce::Producer;
 use crate::support::{
     SOON, applied_up_to, batches_wait, book_in, book_row, cursor, cursor_when, entries, pid,
-    until_gone, until_somebody_is_blocked,
+    until_a_session_is_blocked, until_gone,
 };
 
 /// Small batches, for many moments at which to kill it, and a short lease.
@@ -139,7 +139,7 @@ async fn stuck(servers: &Servers) -> Result<Stuck<'_>> {
     let move_on =
         [("type", "transition"), ("book_id", id.as_str()), ("to_status", "GENERATING_SCENES")];
     let last = database.add(&mut redis, &move_on).await?;
-    let session = until_somebody_is_blocked(&client, pid(&holder).await?).await?;
+    let session = until_a_session_is_blocked(&client, pid(&holder).await?).await?;
     Ok(Stuck { database, daemon, holder, client, book, redis, session, last })
 }
 
@@ -168,7 +168,7 @@ impl Stuck<'_> {
 }
 
 #[tokio::test]
-async fn killed_before_it_hears_that_a_batch_is_committed() -> Result<()> {
+async fn killed_before_it_receives_that_a_batch_is_committed() -> Result<()> {
     let mut stuck = stuck(Servers::shared().await?).await?;
     stuck.daemon.sigkill().await?;
     // The server has not noticed the kill: it commits, and the answer is lost.
@@ -197,7 +197,7 @@ async fn killed_together_with_its_session_in_the_middle_of_a_batch() -> Result<(
 }
 
 #[tokio::test]
-async fn its_session_ended_in_the_middle_of_a_batch_it_goes_on_by_itself() -> Result<()> {
+async fn its_session_ended_in_the_middle_of_a_batch_it_recovers() -> Result<()> {
     let stuck = stuck(Servers::shared().await?).await?;
     stuck.client.query("select pg_terminate_backend($1)", &[&stuck.session]).await?;
     stuck.holder.batch_execute("rollback").await?;

@@ -123,7 +123,7 @@ async fn the_daemon_notifies_systemd_when_it_is_ready_alive_and_stopping() -> Re
     notifications.wait_for("STOPPING=1").await?;
     // The daemon must stop even if nothing reads its further notifications.
     drop(notifications);
-    ensure!(timeout(SOON, daemon.wait()).await??.success(), "it stops by itself");
+    ensure!(timeout(SOON, daemon.wait()).await??.success(), "it stops without a signal");
     Ok(())
 }
 

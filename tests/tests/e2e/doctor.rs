@@ -212,7 +212,7 @@ async fn early_events_that_wait_longer_than_a_minute_are_a_warning() -> Result<(
 }
 
 #[tokio::test]
-async fn a_schema_of_another_version_is_a_finding_whoever_asks() -> Result<()> {
+async fn a_schema_of_another_version_is_a_finding_for_every_login() -> Result<()> {
     let servers = Servers::shared().await?;
     let (database, redis) = (servers.database().await?, servers.redis_url());
     let client = database.connect().await?;

@@ -20,7 +20,7 @@ use crate::oracle::Oracle;
 use crate::produce::{Events, Producer};
 use crate::support::{
     Counts, Entry, SOON, add, applied_up_to, batches_wait, book_in, book_row, cursor, cursor_when,
-    entries, entry, json, pid, until_blocked, until_gone, until_somebody_is_blocked,
+    entries, entry, json, pid, until_a_session_is_blocked, until_blocked, until_gone,
 };
 
 /// Books at work at the same time.
@@ -193,7 +193,7 @@ async fn lose_an_answer(
         Err(anyhow!("there is none"))
     })
     .await?;
-    let session = until_somebody_is_blocked(client, pid(&holder).await?).await?;
+    let session = until_a_session_is_blocked(client, pid(&holder).await?).await?;
     daemon.sigkill().await?;
     holder.batch_execute("rollback").await?;
     until_gone(client, session).await
@@ -359,7 +359,7 @@ async fn events_that_arrive_while_their_book_is_being_registered_wait_for_the_co
     registrar.batch_execute("begin").await?;
     registrar.query(REGISTER, &[&at.book]).await?;
     let last = at.add_work().await?;
-    until_somebody_is_blocked(&at.client, pid(&registrar).await?).await?;
+    until_a_session_is_blocked(&at.client, pid(&registrar).await?).await?;
     assert_eq!(cursor(&at.client, at.stream()).await?.counts.all(), 0);
     registrar.batch_execute("commit").await?;
     let counts = applied_up_to(&at.client, at.stream(), &last).await?.counts;
@@ -375,7 +375,7 @@ async fn events_whose_books_registration_is_rolled_back_are_kept_for_the_next_on
     registrar.batch_execute("begin").await?;
     registrar.query(REGISTER, &[&at.book]).await?;
     let last = at.add_work().await?;
-    until_somebody_is_blocked(&at.client, pid(&registrar).await?).await?;
+    until_a_session_is_blocked(&at.client, pid(&registrar).await?).await?;
     registrar.batch_execute("rollback").await?;
     let counts = applied_up_to(&at.client, at.stream(), &last).await?.counts;
     assert_eq!(counts, Counts { early: 2, ..Counts::default() });
@@ -399,7 +399,7 @@ async fn a_book_that_is_registered_while_its_batch_waits_for_another_book_gets_i
     at.add_about(&other.to_string(), &[("type", "heartbeat")]).await?;
     let last = at.add_work().await?;
     let _daemon = at.daemon().await?;
-    until_somebody_is_blocked(&at.client, pid(&holder).await?).await?;
+    until_a_session_is_blocked(&at.client, pid(&holder).await?).await?;
     at.client.query(REGISTER, &[&at.book]).await?;
     holder.batch_execute("rollback").await?;
     let counts = applied_up_to(&at.client, at.stream(), &last).await?.counts;
@@ -427,7 +427,7 @@ async fn a_registration_waits_for_a_batch_that_keeps_events_of_its_book_and_appl
     holder.batch_execute("select pg_advisory_lock(42)").await?;
     let _daemon = at.daemon().await?;
     let last = at.add_work().await?;
-    let relay = until_somebody_is_blocked(&at.client, pid(&holder).await?).await?;
+    let relay = until_a_session_is_blocked(&at.client, pid(&holder).await?).await?;
     let (waiting, book) = (pid(&registrar).await?, at.book);
     let (registered, released) =
         tokio::join!(async { registrar.query(REGISTER, &[&book]).await }, async {
@@ -453,7 +453,7 @@ async fn a_registration_by_call_and_one_by_event_behind_early_events_do_not_dead
     at.add_work().await?;
     let last = at.add(&[("type", "register")]).await?;
     let _daemon = at.daemon().await?;
-    let relay = until_somebody_is_blocked(&at.client, pid(&holder).await?).await?;
+    let relay = until_a_session_is_blocked(&at.client, pid(&holder).await?).await?;
     let (waiting, book) = (pid(&registrar).await?, at.book);
     let (registered, released) =
         tokio::join!(async { registrar.query(REGISTER, &[&book]).await }, async {

@@ -97,7 +97,7 @@ async fn an_epoch_that_is_over_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_takeover_waits_for_the_batch_in_flight_and_goes_on_behind_it() -> Result<()> {
+async fn a_takeover_waits_for_the_batch_in_flight_and_continues_behind_it() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let (old, new, watcher) =
         (database.connect().await?, database.connect().await?, database.connect().await?);

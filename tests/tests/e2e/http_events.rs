@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::http_support::{Guarded, SECRET, seconds, service, user};
-use crate::support::{SOON, book_row, pid, transition, until_somebody_is_blocked};
+use crate::support::{SOON, book_row, pid, transition, until_a_session_is_blocked};
 
 async fn report(client: &Client, book: Uuid, done: f64) -> Result<()> {
     client
@@ -152,7 +152,7 @@ async fn a_change_between_the_first_read_and_the_wait_is_not_lost() -> Result<()
     // is sent again.
     let beginning = eventually(SOON, "the stream to begin", || follow(&at, book, &token, None));
     let (stream, committed) = tokio::join!(beginning, async {
-        until_somebody_is_blocked(&at.client, writing).await?;
+        until_a_session_is_blocked(&at.client, writing).await?;
         transaction
             .query("select from bindery.report_progress($1, 'extract_text', 10)", &[&book])
             .await?;

@@ -262,7 +262,7 @@ async fn transactions(client: &Client) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn five_hundred_watchers_of_all_books_cost_one_look() -> Result<()> {
+async fn five_hundred_watchers_of_all_books_cost_one_query() -> Result<()> {
     const WATCHERS: usize = 500;
     let mut at = Guarded::start(&[]).await?;
     let register = "select count(*) from generate_series(1, 1200) n,

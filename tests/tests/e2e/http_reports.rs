@@ -390,7 +390,7 @@ fn line(vector: &Map<String, Value>) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_batch_reads_events_as_the_vectors_say() -> Result<()> {
+async fn a_batch_reads_events_as_the_vectors_state() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let token = service()?;
     let send = async |line: &str| {
@@ -441,7 +441,7 @@ async fn a_batch_reads_events_as_the_vectors_say() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_route_reads_its_event_as_the_vectors_say() -> Result<()> {
+async fn a_route_reads_its_event_as_the_vectors_state() -> Result<()> {
     let at = Guarded::start(&[]).await?;
     let token = service()?;
     for vector in vectors("rejected")? {

@@ -236,7 +236,7 @@ async fn the_triggers_are_there(client: &Client) -> Result<()> {
             "update bindery.book_status set overall_progress = 99 where status = 'ANALYZING'",
             "column_is_derived",
         ),
-        ("update bindery.book_events set message = 'never said'", "history_is_append_only"),
+        ("update bindery.book_events set message = 'another'", "history_is_append_only"),
         ("update bindery.pipelines set definition = '{}'", "pipeline_is_immutable"),
     ];
     for (statement, code) in forbidden {

@@ -56,7 +56,7 @@ async fn a_log_pipe_whose_reader_has_ended_stops_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_log_pipe_that_nobody_reads_stops_nothing() -> Result<()> {
+async fn a_log_pipe_without_a_reader_stops_nothing() -> Result<()> {
     let fifo = Servers::shared().await?.new_file("log.fifo");
     let fifo = fifo.display();
     // The FIFO is opened for reading and writing, so it has a reader, which never reads.

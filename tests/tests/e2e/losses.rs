@@ -147,8 +147,7 @@ impl<'a> Ground<'a> {
 }
 
 #[tokio::test]
-async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_applied()
--> Result<()> {
+async fn entries_trimmed_past_the_position_are_reported_and_the_rest_is_applied() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
@@ -177,8 +176,7 @@ async fn entries_trimmed_past_the_position_are_told_and_counted_and_the_rest_is_
 }
 
 #[tokio::test]
-async fn a_stream_that_was_deleted_is_told_and_whatever_comes_in_it_afterwards_is_new() -> Result<()>
-{
+async fn a_stream_that_was_deleted_is_reported_and_its_later_entries_are_new() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;
@@ -223,8 +221,7 @@ async fn a_stream_renamed_away_and_back_is_still_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_deleted_and_made_anew_at_once_is_told_and_read_from_its_beginning() -> Result<()>
-{
+async fn a_stream_deleted_and_recreated_is_reported_and_read_from_its_beginning() -> Result<()> {
     for id in ["1-1", "*"] {
         let mut ground = Ground::new(Servers::shared().await?).await?;
         let daemon = ground.database.daemon(&ARGS).await?;
@@ -290,7 +287,7 @@ async fn a_redis_put_back_to_an_older_state_is_read_on_from_where_it_parts_each_
 /// Which of the stream's entries were applied is then unknown: those that are there count as
 /// applied, the next ones do not.
 #[tokio::test]
-async fn a_daemon_started_on_a_rewound_stream_goes_on_from_its_end() -> Result<()> {
+async fn a_daemon_started_on_a_rewound_stream_continues_from_its_end() -> Result<()> {
     let mut ground = Ground::new(Servers::shared().await?).await?;
     let mut daemon = ground.database.daemon(&ARGS).await?;
     ground.reported(3).await?;

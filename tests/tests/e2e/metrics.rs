@@ -96,7 +96,7 @@ async fn every_documented_metric_has_the_value_that_known_work_gives_it() -> Res
         &[("type", "heartbeat"), ("book_id", left.as_str()), ("attempt", "1")][..],
         &[("type", "heartbeat"), ("book_id", "00000000-0000-4000-8000-00000000dead")],
         &[("type", "heartbeat"), ("book_id", "nobody")],
-        &[("type", "heartbeat"), ("book_id", "nobody else")],
+        &[("type", "heartbeat"), ("book_id", "no-book")],
     ] {
         last = database.add(&mut redis, fields).await?;
     }
@@ -418,7 +418,7 @@ async fn an_outage_of_many_retries_is_a_few_log_lines_in_either_format() -> Resu
         }
         ensure!(repeated(&log, "holding the stream") >= 2, "{format}: its end is logged:\n{log}");
         ensure!(
-            repeated(&log, "reading from Redis goes on") >= 1,
+            repeated(&log, "reading from Redis continues") >= 1,
             "{format}: its end is logged:\n{log}"
         );
         if *format == "json" {

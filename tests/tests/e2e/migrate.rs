@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use bindery_tests::{Servers, connect, run_binderyd};
 use tokio_postgres::Client;
 
-use crate::support::{pid, text, until_somebody_is_blocked};
+use crate::support::{pid, text, until_a_session_is_blocked};
 
 /// Everything in the three schemas that a user could notice, one item a line, except the table of
 /// applied migrations.
@@ -104,8 +104,8 @@ async fn two_migrations_at_once_install_the_schema_once() -> Result<()> {
     holder.batch_execute("begin; create schema bindery_internal").await?;
     let args = ["migrate", "--database-url", url.as_str()];
     let releasing = async {
-        let first = until_somebody_is_blocked(&watcher, holding).await?;
-        until_somebody_is_blocked(&watcher, first).await?;
+        let first = until_a_session_is_blocked(&watcher, holding).await?;
+        until_a_session_is_blocked(&watcher, first).await?;
         Ok::<_, anyhow::Error>(holder.batch_execute("rollback").await?)
     };
     let (one, other, released) = tokio::join!(run_binderyd(&args), run_binderyd(&args), releasing);
@@ -132,7 +132,7 @@ async fn a_role_that_another_session_creates_at_the_same_time_does_no_harm() -> 
     let holding = pid(&holder).await?;
     let args = ["migrate", "--database-url", url.as_str()];
     let committing = async {
-        until_somebody_is_blocked(&watcher, holding).await?;
+        until_a_session_is_blocked(&watcher, holding).await?;
         Ok::<_, anyhow::Error>(holder.batch_execute("commit").await?)
     };
     let (migrated, committed) = tokio::join!(run_binderyd(&args), committing);

@@ -90,7 +90,7 @@ impl Running {
                     return Ok(());
                 }
             }
-            bail!("it ended without saying {wanted:?}")
+            bail!("it ended without printing {wanted:?}")
         })
         .await
         .with_context(|| format!("it did not print {wanted:?}"))?

@@ -1,5 +1,5 @@
 //! Postgres and Redis are restarted and killed while a producer adds events, and retries if Redis
-//! does not answer. The daemon is not restarted and must recover by itself.
+//! does not answer. The daemon is not restarted and must recover without help.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -132,7 +132,7 @@ async fn both_away_at_once() -> Result<()> {
 
 /// Redis is killed, and its file lacks the end, as after a power loss with `appendfsync everysec`:
 /// acknowledged entries are lost. The daemon had read the first of them, which take effect; the
-/// others are lost for good. A trigger records each batch, which shows how many the daemon had
+/// others are lost permanently. A trigger records each batch, which shows how many the daemon had
 /// read: a batch that moved the position from p to q and counted n events contained the entries
 /// that the stream still holds between p and q, and as many of the first lost entries between them
 /// as are missing to n. The expected effect is that of these lost entries and of the stream's final

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::docs_events::{example, own_redis};
 use crate::node::{bridges, folder};
 use crate::support::{
-    Entry, SOON, add, book_row, entries, entry, json, pid, until_gone, until_somebody_is_blocked,
+    Entry, SOON, add, book_row, entries, entry, json, pid, until_a_session_is_blocked, until_gone,
 };
 use crate::sweep::clock;
 
@@ -294,7 +294,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
         if begun == [again.clone()] { Ok(()) } else { Err(anyhow!("{begun:?}")) }
     })
     .await?;
-    let session = until_somebody_is_blocked(&shop.client, pid(&holder).await?).await?;
+    let session = until_a_session_is_blocked(&shop.client, pid(&holder).await?).await?;
     daemon.sigkill().await?;
     shop.client.query("select pg_terminate_backend($1)", &[&session]).await?;
     until_gone(&shop.client, session).await?;
@@ -326,7 +326,7 @@ async fn workers_in_rust_and_node_finish_books_whose_first_workers_were_killed()
     shop.read_to_the_end().await?;
 
     each_unit_was_worked_once_but_those_that_were_cut_short(&first, &second, books)?;
-    the_history_and_the_messages_say_the_same(&mut shop, books).await?;
+    the_history_and_the_messages_agree(&mut shop, books).await?;
     let fell = "select coalesce(jsonb_agg(to_jsonb(w)), '[]') from (
           select w.*, lag(w.progress) over (partition by w.book_id, w.part order by w.id) as before
         from public.watched w) w where w.progress < w.before";
@@ -377,10 +377,7 @@ fn each_unit_was_worked_once_but_those_that_were_cut_short(
     Ok(())
 }
 
-async fn the_history_and_the_messages_say_the_same(
-    shop: &mut Shop<'_>,
-    books: [Uuid; 4],
-) -> Result<()> {
+async fn the_history_and_the_messages_agree(shop: &mut Shop<'_>, books: [Uuid; 4]) -> Result<()> {
     let messages = messages(&mut shop.redis, CHANGES).await?;
     let mut twice = Vec::new();
     for ((_, stage, ..), book) in FIRST.into_iter().zip(books) {

@@ -196,7 +196,7 @@ async fn a_book_from_beginning_to_end() -> Result<()> {
     let later = "select heartbeat_at > $1::text::timestamptz from bindery.book_status";
     assert!(
         at.client.query_one(later, &[&set]).await?.get::<_, bool>(0),
-        "a heartbeat is a sign of life and no change"
+        "a heartbeat moves heartbeat_at and changes nothing else"
     );
     let row =
         at.data(json!({"type": "progress", "substep": "chapter_1", "progress": "100"})).await?;

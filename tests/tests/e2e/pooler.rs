@@ -95,8 +95,7 @@ async fn through_a_pooler_in_transaction_mode_books_are_swept() -> Result<()> {
 /// No notification arrives through the pooler. The daemon detects and reports this, and its streams
 /// read periodically.
 #[tokio::test]
-async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_look_for_themselves()
--> Result<()> {
+async fn through_a_pooler_in_transaction_mode_the_api_answers_and_its_streams_poll() -> Result<()> {
     let servers = Servers::shared().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::support::{book_in, refused};
 
-/// A session of a login role that has only the relay's role, as the documentation tells operators
+/// A session of a login role that has only the relay's role, as the documentation advises operators
 /// to create it.
 async fn relay_session(database: &Database<'_>) -> Result<Client> {
     let role = format!("relay_{}", Uuid::new_v4().simple());

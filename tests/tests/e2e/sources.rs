@@ -114,7 +114,7 @@ async fn over_tls_with_an_own_authority_a_client_certificate_and_an_acl_user() -
 }
 
 #[tokio::test]
-async fn a_master_killed_is_followed_by_its_sentinels_word() -> Result<()> {
+async fn a_killed_master_is_replaced_as_its_sentinels_report() -> Result<()> {
     let servers = Servers::shared().await?;
     let mut master = Node::server(servers, &["--appendonly", "yes"]).await?;
     let (old, port) = (master.port(), master.port().to_string());
@@ -327,7 +327,7 @@ impl Cluster {
 }
 
 #[tokio::test]
-async fn in_a_cluster_streams_of_other_nodes_go_on_and_a_killed_nodes_go_on_when_it_is_back_or_replaced()
+async fn in_a_cluster_other_nodes_streams_continue_and_a_killed_nodes_resume_when_it_is_back_or_replaced()
 -> Result<()> {
     let servers = Servers::shared().await?;
     let mut cluster = Cluster::start(servers).await?;

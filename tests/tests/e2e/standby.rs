@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{SOON, book_in, transition};
 
 #[tokio::test]
-async fn serve_reads_from_a_hot_standby_and_goes_on_when_it_is_promoted() -> Result<()> {
+async fn serve_reads_from_a_hot_standby_and_continues_when_it_is_promoted() -> Result<()> {
     let servers = Servers::start().await?;
     let database = servers.database().await?;
     let client = database.connect().await?;

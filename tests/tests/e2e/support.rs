@@ -254,7 +254,7 @@ pub async fn until_gone(watcher: &Client, session: i32) -> Result<()> {
 }
 
 /// Waits until a session waits for a lock that this one holds; returns it.
-pub async fn until_somebody_is_blocked(watcher: &Client, holding: i32) -> Result<i32> {
+pub async fn until_a_session_is_blocked(watcher: &Client, holding: i32) -> Result<i32> {
     eventually(SOON, "a session to wait for this one", async || {
         let query = "select pid from pg_stat_activity 
             where datname = current_database() and $1 = any (pg_blocking_pids(pid)) limit 1";

@@ -6,7 +6,7 @@ use bindery_tests::{Servers, eventually};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::support::{SOON, applied_up_to, book_row, cursor_when, pid, until_somebody_is_blocked};
+use crate::support::{SOON, applied_up_to, book_row, cursor_when, pid, until_a_session_is_blocked};
 
 /// A sweep at every interval and a short lease, so that the test takes little time.
 const ARGS: [&str; 6] = ["--outbox", "", "--lease", "300ms", "--sweep", "50ms"];
@@ -89,7 +89,8 @@ async fn renewed(client: &Client, stream: &str, times: usize) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_silent_book_fails_goes_on_by_itself_and_in_the_end_waits_for_a_person() -> Result<()> {
+async fn a_silent_book_fails_resumes_automatically_and_in_the_end_waits_for_a_person() -> Result<()>
+{
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     define(&client, "0.2 seconds", "0.1 seconds").await?;
@@ -159,7 +160,7 @@ async fn a_book_with_events_in_the_stream_does_not_stall() -> Result<()> {
     let (client, holder) = (database.connect().await?, database.connect().await?);
     define(&client, "10 minutes", "1 hour").await?;
     let (held, alive) = (book(&client).await?, book(&client).await?);
-    // The daemon does not sweep by itself: the test calls `sweep()` below.
+    // The daemon does not sweep: the test calls `sweep()` below.
     let _daemon = database.daemon(&["--outbox", "", "--lease", "2s"]).await?;
     caught_up(&client, database.stream()).await?;
 
@@ -171,7 +172,7 @@ async fn a_book_with_events_in_the_stream_does_not_stall() -> Result<()> {
     for book in [held, alive] {
         database.add(&mut redis, &[("type", "heartbeat"), ("book_id", &book.to_string())]).await?;
     }
-    until_somebody_is_blocked(&client, pid(&holder).await?).await?;
+    until_a_session_is_blocked(&client, pid(&holder).await?).await?;
     let before = caught_up_at(&client, database.stream()).await?;
     // By the database's clock both books have been silent for too long.
     let swept: serde_json::Value = client
@@ -269,7 +270,7 @@ async fn while_redis_is_down_the_proof_stands_still() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_nobody_reads_any_more_is_forgotten_once_its_lease_is_over() -> Result<()> {
+async fn a_stream_that_is_no_longer_read_is_forgotten_once_its_lease_is_over() -> Result<()> {
     let database = Servers::shared().await?.database().await?;
     let client = database.connect().await?;
     define(&client, "0.2 seconds", "1 hour").await?;

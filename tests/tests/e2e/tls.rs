@@ -41,7 +41,7 @@ impl Secured {
         openssl(&dir, &[&make, &EC[..], &files].concat()).await?;
         let here = "subjectAltName=DNS:localhost,IP:127.0.0.1";
         for (name, subject, extension, authority, days) in [
-            ("right", "/CN=whoever", Some(here), "own", "2"),
+            ("right", "/CN=another", Some(here), "own", "2"),
             ("wrong", "/CN=localhost", Some("subjectAltName=DNS:db.example"), "own", "2"),
             ("expired", "/CN=localhost", Some(here), "own", "0"),
             ("common", "/CN=localhost", Some("basicConstraints=CA:FALSE"), "own", "2"),
@@ -206,7 +206,7 @@ async fn every_sslmode_verifies_of_each_kind_of_certificate_what_libpq_verifies(
                 .await
                 .with_context(|| format!("with the certificate {certificate}"))?;
         }
-        // If there is a root file, `require` verifies the authority; `prefer` goes on without TLS.
+        // If there is a root file, `require` verifies the authority; `prefer` continues without TLS.
         let preferred = if authority.0 == ok { authority } else { (ok, PLAIN) };
         at.check(&[
             ("postgres", "sslmode=require&sslrootcert={own.crt}", authority.0, authority.1),

@@ -136,7 +136,7 @@ async fn error_of(client: &Client, sql: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_older_version_with_books_becomes_the_newest_and_the_books_go_on() -> Result<()> {
+async fn an_older_version_with_books_becomes_the_newest_and_the_books_continue() -> Result<()> {
     let servers = Servers::shared().await?;
     let versions = versions(servers).await?;
     let url = servers.blank_database().await?;
@@ -164,8 +164,8 @@ async fn an_older_version_with_books_becomes_the_newest_and_the_books_go_on() ->
 }
 
 #[tokio::test]
-async fn an_upgrade_mends_the_rows_that_a_new_constraint_would_refuse_and_no_others() -> Result<()>
-{
+async fn an_upgrade_corrects_the_rows_that_a_new_constraint_would_refuse_and_no_others()
+-> Result<()> {
     let servers = Servers::shared().await?;
     let versions = versions(servers).await?;
     let url = servers.blank_database().await?;
@@ -246,7 +246,7 @@ async fn migrate_refuses_to_go_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn migrate_refuses_to_go_on_from_another_text_of_the_older_version() -> Result<()> {
+async fn migrate_refuses_another_text_of_the_older_version() -> Result<()> {
     let servers = Servers::shared().await?;
     let versions = versions(servers).await?;
     let url = servers.blank_database().await?;
@@ -305,7 +305,7 @@ async fn a_version_that_does_not_exist_is_wrong_usage() -> Result<()> {
 /// On a server that has a newer extension than the database. The number of the kernel's functions
 /// shows that they were created again.
 #[tokio::test]
-async fn an_older_extension_is_replaced_and_the_books_go_on() -> Result<()> {
+async fn an_older_extension_is_replaced_and_the_books_continue() -> Result<()> {
     let servers = Servers::shared().await?;
     let url = servers.blank_database().await?;
     let first = run_binderyd(&["migrate", "--database-url", &url, "--kernel", "native"]).await?;

@@ -1,4 +1,4 @@
-//! `binderyd run` without Redis: HTTP, the sweeper and broadcasts go on; nothing is relayed.
+//! `binderyd run` without Redis: HTTP, the sweeper and broadcasts continue; nothing is relayed.
 
 use anyhow::{Result, anyhow, ensure};
 use bindery_tests::{Daemon, Servers, eventually, run_binderyd};

@@ -78,7 +78,7 @@ class Book:
     def transition(self, to_status: str, message: str | None = None) -> None:
         """Let the book go to another state, such as COMPLETED after the last stage.
 
-        After a stage that was skipped nothing is sent: the book has gone on from it.
+        After a stage that was skipped nothing is sent: the book has left it.
 
         Args:
             to_status: a state that the pipeline allows from the book's.

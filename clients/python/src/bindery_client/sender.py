@@ -195,7 +195,7 @@ class Sender:
             try:
                 self._step()
             except Exception:
-                log.exception("the reports to Bindery have met an error; they go on")
+                log.exception("the reports to Bindery have met an error; they continue")
                 time.sleep(1.0)
 
     def _due_in(self, now: float) -> float:

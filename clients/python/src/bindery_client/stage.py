@@ -273,7 +273,7 @@ class Stage:
         self._sender.wake()
 
     def _items_done(self, substep: str) -> tuple[int | None, tuple[int, str] | None]:
-        """Return how many items to skip (None: all), and the checkpoint to go on from."""
+        """Return how many items to skip (None: all), and the checkpoint to continue from."""
         point = self._session.resume_point
         if point is None:
             return 0, None
@@ -374,7 +374,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, Failed):
         return values.text(error.message, values.MESSAGE)
     try:
-        said = "".join(traceback.format_exception_only(type(error), error)).strip()
+        described = "".join(traceback.format_exception_only(type(error), error)).strip()
     except Exception:
-        said = type(error).__name__
-    return values.text(said, values.MESSAGE)
+        described = type(error).__name__
+    return values.text(described, values.MESSAGE)

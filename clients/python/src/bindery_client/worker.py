@@ -45,7 +45,7 @@ class _Run:
             self.stage._session.supersede(None, None)
 
     def check(self, latest: Change) -> None:
-        """Stop if the book has gone on."""
+        """Stop if the book has left the stage."""
         if self.stage is not None:
             self.stage._session.check(latest.to_status, latest.stage, latest.attempt)
 

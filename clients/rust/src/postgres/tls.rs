@@ -177,7 +177,7 @@ impl TlsParameters {
             None if system => Mode::VerifyFull,
             Some(mode) if system && !matches!(mode, Mode::VerifyFull | Mode::Disable) => {
                 return Err(
-                    "sslmode: must be verify-full with sslrootcert=system, because anybody \
+                    "sslmode: must be verify-full with sslrootcert=system, because everyone \
                      can have a certificate of these authorities"
                         .to_owned(),
                 );

@@ -141,7 +141,7 @@ export class TestBindery {
     return this.#row("resume_book", id, {});
   }
 
-  /** Cancels a book for good. */
+  /** Cancels a book permanently. */
   cancel(id: string, message?: string): Promise<BookRow> {
     return this.#row("cancel_book", id, { message });
   }

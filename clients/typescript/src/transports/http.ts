@@ -40,7 +40,7 @@ export class Http {
   /**
    * Sends a request; returns the answer of success, or 404 where `mayMiss`.
    *
-   * @throws Refused if the server has refused it for good.
+   * @throws Refused if the server has refused it permanently.
    * @throws Unavailable if it cannot be reached, or cannot serve now.
    */
   async ask(
@@ -77,7 +77,7 @@ export class Http {
     if (!problem.success) throw new Unavailable(message);
     const { code: state, details: detail, hint } = problem.data;
     const refused = refusedBy({ state, message, detail, hint });
-    // The claims of a worker's token exclude the call for good.
+    // The claims of a worker's token exclude the call permanently.
     const isFinal = refused.code === "not_allowed";
     if (!isFinal && (isPassing || isTransient(state))) throw new Unavailable(message);
     throw refused;

@@ -1,7 +1,7 @@
 import type { Item } from "../buffer.js";
 import type { Refused } from "../errors.js";
 
-/** Delivered; refused for good; or early, so that it is sent again. */
+/** Delivered; refused permanently; or early, so that it is sent again. */
 export type Outcome = "delivered" | "early" | Refused;
 
 /** Delivers events. One `send` runs at a time. */

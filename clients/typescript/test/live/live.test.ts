@@ -155,7 +155,7 @@ describe.each(Object.keys(ways))("over %s", (way) => {
   });
 });
 
-test("while Redis is away the work goes on, and everything arrives afterwards", async () => {
+test("while Redis is away the work continues, and everything arrives afterwards", async () => {
   const logged: string[] = [];
   const client = throughRedis({ log: (message) => void logged.push(message) });
   const book = client.book(crypto.randomUUID(), { pipeline: "brief" });

@@ -157,7 +157,7 @@ describe.each(Object.keys(ways))("over %s", (way) => {
       letGoTo(50);
       const workers = [0, 1, 2, 3, 4].map(run);
       await waitFor(async () => (await delivered()) === BOOKS, "50 items of each book", 60_000);
-      // Both servers are away, while all books go on and one worker dies.
+      // Both servers are away, while all books continue and one worker dies.
       await servers.do("stop-redis");
       await servers.do("stop-postgres");
       letGoTo(100);

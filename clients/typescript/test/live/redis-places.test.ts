@@ -128,7 +128,7 @@ describe("in a cluster", () => {
     };
   }
 
-  test("events reach the node that has the stream, and the program ends by itself", async () => {
+  test("events reach the node that has the stream, and the program ends", async () => {
     const { with: holding, url } = await startCluster();
     await report(open(url));
     const node = await holding("bindery:events");

@@ -84,7 +84,7 @@ def _explained(answer: httpx.Response) -> Exception:
         problem, state = {}, ""
     message = f"HTTP {answer.status_code}: {problem.get('message') or answer.text[:200]}"
     refusal = refused(state, message, problem.get("details"))
-    # The claims of a worker's token exclude the call for good.
+    # The claims of a worker's token exclude the call permanently.
     is_final = refusal.code == "not_allowed"
     passes = not state or answer.status_code in (401, 403, 429) or TRANSIENT.match(state)
     # A wrong key or URL is transient, too: nothing is lost once it is corrected.
