@@ -8,7 +8,9 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
 endif
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python test-typescript test-api test-web chaos test-pg supabase lint load bench screenshots site dist test-dist clean
+.PHONY: help setup build demo dev check-demo check-dev dev-stop env install test test-python \
+  test-typescript test-api test-web chaos test-pg supabase lint load bench screenshots site dist \
+  test-dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,10 +30,10 @@ bench: export WITH_BENCH = yes
 # Node.js for the relay with which Bindery is compared; the other benchmarks do not need it.
 bench: export WITH_PEER = $(if $(filter-out peer,$(ONLY)),,yes)
 
-demo: check-demo build ## make comics of three stories, and watch until q (ONCE=1: no live view; SPEED=2; BINDERY_PORT)
+demo: check-demo build ## make comics of three stories; q ends (ONCE=1: no live view; SPEED=2)
 	@scripts/demo.sh
 
-dev: check-dev build ## a private Postgres, Redis and daemon in the background; prints their addresses (BINDERY_PORT)
+dev: check-dev build ## a private Postgres, Redis and daemon in the background (BINDERY_PORT)
 	@scripts/dev.sh start
 
 # Report a port in use before the build, which takes minutes.
@@ -44,15 +46,15 @@ dev-stop: ## stop what `make dev` started
 env: ## the addresses of `make dev` as shell exports: eval "$(make env)"
 	@scripts/dev.sh env
 
-install: ## the program, its unit for systemd and an example of its configuration (PREFIX, DESTDIR); after make build
+install: ## the program and its unit for systemd (PREFIX, DESTDIR); after make build
 	@scripts/install.sh
 
 # Most end-to-end tests wait for servers most of the time.
 test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
-test: build lint ## every test: unit, property; end to end and pgTAP on both kernels, XState, the demo
+test: build lint ## unit and property tests; end to end and pgTAP on both kernels; the demo
 	@echo "==> every test in Rust; end to end on the native kernel"
 	BINDERY_KERNEL=native cargo test --workspace --exclude bindery
-	@echo "==> the end-to-end tests once more, on the portable kernel (without those that have named both kernels already)"
+	@echo "==> the end-to-end tests once more, on the portable kernel (without those of both kernels)"
 	BINDERY_KERNEL=portable cargo test --workspace --exclude bindery --test e2e -- --skip kernels::
 	@echo "==> pgTAP on both kernels"
 	scripts/pgtap.sh --kernel native
@@ -64,18 +66,18 @@ test: build lint ## every test: unit, property; end to end and pgTAP on both ker
 	@echo "==> the demo, from the first event to its own proof"
 	ONCE=1 SPEED=4 scripts/demo.sh
 
-test-python: build ## the Python package and the example comic: style, types, tests against real servers
+test-python: build ## the Python package and the example comic: style, types, tests
 	scripts/python.sh
 
 test-typescript: export WITH_WEB = yes
-test-typescript: build ## the TypeScript producer: style, types, tests; pgTAP in PGlite; the playground in Chromium
+test-typescript: build ## the TypeScript producer: style, types, tests; pgTAP in PGlite
 	scripts/typescript.sh
 
 test-api: build ## the OpenAPI document: valid, and what schemathesis makes of it
 	scripts/api.sh
 
 test-web: export WITH_WEB = yes
-test-web: build ## what takes Chromium, nginx and Supabase's own programs: supabase/, REST, gateways, the client, the page, README
+test-web: build ## what takes Chromium, nginx and Supabase's own programs (600 MB)
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
 	@echo "==> the client package"
@@ -86,21 +88,23 @@ test-web: build ## what takes Chromium, nginx and Supabase's own programs: supab
 	scripts/docs.sh
 
 chaos: export BINDERY_CHAOS = yes
-chaos: build ## the faults at length: the daemon killed 100 times, 20 failovers, 1,000,000 events of backlog (half an hour)
-	cargo test --workspace --exclude bindery --test e2e -- --nocapture crash:: faults:: failover:: daemons:: pooler:: outage::
+chaos: build ## the faults at length: 100 kills, 20 failovers, a large backlog (half an hour)
+	cargo test --workspace --exclude bindery --test e2e -- --nocapture \
+	  crash:: faults:: failover:: daemons:: pooler:: outage::
 
-test-pg: ## what depends on PostgreSQL, on another of its majors: make test-pg PG=17 (15 to 18; QUICK=1)
+test-pg: ## what depends on PostgreSQL, on another major (PG=17; QUICK=1)
 	@scripts/test-pg.sh $(PG)
 
 supabase screenshots: export WITH_WEB = yes
 supabase: build ## renew supabase/migrations and supabase/types from the schema
 	scripts/supabase.sh generate
 
-lint: setup ## formatting and clippy, warnings as errors
+lint: setup ## formatting, language, clippy with warnings as errors
 	cargo fmt --all --check
+	node scripts/lint-words.mjs
 	cargo clippy --workspace --all-targets -- -D warnings
 
-load: build ## many books at once, every row checked at the end (BOOKS=200 CONNECTIONS=16); over REST too where k6 is
+load: build ## many books at once, every row checked (BOOKS=200 CONNECTIONS=16)
 	cargo run --release -p bindery-tests --bin load
 	scripts/supabase.sh load
 
@@ -117,7 +121,7 @@ site: ## the documentation as a site with search, in target/site/ (mdBook), its 
 # Node.js for the clients, without the tests' other programs.
 dist test-dist: export WITHOUT_NODE = yes
 dist test-dist: export WITH_PEER = yes
-dist: setup ## all that users install, in dist/: programs, extension, schema, clients (MAJORS='15 17'; QUICK=1)
+dist: setup ## all that users install, in dist/ (MAJORS='15 17'; QUICK=1)
 	@scripts/dist.sh build
 
 test-dist: dist ## install each package of dist/ in a clean place, and see a book's progress there

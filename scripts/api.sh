@@ -16,7 +16,9 @@ make_venv "$venv" "$ROOT/tests/api/requirements.txt"
 
 dir=$(mktemp -d /tmp/bindery-api.XXXXXX)
 chmod 755 "$dir"
-trap '"$ROOT/scripts/daemon.sh" stop "$dir"; "$ROOT/scripts/servers.sh" stop "$dir"; rm -rf "$dir"' EXIT
+trap '"$ROOT/scripts/daemon.sh" stop "$dir"
+  "$ROOT/scripts/servers.sh" stop "$dir"
+  rm -rf "$dir"' EXIT
 "$ROOT/scripts/servers.sh" start "$dir"
 "$ROOT/scripts/daemon.sh" start "$dir"
 url=$(<"$dir/binderyd.http")

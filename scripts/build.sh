@@ -26,7 +26,8 @@ build() {
   local package packages=()
   for package in "$@" bindery; do packages+=(--package "$package"); done
   # --no-default-features: the extension's is a version of PostgreSQL.
-  cargo build --profile "$PROFILE" "${packages[@]}" --no-default-features --features "bindery/pg$PG_MAJOR"
+  cargo build --profile "$PROFILE" "${packages[@]}" --no-default-features \
+    --features "bindery/pg$PG_MAJOR"
 }
 
 is_installed() {
@@ -53,7 +54,9 @@ copy() {
 has cc || die "missing: a C compiler (build-essential); run: make setup"
 mkdir -p "$(target_dir)"
 # A first build fills some 2 GB; a later one hardly anything.
-if [[ -e $(built libbindery.so) ]]; then need_room "$(target_dir)" 200; else need_room "$(target_dir)" 2500; fi
+if [[ -e $(built libbindery.so) ]]; then need_room "$(target_dir)" 200; else
+  need_room "$(target_dir)" 2500
+fi
 fetch
 build "$@"
 built=$(built libbindery.so)

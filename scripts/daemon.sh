@@ -15,7 +15,8 @@ dir=$(cd "$2" && pwd -P) || exit 1
 # By its log: a zombie has none, and the pid file of a copied folder names the original's process.
 daemon_pid() {
   local pid
-  pid=$(cat "$dir/binderyd.pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/fd/1") == "$dir/binderyd.log" ]] && echo "$pid"
+  pid=$(cat "$dir/binderyd.pid" 2>/dev/null) &&
+    [[ $(readlink "/proc/$pid/fd/1") == "$dir/binderyd.log" ]] && echo "$pid"
 }
 
 # is_ready ADDRESS: GET /readyz answers 200.
@@ -53,7 +54,8 @@ settings() {
 run() {
   local address try pid
   address=$(address_of)
-  setsid "$binderyd" run --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" --stream bindery:events --http "$address" \
+  setsid "$binderyd" run --database-url "$DATABASE_URL" --redis-url "$REDIS_URL" \
+    --stream bindery:events --http "$address" \
     --cors-origin 'http://localhost:*,http://127.0.0.1:*' \
     </dev/null >"$dir/binderyd.log" 2>&1 &
   pid=$!
@@ -71,7 +73,9 @@ run() {
 
 start() {
   local try
-  if [[ -n ${BINDERY_PORT:-} ]] && ! daemon_pid >/dev/null; then check_port BINDERY_PORT "$BINDERY_PORT"; fi
+  if [[ -n ${BINDERY_PORT:-} ]] && ! daemon_pid >/dev/null; then
+    check_port BINDERY_PORT "$BINDERY_PORT"
+  fi
   binderyd=$(built binderyd)
   [[ -x $binderyd ]] || die "no $binderyd; run: make build"
   if daemon_pid >/dev/null; then

@@ -50,8 +50,10 @@ open_page() {
   die "SPEED is '$speed'; give a number above 0, such as 2"
 python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
   die "the demo needs Python 3.10 or later with its module venv; run: make setup"
-if [[ -d $dir ]] && { scripts/servers.sh status "$dir" || scripts/daemon.sh status "$dir"; } >/dev/null 2>&1; then
-  die "a demo is already running in $dir; end it, or what is left of it: scripts/daemon.sh stop $dir; scripts/servers.sh stop $dir"
+is_running() { scripts/servers.sh status "$dir" || scripts/daemon.sh status "$dir"; }
+if [[ -d $dir ]] && is_running >/dev/null 2>&1; then
+  die "a demo is already running in $dir; end it, or what is left of it:" \
+    "scripts/daemon.sh stop $dir; scripts/servers.sh stop $dir"
 fi
 if [[ -d $dir ]]; then
   scripts/servers.sh stop "$dir"

@@ -15,7 +15,8 @@ daemon=$ROOT/scripts/daemon.sh
 
 # Before anything is built or started, unless it is our own daemon that listens there.
 check() {
-  if [[ -n ${BINDERY_PORT:-} ]] && ! { [[ -d $dir ]] && "$daemon" status "$dir" >/dev/null 2>&1; }; then
+  if [[ -n ${BINDERY_PORT:-} ]] &&
+    ! { [[ -d $dir ]] && "$daemon" status "$dir" >/dev/null 2>&1; }; then
     check_port BINDERY_PORT "$BINDERY_PORT"
   fi
 }

@@ -12,7 +12,8 @@ cd "$ROOT/tests/docs"
 
 servers() {
   BINDERYD=${BINDERYD:-$(built binderyd)}
-  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser ||
+    command -v google-chrome || true)}
   export BINDERYD CHROMIUM
   [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
 }
@@ -45,7 +46,8 @@ get_mermaid() {
   local file=$tools/mermaid-$MERMAID.min.js archive=$tools/mermaid-$MERMAID.tgz
   [[ -s $file ]] && return
   mkdir -p "$tools"
-  step "fetching mermaid $MERMAID" again npm pack --silent --pack-destination "$tools" "mermaid@$MERMAID"
+  step "fetching mermaid $MERMAID" \
+    again npm pack --silent --pack-destination "$tools" "mermaid@$MERMAID"
   [[ $(openssl dgst -sha512 -binary "$archive" | base64 -w0) == "$MERMAID_SHA512" ]] ||
     die "$archive is not the one that was pinned"
   tar -xzOf "$archive" package/dist/mermaid.min.js >"$file.part"

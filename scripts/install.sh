@@ -22,13 +22,15 @@ put() {
 put 755 "$binary" "$prefix/bin/binderyd"
 unit=$(mktemp)
 trap 'rm -f "$unit"' EXIT
-sed "s#/usr/local/bin/#$prefix/bin/#; s#/usr/local/share/#$prefix/share/#; s#=/etc/binderyd/#=$config/#" deploy/systemd/binderyd.service >"$unit"
+sed -e "s#/usr/local/bin/#$prefix/bin/#; s#/usr/local/share/#$prefix/share/#" \
+  -e "s#=/etc/binderyd/#=$config/#" deploy/systemd/binderyd.service >"$unit"
 put 644 "$unit" "$units/binderyd.service"
 pages=$(mktemp -d)
 trap 'rm -rf "$unit" "$pages"' EXIT
 "$binary" man "$pages"
 for page in "$pages"/*.1; do put 644 "$page" "$prefix/share/man/man1/${page##*/}"; done
-for shell in bash:bash-completion/completions/binderyd zsh:zsh/site-functions/_binderyd fish:fish/vendor_completions.d/binderyd.fish; do
+for shell in bash:bash-completion/completions/binderyd zsh:zsh/site-functions/_binderyd \
+  fish:fish/vendor_completions.d/binderyd.fish; do
   "$binary" completions "${shell%%:*}" >"$pages/completions"
   put 644 "$pages/completions" "$prefix/share/${shell#*:}"
 done

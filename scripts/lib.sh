@@ -75,8 +75,9 @@ cause_of() {
   fi
 }
 UNREACHABLE='could not resolve|temporary failure (in name resolution|resolving)|timeout was reached'
-UNREACHABLE+='|network is unreachable|no route to host|connection (refused|timed out)|unable to connect'
-UNREACHABLE+='|(could not|cannot|failed to) connect|failed to (fetch|download)|\(from versions: none\)'
+UNREACHABLE+='|network is unreachable|no route to host|connection (refused|timed out)'
+UNREACHABLE+='|unable to connect|(could not|cannot|failed to) connect|failed to (fetch|download)'
+UNREACHABLE+='|\(from versions: none\)'
 UNREACHABLE+='|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|NewConnectionError'
 cut_line() { sed 's/^[[:space:]]*//; s/[[:space:]]*$//' <<<"$1" | cut -c1-160; }
 
@@ -141,7 +142,8 @@ scratch() {
   if is_root && ! postgres_reaches "$dir"; then
     dir=/tmp/bindery-$(sha256sum <<<"$ROOT" | cut -c1-12)
     mkdir -p "$dir"
-    [[ -O $dir && ! -L $dir ]] || die "$dir belongs to another user; set BINDERY_SCRATCH to a folder of your own"
+    [[ -O $dir && ! -L $dir ]] ||
+      die "$dir belongs to another user; set BINDERY_SCRATCH to a folder of your own"
   fi
   echo "$dir"
 }

@@ -25,7 +25,9 @@ case ${1:-} in
     shift
     ;;
 esac
-if [[ $# -gt 0 ]]; then files=("$@"); else mapfile -t files < <(find tests/pgtap -name '*.sql' | sort); fi
+if [[ $# -gt 0 ]]; then files=("$@"); else
+  mapfile -t files < <(find tests/pgtap -name '*.sql' | sort)
+fi
 [[ ${#files[@]} -gt 0 ]] || die "no tests in tests/pgtap"
 
 dir=$(mktemp -d /tmp/bindery-pgtap.XXXXXX)
@@ -44,7 +46,8 @@ start_postgres() {
 }
 
 start_pglite() {
-  [[ -f clients/typescript/dist/testing/index.js ]] || die "no build; run: scripts/typescript.sh build"
+  [[ -f clients/typescript/dist/testing/index.js ]] ||
+    die "no build; run: scripts/typescript.sh build"
   exec 3< <(exec node clients/typescript/scripts/pgtap-server.mjs)
   pglite=$!
   trap 'kill "$pglite" 2>/dev/null; rm -rf "$dir"' EXIT
@@ -52,7 +55,9 @@ start_pglite() {
 }
 
 if [[ $kernel == pglite ]]; then
-  for file in "${!not_in_pglite[@]}"; do [[ -f $file ]] || die "there is no $file to leave out"; done
+  for file in "${!not_in_pglite[@]}"; do
+    [[ -f $file ]] || die "there is no $file to leave out"
+  done
   start_pglite
   here=()
   for file in "${files[@]}"; do [[ -n ${not_in_pglite[$file]:-} ]] || here+=("$file"); done
@@ -71,7 +76,8 @@ psql "$@" | tee "$KEPT/$(tr / . <<<"${!#}")"
 PSQL
 chmod +x "$dir/psql"
 if [[ $kernel != pglite && ! -e $("$PG_CONFIG" --sharedir)/extension/plpgsql_check.control ]]; then
-  skipped "plpgsql_check on PostgreSQL $PG_MAJOR" "postgresql-$PG_MAJOR-plpgsql-check is not installed"
+  skipped "plpgsql_check on PostgreSQL $PG_MAJOR" \
+    "postgresql-$PG_MAJOR-plpgsql-check is not installed"
 fi
 # Each file opens a transaction and rolls it back; pgTAP's functions are found without a prefix.
 KEPT=$kept/$kernel PGOPTIONS='-c search_path=tap,pg_catalog' \

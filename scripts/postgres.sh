@@ -21,11 +21,13 @@ packaged=/usr/lib/postgresql/$major/bin/pg_config
 
 # is_whole PG_CONFIG: of the version, runs, and has the headers.
 is_whole() {
-  [[ $("$1" --version 2>/dev/null) == "PostgreSQL $major"[!0-9]* && -e $("$1" --includedir-server)/postgres.h && -x $("$1" --bindir)/postgres ]]
+  [[ $("$1" --version 2>/dev/null) == "PostgreSQL $major"[!0-9]* &&
+    -e $("$1" --includedir-server)/postgres.h && -x $("$1" --bindir)/postgres ]]
 }
 
 has_package() {
-  has apt-cache && [[ $(apt-cache policy "postgresql-server-dev-$major" | sed -n 's/^ *Candidate: //p') =~ ^[0-9] ]]
+  has apt-cache && [[ $(apt-cache policy "postgresql-server-dev-$major" |
+    sed -n 's/^ *Candidate: //p') =~ ^[0-9] ]]
 }
 
 if [[ -n $given ]]; then
@@ -33,7 +35,8 @@ if [[ -n $given ]]; then
   echo "$given"
   exit
 fi
-if is_whole "$packaged" || has_package || ! has apt-get || ! grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+if is_whole "$packaged" || has_package || ! has apt-get ||
+  ! grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
   # On other systems setup.sh installs it, or prints what to install by hand.
   PG_CONFIG='' PG_MAJOR=$major "$ROOT/scripts/setup.sh" >&2
   echo "$packaged"

@@ -54,7 +54,8 @@ with_port() {
     echo "$port" >"$1" # first, so that whatever gets started can be found and stopped
     if "$2" "$port"; then return; fi
     rm "$1"
-    tail -n 20 "$dir"/*.log 2>/dev/null | grep -qi 'address already in use\|could not create any TCP' || break
+    tail -n 20 "$dir"/*.log 2>/dev/null |
+      grep -qi 'address already in use\|could not create any TCP' || break
   done
   tail -n 20 "$dir"/*.log >&2
   die "$2 failed; the logs above are in $dir"
@@ -80,19 +81,27 @@ no_cluster() { # LOG
 
 create_cluster() {
   has setpriv || die "no setpriv (package util-linux)"
-  if is_root && ! id postgres >/dev/null 2>&1; then die "Postgres does not run as root, and there is no user postgres; run: make setup"; fi
-  postgres_reaches "$dir" || die "user postgres, which Postgres runs as here, cannot reach $dir; choose a folder that it can (chmod a+x its parents)"
+  if is_root && ! id postgres >/dev/null 2>&1; then
+    die "Postgres does not run as root, and there is no user postgres; run: make setup"
+  fi
+  postgres_reaches "$dir" ||
+    die "user postgres, which Postgres runs as here, cannot reach $dir;" \
+      "choose a folder that it can (chmod a+x its parents)"
   mkdir -p "$dir/postgres"
   chmod 700 "$dir/postgres"
   : >"$dir/postgres.log"
   if is_root; then chown postgres: "$dir/postgres" "$dir/postgres.log"; fi
   if [[ $primary ]]; then
     # The configuration comes with the data.
-    as_postgres "$bin/pg_basebackup" --dbname="$primary" --pgdata="$dir/postgres" --write-recovery-conf \
-      --checkpoint=fast --no-sync >"$dir/basebackup.log" 2>&1 || { cat "$dir/basebackup.log" >&2; die "pg_basebackup failed"; }
+    as_postgres "$bin/pg_basebackup" --dbname="$primary" --pgdata="$dir/postgres" \
+      --write-recovery-conf --checkpoint=fast --no-sync >"$dir/basebackup.log" 2>&1 || {
+      cat "$dir/basebackup.log" >&2
+      die "pg_basebackup failed"
+    }
     return
   fi
-  as_postgres "$bin/initdb" -D "$dir/postgres" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
+  as_postgres "$bin/initdb" -D "$dir/postgres" --username=postgres --auth=trust \
+    --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
     no_cluster "$dir/initdb.log"
   as_postgres tee -a "$dir/postgres/postgresql.conf" >/dev/null <<'CONF'
 
@@ -102,7 +111,7 @@ unix_socket_directories = ''      # their paths may be 107 bytes long at most, a
 max_connections = 200
 shared_buffers = '256MB'
 wal_level = logical               # as Supabase Realtime needs it
-fsync = on                        # durable as in production: the tests kill servers, the benchmark measures commits
+fsync = on                        # the tests kill servers, and the benchmark measures commits
 synchronous_commit = on
 jit = off
 log_line_prefix = '%m [%p] %a '
@@ -113,7 +122,8 @@ CONF
 run_postgres() { # PORT
   # With RUST_BACKTRACE in the server's environment the extension's errors would carry backtraces.
   as_postgres env -u RUST_BACKTRACE -u RUST_LIB_BACKTRACE \
-    "$bin/pg_ctl" start -w -t 120 -s -D "$dir/postgres" -l "$dir/postgres.log" -o "-p $1" >/dev/null 2>&1 9>&-
+    "$bin/pg_ctl" start -w -t 120 -s -D "$dir/postgres" -l "$dir/postgres.log" -o "-p $1" \
+    >/dev/null 2>&1 9>&-
 }
 
 start_postgres() {
@@ -127,7 +137,8 @@ start_postgres() {
 
 stop_postgres() { # [MODE]
   postgres_pid >/dev/null || return 0
-  as_postgres "$bin/pg_ctl" stop -w -t 120 -s -D "$dir/postgres" -m "${1:-fast}" || die "Postgres does not stop; see $dir/postgres.log"
+  as_postgres "$bin/pg_ctl" stop -w -t 120 -s -D "$dir/postgres" -m "${1:-fast}" ||
+    die "Postgres does not stop; see $dir/postgres.log"
 }
 
 # As in a crash of the machine: kills the server and all its sessions at once, without a shutdown.
@@ -144,7 +155,8 @@ kill9_postgres() {
 redis_pid() {
   local pid
   # By its folder: the pid file of a copied folder names the original's process.
-  pid=$(cat "$dir/redis.pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/cwd") == "$dir/redis" ]] && echo "$pid"
+  pid=$(cat "$dir/redis.pid" 2>/dev/null) &&
+    [[ $(readlink "/proc/$pid/cwd") == "$dir/redis" ]] && echo "$pid"
 }
 
 run_redis() { # PORT
@@ -198,7 +210,9 @@ forget_taken_ports() {
   local name
   for name in postgres redis; do
     [[ -s $dir/$name.port ]] && ! "${name}_pid" >/dev/null || continue
-    if (exec 3<>"/dev/tcp/127.0.0.1/$(<"$dir/$name.port")") 2>/dev/null; then rm "$dir/$name.port"; fi
+    if (exec 3<>"/dev/tcp/127.0.0.1/$(<"$dir/$name.port")") 2>/dev/null; then
+      rm "$dir/$name.port"
+    fi
   done
 }
 
@@ -255,7 +269,8 @@ primary=
 if [[ $command == leash ]]; then primary=${3:-}; fi
 # The caller of leash reads the reason of a failure in place of `ready`.
 if [[ $command == leash ]]; then exec 2>&1; fi
-bin=$("$PG_CONFIG" --bindir 2>/dev/null) || die "no PostgreSQL $PG_MAJOR ($PG_CONFIG); run: make setup"
+bin=$("$PG_CONFIG" --bindir 2>/dev/null) ||
+  die "no PostgreSQL $PG_MAJOR ($PG_CONFIG); run: make setup"
 
 case $command in
   start | leash) mkdir -p "$dir" ;;

@@ -23,7 +23,9 @@ has_libclang() {
 has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
 has_venv() { has python3 && python3 -c 'import ensurepip' >/dev/null 2>&1; }
 has_nginx() { has nginx || [[ -x /usr/sbin/nginx ]]; }
-has_chromium() { [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome; }
+has_chromium() {
+  [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome
+}
 has_pgbouncer() { has pgbouncer || [[ -x /usr/sbin/pgbouncer ]]; }
 has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
 has_fonts() { compgen -G '/usr/share/fonts/*/*' >/dev/null; }
@@ -74,20 +76,25 @@ check_rust() {
   then run this again."
   wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
   # In the checkout rustup picks the toolchain that rust-toolchain.toml names.
-  found=$(cd "$ROOT" && rustc --version | cut -d' ' -f2) || die "rustc does not run; see the message above"
+  found=$(cd "$ROOT" && rustc --version | cut -d' ' -f2) ||
+    die "rustc does not run; see the message above"
   [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||
     die "Rust $wanted or newer is needed, this is $found. With rustup: rustup update stable"
 }
 
 check_pg_major() {
   grep -q "^pg$PG_MAJOR = " "$ROOT/extension/Cargo.toml" ||
-    die "PG_MAJOR=$PG_MAJOR: the extension supports $(sed -n 's/^pg\([0-9]*\) = .*/PostgreSQL \1/p' "$ROOT/extension/Cargo.toml" | paste -sd,) for now"
+    die "PG_MAJOR=$PG_MAJOR: the extension supports" \
+      "$(sed -n 's/^pg\([0-9]*\) = .*/PostgreSQL \1/p' "$ROOT/extension/Cargo.toml" | paste -sd,)" \
+      "for now"
 }
 
 # The dependencies that set-up cannot install here, in one line.
 by_hand() { # WHY
   local named=${missing[*]}
-  if [[ $named == *build-essential* ]]; then named="a C compiler (build-essential)${named/build-essential/}"; fi
+  if [[ $named == *build-essential* ]]; then
+    named="a C compiler (build-essential)${named/build-essential/}"
+  fi
   die "missing: $named; $1. Install them by hand, as CONTRIBUTING.md lists, then run this again"
 }
 
@@ -107,16 +114,20 @@ apt_install() {
 }
 
 has_candidate() {
-  [[ $(apt-cache policy "postgresql-server-dev-$PG_MAJOR" | sed -n 's/^ *Candidate: //p') =~ ^[0-9] ]]
+  [[ $(apt-cache policy "postgresql-server-dev-$PG_MAJOR" |
+    sed -n 's/^ *Candidate: //p') =~ ^[0-9] ]]
 }
 
 # Ubuntu has other majors than Debian 12; the PostgreSQL project's own package source has them all.
 add_pgdg() {
-  step "installing postgresql-common" without_main_cluster apt_install postgresql-common ca-certificates
+  step "installing postgresql-common" \
+    without_main_cluster apt_install postgresql-common ca-certificates
   step "adding the PostgreSQL project's package source, for PostgreSQL $PG_MAJOR" \
     as_root /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y
   step "apt-get update" again as_root apt-get update
-  has_candidate || die "neither this system nor the PostgreSQL project has PostgreSQL $PG_MAJOR for it; set PG_CONFIG to one of your own"
+  has_candidate ||
+    die "neither this system nor the PostgreSQL project has PostgreSQL $PG_MAJOR for it;" \
+      "set PG_CONFIG to one of your own"
 }
 
 install_missing() {
@@ -127,10 +138,13 @@ install_missing() {
   has_candidate || pg_file --bindir postgres || add_pgdg
   step "installing ${missing[*]}" again without_main_cluster apt_install "${missing[@]}"
   if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
-    echo "    The package may have started a Redis service of its own on port 6379. Bindery does not use it."
+    echo "    The package may have started a Redis service of its own on port 6379." \
+      "Bindery does not use it."
   fi
   # Only the program is needed, not a web server on port 80.
-  if [[ " ${missing[*]} " == *" nginx "* && -d /run/systemd/system ]]; then as_root systemctl disable --now nginx >/dev/null 2>&1 || true; fi
+  if [[ " ${missing[*]} " == *" nginx "* && -d /run/systemd/system ]]; then
+    as_root systemctl disable --now nginx >/dev/null 2>&1 || true
+  fi
   find_missing
   [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"
 }

@@ -1,6 +1,7 @@
-// A preprocessor of mdBook, called by book.toml. Pages from outside of docs/ get a path in the site,
-// and links between pages become links between those paths. A link to a file that is not in the
-// site becomes its text. Diagrams are drawn by mermaid.min.js, which scripts/docs.sh puts there.
+// A preprocessor of mdBook, called by book.toml. Pages from outside of docs/ get a path in the
+// site, and links between pages become links between those paths. A link to a file that is not in
+// the site becomes its text. Diagrams are drawn by mermaid.min.js, which scripts/docs.sh puts
+// there.
 //
 // mdBook writes `[context, book]` as JSON to standard input, and reads the book from standard
 // output.

@@ -30,7 +30,8 @@ prepare() {
   # Every version is pinned, so an installation that matches the lock file is kept.
   if ! (cd "$node_tests" && npm ls --all >/dev/null 2>&1); then
     # Not `npm ci`: it requires the binaries of every other platform in the lock file, too.
-    step "installing Supabase's CLI and Data API (npm)" npm --prefix "$node_tests" install --no-save --ignore-scripts
+    step "installing Supabase's CLI and Data API (npm)" \
+      npm --prefix "$node_tests" install --no-save --ignore-scripts
   fi
   export PATH=$PATH:$modules/.bin
   dir=$(mktemp -d /tmp/bindery-supabase.XXXXXX)
@@ -42,7 +43,8 @@ prepare() {
   server=${DATABASE_URL%/*}
   # Create what a Supabase project has and a plain Postgres lacks. `project` is like Supabase's role
   # postgres: no superuser.
-  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create role project login createrole replication bypassrls' \
+  psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" \
+    -c 'create role project login createrole replication bypassrls' \
     -c 'create database bindery owner project'
   export DATABASE_URL=$server/bindery
   psql -Xq -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c 'create publication supabase_realtime' \
@@ -65,12 +67,19 @@ project() {
   cp -r supabase "$dir/project/"
 }
 
-cli() { "$modules/.bin/supabase" --workdir "$dir/project" --agent no "$@" --remote="$(as_project bindery)"; }
+cli() {
+  "$modules/.bin/supabase" --workdir "$dir/project" --agent no "$@" \
+    --remote="$(as_project bindery)"
+}
 
 print_types() {
-  cli gen types --lang typescript --schema bindery 2>"$dir/types.log" >"$dir/types.ts" || { cat "$dir/types.log" >&2; die "gen types failed"; }
+  cli gen types --lang typescript --schema bindery 2>"$dir/types.log" >"$dir/types.ts" || {
+    cat "$dir/types.log" >&2
+    die "gen types failed"
+  }
   {
-    echo "// Made by the Supabase CLI (gen types) of the migration, through scripts/supabase.sh generate. Do not edit."
+    printf '%s ' "// Made by the Supabase CLI (gen types) of the migration, through"
+    echo "scripts/supabase.sh generate. Do not edit."
     "$modules/.bin/prettier" --parser typescript --print-width 140 --single-quote <"$dir/types.ts"
   } >"$dir/database.ts"
 }
@@ -97,7 +106,8 @@ push_twice() { cli db push --include-seed --yes && cli db push --include-seed --
 seed() {
   local books
   step "supabase db push --include-seed, twice" push_twice
-  books=$(psql -XAtq -d "$DATABASE_URL" -c "select count(*) from bindery.book_status where metadata ? 'seed'")
+  books=$(psql -XAtq -d "$DATABASE_URL" \
+    -c "select count(*) from bindery.book_status where metadata ? 'seed'")
   [[ $books -eq 6 ]] || die "the seed made $books books, not 6"
 }
 
@@ -109,7 +119,10 @@ advise() {
   step "supabase db advisors" ask_advisors
   findings=$(node -e '
     const found = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
-    for (const f of found.filter((f) => f.metadata?.schema?.startsWith("bindery") && f.name !== "unused_index")) console.log(f.level, f.name, f.detail);
+    for (const f of found) {
+      if (!f.metadata?.schema?.startsWith("bindery") || f.name === "unused_index") continue;
+      console.log(f.level, f.name, f.detail);
+    }
   ' "$dir/advisors.json")
   [[ -z $findings ]] || die "supabase db advisors: $findings"
 }
@@ -117,7 +130,8 @@ advise() {
 # As in self-hosted/: a superuser makes the extension, and the schema is the project's.
 self_host() {
   psql -Xq -v ON_ERROR_STOP=1 -d "$server/postgres" -c 'create database self_hosted owner project'
-  sed 's/ postgres / project /' supabase/self-hosted/bindery.sql | psql -Xq -v ON_ERROR_STOP=1 -d "$server/self_hosted"
+  sed 's/ postgres / project /' supabase/self-hosted/bindery.sql |
+    psql -Xq -v ON_ERROR_STOP=1 -d "$server/self_hosted"
   "$binderyd" migrate --kernel native --database-url "$(as_project self_hosted)"
   psql -Xq -v ON_ERROR_STOP=1 -d "$(as_project self_hosted)" -f supabase/seed.sql
 }
@@ -125,7 +139,8 @@ self_host() {
 # Supabase's own Data API server from npm, over the database.
 start_data_api() {
   local try
-  export PUBLISHABLE_KEY=sb_publishable_of_the_tests SECRET_KEY=sb_secret_of_the_tests JWT_SECRET=0f7c4e1b92d86a35f7c4e1b92d86a35e
+  export PUBLISHABLE_KEY=sb_publishable_of_the_tests SECRET_KEY=sb_secret_of_the_tests
+  export JWT_SECRET=0f7c4e1b92d86a35f7c4e1b92d86a35e
   for try in 1 2 3; do
     if try_data_api; then return; fi
     # Another process took the port first.
@@ -156,15 +171,19 @@ jwt_secret = "$JWT_SECRET"
 publishable_key = "$PUBLISHABLE_KEY"
 secret_key = "$SECRET_KEY"
 TOML
-  (cd "$dir/api" && exec node --import "$node_tests/data-api.js" "$modules/@supabase/lite/dist/cli/index.js" start --no-admin) \
+  (cd "$dir/api" && exec node --import "$node_tests/data-api.js" \
+    "$modules/@supabase/lite/dist/cli/index.js" start --no-admin) \
     >"$dir/data-api.log" 2>&1 </dev/null &
   echo $! >"$dir/data-api.pid"
   # Its log is for people, and is coloured if CI is set, so probe the server itself.
   for ((wait = 0; wait < 600; wait++)); do
     kill -0 "$!" 2>/dev/null || return 1
     # With the key, so that another server on that port is not mistaken for it.
-    if node -e 'fetch(process.argv[1], { headers: { apikey: process.argv[2] } }).then((a) => process.exit(a.ok ? 0 : 1), () => process.exit(1))' \
-      "$API_URL/rest/v1/" "$SECRET_KEY"; then
+    if node -e '
+      const [url, apikey] = process.argv.slice(1);
+      const end = (isThere) => process.exit(isThere ? 0 : 1);
+      fetch(url, { headers: { apikey } }).then((answer) => end(answer.ok), () => end(false));
+    ' "$API_URL/rest/v1/" "$SECRET_KEY"; then
       return
     fi
     sleep 0.1
@@ -184,7 +203,8 @@ run_tests() {
   print_types
   is_current "$types" "$dir/database.ts"
   # A session of the CLI may take time to end, and a template database must have no sessions.
-  psql -Xq -d "$server/postgres" -c "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = 'bindery'" \
+  psql -Xq -d "$server/postgres" \
+    -c "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = 'bindery'" \
     -c 'create database bindery_template template bindery' >/dev/null
   advise
   seed
@@ -205,7 +225,9 @@ run_tests() {
     return
   fi
   npm run --silent test
-  if find_envoy; then node --test gateway.envoy.js; else skipped "the gateway Envoy" "Envoy cannot be had here"; fi
+  if find_envoy; then node --test gateway.envoy.js; else
+    skipped "the gateway Envoy" "Envoy cannot be had here"
+  fi
 }
 
 # As in the SQL editor: the whole file is one simple query, of a role that is no superuser.
@@ -222,7 +244,9 @@ paste() {
 
 # In the PATH, at the path in K6, or where Go has installed it.
 find_k6() {
-  if [[ -z ${K6:-} ]] && has go && [[ -x $(go env GOPATH)/bin/k6 ]]; then K6=$(go env GOPATH)/bin/k6; fi
+  if [[ -z ${K6:-} ]] && has go && [[ -x $(go env GOPATH)/bin/k6 ]]; then
+    K6=$(go env GOPATH)/bin/k6
+  fi
   export K6=${K6:-k6}
   has "$K6"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The scripts themselves (tests/scripts): bad input, two checkouts, substitutes, what CI prints
-# last.
+# The scripts themselves (tests/scripts): bad input, two checkouts, substitutes, the check of words,
+# what CI prints last.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT/tests/scripts"
@@ -9,4 +9,4 @@ BINDERYD=${BINDERYD:-$(built binderyd)}
 export BINDERYD
 [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
 has node || die "no Node.js; run: make setup"
-node --test --test-concurrency=1 scripts.test.js
+node --test --test-concurrency=1 lint-words.test.js scripts.test.js

@@ -17,7 +17,8 @@ if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; 
 need_node 20
 # npm writes the hidden lock file last: it is as new as what is installed.
 if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
-  step "installing the TypeScript producer's packages" again npm ci --ignore-scripts --no-audit --no-fund
+  step "installing the TypeScript producer's packages" \
+    again npm ci --ignore-scripts --no-audit --no-fund
 fi
 
 run_tests() {
@@ -55,6 +56,7 @@ case $command in
     run_pgtap
     browser
     ;;
-  *) die "usage: typescript.sh [build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]" \
+  *) die "usage: typescript.sh" \
+    "[build|check|test [ARGUMENT...]|pgtap [FILE...]|browser|playground]" \
     "or: typescript.sh pack FOLDER" ;;
 esac

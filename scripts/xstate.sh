@@ -9,7 +9,9 @@ binderyd=$(built binderyd)
 [[ -x $binderyd ]] || die "no $binderyd; run: make build"
 if ! { has node && has npm; }; then die "no Node.js with npm; run: make setup"; fi
 # Every version is pinned, so an installation that matches the lock file is kept.
-if ! npm ls --all >/dev/null 2>&1; then step "installing XState and what its test needs" npm ci --ignore-scripts; fi
+if ! npm ls --all >/dev/null 2>&1; then
+  step "installing XState and what its test needs" npm ci --ignore-scripts
+fi
 npm run --silent check
 
 dir=$(mktemp -d /tmp/bindery-xstate.XXXXXX)

@@ -254,8 +254,8 @@ impl Book {
         Outcome::Applied
     }
 
-    /// A resume keeps what is finished or has a checkpoint to continue from; any other way in starts
-    /// over.
+    /// A resume keeps what is finished or has a checkpoint to continue from; any other way in
+    /// starts over.
     fn enter(&mut self, stage: &str, is_resume: bool) {
         stage.clone_into(&mut self.stage);
         self.halted = None;

@@ -166,7 +166,8 @@ fn progress_percentages(
     Ok(shown.into())
 }
 
-/// `[{name, label, weight, state, progress}]`: the stages of the pipeline, and where a book stands in them.
+/// `[{name, label, weight, state, progress}]`: the stages of the pipeline, and where a book stands
+/// in them.
 #[pg_extern(immutable, parallel_safe)]
 fn stage_list(
     machine: Option<JsonbArg<'_>>,

@@ -84,6 +84,7 @@ create or replace trigger start_book before insert on bindery.book_status
 for each row execute function bindery_internal.start_book();
 
 comment on function bindery_internal.start_book() is
-  'Puts a new book at its pipeline''s first state, on a version that exists, whichever role inserts it.';
+  'Puts a new book at its pipeline''s first state, on a version that exists, '
+  'whichever role inserts it.';
 comment on function bindery_internal.unknown_pipeline(text, integer) is
   'The error PT404 unknown_pipeline.';

@@ -58,7 +58,7 @@ $$;
 comment on function bindery_core.stage_list(jsonb, text, text, double precision) is
   'Returns the stages of the pipeline in its order: [{"name", "label", "weight", "state": done | '
   'active | pending | failed | cancelled, "progress"}]. machine: as compile_pipeline gives it. '
-  'status, stage: the book''s; stage is the state that a halted book was last in, null for the initial '
-  'one. stage_progress: the percent of the current stage. Errors: 22004 for a null machine, '
-  'status or stage_progress, 22023 for a machine of another form, or a status or stage that the '
-  'pipeline does not have.';
+  'status, stage: the book''s; stage is the state that a halted book was last in, null for the '
+  'initial one. stage_progress: the percent of the current stage. Errors: 22004 for a null '
+  'machine, status or stage_progress, 22023 for a machine of another form, or a status or stage '
+  'that the pipeline does not have.';

@@ -105,8 +105,8 @@ $$;
 comment on function bindery_internal.announce_relay(text, text[], interval) is
   'See bindery.announce_relay.';
 comment on function bindery.announce_relay(text, text[], interval) is
-  'Announces that a relay lives, for as long as ttl, and which streams it would read, so that living '
-  'relays share them evenly; an empty list ends the announcement.
+  'Announces that a relay lives, for as long as ttl, and which streams it would read, so that '
+  'living relays share them evenly; an empty list ends the announcement.
 Gives how many relays share these streams, one that it holds and should release now for another '
   'that has fewer (or null), and those that are free and that another with fewer should take. '
   'PT422 bad_input.';

@@ -211,6 +211,6 @@ PT409 fenced where the epoch is not the newest.';
 comment on function bindery.forget_stream(text) is
   'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead '
   'letters stay.
-Without it a stream whose relay is gone permanently would hold the detection of stalled books up for '
-  'ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
+Without it a stream whose relay is gone permanently would hold up the detection of stalled books '
+  'without end. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
   'lease_held while its lease lasts.';

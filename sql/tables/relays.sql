@@ -13,7 +13,8 @@ create table bindery_internal.relays (
 
 alter table bindery_internal.relays enable row level security;
 
-comment on table bindery_internal.relays is 'Relays that live, as bindery.announce_relay received them.';
+comment on table bindery_internal.relays is
+  'Relays that live, as bindery.announce_relay received them.';
 comment on column bindery_internal.relays.holder is 'The name by which it acquires streams.';
 comment on column bindery_internal.relays.streams is 'The streams that it would read.';
 comment on column bindery_internal.relays.handing_over is

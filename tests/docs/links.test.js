@@ -1,4 +1,5 @@
-// Every link of the documentation to a file of this repository, or to a heading of a page, resolves.
+// Every link of the documentation to a file of this repository, or to a heading of a page,
+// resolves.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

@@ -16,7 +16,8 @@ import { root } from './pages.js';
 /** How long anything may take, ms: a busy machine is no fault of a page. */
 export const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
-// `make dev` without its build, which would take minutes and compile what this checkout has compiled.
+// `make dev` without its build, which would take minutes and compile what this checkout has
+// compiled.
 const MAKE = `#!/bin/sh
 case "$1" in
   dev) exec scripts/dev.sh start ;;
@@ -95,7 +96,10 @@ export class Shell {
     this.child.stdin.write(`${text.trimEnd()}\n`);
   }
 
-  /** Ctrl-C for the program that has this in its command line, of this shell's. @param {string} word */
+  /**
+   * Ctrl-C for the program that has this in its command line, of this shell's.
+   * @param {string} word
+   */
   interrupt(word) {
     const pids = execFileSync('pgrep', ['-g', String(this.child.pid), '-f', word], {
       encoding: 'utf8',

@@ -1,5 +1,6 @@
-// The track for hosted Supabase, typed as it stands, on stand-ins: a Postgres without superuser, and
-// Supabase's own Data API server over it (scripts/supabase.sh). It has no Realtime, so the page polls.
+// The track for hosted Supabase, typed as it stands, on stand-ins: a Postgres without superuser,
+// and Supabase's own Data API server over it (scripts/supabase.sh). It has no Realtime, so the page
+// polls.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac, randomUUID } from 'node:crypto';
@@ -110,7 +111,10 @@ class App {
     run(this.folder, 'node', '--no-warnings', '--input-type=module', '-e', call);
   }
 
-  /** Opens the page in Chromium as a user. @param {string} user @param {(page: any) => Promise<void>} look */
+  /**
+   * Opens the page in Chromium as a user.
+   * @param {string} user @param {(page: any) => Promise<void>} look
+   */
   async open(user, look) {
     const vite = spawn('npx', ['vite', '--host', '127.0.0.1'], {
       cwd: this.folder,

@@ -1,6 +1,6 @@
-// README's tracks and the quickstarts for Python and Node, typed as they stand: each ends with a bar
-// that moves. Those for Supabase are in supabase.test.js; the page in React of quickstart-node.md is
-// typed by clients/react/e2e/readme.test.ts.
+// README's tracks and the quickstarts for Python and Node, typed as they stand: each ends with a
+// bar that moves. Those for Supabase are in supabase.test.js; the page in React of
+// quickstart-node.md is typed by clients/react/e2e/readme.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocks } from './pages.js';
@@ -19,7 +19,10 @@ const inACheckout = (does) => async () => {
 };
 const options = { timeout: 3 * PATIENCE };
 
-/** All blocks but the last, which keeps running. @param {Shell} shell @param {string} page @param {string} section */
+/**
+ * All blocks but the last, which keeps running.
+ * @param {Shell} shell @param {string} page @param {string} section
+ */
 async function typeTrack(shell, page, section) {
   const typed = blocks(page, section);
   const last = typed.pop();

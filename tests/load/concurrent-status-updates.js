@@ -1,9 +1,10 @@
-// k6: many books at once through the whole pipeline, over REST, and a check of every row and of the history at the end.
+// k6: many books at once through the whole pipeline, over REST, and a check of every row and of the
+// history at the end.
 //
 //   k6 run -e API_URL=https://PROJECT.supabase.co -e API_KEY=… -e BOOKS=50 tests/load/concurrent-status-updates.js
 //
-// API_KEY is the service's; BEARER a token of the role service_role where the key is none itself. Every book has a client of its
-// own. The books stay, with {"load": RUN} in their metadata.
+// API_KEY is the service's; BEARER a token of the role service_role where the key is none itself.
+// Every book has a client of its own. The books stay, with {"load": RUN} in their metadata.
 import { check, fail } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
@@ -30,7 +31,8 @@ export const options = {
   teardownTimeout: '5m',
   summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max'],
   thresholds: {
-    // What was not expected: anything but success, and anything but a conflict where one was provoked.
+    // What was not expected: anything but success, and anything but a conflict where one was
+    // provoked.
     http_req_failed: ['rate==0'],
     checks: ['rate==1'],
     books_completed: [`count==${BOOKS}`],

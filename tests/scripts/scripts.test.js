@@ -1,4 +1,5 @@
-// The scripts behind make: what they print on a machine that lacks something, and what they leave alone.
+// The scripts behind make: what they print on a machine that lacks something, and what they leave
+// alone.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {

@@ -1,4 +1,5 @@
-// Corrects what of @supabase/lite is unlike PostgREST and would hide what is tested, while it is loaded (node --import).
+// Corrects what of @supabase/lite is unlike PostgREST and would hide what is tested, while it is
+// loaded (node --import).
 import { registerHooks } from 'node:module';
 
 /** @type {[RegExp, string][]} */

@@ -1,5 +1,5 @@
-// GET /api/books/{id}/status through Envoy, with the route of supabase/gateway/envoy.yaml in a listener like self-hosted Supabase's.
-// scripts/supabase.sh runs it where Envoy can be had (ENVOY).
+// GET /api/books/{id}/status through Envoy, with the route of supabase/gateway/envoy.yaml in a
+// listener like self-hosted Supabase's. scripts/supabase.sh runs it where Envoy can be had (ENVOY).
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,7 +46,8 @@ describe('Envoy', () => {
           name: 'envoy.filters.http.cors',
           typed_config: { '@type': type('filters.http.cors.v3.Cors') },
         },
-        // The route switches it off for itself: the password is the dashboard's, which has all other paths.
+        // The route switches it off for itself: the password is the dashboard's, which has all
+        // other paths.
         {
           name: 'envoy.filters.http.basic_auth',
           typed_config: {

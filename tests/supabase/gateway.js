@@ -1,4 +1,5 @@
-// What every gateway's test does: GET /api/books/{id}/status as the owner, a stranger, and without a token.
+// What every gateway's test does: GET /api/books/{id}/status as the owner, a stranger, and without
+// a token.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -21,7 +22,8 @@ before(async () => {
  * What every way in must do.
  * @param {(path: string, init?: RequestInit) => Promise<Response>} get
  * @param {string} prefix
- * @param {{ query?: boolean, elsewhere?: number }} [ways] whether it takes a query of the caller's and leaves it out; what it answers to all else
+ * @param {{ query?: boolean, elsewhere?: number }} [ways] whether it takes a query of the caller's
+ * and leaves it out; what it answers to all else
  */
 export function serves(get, prefix, { query = true, elsewhere = 404 } = {}) {
   const path = (/** @type {string} */ id) => `${prefix}/${id}/status`;

@@ -1,5 +1,5 @@
-// GET /api/books/{id}/status through nginx and through the Edge Function in Deno, before the Data API; what Kong's file has, since
-// Kong is not here. Envoy has a file of its own.
+// GET /api/books/{id}/status through nginx and through the Edge Function in Deno, before the Data
+// API; what Kong's file has, since Kong is not here. Envoy has a file of its own.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

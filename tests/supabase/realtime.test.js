@@ -1,4 +1,5 @@
-// What Supabase Realtime would see: the rows that wal2json makes of the publication, and broadcasts while its table is locked.
+// What Supabase Realtime would see: the rows that wal2json makes of the publication, and broadcasts
+// while its table is locked.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -15,7 +16,8 @@ before(async () => {
   if (allowed && !allowed.setting.includes('wal2json')) {
     await sql`alter system set output_plugin_libraries = pgoutput, test_decoding, wal2json`;
     await sql`select pg_reload_conf()`;
-    // A session that begins after the reload has been taken note of has the new value; this shows when.
+    // A session that begins after the reload has been taken note of has the new value; this shows
+    // when.
     for (let allowed = false; !allowed;) {
       const fresh = database();
       allowed = (
@@ -33,7 +35,10 @@ after(async () => {
   await sql.end();
 });
 
-/** The changes since last time, read as Realtime reads them: same plugin, same options, the publication's tables. */
+/**
+ * The changes since last time, read as Realtime reads them: same plugin, same options, the
+ * publication's tables.
+ */
 async function changes() {
   const session = database();
   const rows = await session`
@@ -179,7 +184,8 @@ test(
       const lock = await holder.reserve();
       await lock`begin`;
       await lock`lock table realtime.messages in access exclusive mode`;
-      // What only ever ends when the lock is released would wait forever here: it is released after.
+      // What only ever ends when the lock is released would wait forever here: it is released
+      // after.
       await worker`update bindery.book_status set status = 'ANALYZING' where book_id = any (${books}::uuid[])`;
       await worker`update bindery.book_status set title = 'Moby Dick' where book_id = any (${books}::uuid[])`;
       await worker`select bindery.acquire_stream('slow', 'me')`;

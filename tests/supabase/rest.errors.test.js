@@ -1,4 +1,5 @@
-// Each error of docs/api.md as it comes over HTTP: the status, the code, details for programs, and texts for people.
+// Each error of docs/api.md as it comes over HTTP: the status, the code, details for programs, and
+// texts for people.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,7 +13,8 @@ const stream = `rest:${randomUUID()}`;
 const lease = ok(service.rpc('acquire_stream', { stream, holder: 'rest', ttl: '1 hour' }).single());
 
 /**
- * What is refused, the details it comes with (beside the code), and what the message and the hint speak of.
+ * What is refused, the details it comes with (beside the code), and what the message and the hint
+ * speak of.
  * @typedef {{ request: PromiseLike<any>, details?: Record<string, unknown>, message: RegExp, hint: RegExp, status?: number }} Refusal
  * @type {Record<string, () => Promise<Refusal>>}
  */
@@ -208,7 +210,8 @@ const refusals = {
   },
 };
 
-// The token or the role does not admit these. Most guard tables against who may write them by hand, which no role may over REST.
+// The token or the role does not admit these. Most guard tables against who may write them by hand,
+// which no role may over REST.
 /** @type {Record<string, () => Promise<any>>} */
 const withoutRight = {
   not_allowed: async () =>

@@ -1,5 +1,5 @@
-// Every function of the schema, called by supabase-js as the service would. The catalog lists them: one that is not
-// called here fails the test.
+// Every function of the schema, called by supabase-js as the service would. The catalog lists them:
+// one that is not called here fails the test.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';

@@ -1,4 +1,5 @@
-// The tables over REST: filters, order, pages and counts, what belongs to a book embedded, and who sees which rows.
+// The tables over REST: filters, order, pages and counts, what belongs to a book embedded, and who
+// sees which rows.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, test } from 'node:test';

@@ -43,7 +43,8 @@ test('a worker’s token works on its stage from the beginning to a resume', asy
       ['rejected', 'not_allowed'],
     ],
   );
-  // Once the book has left the stage, what the worker still sends has no effect, and the answer shows it.
+  // Once the book has left the stage, what the worker still sends has no effect, and the answer
+  // shows it.
   await ok(service.rpc('transition_book', { book_id, to_status: 'GENERATING_SCENES' }));
   for (const late of [
     own.rpc('heartbeat', { book_id, attempt: 2 }),

@@ -1,4 +1,5 @@
-// The files of supabase/self-hosted/, as far as they can be tried without Docker: what they state about each other, and the SQL in them.
+// The files of supabase/self-hosted/, as far as they can be tried without Docker: what they state
+// about each other, and the SQL in them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

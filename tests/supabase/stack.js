@@ -1,5 +1,6 @@
-// What the tests run against, as scripts/supabase.sh starts it: a Postgres with the migration in it, and a Data API over it.
-// One file at a time: what Realtime would read, the outbox and the dead letters belong to no test.
+// What the tests run against, as scripts/supabase.sh starts it: a Postgres with the migration in
+// it, and a Data API over it. One file at a time: what Realtime would read, the outbox and the dead
+// letters belong to no test.
 import { createHmac, randomUUID } from 'node:crypto';
 import { createClient } from '@supabase/supabase-js';
 import postgres from 'postgres';
@@ -54,7 +55,8 @@ function client(key, bearer) {
 }
 
 export const anon = client(publishable);
-// With the key alone this server asks Postgres as its superuser; a token makes it switch to the role.
+// With the key alone this server asks Postgres as its superuser; a token makes it switch to the
+// role.
 export const service = client(secret, token({ role: 'service_role' }));
 /** @param {string} sub */
 export const user = (sub) => client(publishable, token({ role: 'authenticated', sub }));

@@ -1,4 +1,5 @@
-// One connection for a test file: everything in one transaction that is rolled back, with savepoints to step back by.
+// One connection for a test file: everything in one transaction that is rolled back, with
+// savepoints to step back by.
 import pg from 'pg';
 
 /** Connects to DATABASE_URL and begins the transaction. */

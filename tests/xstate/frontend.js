@@ -3,7 +3,8 @@ import { createActor, setup } from 'xstate';
 /**
  * The machine of a pipeline, in the state of a row of book_status.
  * @param {any} config what pipeline_xstate gave
- * @param {{ status: string, current_stage: string, attempt: number, substeps_total: number, substeps_done: number }} book
+ * @param {{ status: string, current_stage: string, attempt: number, substeps_total: number,
+ * substeps_done: number }} book
  */
 export function bookActor(config, book) {
   const limit = config.states[book.current_stage].meta.max_attempts;

@@ -1,6 +1,10 @@
-// A pipeline of odd shapes, to be walked beside the ones that are shipped, and the smallest there can be.
+// A pipeline of odd shapes, to be walked beside the ones that are shipped, and the smallest there
+// can be.
 
-/** Branches of unequal length, a guard on most edges, rework in chains, work in the initial state, a state without any. */
+/**
+ * Branches of unequal length, a guard on most edges, rework in chains, work in the initial state, a
+ * state without any.
+ */
 export const odd = {
   auto_advance: true,
   states: [

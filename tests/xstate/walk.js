@@ -9,8 +9,8 @@ import { andBack, value } from './database.js';
 /** @typedef {{ snapshot: Snapshot, book: Book }} Place */
 
 /**
- * The statuses that SQL really goes to from here, guards included: each is tried and rolled back. To
- * the status that the book has already a transition has no effect.
+ * The statuses that SQL really goes to from here, guards included: each is tried and rolled back.
+ * To the status that the book has already a transition has no effect.
  */
 const TRY_ALL = `
 create or replace function pg_temp.taken(book_id uuid, targets text[]) returns text[] language plpgsql as $$
@@ -64,7 +64,10 @@ export class Walk {
       '',
       config.initial.toLowerCase(),
     ];
-    /** Where a failure, a resume and a cancellation were tried already: a state, and the edge by which it was entered. */
+    /**
+     * Where a failure, a resume and a cancellation were tried already: a state, and the edge by
+     * which it was entered.
+     */
     this.halted = new Set();
     this.tried = new Set();
     this.counts = { steps: 0, refusals: 0, paths: 0 };
@@ -115,7 +118,8 @@ export class Walk {
   /**
    * Both stand at the same place, and may go to the same places from there.
    * @param {Place} place
-   * @param {string} came how: what is refused is tried once for each way to come here and each answer of the guards
+   * @param {string} came how: what is refused is tried once for each way to come here and each
+   * answer of the guards
    */
   async check({ snapshot, book }, came) {
     const expected = book.status === 'FAILED' ? { FAILED: book.current_stage } : book.status;
@@ -235,7 +239,8 @@ export class Walk {
       const back = edge.meta.kind === 'rework';
       if (!['forward', 'rework'].includes(edge.meta.kind) || reworked.includes(name)) continue;
       this.know(here.book);
-      // Work opens all edges but those for want of attempts; these stay shut, and check() has seen that it is.
+      // Work opens all edges but those for want of attempts; these stay shut, and check() has seen
+      // that it is.
       if (!here.snapshot.can({ type: to })) continue;
       this.edges.add(name);
       await andBack(this.client, async () => {

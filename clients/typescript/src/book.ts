@@ -99,8 +99,9 @@ export class Book {
   /**
    * Declares this book's own substeps of a stage that it is in or will come to.
    *
-   * @param substeps keys in lower snake case, up to 10,000; an object gives each its weight (1e-9 to
-   *   1e9), otherwise each has weight 1. Planning again changes weights, and never progress.
+   * @param substeps keys in lower snake case, up to 10,000; an object gives each its weight
+   *   (1e-9 to 1e9), otherwise each has weight 1. Planning again changes weights, and never
+   *   progress.
    * @throws RangeError if a key or a weight is not valid, or there are too many.
    */
   plan(stage: string, substeps: Readonly<Record<string, number>> | Iterable<string>): void {

@@ -1,9 +1,9 @@
 // The bounded buffer between the work and the sender.
 //
-// Each book has a lane. Within a lane the order of events is kept; a substep waits in it once, and a
-// newer report replaces its state. The bound counts events and bytes. When it is reached, the oldest
-// waiting reports and heartbeats are dropped first; an event of another type is dropped only when
-// nothing else is left to drop, and then it is the newest one. What is dropped is counted.
+// Each book has a lane. Within a lane the order of events is kept; a substep waits in it once, and
+// a newer report replaces its state. The bound counts events and bytes. When it is reached, the
+// oldest waiting reports and heartbeats are dropped first; an event of another type is dropped only
+// when nothing else is left to drop, and then it is the newest one. What is dropped is counted.
 import type { Session, Substep } from "./session.js";
 
 export type EventType =

@@ -55,11 +55,11 @@ class Unrecoverable extends Error {
 /**
  * Wraps the processor of a BullMQ worker, so that its jobs report to Bindery.
  *
- * The job's data have `bookId` (or `book_id`), and may have `substep`, `attempt` and `to_status`, as
- * in docs/events.md. `job.updateProgress` reports to Bindery, too; `stage` has the resume point, the
- * attempt, `track` and `checkpoint`. A job that is done is 100 percent of its substep, or with
- * `to_status` the book's transition. The book becomes FAILED once BullMQ does not try the job again.
- * A job whose book has left the attempt is not tried again.
+ * The job's data have `bookId` (or `book_id`), and may have `substep`, `attempt` and `to_status`,
+ * as in docs/events.md. `job.updateProgress` reports to Bindery, too; `stage` has the resume point,
+ * the attempt, `track` and `checkpoint`. A job that is done is 100 percent of its substep, or with
+ * `to_status` the book's transition. The book becomes FAILED once BullMQ does not try the job
+ * again. A job whose book has left the attempt is not tried again.
  */
 export function bullmq<J extends JobLike, R>(
   step: string | Step,

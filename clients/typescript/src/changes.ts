@@ -1,8 +1,8 @@
 // The stream `bindery:changes`, read by a consumer group: each message is worked on once.
 //
-// A message stays with its consumer until the work on it has ended. While it is worked on, its lease
-// is renewed; the message of a consumer that died is claimed by another one after its lease. The
-// keys are those of the Python package: workers of both may share a group.
+// A message stays with its consumer until the work on it has ended. While it is worked on, its
+// lease is renewed; the message of a consumer that died is claimed by another one after its lease.
+// The keys are those of the Python package: workers of both may share a group.
 import { z } from "zod";
 import { textOf, Unavailable } from "./errors.js";
 import { answerSchema, readResumePoint, type ResumePoint } from "./resume.js";

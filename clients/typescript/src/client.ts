@@ -44,8 +44,8 @@ export interface ClientOptions {
   /** The least time between two reports of the same substep; 250 by default. */
   interval?: number;
   /**
-   * The time without a report after which an open stage sends a heartbeat; 10,000 by default. Keep it
-   * well below the pipeline's `stall_after`.
+   * The time without a report after which an open stage sends a heartbeat; 10,000 by default. Keep
+   * it well below the pipeline's `stall_after`.
    */
   heartbeat?: number;
   /** How many events wait, at most, while the server cannot be reached; 100,000 by default. */
@@ -81,8 +81,8 @@ export class Client {
   readonly flushTimeout: number;
 
   /**
-   * @param url where to report: `redis://` (or `rediss://`, `redis+sentinel://`, `redis+cluster://`),
-   *   `postgresql://` or `https://` (binderyd, or PostgREST). By default the environment's
+   * @param url where to report: `redis://` (or `rediss://`, `redis+sentinel://`,
+   *   `redis+cluster://`), `postgresql://` or `https://` (binderyd, or PostgREST). By default the environment's
    *   BINDERY_URL; without one, nothing is reported.
    * @throws RangeError if the URL's scheme is not known, or a Redis URL has no form of Redis's.
    * @throws ZodError if an option is not valid.

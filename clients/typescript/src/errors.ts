@@ -8,10 +8,10 @@ export class BinderyError extends Error {
 /**
  * The book has left the attempt that this worker works on: stop, the work no longer counts.
  *
- * Thrown by the next report (`track`, `report`, `message`, `checkpoint`) or at the end of the stage,
- * once the server's answer is known. The usual causes: the book was without a heartbeat for longer
- * than `stall_after` and FAILED, an operator cancelled or rewound it, or another worker has begun
- * the next stage.
+ * Thrown by the next report (`track`, `report`, `message`, `checkpoint`) or at the end of the
+ * stage, once the server's answer is known. The usual causes: the book was without a heartbeat for
+ * longer than `stall_after` and FAILED, an operator cancelled or rewound it, or another worker has
+ * begun the next stage.
  */
 export class Superseded extends BinderyError {
   override name = "Superseded";

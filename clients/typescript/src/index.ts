@@ -1,8 +1,8 @@
 /**
  * Report the progress of long work to Bindery.
  *
- * Reporting never breaks the work: calls return at once, events are delivered in the background, and
- * problems of the server are logged. `Superseded` is the one error that stops the work.
+ * Reporting never breaks the work: calls return at once, events are delivered in the background,
+ * and problems of the server are logged. `Superseded` is the one error that stops the work.
  *
  * @module
  */

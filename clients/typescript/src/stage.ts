@@ -154,14 +154,14 @@ export class Stage {
   /**
    * Saves a value of your own, which the next attempt finds in `resumePoint`.
    *
-   * In a loop of `track` it marks the current item as finished, too: call it at the end of the loop's
-   * body. After the first call, the next attempt continues after the item of the last checkpoint, so
-   * that value and items belong together.
+   * In a loop of `track` it marks the current item as finished, too: call it at the end of the
+   * loop's body. After the first call, the next attempt continues after the item of the last
+   * checkpoint, so that value and items belong together.
    *
-   * @param value anything that `JSON.stringify` takes, up to 64 KiB. One that is larger is not saved,
-   *   and logged; the last one that was saved stays.
-   * @param substep by default the one of the last loop that runs, or the one that was reported last,
-   *   or `all`.
+   * @param value anything that `JSON.stringify` takes, up to 64 KiB. One that is larger is not
+   *   saved, and logged; the last one that was saved stays.
+   * @param substep by default the one of the last loop that runs, or the one that was reported
+   *   last, or `all`.
    * @throws TypeError if the value cannot be written as JSON.
    * @throws Superseded if the book has left this attempt.
    */
@@ -194,8 +194,8 @@ export class Stage {
    * Whether nothing is left to do in this stage, or in one substep of it.
    *
    * Without a substep: whether the book has passed this stage, which an earlier run of the program
-   * has finished. `track` yields nothing then, and nothing is reported. It is false where that is not
-   * known, as with a Redis URL alone.
+   * has finished. `track` yields nothing then, and nothing is reported. It is false where that is
+   * not known, as with a Redis URL alone.
    *
    * @param substep whether an earlier attempt has finished this substep, or the stage.
    */

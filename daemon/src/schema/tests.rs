@@ -32,8 +32,8 @@ const CODE: [&str; 11] = [
     "notify pgrst",
 ];
 
-/// refinery's checksum of each released version. A database that has the version refuses to continue
-/// with another text.
+/// refinery's checksum of each released version. A database that has the version refuses to
+/// continue with another text.
 const RELEASED: [u64; 0] = [];
 
 fn schema() -> Schema {

@@ -1,5 +1,5 @@
-// GET /books/{id}/status: the answer of bindery.get_book_status to the caller whose token this is. No Deno here, so that any
-// runtime can test it.
+// GET /books/{id}/status: the answer of bindery.get_book_status to the caller whose token this is.
+// No Deno here, so that any runtime can test it.
 
 export interface Settings {
   /** The project's address, as in SUPABASE_URL. */

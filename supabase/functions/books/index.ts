@@ -1,4 +1,5 @@
-// The Edge Function `books`, for projects whose gateway takes no route of ours: GET /functions/v1/books/{id}/status.
+// The Edge Function `books`, for projects whose gateway takes no route of ours: GET
+// /functions/v1/books/{id}/status.
 import { handle } from './handler.ts';
 
 function setting(name: string): string {

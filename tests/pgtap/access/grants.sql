@@ -170,7 +170,8 @@ select is_empty($$select nspname, a.grantee from pg_namespace, aclexplode(nspacl
       and a.grantee <> nspowner and a.grantee not in (select role::regrole from roles)$$,
   'Neither PUBLIC nor another role has a right on a schema.');
 select is_empty($$select rolname from pg_roles
-    where rolname in ('bindery_relay', 'bindery_worker', 'bindery_guard') and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
+    where rolname in ('bindery_relay', 'bindery_worker', 'bindery_guard') and (rolsuper
+      or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
       or rolcanlogin)$$,
   'No role of Bindery''s own has a power of its own, or can log in.');
 select is_empty($$select has.roleid::regrole, has.member::regrole from pg_auth_members has

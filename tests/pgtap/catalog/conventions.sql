@@ -35,13 +35,14 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions
   ('cancel_book', 1), ('dead_letter_reasons', 1), ('define_pipeline', 2),
   ('drop_dead_letters', 1), ('early_backlog', 0), ('fail_book', 1), ('forget_stream', 1),
   ('get_book_changes', 2), ('get_book_status', 1), ('get_resume_point', 1), ('heartbeat', 1),
-  ('list_books', 0), ('list_relays', 0), ('list_substeps', 1), ('make_realtime_policy', 0), ('note_stream', 2),
-  ('note_waiting', 7), ('outbox_backlog', 0),
+  ('list_books', 0), ('list_relays', 0), ('list_substeps', 1), ('make_realtime_policy', 0),
+  ('note_stream', 2), ('note_waiting', 7), ('outbox_backlog', 0),
   ('pipeline_xstate', 1), ('plan_substeps', 3), ('prune_dead_letters', 1), ('prune_events', 1),
   ('prune_outbox', 1), ('register_book', 1), ('release_stream', 2), ('renew_stream', 2),
   ('replay_dead_letters', 0), ('report_events', 1), ('report_progress', 1), ('resume_book', 1),
   ('rewind_book', 2),
-  ('schema_version', 0), ('send_held_broadcasts', 0), ('stage_durations', 0), ('status_at', 2), ('sweep', 0), ('take_outbox', 0),
+  ('schema_version', 0), ('send_held_broadcasts', 0), ('stage_durations', 0), ('status_at', 2),
+  ('sweep', 0), ('take_outbox', 0),
   ('transition_book', 2)$$,
   'These are the functions of bindery, each with the number of arguments that it needs.');
 

@@ -41,7 +41,8 @@ select from bindery.fail_book(tap.id(1), message => repeat('訊', 8192),
 insert into bindery.stage_visits (book_id, stage, attempt, entered_at, left_at, seconds)
 select tap.id(1), s.state ->> 'name', 2147483647, '2030-01-01 12:00:00.123456+00',
   '2030-01-01 12:00:00.123457+00', 123456789.12345678
-from bindery.pipelines p, jsonb_array_elements(p.machine -> 'states') with ordinality s(state, place)
+from bindery.pipelines p,
+  jsonb_array_elements(p.machine -> 'states') with ordinality s(state, place)
 where p.name = 'large' and s.place between 3 and 63;
 insert into bindery_internal.stage_pace
 select 'large', 1, s.state ->> 'name', 123456789.12345678, 1, 50, now()

@@ -1,4 +1,4 @@
--- What get_book_status says about each stage: weight, attempts, visits, median durations.
+-- What get_book_status returns for each stage: weight, attempts, visits, median durations.
 begin;
 \ir ../helpers.psql
 \ir ../estimate/lived.psql
@@ -63,9 +63,11 @@ select tap.lived(2, '2030-01-02 00:00+00',
   '{ANALYZING,GENERATING_SCENES,CREATING_ARTWORK,COMPLETED}', '{10,100,200,400}');
 select is(tap.stages(2, 'seconds'), '[100, 200, 400]',
   'Every stage of a COMPLETED book has its duration.');
-select is(tap.stages(2, 'attempt'), '[1, 1, 1]', 'Every stage of a COMPLETED book has its attempt.');
+select is(tap.stages(2, 'attempt'), '[1, 1, 1]',
+  'Every stage of a COMPLETED book has its attempt.');
 select is(tap.begun(2),
-  array['2030-01-02 00:00:10+00', '2030-01-02 00:01:50+00', '2030-01-02 00:05:10+00']::timestamptz[],
+  array['2030-01-02 00:00:10+00', '2030-01-02 00:01:50+00',
+    '2030-01-02 00:05:10+00']::timestamptz[],
   'Every stage of a COMPLETED book has its start.');
 
 -- Median durations: of three visits at least.

@@ -262,8 +262,8 @@ async fn the_findings_are_those_of_doctor_for_the_daemons_own_options() -> Resul
     for check in ["postgres_schema", "kernel", "postgres_rights", "redis_version", "http_access"] {
         assert!(checks.contains(check), "{check} in {first}");
     }
-    let says = |text: &str| found.iter().any(|it| it["found"].to_string().contains(text));
-    assert!(says("tokens are checked by the secret") && says(at.database.stream()), "{first}");
+    let shows = |text: &str| found.iter().any(|it| it["found"].to_string().contains(text));
+    assert!(shows("tokens are checked by the secret") && shows(at.database.stream()), "{first}");
     assert!(found.iter().all(|it| (it["level"] == "ok") == it["remedy"].is_null()), "{first}");
     let again = get(&at, "/api/system/findings").await?;
     assert_eq!(again["at"], first["at"], "within seconds the checks do not run again");

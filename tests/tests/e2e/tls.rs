@@ -206,7 +206,8 @@ async fn every_sslmode_verifies_of_each_kind_of_certificate_what_libpq_verifies(
                 .await
                 .with_context(|| format!("with the certificate {certificate}"))?;
         }
-        // If there is a root file, `require` verifies the authority; `prefer` continues without TLS.
+        // If there is a root file, `require` verifies the authority; `prefer` continues without
+        // TLS.
         let preferred = if authority.0 == ok { authority } else { (ok, PLAIN) };
         at.check(&[
             ("postgres", "sslmode=require&sslrootcert={own.crt}", authority.0, authority.1),

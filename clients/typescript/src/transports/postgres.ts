@@ -20,7 +20,9 @@ const GOODBYE = 1000;
 export class PostgresCaller implements Caller {
   #client: Promise<Client> | undefined;
 
-  /** `notified` is called with each notification of the channel `bindery`, and with "" at its end. */
+  /**
+   * `notified` is called with each notification of the channel `bindery`, and with "" at its end.
+   */
   constructor(
     private readonly url: string,
     private readonly notified?: (payload: string) => void,

@@ -1,7 +1,7 @@
 // Events through Redis: entries of a stream that `binderyd` relays into Postgres.
 //
-// A batch is one MULTI/EXEC: all of its entries or none. A batch whose reply was lost is sent again;
-// Bindery applies a repeated event without effect.
+// A batch is one MULTI/EXEC: all of its entries or none. A batch whose reply was lost is sent
+// again; Bindery applies a repeated event without effect.
 import type { Item } from "../buffer.js";
 import { textOf, Unavailable } from "../errors.js";
 import { connectRedis, redisPlace, type RedisClient, type RedisPlace } from "./redis-connection.js";

@@ -1,6 +1,6 @@
 // A worker that tests start, kill and start again: node program.mjs MODE [ARGUMENT...], with the
-// book's id in BOOK. Each finished item is a line of the file RECORD, written before the package can
-// report it. It runs the package as it is built.
+// book's id in BOOK. Each finished item is a line of the file RECORD, written before the package
+// can report it. It runs the package as it is built.
 import { appendFileSync, readFileSync } from "node:fs";
 import * as bindery from "../../dist/index.js";
 import { Worker } from "../../dist/worker.js";
