@@ -3,8 +3,7 @@
 #
 #   supabase.sh generate          writes supabase/migrations/ and supabase/types/
 #   supabase.sh test [FILE...]    checks that they are current; applies, seeds, lints and tests
-# them,
-#                                 then tests REST, Realtime and the gateways
+#                                 them, then tests REST, Realtime and the gateways
 #   supabase.sh with-api COMMAND  pastes the migration, starts the Data API, and runs a command with
 #                                 its address and keys
 #   supabase.sh load [ARG...]     runs k6 over REST (tests/load), if it is installed: 10, 50 and 200
