@@ -99,9 +99,10 @@ supabase screenshots: export WITH_WEB = yes
 supabase: build ## renew supabase/migrations and supabase/types from the schema
 	scripts/supabase.sh generate
 
-lint: setup ## formatting, language, clippy with warnings as errors
+lint: setup ## formatting, language, links and facts of the pages, clippy
 	cargo fmt --all --check
 	node scripts/lint-words.mjs
+	scripts/docs.sh links
 	cargo clippy --workspace --all-targets -- -D warnings
 
 load: build ## many books at once, every row checked (BOOKS=200 CONNECTIONS=16)

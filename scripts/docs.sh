@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# README's tracks and the quickstarts, typed as they stand in a copy of this checkout, and the links
-# of every page (tests/docs).
+# README's tracks and the quickstarts, typed as they stand in a copy of this checkout, the links of
+# every page, and the facts that stand in several places (tests/docs).
 #
 #   docs.sh [links|tracks|supabase]    only one of them
 #   docs.sh site                       builds the site of docs/ into target/site/ (book.toml)
@@ -67,7 +67,7 @@ site() {
   echo "The site is in $ROOT/target/site/index.html"
 }
 
-links() { node --test links.test.js site.test.js; }
+links() { node --test links.test.js site.test.js facts.test.js; }
 
 case ${1:-all} in
   links) links ;;

@@ -82,7 +82,7 @@ function prose(line, path) {
 }
 
 /** Comments of languages whose code rustfmt, prettier or ruff breaks at 100 columns; not types. */
-const COMMENT = /^\s*(?:\/\/|\/\*\*?|\*|# )(?!.*@(?:typedef|param|returns) \{)/;
+const COMMENT = /^\s*(?:\/\/|\/\*\*?|\*|# )(?!.*@(?:type|typedef|param|returns) \{)/;
 
 /**
  * Whether a line may be longer: a table, a URL, text that cannot be broken, and code that a formatter
