@@ -183,6 +183,32 @@ test('the limits of docs/events.md are those that core has', () => {
   assert.ok(read('docs/faq.md').includes(`**How many substeps can a stage have?** ${definition}.`));
 });
 
+test('the limits of the TypeScript package are those that core has', () => {
+  const limits = JSON.parse(read('tests/vectors/limits.json'));
+  const source = read('clients/typescript/src/values.ts');
+  for (const [constant, limit] of Object.entries({
+    MESSAGE: 'message_chars',
+    TITLE: 'title_chars',
+    WORKER: 'worker_chars',
+    NAME: 'name_chars',
+    SUBSTEPS: 'substeps',
+    MIN_WEIGHT: 'min_weight',
+    MAX_WEIGHT: 'max_weight',
+    TOTAL: 'total',
+    JSON_BYTES: 'json_bytes',
+    JSON_LEVELS: 'json_depth',
+  })) {
+    const [, value] = new RegExp(`export const ${constant} = (.*);`).exec(source) ?? [];
+    assert.ok(value, `there is no ${constant}`);
+    const factors = value.replaceAll('_', '').split(' * ').map(Number);
+    assert.equal(
+      factors.reduce((product, factor) => product * factor, 1),
+      limits[limit],
+      constant,
+    );
+  }
+});
+
 test('the roles that install.md names are those that a migration makes', () => {
   const made = between(read('sql/access/roles.sql'), 'foreach wanted in array array[', ']');
   const named = between(read('docs/install.md'), 'creates the extension and the schema', 'where');
