@@ -17,14 +17,13 @@
 //! | [`stream_id`] | positions in a Redis stream |
 //! | [`event`] | one message from a service, checked |
 //! | [`batch`] | many events, coalesced into few items |
-//! | [`book`] | a book in memory that follows all rules: the reference for the database's tests |
 //!
 //! The extension offers these rules in SQL; the daemon uses them between Redis and Postgres. Both
 //! exchange JSON, whose form the types here define through `serde`.
 //!
 //! ```
-//! use bindery_core::book::{Book, Outcome};
-//! use bindery_core::{definition, event::Event};
+//! use bindery_core::progress::{SubstepRow, summarize};
+//! use bindery_core::definition;
 //! use serde_json::json;
 //!
 //! let definition = json!({"states": [
@@ -33,22 +32,16 @@
 //!     {"name": "READ"}
 //! ]});
 //! let machine = definition::compile(&definition).expect("it has no fault");
-//! let mut book = Book::register(&machine);
-//!
-//! let event = |field: &str, value: &str| (field.into(), value.into());
-//! let event = Event::parse(vec![
-//!     event("type", "progress"),
-//!     event("book_id", "018f3c1e-7b2a-7c3d-9e4f-5a6b7c8d9e0f"),
-//!     event("substep", "first_half"),
-//!     event("progress", "40"),
-//! ])?;
-//! assert_eq!(book.apply(&machine, &event), Outcome::Applied);
-//! assert_eq!(book.summary(&machine)?.overall, 20.0);
+//! let rows = [SubstepRow {
+//!     substep: "first_half".to_owned(),
+//!     progress: Some(40.0),
+//!     ..SubstepRow::default()
+//! }];
+//! assert_eq!(summarize(&machine, "READING", None, &rows)?.overall, 20.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod batch;
-pub mod book;
 pub mod definition;
 pub mod event;
 pub mod json;

@@ -441,15 +441,22 @@ pub fn summarize<'a>(
     summarize_rows(machine, status, stage, rows.iter().map(Row::from))
 }
 
-/// A borrowed row.
-#[derive(Clone, Copy)]
-pub(crate) struct Row<'a> {
+/// A [`SubstepRow`] that borrows its texts.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The substep's key.
     pub substep: &'a str,
+    /// Its weight; `None`: the declared one, or 1.
     pub weight: Option<f64>,
+    /// Percent, 0 to 100.
     pub progress: f64,
+    /// How many units are done.
     pub done: Option<f64>,
+    /// How many units there are.
     pub total: Option<f64>,
+    /// The unit of both.
     pub unit: Option<&'a str>,
+    /// The worker's message.
     pub message: Option<&'a str>,
 }
 
@@ -467,7 +474,8 @@ impl<'a> From<&'a SubstepRow> for Row<'a> {
     }
 }
 
-pub(crate) fn summarize_rows<'a>(
+/// [`summarize`] for borrowed rows.
+pub fn summarize_rows<'a>(
     machine: &'a Machine,
     status: &str,
     stage: Option<&str>,

@@ -7,11 +7,11 @@ mod common;
 use std::collections::{BTreeMap, HashSet};
 
 use bindery_core::batch::{Batch, OTHER_WORK, ProgressColumns};
-use bindery_core::book::{Book, BookSubstep};
 use bindery_core::definition::compile;
 use bindery_core::event::{Event, EventKind};
 use bindery_core::machine::Machine;
 use bindery_core::stream_id::StreamId;
+use bindery_model::{Book, BookSubstep};
 use common::{Step, branching, machine, step};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -6,11 +6,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use bindery_core::book::{Book, Outcome};
 use bindery_core::event::{Event, EventKind, Progress};
 use bindery_core::machine::{CANCELLED, FAILED, Machine};
 use bindery_core::report::{Report, Verdict, report_verdict};
 use bindery_core::transition::{next_statuses, rewind_targets};
+use bindery_model::{Book, Outcome};
 use common::{Step, branching, comic, machine, step};
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -5,7 +5,6 @@
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
-use bindery_core::book::Book;
 use bindery_core::definition::compile;
 use bindery_core::event::{
     Event, EventKind, Fail, Heartbeat, Plan, PlannedSubstep, Progress, Register, Transition,
@@ -13,6 +12,7 @@ use bindery_core::event::{
 use bindery_core::machine::{Machine, is_halted};
 use bindery_core::progress::SubstepProgress;
 use bindery_core::transition::next_statuses;
+use bindery_model::Book;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use bindery_core::book::Outcome;
 use bindery_core::definition::compile;
 use bindery_core::event::Event;
+use bindery_model::Outcome;
 use bindery_tests::Servers;
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use bindery_core::book::{Book, BookSubstep, Outcome};
 use bindery_core::event::{Event, EventKind};
 use bindery_core::machine::{CANCELLED, FAILED, Machine};
+use bindery_model::{Book, BookSubstep, Outcome};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! A book in memory that follows every rule of this crate: the reference that the database is
+//! A book in memory that follows every rule of `bindery-core`: the reference that the database is
 //! tested against.
 //!
 //! It has no clock and no storage. It cannot call guards that are SQL functions, so they count as
@@ -7,13 +7,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Event, EventKind, Fail, Heartbeat, Plan, Progress, Transition};
-use crate::machine::{ALL, FAILED, Machine, State, is_halted};
-use crate::progress::{
+use bindery_core::event::{Event, EventKind, Fail, Heartbeat, Plan, Progress, Transition};
+use bindery_core::machine::{ALL, FAILED, Machine, State, is_halted};
+use bindery_core::progress::{
     MAX_SUBSTEPS, Row, SubstepProgress, Summary, SummaryError, TOO_MANY_SUBSTEPS, summarize_rows,
 };
-use crate::report::{Report, Verdict, report_verdict};
-use crate::transition::{
+use bindery_core::report::{Report, Verdict, report_verdict};
+use bindery_core::transition::{
     Facts, TransitionVerdict, begin_verdict, transition_error, transition_verdict,
 };
 
@@ -143,7 +143,7 @@ impl Book {
         }
     }
 
-    /// Rewinds the book to one of [`rewind_targets`](crate::transition::rewind_targets). No guard
+    /// Rewinds the book to one of [`rewind_targets`](bindery_core::transition::rewind_targets). No guard
     /// is asked, and nothing is kept of the target state, not even if the book had failed in it.
     pub fn rewind(&mut self, machine: &Machine, target: &str) -> Outcome {
         let facts = Facts { rewind: Some(true), ..Facts::default() };
