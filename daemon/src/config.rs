@@ -5,11 +5,15 @@
 //! | module | subject |
 //! |---|---|
 //! | `file` | the TOML file: keys, values and their locations |
+//! | `setting` | one setting, with its values and their source |
+//! | `checks` | what is checked of the settings |
 //! | `faults` | the faults of a configuration |
 //! | `shown` | the effective configuration, without secrets |
 
+mod checks;
 mod faults;
 mod file;
+mod setting;
 mod shown;
 
 use std::ffi::OsString;
@@ -17,11 +21,13 @@ use std::path::PathBuf;
 
 use clap::builder::OsStringValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
+use checks::{check, check_channels, check_redis, check_tokens};
 use faults::Faults;
 use file::File;
+use setting::{Setting, Source, is_setting, takes_values};
 
 /// Why no command runs.
 #[derive(Debug)]
@@ -32,21 +38,6 @@ pub enum Stop {
     Faults(String),
     /// The output of `--print-config`.
     Print(String),
-}
-
-/// The source of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Flag,
-    Environment,
-    File,
-    Default,
-}
-
-/// An argument of the command, with its values as texts and their source; `None`: not set.
-struct Setting<'a> {
-    arg: &'a Arg,
-    values: Option<(Source, Vec<OsString>)>,
 }
 
 /// Loads the command from these arguments, the environment and the file that they name.
@@ -65,11 +56,11 @@ pub fn load(arguments: &[OsString]) -> Result<Cli, Stop> {
     let file = path.map_or_else(File::default, |path| File::read(&path, &command, &mut faults));
     let settings = settings(subcommand, &command, chosen, &file);
     for setting in &settings {
-        faults.check(setting, &file);
+        check(setting, &file, &mut faults);
     }
-    faults.check_redis(&settings, &file);
-    faults.check_channels(&settings, &file);
-    faults.check_tokens(&settings, &file);
+    check_redis(&settings, &file, &mut faults);
+    check_channels(&settings, &file, &mut faults);
+    check_tokens(&settings, &file, &mut faults);
     if !faults.is_empty() {
         return Err(Stop::Faults(faults.to_string()));
     }
@@ -89,15 +80,6 @@ fn as_texts(command: Command) -> Command {
         if takes_values(&arg) { arg.value_parser(OsStringValueParser::new()) } else { arg }
     };
     command.mut_args(text).mut_subcommands(as_texts)
-}
-
-fn takes_values(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
-}
-
-/// Whether a file may set it: each argument with an environment variable, except `--config`.
-fn is_setting(arg: &Arg) -> bool {
-    arg.get_long().is_some() && arg.get_env().is_some() && arg.get_id() != "config"
 }
 
 /// The settings of a command, including the global ones.

@@ -9,7 +9,7 @@ use clap::{Arg, Command};
 use toml::de::{DeTable, DeValue};
 
 use super::faults::Faults;
-use super::is_setting;
+use super::setting::is_setting;
 
 /// The minimum similarity of names for a suggestion.
 const ALIKE: f64 = 0.7;

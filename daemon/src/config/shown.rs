@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Write;
 
-use super::{Setting, Source, takes_values};
+use super::setting::{Setting, Source, takes_values};
 
 const HIDDEN: &str = "***";
 

@@ -52,17 +52,18 @@ fn the_file_stands_between_the_flags_and_the_defaults() {
 fn every_fault_is_reported_with_its_place_and_without_secrets() {
     let file = Written::new(
         "faults",
-        "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\n",
+        "database-url = \"http://u:hush@h/d\"\nlingr = \"9ms\"\nmax-batch = 0\nlease = [\"1s\"]\nhttp = \"nowhere\"\njwt-secret = \"hush\"\nlog-format = \"loud\"\n",
     );
     let text = error_text(load_with(&file, &["--retain", "soon", "--stream", "s"]));
     for part in [
-        "8 faults",
+        "9 faults",
         ":1:1: database-url: ",
         ":2:1: there is no setting \"lingr\"; did you mean \"linger\"?",
         ":3:1: max-batch: invalid value '0'",
         ":4:9: lease: takes one value, not a list",
         ":5:1: http: invalid value 'nowhere'",
         ":6:1: jwt-secret: ",
+        ":7:1: log-format: invalid value 'loud' for '--log-format <LOG_FORMAT>' [possible values: text, json]",
         "--retain: invalid value 'soon'",
         "--stream: redis-url is missing: give --redis-url or REDIS_URL",
     ] {
