@@ -4,9 +4,11 @@
 //! | module | subject |
 //! |---|---|
 //! | `programs` | finding a PostgreSQL to run |
+//! | `owner` | the user that runs it |
 //! | `cluster` | the private Postgres in its folder |
 
 mod cluster;
+mod owner;
 mod programs;
 
 use std::net::SocketAddr;
@@ -18,12 +20,12 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-use crate::cli::{DatabaseOptions, MigrateOptions, SqlOptions};
 use crate::commands::Subject;
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
 use crate::kernel::Kernel;
 use crate::migrate;
+use crate::options::{DatabaseOptions, MigrateOptions, SqlOptions};
 use crate::process::Process;
 use crate::{answers, run};
 use cluster::Cluster;

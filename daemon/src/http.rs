@@ -4,23 +4,28 @@
 //! |---|---|
 //! | `options` | its flags |
 //! | `server` | the port: limits of connections and of the time for a request |
-//! | `router` | the routes below `/api`, and what they share |
+//! | `router` | the routes below `/api`, and their limits |
+//! | `api` | what every request has: the shared state and its caller |
+//! | `host`, `local` | requests from elsewhere; the names of this machine |
 //! | `routes`, `openapi` | routes with their descriptions; the OpenAPI document |
 //! | `auth`, `jwks`, `signature` | authentication: tokens and their keys |
 //! | `pool` | connections to Postgres with the caller's role |
+//! | `query` | queries of a request, and answers made of their rows |
 //! | `list`, `books`, `acts` | lists of books, single books, and an operator's acts |
 //! | `reports` | reports of producers |
-//! | `operation` | the routes for operators, their access and their bodies |
+//! | `operation`, `operator` | the routes for operators; their access and bodies |
 //! | `dead_letters` | dead letters and early events |
-//! | `system`, `pipelines` | what the page shows of the installation and of the pipelines |
+//! | `system`, `own`, `pipelines` | the installation, this daemon, and the pipelines |
 //! | `bounded` | the limit of memory for responses |
-//! | `events`, `board` | server-sent events, of one book and of all |
+//! | `events`, `board`, `sse` | server-sent events, of one book and of all; their form |
+//! | `live` | how books are read, and read again when they change |
 //! | `hub`, `listen` | subscriptions to changes, and notifications of Postgres |
 //! | `error` | error responses |
 //! | `measure` | metrics of requests |
 //! | `page` | the page |
 
 mod acts;
+mod api;
 mod auth;
 mod board;
 mod books;
@@ -28,22 +33,29 @@ mod bounded;
 mod dead_letters;
 mod error;
 mod events;
+mod host;
 mod hub;
 mod jwks;
 mod list;
 mod listen;
+mod live;
+mod local;
 mod measure;
 mod openapi;
 mod operation;
+mod operator;
 mod options;
+mod own;
 mod page;
 mod pipelines;
 mod pool;
+mod query;
 mod reports;
 mod router;
 mod routes;
 mod server;
 mod signature;
+mod sse;
 mod system;
 
 use std::net::SocketAddr;
@@ -57,29 +69,40 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::commands::Subject;
 use crate::database::DatabaseUrl;
 use crate::metrics::Exporter;
 use crate::state::State;
+use api::{Api, Shared};
 use auth::Access;
 use board::Boards;
 use error::ApiError;
 use hub::Hub;
-use router::{Api, Shared};
+use live::Live;
+use own::Own;
 use server::Routers;
-use system::System;
 
 pub use jwks::Jwks;
 pub use options::HttpOptions;
+pub use own::Examine;
 pub use server::BEYOND;
 
-/// At most this many slow readers of all books query Postgres at a time; the rest of the pool is
-/// for other requests.
-const CATCHING_UP: usize = 2;
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The options of the port.
+    pub options: HttpOptions,
+    /// The database that has the books.
+    pub database: DatabaseUrl,
+    /// The state of the daemon's tasks.
+    pub state: State,
+    /// Runs the checks of `binderyd doctor`.
+    pub examine: Examine,
+    /// Whether this daemon publishes the outbox.
+    pub publishes: bool,
+}
 
 /// The HTTP port, ready to serve.
 pub struct Http {
@@ -95,35 +118,34 @@ impl Http {
     /// Without tokens `/api` is for this machine only; where others reach the port it is closed.
     /// `connections` is the limit, which may be lower than the one that the options ask for.
     pub fn new(
-        subject: Subject,
+        served: Served,
         listener: TcpListener,
         connections: usize,
-        state: State,
         metrics: Exporter,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let (options, database) = (&subject.http, subject.database.clone());
+        let Served { options, database, state, examine, publishes } = served;
         let address = listener.local_addr()?;
         let is_loopback = address.ip().is_loopback();
-        let access = Access::new(options, is_loopback);
+        let access = Access::new(&options, is_loopback);
         log_access(&access, address);
-        let (hub, jwks) = (Hub::default(), access.jwks());
+        let jwks = access.jwks();
+        let live = Live::new(pool::pool(&database, usize::try_from(options.http_pool)?)?);
+        let hub = live.hub.clone();
         let api = Api(Arc::new(Shared {
-            pool: pool::pool(&database, usize::try_from(options.http_pool)?)?,
-            hub: hub.clone(),
+            live,
             boards: Boards::default(),
-            catching_up: Semaphore::new(CATCHING_UP),
             access,
             origins: options.cors_origins.clone(),
             stop: stop.clone(),
-            system: System::new(subject.clone(), state.clone()),
+            own: Own::new(examine, publishes, state.clone()),
         }));
         let mut health = Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready).with_state(state))
             .route("/metrics", get(async move || metrics.render()));
         if is_loopback {
-            health = health.layer(axum::middleware::from_fn(router::known_hosts));
+            health = health.layer(axum::middleware::from_fn(host::known_hosts));
         }
         let measure = axum::middleware::from_fn(measure::measure);
         let routers = Routers {

@@ -3,7 +3,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `cli` | commands, flags and their environment variables |
+//! | `cli`, `options` | the commands; their flags and environment variables |
 //! | `config` | settings from flags, environment and file; reports all faults at once |
 //! | `run` | the daemon: one relay a stream, the outbox, the sweeper, the HTTP port |
 //! | `serve` | the HTTP port alone, for a hot standby |
@@ -41,6 +41,7 @@ mod logging;
 mod memory;
 mod metrics;
 mod migrate;
+mod options;
 mod outbox;
 mod process;
 mod relay;
@@ -55,7 +56,8 @@ mod sweep;
 
 use std::process::ExitCode;
 
-use cli::Command;
+use clap::CommandFactory;
+use cli::{Cli, Command};
 use config::Stop;
 
 fn main() -> ExitCode {
@@ -94,8 +96,8 @@ fn main() -> ExitCode {
             Command::Publish(options) => commands::publish(&options).await,
             Command::DeadLetters(options) => commands::dead_letters(&options).await,
             Command::Simulate(options) => commands::simulate(&options).await,
-            Command::Completions(options) => commands::completions(&options),
-            Command::Man(options) => commands::man(&options),
+            Command::Completions(options) => commands::completions(&options, Cli::command()),
+            Command::Man(options) => commands::man(&options, Cli::command()),
         }
     });
     match outcome {

@@ -5,9 +5,9 @@ use refinery_core::{Migration, Runner, Target};
 use tokio_postgres::Client;
 use tracing::info;
 
-use crate::cli::{MigrateOptions, MigrationOptions};
 use crate::database;
 use crate::kernel;
+use crate::options::{MigrateOptions, MigrationOptions};
 
 /// The table of the applied versions, which refinery maintains.
 pub const HISTORY: &str = "bindery_internal.schema_history";

@@ -2,9 +2,11 @@
 //! systemd, and a clean stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -13,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::commands::Subject;
 use crate::files;
-use crate::http::{self, Http, HttpOptions};
+use crate::http::{self, Examine, Http, HttpOptions, Served};
 use crate::memory;
 use crate::metrics::Exporter;
 use crate::service;
@@ -65,8 +67,14 @@ impl Process {
         let options = &subject.http;
         let others = usize::try_from(options.http_pool)? + http::BEYOND;
         let connections = files::connections(files, options.http_connections, sources, others);
-        let http =
-            Http::new(subject, listener, connections, state.clone(), metrics.clone(), &stop)?;
+        let served = Served {
+            options: options.clone(),
+            database: subject.database.clone(),
+            state: state.clone(),
+            publishes: subject.publishes(),
+            examine: examine(subject),
+        };
+        let http = Http::new(served, listener, connections, metrics.clone(), &stop)?;
         // A second set, which is aborted at the end: an open connection must not delay the stop.
         let mut aside = JoinSet::new();
         aside.spawn(http.serve(stop.clone()));
@@ -102,6 +110,15 @@ impl Process {
         let _ = tokio::time::timeout(END_STREAMS_WITHIN, aside.join_next()).await;
         outcome
     }
+}
+
+/// The checks of `binderyd doctor`, for the page.
+fn examine(subject: Subject) -> Examine {
+    let subject = Arc::new(subject);
+    Examine(Arc::new(move || {
+        let subject = subject.clone();
+        Box::pin(async move { json!(subject.examine().await) })
+    }))
 }
 
 /// Waits for a stop, or for the end of a task, which is a panic. The process then ends so that its

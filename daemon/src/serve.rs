@@ -2,8 +2,8 @@
 //! readers from a hot standby or another read-only server.
 
 use crate::answers;
-use crate::cli::ServeOptions;
 use crate::commands::Subject;
+use crate::options::ServeOptions;
 use crate::process::Process;
 
 /// Serves until SIGTERM or SIGINT.

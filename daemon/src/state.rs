@@ -6,10 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bindery_core::stream_id::StreamId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::retry::Repeats;
-use crate::sweep::Swept;
+
+/// The result of a sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Swept {
+    /// Whether it ran; false if another sweep was running.
+    #[serde(skip_serializing)]
+    pub ran: bool,
+    /// The number of stalled books that became FAILED.
+    pub stalled: u64,
+    /// The number of FAILED books that were resumed.
+    pub resumed: u64,
+    /// The number of early events that waited longer than `patience` and became dead letters.
+    pub expired: u64,
+    /// The streams whose relay must catch up before a book can fail as stalled.
+    pub waiting_for: Vec<String>,
+}
 
 /// The phase of a stream's relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

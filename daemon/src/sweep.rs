@@ -6,7 +6,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use tracing::{info, warn};
 use crate::database::{self, DatabaseError, DatabaseUrl};
 use crate::metrics;
 use crate::retry::{Failure, Tries, Work, supervise};
-use crate::state::State;
+use crate::state::{State, Swept};
 
 /// Sweeps.
 #[derive(Debug, Clone)]
@@ -31,23 +30,6 @@ pub struct Sweeper {
 /// After this many sweeps in a row that find another one running, the other one counts as stuck: it
 /// hangs, or its session is idle in a transaction.
 const MOST_SKIPPED: u32 = 3;
-
-/// The result of a sweep.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Swept {
-    /// Whether it ran; false if another sweep was running.
-    #[serde(skip_serializing)]
-    pub ran: bool,
-    /// The number of stalled books that became FAILED.
-    pub stalled: u64,
-    /// The number of FAILED books that were resumed.
-    pub resumed: u64,
-    /// The number of early events that waited longer than `patience` and became dead letters.
-    pub expired: u64,
-    /// The streams whose relay must catch up before a book can fail as stalled.
-    pub waiting_for: Vec<String>,
-}
 
 impl Sweeper {
     /// Sweeps until `stop`.

@@ -10,6 +10,7 @@
 //! | `error` | why a call failed, and what to do about it |
 
 mod certificate;
+mod choice;
 mod connect;
 mod error;
 mod session;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
-use crate::cli::DatabaseOptions;
 use crate::database::{self, DatabaseError};
 use crate::dead_letters::{self, Filter, Place, Replayed};
+use crate::options::DatabaseOptions;
 
 /// The number of dead letters in one call, which is one transaction.
 const BATCH: i64 = 500;

@@ -20,9 +20,9 @@ use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::DatabaseOptions;
 use crate::database::DatabaseUrl;
 use crate::http::HttpOptions;
+use crate::options::DatabaseOptions;
 use crate::source::channel::Channel;
 use crate::source::{RedisUrl, SourceOptions};
 
@@ -105,6 +105,13 @@ impl Subject {
         }
         access::check(&self.http, &mut findings).await;
         findings.0
+    }
+}
+
+impl Subject {
+    /// Whether the daemon publishes the outbox.
+    pub fn publishes(&self) -> bool {
+        self.relaying.as_ref().is_some_and(|relaying| !relaying.outbox.is_empty())
     }
 }
 

@@ -4,10 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use crate::cli::Cli;
 
 /// Options of `completions`.
 #[derive(Debug, Clone, Args)]
@@ -27,21 +25,21 @@ pub struct ManOptions {
 }
 
 /// Prints a shell's completions.
-pub fn completions(options: &CompletionsOptions) -> anyhow::Result<()> {
+pub fn completions(options: &CompletionsOptions, mut command: Command) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "binderyd", &mut text);
+    clap_complete::generate(options.shell, &mut command, "binderyd", &mut text);
     io::stdout().write_all(&text).context("the completions cannot be written")
 }
 
 /// Prints the manual, or writes all its pages.
-pub fn man(options: &ManOptions) -> anyhow::Result<()> {
+pub fn man(options: &ManOptions, command: Command) -> anyhow::Result<()> {
     match &options.folder {
         Some(folder) => std::fs::create_dir_all(folder)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+            .and_then(|()| clap_mangen::generate_to(command, folder))
             .with_context(|| format!("the manual cannot be written to {}", folder.display())),
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(command).render(&mut page)?;
             io::stdout().write_all(&page).context("the manual cannot be written")
         }
     }

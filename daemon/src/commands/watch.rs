@@ -19,8 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::cli::DatabaseOptions;
 use crate::database::{self, DatabaseError};
+use crate::options::DatabaseOptions;
 use book::{Book, Filter, Flow};
 use lines::Lines;
 use screen::Screen;

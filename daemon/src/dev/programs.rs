@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::cluster::Owner;
+use super::owner::Owner;
 
 /// The oldest supported major version.
 const OLDEST: u32 = 15;

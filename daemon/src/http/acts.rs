@@ -12,11 +12,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::api::Api;
 use super::auth::Caller;
-use super::books::{BookId, ask, json, read_status};
+use super::books::{BookId, read_status};
 use super::error::ApiError;
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, json};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -101,7 +102,7 @@ async fn act(
     call: &str,
     values: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Response, ApiError> {
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, caller, Intent::Change).await?;
     let mut all: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&book, Type::UUID)];
     all.extend_from_slice(values);

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -15,7 +13,6 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 use super::jwks::Jwks;
 use super::options::HttpOptions;
-use super::router::Api;
 use super::signature;
 
 /// The tolerance for clocks that differ.
@@ -125,7 +122,7 @@ impl Access {
         }
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         match self {
             Self::Local => Ok(Caller::without_token(Role::Service)),
             Self::Closed => Err(closed()),
@@ -288,18 +285,6 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     token.map(Some).ok_or_else(|| {
         ApiError::bad_token(INVALID, "not a bearer token", "Send Authorization: Bearer <JWT>.")
     })
-}
-
-impl FromRequestParts<Api> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        // The token is already checked.
-        if let Some(caller) = parts.extensions.get::<Self>() {
-            return Ok(caller.clone());
-        }
-        api.access.caller(&parts.headers).await
-    }
 }
 
 #[cfg(test)]

@@ -19,12 +19,12 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::auth::{Caller, Role};
-use super::books::ask;
 use super::error::ApiError;
-use super::events::{AT_MOST_EVERY, event, poll_interval, with_since};
 use super::hub::Marks;
+use super::live::Live;
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::ask;
+use super::sse::{AT_MOST_EVERY, event, with_since};
 
 /// How many of the newest books are checked without a mark.
 const WATCHED: i64 = 1000;
@@ -125,11 +125,11 @@ impl Boards {
     /// Joins the board of the callers who see the same books. Fails if the first query fails.
     pub async fn join(
         &self,
-        api: &Api,
+        live: &Live,
         caller: &Caller,
         owner: Option<Uuid>,
     ) -> Result<Reader, ApiError> {
-        let board = self.board(api, caller, owner);
+        let board = self.board(live, caller, owner);
         let mut progress = board.shared.progress.subscribe();
         let started = progress
             .wait_for(|progress| !matches!(progress, Progress::Starting))
@@ -143,7 +143,7 @@ impl Boards {
         Ok(Reader { board, name, taken, owner, progress })
     }
 
-    fn board(&self, api: &Api, caller: &Caller, owner: Option<Uuid>) -> Arc<Board> {
+    fn board(&self, live: &Live, caller: &Caller, owner: Option<Uuid>) -> Arc<Board> {
         let claims = (caller.role != Role::Service).then(|| caller.claims.clone());
         let key = Key { role: caller.role, claims, owner };
         let mut boards = lock(&self.0);
@@ -158,7 +158,7 @@ impl Boards {
             progress: watch::Sender::new(Progress::Starting),
             waiting: watch::Sender::new(0),
         });
-        let task = tokio::spawn(run_board(api.clone(), caller.clone(), owner, shared.clone()));
+        let task = tokio::spawn(run_board(live.clone(), caller.clone(), owner, shared.clone()));
         let board = Arc::new(Board { shared, _task: AbortOnDropHandle::new(task) });
         boards.insert(key, Arc::downgrade(&board));
         board
@@ -166,24 +166,24 @@ impl Boards {
 }
 
 /// Runs a board, and publishes the error that ends it.
-async fn run_board(api: Api, caller: Caller, owner: Option<Uuid>, shared: Arc<Shared>) {
-    let Err(error) = try_run_board(&api, &caller, owner, &shared).await;
+async fn run_board(live: Live, caller: Caller, owner: Option<Uuid>, shared: Arc<Shared>) {
+    let Err(error) = try_run_board(&live, &caller, owner, &shared).await;
     shared.progress.send_replace(Progress::Ended(error));
 }
 
 async fn try_run_board(
-    api: &Api,
+    live: &Live,
     caller: &Caller,
     owner: Option<Uuid>,
     shared: &Shared,
 ) -> Result<std::convert::Infallible, ApiError> {
     // Subscribe before the first read: later changes leave a mark.
-    let subscription = api.hub.subscribe(None);
-    let mut listing = Listing::begin(api, caller, owner).await?;
+    let subscription = live.hub.subscribe(None);
+    let mut listing = Listing::begin(live, caller, owner).await?;
     shared.progress.send_replace(Progress::At(0));
     let mut waiting = shared.waiting.subscribe();
     let mut more = false;
-    let mut poll_at = Instant::now() + poll_interval(api);
+    let mut poll_at = Instant::now() + live.poll_interval();
     let mut read_at = Instant::now();
     loop {
         // Do not query while no reader waits.
@@ -198,12 +198,12 @@ async fn try_run_board(
         }
         if Instant::now() >= poll_at {
             marks.unknown = true;
-            poll_at = Instant::now() + poll_interval(api);
+            poll_at = Instant::now() + live.poll_interval();
         }
         // Changes during the read leave a new mark.
         read_at = Instant::now() + AT_MOST_EVERY;
         let events;
-        (events, more) = listing.next_events(api, caller, marks).await?;
+        (events, more) = listing.next_events(live, caller, marks).await?;
         if !events.is_empty() {
             let last = shared.kept().add(events);
             shared.progress.send_replace(Progress::At(last));
@@ -277,7 +277,7 @@ impl Kept {
 
 impl Reader {
     /// The next event, or several. Cancel-safe.
-    pub async fn next(&mut self, api: &Api, caller: &Caller) -> Result<Bytes, ApiError> {
+    pub async fn next(&mut self, live: &Live, caller: &Caller) -> Result<Bytes, ApiError> {
         loop {
             let step = self.board.shared.kept().step(self.name, self.taken);
             match step {
@@ -287,7 +287,7 @@ impl Reader {
                     return Ok(event);
                 }
                 Step::Read(missed) => {
-                    let (events, taken) = catch_up(api, caller, self.owner, &missed).await?;
+                    let (events, taken) = catch_up(live, caller, self.owner, &missed).await?;
                     self.taken = taken;
                     return Ok(events);
                 }
@@ -346,14 +346,14 @@ fn too_slow() -> ApiError {
 /// The current status of books whose events are no longer kept, as many as fit; and the number up
 /// to which the reader then has all events.
 async fn catch_up(
-    api: &Api,
+    live: &Live,
     caller: &Caller,
     owner: Option<Uuid>,
     missed: &[(u64, Uuid)],
 ) -> Result<(Bytes, u64), ApiError> {
     // Slow readers must not take all connections to Postgres.
-    let _turn = api.catching_up.acquire().await.map_err(|_closed| ApiError::unavailable())?;
-    let mut client = api.pool.get().await?;
+    let _turn = live.catching_up.acquire().await.map_err(|_closed| ApiError::unavailable())?;
+    let mut client = live.pool.get().await?;
     let transaction = begin(&mut client, caller, Intent::Read).await?;
     let books: Vec<Uuid> = missed.iter().map(|(_, book)| *book).collect();
     let read = read(&transaction, caller, owner, &books, &vec![None; books.len()]).await?;
@@ -392,8 +392,8 @@ type Seen = (i64, Option<String>);
 
 impl Listing {
     /// The current books; each reader reads their first status itself.
-    async fn begin(api: &Api, caller: &Caller, owner: Option<Uuid>) -> Result<Self, ApiError> {
-        let mut client = api.pool.get().await?;
+    async fn begin(live: &Live, caller: &Caller, owner: Option<Uuid>) -> Result<Self, ApiError> {
+        let mut client = live.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
         let sent = read_revisions(&transaction, caller, owner, &[], true).await?;
         Ok(Self { owner, sent, due: BTreeSet::new(), health_at: Instant::now() })
@@ -402,11 +402,11 @@ impl Listing {
     /// Events for some of the due and marked books, 256 KiB at most; and whether more are due.
     async fn next_events(
         &mut self,
-        api: &Api,
+        live: &Live,
         caller: &Caller,
         marks: Marks,
     ) -> Result<(Vec<(Uuid, Bytes)>, bool), ApiError> {
-        let mut client = api.pool.get().await?;
+        let mut client = live.pool.get().await?;
         let transaction = begin(&mut client, caller, Intent::Read).await?;
         self.due.extend(marks.books);
         if marks.unknown {

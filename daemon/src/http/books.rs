@@ -3,25 +3,21 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::response::Response;
 use postgres_types::{ToSql, Type};
 use serde::Deserialize;
-use serde_json::Value;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Transaction;
 use uuid::Uuid;
 
+use super::api::Api;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, items_of, json, limit, page, text, text_or_null};
 
 const MOST_EVENTS: i64 = 500;
 const MOST_SUBSTEPS: i64 = 500;
-/// The maximum size of a page's items.
-const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A book's id in a path.
 #[derive(Debug, Clone, Copy)]
@@ -63,24 +59,13 @@ pub struct SubstepsQuery {
     limit: Option<i64>,
 }
 
-/// Checks the parameter `limit`.
-pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, ApiError> {
-    match asked.unwrap_or(usual) {
-        limit if (1..=most).contains(&limit) => Ok(limit),
-        _ => Err(ApiError::bad_request(
-            format!("limit must be 1 to {most}"),
-            "Go on with after, or before, for more.",
-        )),
-    }
-}
-
 /// `GET /api/books/{id}/status`: the same answer as `bindery.get_book_status`.
 pub async fn status(
     State(api): State<Api>,
     caller: Caller,
     BookId(book): BookId,
 ) -> Result<Response, ApiError> {
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     Ok(json(read_status(&transaction, &caller, book).await?))
 }
@@ -97,7 +82,7 @@ pub async fn substeps(
         ApiError::bad_request(problem.body_text(), "It takes stage, after and limit.")
     })?;
     let limit = limit(asked.limit, 200, MOST_SUBSTEPS)?;
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     let items = "select pg_catalog.row_number() over (order by s.substep) as number, \
            pg_catalog.to_jsonb(s)::text as item, \
@@ -114,39 +99,6 @@ pub async fn substeps(
     Ok(json(format!(r#"{{"substeps":[{}],"next":{}}}"#, substeps.join(","), text_or_null(next))))
 }
 
-/// The query for a page of at most `limit` items, and at most 4 MiB unless the first item alone is
-/// larger. `items` selects each item's `number` from 1, the `item` as JSON and its `place` in the
-/// list, for `limit` + 1 items. Items beyond the page are null.
-pub fn page(items: &str, limit: i64) -> String {
-    format!(
-        "select case when l.number <= {limit} and (l.number = 1 or l.bytes <= {PAGE_BYTES}) \
-           then l.item end, l.place \
-         from (select i.*, \
-             pg_catalog.sum(pg_catalog.octet_length(i.item)) over (order by i.number) as bytes \
-           from ({items}) i) l order by l.number"
-    )
-}
-
-/// The items of a page, and the place where the next page begins.
-pub fn items_of(rows: &[Row]) -> Result<(Vec<&str>, Option<&str>), ApiError> {
-    let failed = |error: tokio_postgres::Error| ApiError::from_postgres(&error, true);
-    let mut items = Vec::with_capacity(rows.len());
-    let mut last = None;
-    for row in rows {
-        match row.try_get::<_, Option<&str>>(0).map_err(failed)? {
-            Some(item) => items.push(item),
-            None => return Ok((items, last)),
-        }
-        last = Some(text(row, 1)?);
-    }
-    Ok((items, None))
-}
-
-/// A string as JSON.
-pub fn text_or_null(text: Option<&str>) -> String {
-    text.map_or_else(|| "null".to_owned(), |text| Value::from(text).to_string())
-}
-
 /// `GET /api/books/{id}/timeline`: the book's history, the latest first.
 pub async fn timeline(
     State(api): State<Api>,
@@ -158,7 +110,7 @@ pub async fn timeline(
         ApiError::bad_request(problem.body_text(), "It takes limit and before.")
     })?;
     let limit = limit(asked.limit, 100, MOST_EVENTS)?;
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     // A book that the caller may not see has no timeline, rather than an empty one.
     read_status(&transaction, &caller, book).await?;
@@ -189,32 +141,4 @@ pub async fn read_status(
     )
     .await?;
     rows.first().map(|row| text(row, 0).map(str::to_owned)).ok_or_else(ApiError::unavailable)?
-}
-
-/// Runs a query, and converts a failure to an error of the API.
-pub async fn ask(
-    transaction: &Transaction<'_>,
-    caller: &Caller,
-    query: &str,
-    values: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<Vec<Row>, ApiError> {
-    transaction
-        .query_typed(query, values)
-        .await
-        .map_err(|error| ApiError::from_postgres(&error, caller.has_token()))
-}
-
-/// A column that is text and never null.
-pub fn text(row: &Row, column: usize) -> Result<&str, ApiError> {
-    row.try_get(column).map_err(|error| ApiError::from_postgres(&error, true))
-}
-
-/// A response of JSON from Postgres.
-pub fn json(text: String) -> Response {
-    json_bytes(text.into())
-}
-
-/// A response of JSON text.
-pub fn json_bytes(text: Bytes) -> Response {
-    ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::api::Api;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::router::Api;
 
 /// How long a request waits for memory.
 const ROOM_WITHIN: Duration = Duration::from_secs(5);

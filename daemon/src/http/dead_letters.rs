@@ -17,12 +17,12 @@ use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use super::acts::Body;
+use super::api::Api;
 use super::auth::Caller;
-use super::books::{ask, items_of, json, limit, page, text};
 use super::error::ApiError;
-use super::operation::{Operator, body};
+use super::operator::{Operator, body};
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, items_of, json, limit, page, text};
 use crate::dead_letters::{self, CONDITION, Filter, REPLAYABLE, Replayed};
 
 /// The maximum number of items in a page.
@@ -121,7 +121,7 @@ async fn read(
     let most = limit + 1;
     values.extend([(&after as _, Type::INT8), (&most as _, Type::INT8)]);
 
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, caller, Intent::Read).await?;
     let rows = ask(&transaction, caller, &page(&items, limit), &values).await?;
     let (found, next) = items_of(&rows)?;
@@ -222,7 +222,7 @@ pub async fn discard(
 
 async fn act(api: &Api, caller: &Caller, act: Act, choice: Choice) -> Result<Response, ApiError> {
     let mut filter = choice.filter()?;
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     if choice.dry_run {
         let transaction = begin(&mut client, caller, Intent::Read).await?;
         let counts = format!(

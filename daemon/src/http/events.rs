@@ -10,7 +10,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -27,21 +26,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 use uuid::Uuid;
 
+use super::api::Api;
 use super::auth::{Caller, expired};
 use super::board::Reader;
-use super::books::{BookId, ask, text};
+use super::books::BookId;
 use super::error::ApiError;
 use super::hub::Subscription;
+use super::live::CHECK_EVERY;
 use super::pool::{Intent, begin};
-use super::router::Api;
-
-/// The interval of comments that keep the connection open, and of checks of the token, the rights
-/// and the book.
-const CHECK_EVERY: Duration = Duration::from_secs(15);
-/// The interval of these checks while Postgres does not notify.
-const POLL_EVERY: Duration = Duration::from_secs(2);
-/// Changes within this time are sent as one event.
-pub const AT_MOST_EVERY: Duration = Duration::from_millis(50);
+use super::query::{ask, text};
+use super::sse::{AT_MOST_EVERY, event, with_since};
 
 /// A comment that keeps the connection open.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -67,7 +61,7 @@ pub async fn of_book(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Subscribe before the first read: later changes leave a mark.
-    let subscription = api.hub.subscribe(Some(book));
+    let subscription = api.live.hub.subscribe(Some(book));
     let known = headers
         .get(LAST_EVENT_ID)
         .and_then(|id| id.to_str().ok())
@@ -97,7 +91,7 @@ pub async fn of_all(
 ) -> Result<Response, ApiError> {
     let Query(asked) = query
         .map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes owner_id."))?;
-    let reader = api.boards.join(&api, &caller, asked.owner_id).await?;
+    let reader = api.boards.join(&api.live, &caller, asked.owner_id).await?;
     let opening = "retry: 2000\n\nevent: ready\ndata: {}\n\n".to_owned();
     Ok(stream(api, caller, Watched::All(reader), opening))
 }
@@ -115,21 +109,6 @@ struct Watch {
     seen: (i64, Option<String>),
 }
 
-/// The interval at which books are read without a mark.
-pub fn poll_interval(api: &Api) -> Duration {
-    if api.hub.is_notified() { CHECK_EVERY } else { POLL_EVERY }
-}
-
-/// The select list for a status of `bindery.get_book_changes` as an event carries it: a reader
-/// merges a partial one into what it has at `since_revision` or later.
-pub fn with_since(status: &str, since: &str) -> String {
-    format!(
-        "case when ({status} ->> 'substeps_partial')::boolean \
-           then {status} || pg_catalog.jsonb_build_object('since_revision', {since}) \
-           else {status} end"
-    )
-}
-
 /// Reads one book as the caller: its changes since a revision, or the whole status.
 async fn read_status(
     api: &Api,
@@ -137,7 +116,7 @@ async fn read_status(
     book: Uuid,
     since: Option<i64>,
 ) -> Result<Status, ApiError> {
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, caller, Intent::Read).await?;
     // `offset 0`: the function is called once, not at each use of its result.
     let query = format!(
@@ -155,11 +134,6 @@ async fn read_status(
         revision: row.try_get(1).map_err(failed)?,
         health: row.try_get(2).map_err(failed)?,
     })
-}
-
-/// One event. Postgres escapes line ends in JSON, so `json` is one line.
-pub fn event(revision: i64, json: &str) -> String {
-    format!("id: {revision}\nevent: book_status\ndata: {json}\n\n")
 }
 
 fn stream(api: Api, caller: Caller, watched: Watched, opening: String) -> Response {
@@ -227,7 +201,7 @@ async fn of_one(
     out: &mut Out,
 ) -> Result<(), ApiError> {
     let mut comment_at = Instant::now() + CHECK_EVERY;
-    let mut poll_at = Instant::now() + poll_interval(api);
+    let mut poll_at = Instant::now() + api.live.poll_interval();
     let mut read_at = Instant::now();
     loop {
         // Wait for room first: do not query for a reader that does not take the event.
@@ -247,7 +221,7 @@ async fn of_one(
         }
         if Instant::now() >= poll_at {
             api.access.recheck(caller).await?;
-            poll_at = Instant::now() + poll_interval(api);
+            poll_at = Instant::now() + api.live.poll_interval();
         }
         // Changes during the read leave a new mark.
         read_at = Instant::now() + AT_MOST_EVERY;
@@ -272,7 +246,7 @@ async fn of_many(
             return Ok(());
         }
         tokio::select! {
-            events = reader.next(api, caller) => out.send(events?).await,
+            events = reader.next(&api.live, caller) => out.send(events?).await,
             () = sleep_until(comment_at) => {
                 out.send(COMMENT).await;
                 comment_at = Instant::now() + CHECK_EVERY;

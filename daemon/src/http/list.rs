@@ -11,11 +11,11 @@ use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::api::Api;
 use super::auth::Caller;
-use super::books::{ask, items_of, json, limit, page, text, text_or_null};
 use super::error::ApiError;
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, items_of, json, limit, page, text, text_or_null};
 
 const MOST_BOOKS: i64 = 200;
 const PHASE: &str = "case when b.completed_at is not null then 'completed' when b.status = 'FAILED' then 'failed' \
@@ -243,7 +243,7 @@ pub async fn list(
         values.push((&after.book, Type::UUID));
     }
 
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     let rows =
         ask(&transaction, &caller, &page(&asked.books(after.as_ref(), limit + 1), limit), &values)

@@ -4,12 +4,15 @@
 use bindery_core::event;
 use serde_json::{Map, Value, json};
 
-use super::reports::{EXPECTED_REVISION, WITH_REVISION};
-
 /// The statuses that any route can return.
 const ALWAYS: [&str; 10] = ["400", "401", "403", "404", "405", "409", "422", "500", "503", "504"];
 /// The further statuses of a route with a body.
 const WITH_BODY: [&str; 2] = ["413", "415"];
+
+/// A report's field beside its event's: the revision that the book must have.
+pub const EXPECTED_REVISION: &str = "expected_revision";
+/// The types of event whose routes accept it.
+pub const WITH_REVISION: [&str; 3] = ["transition", "plan", "fail"];
 
 /// The description of a route.
 pub struct Operation(Map<String, Value>);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::jwks::JwksUrl;
-use super::router::is_local;
+use super::local::is_local;
 
 /// The minimum size for HS256: the size of the hash.
 const SECRET_BYTES: usize = 32;

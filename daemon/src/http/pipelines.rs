@@ -7,11 +7,11 @@ use axum::response::Response;
 use postgres_types::Type;
 use serde::Deserialize;
 
-use super::books::{ask, json, text};
+use super::api::Api;
 use super::error::ApiError;
-use super::operation::Operator;
+use super::operator::Operator;
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, json, text};
 
 /// The maximum of `days`.
 pub const MOST_DAYS: i64 = 90;
@@ -94,7 +94,7 @@ pub async fn pipelines(
         return Err(ApiError::bad_request(format!("days must be 1 to {MOST_DAYS}"), hint));
     }
     let (buckets, unit) = buckets(days);
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     let values: [(&(dyn postgres_types::ToSql + Sync), Type); 2] =
         [(&buckets, Type::INT4), (&unit, Type::TEXT)];

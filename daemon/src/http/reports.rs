@@ -15,21 +15,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::acts::{Body, body_of};
+use super::api::Api;
 use super::auth::{Caller, Role};
-use super::books::{BookId, ask, json, text};
+use super::books::BookId;
 use super::error::ApiError;
+use super::openapi::{EXPECTED_REVISION, WITH_REVISION};
 use super::pool::{Intent, begin};
-use super::router::Api;
+use super::query::{ask, json, text};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 /// The maximum number of events in a batch.
 pub const MOST_EVENTS: usize = 1000;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// A report's field beside its event's: the revision that the book must have.
-pub const EXPECTED_REVISION: &str = "expected_revision";
-/// The types of event whose routes accept it.
-pub const WITH_REVISION: [&str; 3] = ["transition", "plan", "fail"];
 
 /// The answer to a report of one event, from a book's row `b`.
 const STATE: &str = "select pg_catalog.jsonb_build_object('book_id', b.book_id, \
@@ -58,7 +56,7 @@ pub async fn report(
     let body = body_of(headers, body, &[JSON])?;
     let (Event { book_id, kind, .. }, revision) = event(kind, book, utf8(&body)?)?;
     let id = (&book_id as &(dyn ToSql + Sync), Type::UUID);
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Change).await?;
     let ask = async |call: String, values: &[(&(dyn ToSql + Sync), Type)]| {
         ask(&transaction, &caller, &call, values).await
@@ -182,7 +180,7 @@ pub async fn resume_point(
 ) -> Result<Response, ApiError> {
     let Query(asked) =
         query.map_err(|problem| ApiError::bad_request(problem.body_text(), "It takes after."))?;
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Read).await?;
     let values: [(&(dyn ToSql + Sync), Type); 2] =
         [(&book, Type::UUID), (&asked.after, Type::TEXT)];
@@ -204,7 +202,7 @@ pub async fn batch(
     let key = idempotency_key(&headers)?;
     let body = body_of(&headers, body, &[JSON, NDJSON])?;
     let items = items(utf8(&body)?, is(&headers, NDJSON))?;
-    let mut client = api.pool.get().await?;
+    let mut client = api.live.pool.get().await?;
     let transaction = begin(&mut client, &caller, Intent::Change).await?;
     let values: [(&(dyn ToSql + Sync), Type); 2] = [(&items, Type::TEXT), (&key, Type::TEXT)];
     let call = "select bindery.report_events($1::jsonb, $2)::text";

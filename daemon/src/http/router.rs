@@ -1,14 +1,10 @@
 //! The routes below `/api` and their shared rules: allowed hosts and origins, size limits and time
 //! limits.
 
-use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -17,22 +13,17 @@ use axum::{Json, Router};
 use bindery_core::event;
 use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::api::Api;
 use super::auth::{Access, Caller};
-use super::board::Boards;
 use super::books::BookId;
 use super::bounded::{Memory, bounded};
 use super::error::ApiError;
-use super::hub::Hub;
 use super::openapi::Operation;
-use super::options::Origin;
-use super::pool::Pool;
+use super::query::json_bytes;
 use super::routes::Routes;
-use super::system::System;
-use super::{acts, books, events, list, openapi, operation, reports};
+use super::{acts, books, events, host, list, openapi, operation, reports};
 
 /// The limit of an act's body.
 const BODY_BYTES: usize = 64 * 1024;
@@ -70,39 +61,6 @@ const CHOICE_KIB: u32 = 3 * 256;
 /// How many of the largest choices fit into memory at once.
 const CHOICES: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
-
-/// What all requests share.
-#[derive(Debug, Clone)]
-pub struct Api(pub Arc<Shared>);
-
-/// What all requests share.
-#[derive(Debug)]
-pub struct Shared {
-    /// Connections to Postgres.
-    pub pool: Pool,
-    /// The subscriptions to changes.
-    pub hub: Hub,
-    /// The boards of readers of all books.
-    pub boards: Boards,
-    /// Limits how many slow readers query Postgres at once.
-    pub catching_up: Semaphore,
-    /// The rule for access.
-    pub access: Access,
-    /// Other origins whose pages may send requests.
-    pub origins: Vec<Origin>,
-    /// Ends the event streams.
-    pub stop: CancellationToken,
-    /// What this daemon shows of itself and of its servers.
-    pub system: System,
-}
-
-impl Deref for Api {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
 
 /// The routes below `/api`.
 pub fn router(api: Api) -> Router {
@@ -142,7 +100,7 @@ pub fn router(api: Api) -> Router {
         .into_parts();
     let document = Bytes::from(openapi::document(paths).to_string());
     let routes = routes
-        .route("/openapi.json", get(async move || books::json_bytes(document.clone())))
+        .route("/openapi.json", get(async move || json_bytes(document.clone())))
         .fallback(async || {
             ApiError::new(
                 StatusCode::NOT_FOUND,
@@ -162,7 +120,7 @@ pub fn router(api: Api) -> Router {
     routes
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(in_time))
-        .layer(middleware::from_fn_with_state(api.clone(), from_here))
+        .layer(middleware::from_fn_with_state(api.clone(), host::from_here))
         .layer(cors)
         .with_state(api)
 }
@@ -394,7 +352,7 @@ async fn about_this(State(api): State<Api>) -> Json<serde_json::Value> {
         Access::Closed => "closed",
     };
     Json(
-        json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.hub.is_notified() }),
+        json!({ "version": env!("CARGO_PKG_VERSION"), "access": access, "hears": api.live.hub.is_notified() }),
     )
 }
 
@@ -411,103 +369,4 @@ async fn in_time(request: Request, next: Next) -> Response {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// Without tokens, every client on loopback has access. This refuses requests from elsewhere: those
-/// of a page whose site resolves to this machine (its name is in `Host`), those of a page that
-/// calls 127.0.0.1 (its site is in `Origin`), and those of a proxy on this machine (it adds
-/// headers).
-async fn from_here(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if !matches!(api.access, Access::Local) {
-        return next.run(request).await;
-    }
-    if let Some(header) = of_a_proxy(request.headers()) {
-        return ApiError::new(
-            StatusCode::FORBIDDEN,
-            "42501",
-            format!("the request came through a proxy (it has the header {header}), and no token secret is configured"),
-            "Start binderyd with --jwt-secret (BINDERY_JWT_SECRET) or --jwks-url, or ask it directly.",
-        )
-        .into_response();
-    }
-    if comes_from_here(&request, &api.origins) {
-        return next.run(request).await;
-    }
-    let hint = "Ask 127.0.0.1 or localhost; pages of other sites need --cors-origin.";
-    ApiError::new(
-        StatusCode::FORBIDDEN,
-        "42501",
-        "/api answers to this machine's own names only",
-        hint,
-    )
-    .into_response()
-}
-
-/// The first header that only a proxy adds.
-fn of_a_proxy(headers: &HeaderMap) -> Option<&HeaderName> {
-    let is_of_proxy = |name: &&HeaderName| {
-        let name = name.as_str();
-        ["forwarded", "via", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-")
-    };
-    headers.keys().find(is_of_proxy)
-}
-
-/// On loopback, refuses requests for health, readiness and metrics under other host names, for the
-/// same reason. A request without `Host` is allowed: a browser always sends it.
-pub async fn known_hosts(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
-    if host.is_none_or(is_local) {
-        return next.run(request).await;
-    }
-    let message = "answers to this machine's own names only";
-    let hint = "Ask 127.0.0.1 or localhost, or start binderyd with --http on another address.";
-    ApiError::new(StatusCode::FORBIDDEN, "42501", message, hint).into_response()
-}
-
-fn comes_from_here(request: &Request, allowed: &[Origin]) -> bool {
-    let header =
-        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host = header(HOST).unwrap_or_default();
-    let own = |origin: &str| {
-        origin.strip_prefix("http://") == Some(host)
-            || allowed.iter().any(|allowed| allowed.allows(origin))
-    };
-    is_local(host) && header(ORIGIN).is_none_or(own)
-}
-
-/// Whether a `Host` header, with or without a port, names this machine.
-pub fn is_local(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_this_machines_names_are_local() {
-        for host in
-            ["localhost", "LOCALHOST:7890", "127.0.0.1:7890", "127.0.0.1", "[::1]:7890", "[::1]"]
-        {
-            assert!(is_local(host), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "evil.example:7890",
-            "localhost.evil.example",
-            "10.0.0.1:7890",
-            "127.0.0.1.evil.example",
-        ] {
-            assert!(!is_local(host), "{host}");
-        }
-    }
 }

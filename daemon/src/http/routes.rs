@@ -5,8 +5,8 @@ use axum::handler::Handler;
 use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
+use super::api::Api;
 use super::openapi::Operation;
-use super::router::Api;
 
 /// Routes below `/api`, with their descriptions for the OpenAPI document.
 #[derive(Default)]

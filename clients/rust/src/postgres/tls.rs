@@ -29,7 +29,7 @@ use rustls::{
 use tokio_postgres::config::SslMode;
 
 use super::certificate::{Certificate, CertificateProblem, unreadable};
-use super::url::one_of;
+use super::choice::one_of;
 
 /// `sslmode`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslNegotiation};
 
+use super::choice::one_of;
 use super::session::Session;
 use super::tls::{Tls, TlsParameters};
 use super::unanswered::Unanswered;
@@ -289,15 +290,6 @@ fn number(name: &str, value: &str) -> Result<i64, String> {
 
 fn positive(seconds: i64) -> Option<Duration> {
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
-}
-
-/// The choice of that name.
-pub fn one_of<T: Clone>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let chosen = choices.iter().find(|(choice, _)| *choice == value);
-    chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
-        format!("{name}: must be one of {}", names.join(", "))
-    })
 }
 
 type Pairs = Vec<(String, String)>;
