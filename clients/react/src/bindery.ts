@@ -2,7 +2,7 @@
 // state.
 import { parseAnswer } from "./answers.js";
 import { noBook, reduceBook, type BookState } from "./book-reducer.js";
-import { fetchBooks } from "./fetch-books.js";
+import { fetchBooks, fetchWindow } from "./fetch-books.js";
 import { keyOf, queryOf, type BooksFilter } from "./books-filter.js";
 import {
   noBooks,
@@ -11,15 +11,18 @@ import {
   type BooksCommand,
   type BooksState,
   type CountAnswer,
+  type Counts,
 } from "./books-reducer.js";
 import { systemEnvironment, type Environment } from "./environment.js";
+import { callOnce, InvalidIds } from "./invalid-ids.js";
+import { shareInternals, type WatchedBook } from "./internals.js";
 import { Live } from "./live.js";
-import type { Extent } from "./news.js";
-import { bookStatusSchema, isFinal, type BookStatus } from "./status.js";
+import type { Extent, News } from "./news.js";
+import { bookStatusSchema, isFinal, type BookRow, type BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
 import { Topics } from "./topics.js";
 import type { BooksQuery, Topic, Transport } from "./transport.js";
-import { invalidId, sameForm } from "./uuid.js";
+import { sameForm } from "./uuid.js";
 import {
   idleBook,
   idleBooks,
@@ -27,7 +30,6 @@ import {
   viewBooks,
   type BooksView,
   type BookView,
-  type View,
 } from "./views.js";
 
 export type { BooksFilter } from "./books-filter.js";
@@ -52,6 +54,10 @@ export interface Bindery {
   booksView(filter: BooksFilter): BooksView;
   refetchBooks(filter: BooksFilter): Promise<void>;
   loadMore(filter: BooksFilter): void;
+  /** Reads a status once, for a server or a cache. Throws a BinderyError. */
+  fetchBook(bookId: string, signal?: AbortSignal): Promise<BookStatus>;
+  /** Reads a list once. Throws a BinderyError. */
+  fetchBooks(filter: BooksFilter, signal?: AbortSignal): Promise<BooksList>;
   /** The client's clock, in milliseconds. */
   now(): number;
   /** Ends all subscriptions and requests. Resolves when all subscriptions are closed. */
@@ -66,7 +72,19 @@ export const defaultTiming: Timing = {
   stale: { live: 150_000, otherwise: 15_000 },
 };
 
-type LiveBook = Live<BookState, BookStatus, BookView>;
+/** The books of a list, and the numbers of all matching ones (null: unknown). */
+export interface BooksList {
+  books: readonly BookRow[];
+  total: number | null;
+  /** By phase, if the filter has `counts`. */
+  counts: Counts | null;
+}
+
+interface LiveBook {
+  readonly live: Live<BookState, BookStatus, BookView>;
+  /** Called with each piece of news, before it changes the view. */
+  readonly newsListeners: Set<(news: News<BookStatus>) => void>;
+}
 type LiveBooks = Live<BooksState, BooksAnswer | CountAnswer, BooksView, BooksCommand>;
 
 export function createBindery(transport: Transport, options: BinderyOptions = {}): Bindery {
@@ -75,34 +93,28 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
   const topics = new Topics(transport, environment);
   const books = new Map<string, LiveBook>();
   const lists = new Map<string, LiveBooks>();
-  const invalid = new Map<string, View>();
-
-  /** The same object each time, because React calls it until the result stays the same. */
-  function invalidView<Shown extends View>(field: string, id: string, idle: Shown): Shown | null {
-    const error = invalidId(field, id);
-    if (error === null) return null;
-    const key = JSON.stringify([field, id]);
-    const view = (invalid.get(key) as Shown | undefined) ?? { ...idle, error };
-    invalid.set(key, view);
-    return view;
-  }
-  const invalidBook = (bookId: string) => invalidView("book_id", bookId, idleBook);
-  const invalidBooks = (filter: BooksFilter) => {
-    const ownerId = filter.ownerId ?? null;
-    return ownerId === null ? null : invalidView("owner_id", ownerId, idleBooks);
-  };
-
+  const invalid = new InvalidIds();
+  const invalidBook = (bookId: string) => invalid.view("book_id", bookId, idleBook);
+  const invalidBooks = ({ ownerId }: BooksFilter) =>
+    ownerId == null ? null : invalid.view("owner_id", ownerId, idleBooks);
   const attach = topics.attach.bind(topics);
+
+  async function fetchBook(bookId: string, signal: AbortSignal): Promise<BookStatus> {
+    return parseAnswer(bookStatusSchema, await transport.fetchBook(bookId, signal));
+  }
 
   function book(bookId: string): LiveBook {
     const known = books.get(bookId);
     if (known !== undefined) return known;
+    const newsListeners: LiveBook["newsListeners"] = new Set();
     const subject = {
       initial: noBook(bookId),
-      reduce: reduceBook,
+      reduce: (state: BookState, news: News<BookStatus>) => {
+        for (const listener of [...newsListeners]) listener(news);
+        return reduceBook(state, news);
+      },
       view: viewBook,
-      fetch: async (_: BookState, signal: AbortSignal) =>
-        parseAnswer(bookStatusSchema, await transport.fetchBook(bookId, signal)),
+      fetch: (_: BookState, signal: AbortSignal) => fetchBook(bookId, signal),
       topic: ({ book }: BookState): Topic | null =>
         book === null ? null : { kind: "book", bookId, ownerId: book.owner_id },
       attach,
@@ -110,9 +122,10 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       isFinal: (state: BookState) => state.book !== null && state.certain && isFinal(state.book),
       batch: 0,
     };
-    const live: LiveBook = new Live(subject, timing, environment, () => books.delete(bookId));
-    books.set(bookId, live);
-    return live;
+    const live = new Live(subject, timing, environment, () => books.delete(bookId));
+    const opened = { live, newsListeners };
+    books.set(bookId, opened);
+    return opened;
   }
 
   function list(query: BooksQuery): LiveBooks {
@@ -138,15 +151,33 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
     return live;
   }
 
-  return {
+  function watchedBook(bookId: string): WatchedBook {
+    const { live, newsListeners } = book(bookId);
+    return {
+      get view() {
+        return live.view;
+      },
+      subscribe: (listener) => live.subscribe(listener),
+      onNews(listener) {
+        newsListeners.add(listener);
+        return () => newsListeners.delete(listener);
+      },
+    };
+  }
+
+  const refetchBook = (bookId: string) =>
+    books.get(sameForm(bookId))?.live.refetch() ?? Promise.resolve();
+  const closers = new Set<() => void>();
+
+  const bindery: Bindery = {
     watchBook(given, listener) {
       const invalid = invalidBook(given);
       if (invalid !== null) return callOnce(() => listener(invalid));
-      const live = book(sameForm(given));
+      const { live } = book(sameForm(given));
       return live.subscribe(() => listener(live.view));
     },
-    bookView: (bookId) => books.get(sameForm(bookId))?.view ?? invalidBook(bookId) ?? idleBook,
-    refetchBook: (bookId) => books.get(sameForm(bookId))?.refetch() ?? Promise.resolve(),
+    bookView: (bookId) => books.get(sameForm(bookId))?.live.view ?? invalidBook(bookId) ?? idleBook,
+    refetchBook,
     watchBooks(filter, listener) {
       const invalid = invalidBooks(filter);
       if (invalid !== null) return callOnce(() => listener(invalid));
@@ -160,20 +191,25 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
       if (live === undefined || !live.view.hasMore || live.view.loadingMore) return;
       live.dispatch({ type: "more", by: queryOf(filter).limit });
     },
+    async fetchBook(given, signal = new AbortController().signal) {
+      const { error } = invalidBook(given) ?? idleBook;
+      if (error !== null) throw error;
+      return fetchBook(sameForm(given), signal);
+    },
+    async fetchBooks(filter, signal = new AbortController().signal) {
+      const { error } = invalidBooks(filter) ?? idleBooks;
+      if (error !== null) throw error;
+      const { rows, total, counts } = await fetchWindow(transport, queryOf(filter), signal);
+      return { books: rows, total, counts: counts ?? null };
+    },
     now: () => environment.now(),
     async close() {
-      for (const live of [...books.values()]) live.close();
+      for (const close of closers) close();
+      for (const { live } of [...books.values()]) live.close();
       for (const live of [...lists.values()]) live.close();
       await topics.closed();
     },
   };
-}
-
-/** Calls once, but not before the caller has the function that ends the subscription. */
-function callOnce(listener: () => void): () => void {
-  let stopped = false;
-  queueMicrotask(() => stopped || listener());
-  return () => {
-    stopped = true;
-  };
+  shareInternals(bindery, { transport, timing, environment, book: watchedBook, closers });
+  return bindery;
 }

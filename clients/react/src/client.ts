@@ -6,6 +6,7 @@ export {
   type BinderyOptions,
   type BookView,
   type BooksFilter,
+  type BooksList,
   type BooksView,
   type View,
 } from "./bindery.js";
@@ -16,15 +17,26 @@ export {
 } from "./transports/supabase.js";
 export { sseTransport, type SseOptions } from "./transports/sse.js";
 export type {
+  ActOptions,
   BooksCount,
   BooksPage,
   BooksQuery,
   BooksSort,
+  CancelOptions,
   EndReason,
+  Page,
   SubscriptionListener,
+  SubstepsQuery,
+  TimelineQuery,
   Topic,
   Transport,
 } from "./transport.js";
+export { bookActs, type Act, type ActView, type BookActs, type PerformAct } from "./acts.js";
+export type { BookEvent, ListedSubstep } from "./pages/items.js";
+export type { PagesView } from "./pages/live-pages.js";
+export { bookSubsteps, bookTimeline, type Pages } from "./pages/pages-of-books.js";
+export type { SubstepsOptions, SubstepsView } from "./pages/substep-list.js";
+export type { TimelineOptions, TimelineView } from "./pages/timeline.js";
 export { PHASES, phaseOf, type Phase } from "./phase.js";
 export type { Connection } from "./connection.js";
 export { BinderyError, type ErrorKind } from "./errors.js";

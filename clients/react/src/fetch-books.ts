@@ -6,7 +6,7 @@ import type { Extent } from "./news.js";
 import { PHASES } from "./phase.js";
 import { arrayOf } from "./schema.js";
 import { listedBookSchema, withoutSubsteps, type BookRow } from "./status.js";
-import type { Transport } from "./transport.js";
+import type { BooksPage, BooksQuery, Transport } from "./transport.js";
 
 const booksSchema = arrayOf(listedBookSchema);
 
@@ -19,6 +19,15 @@ function readCounts(counts: unknown): Counts | null {
   return Object.fromEntries(known);
 }
 
+/** The books from the top. */
+export async function fetchWindow(
+  transport: Transport,
+  query: BooksQuery,
+  signal: AbortSignal,
+): Promise<BooksAnswer> {
+  return { kind: "window", ...answerOf(await transport.fetchBooks(query, signal), query) };
+}
+
 export async function fetchBooks(
   transport: Transport,
   { query, rows, next, covered }: BooksState,
@@ -29,16 +38,18 @@ export async function fetchBooks(
     const { total, counts } = await transport.countBooks(query, signal);
     return { kind: "count", total, counts: readCounts(counts) };
   }
-  const continues = extent === "more" && rows !== null && typeof next === "string";
-  const page = continues
-    ? await transport.fetchBooks({ ...query, limit: query.limit - covered }, signal, next)
-    : await transport.fetchBooks(query, signal);
+  if (extent !== "more" || rows === null || typeof next !== "string")
+    return fetchWindow(transport, query, signal);
+  const page = await transport.fetchBooks({ ...query, limit: query.limit - covered }, signal, next);
+  return { kind: "page", ...answerOf(page, query) };
+}
+
+function answerOf(page: BooksPage, { limit }: BooksQuery) {
   return {
-    kind: continues ? "page" : "window",
     rows: parseAnswer(booksSchema, page.rows).map((row): BookRow => withoutSubsteps(row)),
     total: page.total,
     counts: readCounts(page.counts),
-    limit: query.limit,
+    limit,
     next: page.next,
   };
 }

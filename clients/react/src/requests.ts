@@ -48,6 +48,10 @@ export class Requests<Answer> {
     this.#timer = new Timer(environment);
   }
 
+  get isPending(): boolean {
+    return this.#pending !== null;
+  }
+
   /** Sends a request; after the pending one, if there is one. */
   send(urgency: Urgency, extent: Extent = "all") {
     this.#widen(extent);

@@ -1,10 +1,29 @@
 // A transport of which the test controls both ends: it answers requests and sends the events of
 // subscriptions.
 import { BinderyError } from "../../src/errors.js";
-import type { BooksQuery, SubscriptionListener, Topic, Transport } from "../../src/transport.js";
+import type {
+  ActOptions,
+  BooksQuery,
+  CancelOptions,
+  Page,
+  SubscriptionListener,
+  SubstepsQuery,
+  TimelineQuery,
+  Topic,
+  Transport,
+} from "../../src/transport.js";
+
+/** What is requested: a book's status, a list, or something about a book. */
+export type Target =
+  | string
+  | BooksQuery
+  | ({ timeline: string } & TimelineQuery)
+  | ({ substeps: string } & SubstepsQuery)
+  | ({ resume: string } & ActOptions)
+  | ({ cancel: string } & CancelOptions);
 
 export interface Request {
-  target: string | BooksQuery;
+  target: Target;
   signal: AbortSignal;
   answer(value: unknown): void;
   refuse(error?: BinderyError): void;
@@ -22,7 +41,7 @@ export class FakeTransport implements Transport {
   /** All subscriptions so far, in order. */
   readonly subscriptions: Subscription[] = [];
   /** If set, answers requests at once. */
-  answers: ((target: string | BooksQuery) => unknown) | null = null;
+  answers: ((target: Target) => unknown) | null = null;
   /** Closing waits for this. */
   closing: Promise<void> = Promise.resolve();
 
@@ -46,6 +65,22 @@ export class FakeTransport implements Transport {
     };
   }
 
+  async fetchTimeline(bookId: string, query: TimelineQuery, signal: AbortSignal) {
+    return (await this.#send({ timeline: bookId, ...query }, signal)) as Page<number>;
+  }
+
+  async fetchSubsteps(bookId: string, query: SubstepsQuery, signal: AbortSignal) {
+    return (await this.#send({ substeps: bookId, ...query }, signal)) as Page<string>;
+  }
+
+  async resumeBook(bookId: string, options: ActOptions) {
+    await this.#send({ resume: bookId, ...options });
+  }
+
+  async cancelBook(bookId: string, options: CancelOptions) {
+    await this.#send({ cancel: bookId, ...options });
+  }
+
   get request(): Request {
     return last(this.requests, "request");
   }
@@ -54,7 +89,7 @@ export class FakeTransport implements Transport {
     return last(this.subscriptions, "subscription");
   }
 
-  #send(target: string | BooksQuery, signal: AbortSignal): Promise<unknown> {
+  #send(target: Target, signal = new AbortController().signal): Promise<unknown> {
     return new Promise((answer, refuse) => {
       const request = {
         target,
