@@ -6,7 +6,7 @@ import {
   type InfiniteData,
   type QueryClient,
 } from "@tanstack/react-query";
-import type { Bindery, BooksFilter, BooksPage } from "../bindery.js";
+import type { Bindery, BooksFilter, BooksList } from "../bindery.js";
 import { keyOf, queryOf } from "../books-filter.js";
 import type { BinderyError } from "../errors.js";
 import { internalsOf } from "../internals.js";
@@ -101,9 +101,9 @@ export function binderyQueries(client: Bindery) {
     books(filter: BooksFilter = {}) {
       filters.set(keyOf(filter), filter);
       return queryOptions<
-        BooksPage,
+        BooksList,
         BinderyError,
-        BooksPage,
+        BooksList,
         readonly ["bindery", "books", object]
       >({
         ...common,
@@ -186,12 +186,11 @@ function booksSource(client: Bindery, filter: BooksFilter): LiveSource {
     watch: (listener) => client.watchBooks(filter, listener),
     view,
     data(before) {
-      const { books, total, loading, error } = view();
+      const { books, total, counts, loading, error } = view();
       if (loading || (error !== null && books.length === 0)) return undefined;
-      const known = before as BooksPage | undefined;
-      const isSame = known?.books.every((book, place) => book === books[place]) ?? false;
-      if (isSame && known?.books.length === books.length && known.total === total) return known;
-      return { books: [...books], total };
+      const known = before as BooksList | undefined;
+      const isSame = known?.books === books && known.total === total && known.counts === counts;
+      return isSame ? known : { books, total, counts };
     },
   };
 }

@@ -1,6 +1,6 @@
 // The functions of queries. A query that is live takes its data from the client's subscription, so
 // that both show the same; one that is not, such as one on a server, requests them itself.
-import type { Bindery, BooksFilter, BooksPage } from "../bindery.js";
+import type { Bindery, BooksFilter, BooksList } from "../bindery.js";
 import type { PagesView } from "../pages/live-pages.js";
 import type { Pages } from "../pages/pages-of-books.js";
 import type { BookStatus } from "../status.js";
@@ -28,15 +28,15 @@ export async function readBooks(
   client: Bindery,
   filter: BooksFilter,
   signal: AbortSignal,
-): Promise<BooksPage> {
+): Promise<BooksList> {
   const view = () => client.booksView(filter);
   if (view() === idleBooks) return client.fetchBooks(filter, signal);
   const watch = (listener: () => void) => client.watchBooks(filter, listener);
   if (view().loading) await until(watch, isLoaded(view));
   else await client.refetchBooks(filter);
-  const { books, total, error } = view();
+  const { books, total, counts, error } = view();
   if (error !== null) throw error;
-  return { books: [...books], total };
+  return { books, total, counts };
 }
 
 /** A page of a live list: the items after a place, as many as there are or `limit`. */
