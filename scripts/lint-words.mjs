@@ -43,7 +43,7 @@ const ALLOWED = [
 const NOT_WRITTEN_HERE = [
   /(?:^|\/)package-lock\.json$/,
   /\.lock$/,
-  /\.(?:png|svg|ico|json|csv)$/,
+  /\.(?:png|svg|ico|jsonl?|csv)$/,
   /(?:^|\/)requirements[\w-]*\.txt$/,
   /^docs\/schema\//,
   /^extension\/sql\//,

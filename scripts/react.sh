@@ -19,7 +19,8 @@ if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
 fi
 
 need_chromium() {
-  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser ||
+    command -v google-chrome || true)}
   export CHROMIUM
   [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"
 }

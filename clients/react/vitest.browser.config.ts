@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// In a real Chromium (CHROMIUM names another than Debian's), over real sockets: what jsdom cannot know.
+// In a real Chromium (CHROMIUM names another than Debian's), over real sockets: what jsdom lacks.
 export default defineConfig({
   test: {
     include: ["e2e/**/*.test.ts"],

@@ -1,5 +1,5 @@
-// The example app, built from the sources and served as files, and a Chromium. Behind it is the daemon's stand-in, or where a
-// test says so a real one.
+// The example app, built from the sources and served as files, and a Chromium. Behind it is the
+// daemon's stand-in, or a real daemon where a test starts one.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,20 +49,20 @@ export class Stage {
     this.base = await this.server.start();
   }
 
-  /** Where the pages come from, as browsers say it. */
+  /** The origin of the pages, as in a browser's header. */
   get origin(): string {
     return new URL(this.#at).origin;
   }
 
   get #at(): string {
     const at = this.#preview?.resolvedUrls?.local[0];
-    if (at === undefined) throw new Error("the stage was not started");
+    if (at === undefined) throw new Error("call start() first");
     return at;
   }
 
-  /** A browser's window of its own. */
+  /** A separate browser context. */
   async context(looks: BrowserContextOptions = {}): Promise<BrowserContext> {
-    if (this.#browser === null) throw new Error("the stage was not started");
+    if (this.#browser === null) throw new Error("call start() first");
     const context = await this.#browser.newContext(looks);
     context.setDefaultTimeout(120_000);
     return context;

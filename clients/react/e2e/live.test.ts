@@ -69,7 +69,7 @@ test("200 changes made in SQL are all seen on the screen; how soon is printed", 
   await page.context().close();
 });
 
-test("a token that ends while streaming: the page says so, and goes on with the token of then", async () => {
+test("after a token expires while streaming, the page is reconnected with the next token", async () => {
   const book = await books.book(owner, "Fog");
   const page = await open({ book, token: token(owner, 20) });
   await live(page);
@@ -83,7 +83,7 @@ test("a token that ends while streaming: the page says so, and goes on with the 
   await page.context().close();
 });
 
-test("a right that is taken away while streaming takes the book off the screen", async () => {
+test("a right that is revoked while streaming removes the book from the screen", async () => {
   const [book, other] = [await books.book(owner, "Taken away"), await books.book(owner, "Left")];
   const [one, list] = [await open({ book }), await open({ owner })];
   await Promise.all([live(one), live(list)]);
@@ -103,7 +103,7 @@ test("a right that is taken away while streaming takes the book off the screen",
   await Promise.all([one.context().close(), list.context().close()]);
 });
 
-test("a server that is restarted: the page says that it reconnects, then shows what it missed", async () => {
+test("while a server restarts the page shows that it reconnects, then what it missed", async () => {
   const book = await books.book(owner, "Goose");
   const page = await open({ book });
   await live(page);
@@ -120,7 +120,7 @@ test("a server that is restarted: the page says that it reconnects, then shows w
   await page.context().close();
 });
 
-test("a laptop that slept for an hour says that it may be out of date, then shows what it missed", async () => {
+test("after an hour of sleep the page shows that it may be out of date, then what it missed", async () => {
   const network = new Network(Number(new URL(daemon.base).port));
   await network.start();
   const book = await books.book(owner, "Asleep");

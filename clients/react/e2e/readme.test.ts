@@ -1,6 +1,6 @@
-// The section React of docs/quickstart-node.md is typed as it stands there, into a copy of the project
-// that holds what it needs: the commands run, the code type-checks, and a browser shows a daemon's
-// books at the address that the last command prints.
+// Runs the section React of docs/quickstart-node.md in a copy of the project that holds what it
+// needs: the commands run, the code type-checks, and a browser shows a daemon's books at the
+// address that the last command prints.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -33,7 +33,7 @@ afterAll(async () => {
 /** Runs the page's commands, and resolves with the address that the last one prints. */
 function typed(): Promise<string> {
   const env = { ...process.env, BINDERY_URL: daemon.base, NO_COLOR: "1" };
-  // A process group of its own: the last command goes on until it is ended.
+  // A process group of its own: the last command runs until it is ended.
   const child = spawn("bash", ["-ec", commands], {
     cwd: project,
     env,

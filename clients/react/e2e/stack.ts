@@ -1,4 +1,5 @@
-// What stands behind a page in earnest: Postgres with the schema, a daemon, and a network between them and the page that can fail.
+// The real servers behind a page: Postgres with the schema, a daemon, and a network between them
+// and the page that can fail.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
@@ -114,7 +115,10 @@ export function token(owner: string, seconds = 3600): string {
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
 
-/** A way to a port that can fall silent, as the network does for a laptop that sleeps: nothing is refused, nothing arrives. */
+/**
+ * A proxy to a port that can fall silent, as the network does for a laptop that sleeps: it refuses
+ * nothing, and delivers nothing.
+ */
 export class Network {
   base = "";
   #silent = false;
@@ -147,7 +151,7 @@ export class Network {
     this.#silent = true;
   }
 
-  /** New connections work; those of before stay dead, and nobody says so. */
+  /** New connections work; the earlier ones stay dead without an error. */
   comeBack() {
     for (const socket of this.#sockets) socket.removeAllListeners("data");
     this.#silent = false;

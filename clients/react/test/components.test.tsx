@@ -38,7 +38,7 @@ describe("ProgressTracker", () => {
     expect(renderToString(<ProgressTracker view={moment} />)).toContain("bindery-tracker");
   });
 
-  test("tells how far the book is, in figures and in words", async () => {
+  test("shows the progress of the book in figures and in words", async () => {
     const { container } = await render(
       <ProgressTracker view={view(status({ overall_progress: 42.9 }))} />,
     );
@@ -76,7 +76,7 @@ describe("ProgressTracker", () => {
     );
   });
 
-  test("says how many substeps there are where it does not show them all", async () => {
+  test("counts the substeps where it does not show them all", async () => {
     const { container, render: again } = await render(<ProgressTracker view={view(status())} />);
     const count = () => container.querySelector(".bindery-substeps-count")?.textContent;
     expect(count()).toBeUndefined();
@@ -103,7 +103,7 @@ describe("ProgressTracker", () => {
     expect(container.textContent).not.toContain("left");
   });
 
-  test("says that it reconnects, and that what it shows may be old", async () => {
+  test("shows that it reconnects, and that its data may be out of date", async () => {
     const { container, render: again } = await render(
       <ProgressTracker view={view(status(), { connection: "reconnecting" })} />,
     );
@@ -116,7 +116,7 @@ describe("ProgressTracker", () => {
     expect(container.querySelector(".bindery-notice")).toBeNull();
   });
 
-  test("says why a book failed, and when it goes on by itself", async () => {
+  test("shows why a book failed, and when it is retried", async () => {
     const { container } = await render(
       <ProgressTracker view={view({ ...failed, resume_at: at(90) })} />,
     );
@@ -156,7 +156,7 @@ describe("ProgressTracker", () => {
     expect(container.querySelector(".bindery-error")?.textContent).toBe("disk_full");
   });
 
-  test("says that changes are delayed, on the tracker and on the badge", async () => {
+  test("shows that changes are delayed, on the tracker and on the pill", async () => {
     const { container, render: again } = await render(
       <ProgressTracker view={view(status(), { connection: "delayed" })} />,
     );
@@ -170,7 +170,7 @@ describe("ProgressTracker", () => {
     expect(container.textContent).toBe("Reading the book · Delayed: updated every few seconds");
   });
 
-  test("retries once at a time, and says when that did not work", async () => {
+  test("retries once at a time, and shows that a retry failed", async () => {
     let settle = { resolve: () => undefined as void, reject: () => undefined as void };
     const onRetry = vi.fn(
       () =>
@@ -262,7 +262,7 @@ describe("the live region", () => {
     expect([...announced]).toEqual(["", "50 %"]);
   });
 
-  test("tells of failure, of the next attempt, and of the end", async () => {
+  test("announces failure, the next attempt, and completion", async () => {
     const { container, render: again } = await render(<ProgressTracker view={view(status())} />);
     await again(<ProgressTracker view={view(failed)} />);
     expect(spoken(container)).toBe("Failed");
@@ -290,7 +290,7 @@ describe("StatusIndicator", () => {
     ["waiting", row({ status: "UPLOADED", overall_progress: 0 }), "Uploaded"],
     ["active", row({ status: "GENERATING_SCENES" }), "Generating scenes · 8 %"],
     ["waiting", null, "Loading"],
-  ] as const)("says %s in a word and a shape", async (tone, book, text) => {
+  ] as const)("shows %s by a word and a shape", async (tone, book, text) => {
     const { container } = await render(<StatusIndicator book={book} showProgress />);
     expect(container.textContent).toBe(text);
     expect(container.querySelector("[data-tone]")?.getAttribute("data-tone")).toBe(tone);
@@ -314,7 +314,7 @@ describe("StatusIndicator", () => {
     expect(new Set(shapes).size).toBe(books.length);
   });
 
-  test("watches a book by itself, as the tracker does, over one subscription", async () => {
+  test("watches a book, as the tracker does, over one subscription", async () => {
     vi.useRealTimers();
     const transport = new FakeTransport();
     transport.answers = () => status();

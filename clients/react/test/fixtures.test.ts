@@ -1,4 +1,5 @@
-// The types and rules of this package against what the database really says: fixtures/statuses.jsonl, made by statuses.sql.
+// Holds the types and rules of this package against what the database returns:
+// fixtures/statuses.jsonl, made by statuses.sql.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { noBook, reduceBook } from "../src/book-reducer.js";
@@ -18,7 +19,7 @@ const statuses = lines.map((line) => JSON.parse(line) as BookStatus);
 
 const row = ({ substeps: _, stages: __, health: ___, ...columns }: BookStatus) => columns;
 
-test("every status is what the types say, and they leave nothing out", () => {
+test("every status has exactly what the types describe", () => {
   for (const one of statuses) {
     expect(bookStatusSchema.parse(one)).toEqual(one);
     expect(bookRowSchema.parse(row(one))).toEqual(row(one));

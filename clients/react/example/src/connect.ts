@@ -1,7 +1,8 @@
 // Where the books are, by the page's address:
 //   ?base=http://127.0.0.1:7890&token=…           the daemon
 //   ?supabase=https://x.supabase.co&key=…&token=… Supabase; `via=changes` for Postgres Changes
-// and in both `book=…` for one book, `owner=…` for one reader's. (A real page does not take tokens from its address.)
+// and in both `book=…` for one book, `owner=…` for one reader's.
+// (A real page does not take tokens from its address.)
 import { createClient } from "@supabase/supabase-js";
 import {
   createBindery,

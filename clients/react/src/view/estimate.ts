@@ -1,5 +1,5 @@
-// What a view says about time: the remaining time, how long a stage took, and whether it takes
-// longer than usual. Nothing is said without confidence: `estimated_completion_at` and
+// What a view shows about time: the remaining time, how long a stage took, and whether it takes
+// longer than usual. Nothing is shown without confidence: `estimated_completion_at` and
 // `median_seconds` are null with too few samples.
 import type { Stage } from "../status.js";
 import type { Labels } from "./labels.js";

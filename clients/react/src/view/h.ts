@@ -1,6 +1,6 @@
 // The views are functions without a framework: each makes elements with the `h` of its host, which
-// is React's createElement or Preact's h. Props have only names that both take, and style values are
-// strings, so that both write the same markup.
+// is React's createElement or Preact's h. Props have only names that both take, and style values
+// are strings, so that both write the same markup.
 
 export type Child<N> = N | string | null | undefined | false;
 

@@ -49,7 +49,7 @@ const plurals = new Set(Object.values(irregular));
 
 /** "page" -> "pages", "batch" -> "batches", "story" -> "stories", "MB" -> "MB". */
 export function englishPlural(unit: string): string {
-  // Only a word of three letters or more in lower case has a plural; a symbol such as "MB" has none.
+  // A word of three letters or more has a plural; a symbol such as "MB" has none.
   const word = /(?:^|[ _-])(\p{L}\p{Ll}{2,})$/u.exec(unit)?.[1];
   if (word === undefined || unchanged.test(unit)) return unit;
   const start = unit.slice(0, unit.length - word.length);
