@@ -19,9 +19,10 @@ import type { AttemptRow } from "../view/stage-list.js";
 import * as views from "../view/tracker.js";
 import { h } from "./create.js";
 import { useAnnouncement } from "./use-announcement.js";
+import { useOutcome, type OutcomeListeners } from "./use-outcome.js";
 import { useRetry } from "./use-retry.js";
 
-export interface TrackerOptions {
+export interface TrackerOptions extends OutcomeListeners {
   /**
    * Shows a button on a FAILED book. The button waits for the returned promise, and shows its
    * rejection.
@@ -85,7 +86,9 @@ function useTrackerModel({
   maxSubsteps,
   labels,
   className,
+  ...listeners
 }: TrackerOptions & { view: BookView }): views.TrackerModel {
+  useOutcome(view.book, listeners);
   const words = useMemo(() => labelsFrom(labels), [labels]);
   const now = useNow(views.tickOf(view));
   const titleId = useId();
