@@ -9,9 +9,10 @@ import type { ShownBook } from "./tone.js";
 /** A stage is overdue after this many times its median duration. */
 const OVERDUE = 1.5;
 
-/** "about 12 min left"; null once the estimate has passed, and for a book that is not at work. */
+/** "about 12 min left"; null once the estimate has passed, and for a halted or stalled book. */
 export function remaining(book: ShownBook, now: number | null, labels: Labels): string | null {
-  if (!isAtWork(book) || book.estimated_completion_at === null || now === null) return null;
+  if (!isAtWork(book) || book.health === "stalled") return null;
+  if (book.estimated_completion_at === null || now === null) return null;
   const left = Date.parse(book.estimated_completion_at) - now;
   // In whole minutes, since nothing is known to the second.
   return left > 0 ? labels.remaining(duration(Math.max(left, 60_000), labels)) : null;

@@ -2,7 +2,7 @@
 import type { SomeLabels } from "@bindery/react";
 
 export const arabic: SomeLabels = {
-  locale: "ar",
+  locale: "ar-EG",
   units: {
     page: {
       zero: "صفحة",

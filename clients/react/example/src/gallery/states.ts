@@ -141,6 +141,8 @@ const withoutBook = (kind: "gone" | "denied") =>
 const arabicBook = {
   ...drawing,
   title: "ساعة الملح",
+  status: "GENERATING_SCENES",
+  current_stage: "GENERATING_SCENES",
   stages: stages(100, 62, 0),
   overall_progress: 32,
   substeps_total: 2,
