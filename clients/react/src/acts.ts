@@ -1,5 +1,5 @@
 // Resumes and cancels books: one act of a book at a time, whoever requests it.
-import type { Bindery } from "./bindery.js";
+import type { BookClient } from "./bindery.js";
 import { BinderyError, refusal } from "./errors.js";
 import { partOf } from "./internals.js";
 import type { ActOptions, CancelOptions, Transport } from "./transport.js";
@@ -47,7 +47,7 @@ interface Entry {
 }
 
 /** The acts on a book. */
-export function bookActs(client: Bindery, bookId: string): BookActs {
+export function bookActs(client: BookClient, bookId: string): BookActs {
   const acts = actsOf(client);
   return acts.of(bookId, () => client.refetchBook(bookId));
 }

@@ -1,9 +1,11 @@
 // @bindery/react/client: everything that does not need React.
 export {
   createBindery,
+  createBookClient,
   defaultTiming,
   type Bindery,
   type BinderyOptions,
+  type BookClient,
   type BookView,
   type BooksFilter,
   type BooksList,

@@ -4,7 +4,8 @@ import type { News } from "./news.js";
 import type { Environment } from "./environment.js";
 import type { BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
-import type { Transport } from "./transport.js";
+import type { LinkListener } from "./link.js";
+import type { Topic, Transport } from "./transport.js";
 import type { BookView } from "./views.js";
 
 /** A book that is kept up to date while it is subscribed. */
@@ -20,6 +21,8 @@ export interface Internals {
   readonly transport: Transport;
   readonly timing: Timing;
   readonly environment: Environment;
+  /** Subscribes to a topic until the returned function is called; null: there is no room. */
+  readonly attach: (topic: Topic, listener: LinkListener) => (() => void) | null;
   book(bookId: string): WatchedBook;
   /** Called when the client is closed. */
   readonly closers: Set<() => void>;

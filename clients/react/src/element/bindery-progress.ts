@@ -2,7 +2,7 @@
 // into its own children, not into a shadow tree, so that styles.css and a page's own rules apply to
 // it as they do to React's components.
 import { h as createVNode, render, type VNode } from "preact";
-import { createBindery, type Bindery, type BookView } from "../bindery.js";
+import { createBookClient, type BookClient, type BookView } from "../bindery.js";
 import type { BookStatus } from "../status.js";
 import { sseTransport } from "../transports/sse.js";
 import { announce, type Announced } from "../view/announce.js";
@@ -32,8 +32,8 @@ export class BinderyProgressElement extends Base {
   ];
 
   readonly #titleId = `bindery-title-${(count += 1)}`;
-  #given: Bindery | null = null;
-  #own: Bindery | null = null;
+  #given: BookClient | null = null;
+  #own: BookClient | null = null;
   #labels: SomeLabels | undefined;
   #onRetry: ((book: BookStatus) => unknown) | undefined;
   #stop: (() => void) | null = null;
@@ -56,10 +56,10 @@ export class BinderyProgressElement extends Base {
   }
 
   /** The client that watches the book; by default one of its own for `src` and `token`. */
-  get client(): Bindery | null {
+  get client(): BookClient | null {
     return this.#given ?? this.#own;
   }
-  set client(client: Bindery | null | undefined) {
+  set client(client: BookClient | null | undefined) {
     this.#given = client ?? null;
     this.#restart();
   }
@@ -114,7 +114,7 @@ export class BinderyProgressElement extends Base {
     if (bookId === "") return this.#show(idleBook);
     const token = () => this.getAttribute("token");
     if (this.#given === null)
-      this.#own = createBindery(sseTransport(this.getAttribute("src") || "/", { token }));
+      this.#own = createBookClient(sseTransport(this.getAttribute("src") || "/", { token }));
     const client = this.#given ?? this.#own;
     if (client === null) return;
     this.#stop = client.watchBook(bookId, (view) => this.#show(view));

@@ -1,5 +1,5 @@
 // The watched histories and lists of substeps. Watchers of the same pages share them.
-import type { Bindery } from "../bindery.js";
+import type { BookClient } from "../bindery.js";
 import { partOf, type Internals } from "../internals.js";
 import { callOnce, InvalidIds } from "../invalid-ids.js";
 import { sameForm } from "../uuid.js";
@@ -87,7 +87,7 @@ const pagesOf = partOf((client) => new PagesOfBooks(client));
 
 /** A book's history, newest first, by pages; new events follow live. */
 export function bookTimeline(
-  client: Bindery,
+  client: BookClient,
   bookId: string,
   options: TimelineOptions = {},
 ): Pages<TimelineView> {
@@ -96,7 +96,7 @@ export function bookTimeline(
 
 /** All substeps of a stage, by pages; changes follow live. */
 export function bookSubsteps(
-  client: Bindery,
+  client: BookClient,
   bookId: string,
   options: SubstepsOptions = {},
 ): Pages<SubstepsView> {

@@ -1,18 +1,24 @@
 "use client";
 import { createContext, useContext, type ReactNode } from "react";
-import type { Bindery } from "../bindery.js";
+import type { BookClient } from "../bindery.js";
 
-const BinderyContext = createContext<Bindery | null>(null);
+const BinderyContext = createContext<BookClient | null>(null);
 
 /**
  * Provides the client to the hooks and components below it. Create the client once, outside of
  * components.
  */
-export function BinderyProvider({ client, children }: { client: Bindery; children?: ReactNode }) {
+export function BinderyProvider({
+  client,
+  children,
+}: {
+  client: BookClient;
+  children?: ReactNode;
+}) {
   return <BinderyContext.Provider value={client}>{children}</BinderyContext.Provider>;
 }
 
-export function useBindery(): Bindery {
+export function useBindery(): BookClient {
   const client = useContext(BinderyContext);
   if (client === null)
     throw new Error(

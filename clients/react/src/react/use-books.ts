@@ -1,6 +1,7 @@
 "use client";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { keyOf, type BooksFilter } from "../books-filter.js";
+import { listsOf } from "../lists.js";
 import { idleBooks, type BooksView } from "../views.js";
 import { useBindery } from "./context.js";
 
@@ -17,21 +18,21 @@ const starting: BooksView = { ...idleBooks, connection: "connecting", loading: t
  * them.
  */
 export function useBooks(filter: BooksFilter = {}): BooksResult {
-  const client = useBindery();
+  const lists = listsOf(useBindery());
   const key = keyOf(filter);
   // A filter literal in a component is a new object at each render, so filters are compared by
   // their meaning.
   const meant = useMemo(() => filter, [key]);
   const subscribe = useCallback(
-    (listener: () => void) => client.watchBooks(meant, listener),
-    [client, meant],
+    (listener: () => void) => lists.watchBooks(meant, listener),
+    [lists, meant],
   );
   const now = () => {
-    const view = client.booksView(meant);
+    const view = lists.booksView(meant);
     return view === idleBooks ? starting : view;
   };
   const view = useSyncExternalStore(subscribe, now, () => starting);
-  const refetch = useCallback(() => client.refetchBooks(meant), [client, meant]);
-  const loadMore = useCallback(() => client.loadMore(meant), [client, meant]);
+  const refetch = useCallback(() => lists.refetchBooks(meant), [lists, meant]);
+  const loadMore = useCallback(() => lists.loadMore(meant), [lists, meant]);
   return useMemo(() => ({ ...view, refetch, loadMore }), [view, refetch, loadMore]);
 }
