@@ -50,6 +50,7 @@
 \ir books/estimate.sql
 \ir relay/note_waiting.sql
 \ir api/stages.sql
+\ir api/queued_among.sql
 \ir api/get_book_status.sql
 \ir api/status_at.sql
 \ir books/broadcast.sql

@@ -57,6 +57,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  health text;
+  phase text := case when book.completed_at is not null then 'completed'
+    when book.status = 'FAILED' then 'failed' when book.status = 'CANCELLED' then 'cancelled'
+    else 'working' end;
   tags constant jsonb := book.metadata -> 'tags';
   row_of constant jsonb := jsonb_build_object(
     'book_id', book.book_id, 'owner_id', book.owner_id, 'title', book.title,
@@ -76,16 +80,20 @@ declare
       then tags else '[]' end);
 begin
   if machine is null then
-    return row_of || jsonb_build_object('max_attempts', null, 'stages', jsonb_build_array(),
-      'health', null, 'missing_pipeline', bindery_internal.missing_pipeline(
+    return row_of || jsonb_build_object('phase', phase, 'max_attempts', null,
+      'stages', jsonb_build_array(), 'health', null, 'missing_pipeline', bindery_internal.missing_pipeline(
         book.book_id, book.pipeline, book.pipeline_version) - array['sqlstate', 'detail']);
   end if;
+  health := bindery_internal.health(
+    book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id));
+  if phase = 'working' and bindery_internal.is_queued(book, machine, health) then
+    phase := 'queued';
+  end if;
   return row_of || jsonb_build_object(
+    'phase', phase, 'health', health,
     'max_attempts', bindery_internal.state_of(machine, book.current_stage) -> 'max_attempts',
     'stages', bindery_core.stage_list(
-      machine, book.status, book.current_stage, book.stage_progress),
-    'health', bindery_internal.health(
-      book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
+      machine, book.status, book.current_stage, book.stage_progress));
 end
 $$;
 

@@ -62,6 +62,9 @@ const CHOICE_KIB: u32 = 3 * 256;
 const CHOICES: u32 = 4;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
+/// The phases of a book.
+const PHASES: &[&str] = &["queued", "working", "failed", "completed", "cancelled"];
+
 /// The routes below `/api`.
 pub fn router(api: Api) -> Router {
     let allowed = api.origins.clone();
@@ -206,20 +209,32 @@ fn pages() -> Routes {
     let one_of = |values: &[&str]| json!({ "enum": values });
     let books = Operation::new("listBooks", "The books that the caller may see, by pages.")
         .query("status", "One status, or several separated by commas.", openapi::name())
-        .query(
-            "phase",
-            "The phase, independent of the pipeline's states.",
-            one_of(&["working", "failed", "completed", "cancelled"]),
-        )
+        .query("phase", "The phase, independent of the pipeline's states.", one_of(PHASES))
         .query("pipeline", "The pipeline's name.", openapi::name())
         .query("owner_id", "The owner.", openapi::uuid())
-        .query("q", "A part of the title, or the beginning of the id.", openapi::name())
+        .query(
+            "q",
+            "A part of the title or of a failure's code or message, or the beginning of the id.",
+            openapi::name(),
+        )
         .query(
             "fields",
             "`row`: only what a row of a list shows, about a kilobyte a book.",
             one_of(&["status", "row"]),
         )
-        .query("sort", "", one_of(&["created_at", "updated_at", "overall_progress"]))
+        .query("tag", "A text in the array `tags` of the metadata.", openapi::name())
+        .query(
+            "sort",
+            "",
+            one_of(&[
+                "created_at",
+                "updated_at",
+                "overall_progress",
+                "title",
+                "stage_started_at",
+                "estimated_completion_at",
+            ]),
+        )
         .query("order", "", one_of(&["asc", "desc"]))
         .query("failed_first", "FAILED books first.", flag.clone())
         .query("counts", "Include the number of books in each phase.", flag.clone())

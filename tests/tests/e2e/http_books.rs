@@ -31,11 +31,38 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
     let first = at.book_of(ann, "The Tide").await?;
     let second = at.book_of(ben, "50% of the Fog").await?;
     let third = at.book_of(ann, "Goose").await?;
+    for (book, metadata) in [
+        (first, json!({"tags": ["sea", "night"]})),
+        (second, json!({"tags": ["night"]})),
+        (third, json!({"tags": "night", "night": "Goose"})),
+    ] {
+        at.client
+            .execute(
+                "update bindery.book_status set metadata = $2 where book_id = $1",
+                &[&book, &metadata],
+            )
+            .await?;
+    }
     transition(&at.client, first, "ANALYZING").await?;
-    at.client.query("select from bindery.fail_book($1, '{\"code\": \"ink\"}')", &[&first]).await?;
+    let error = json!({"code": "out_of_ink", "message": "The Press is at 50%"});
+    at.client
+        .query("select from bindery.fail_book($1, $2, 'no more today')", &[&first, &error])
+        .await?;
     transition(&at.client, third, "ANALYZING").await?;
     at.client
         .query("select from bindery.report_progress($1, 'extract_text', 40)", &[&third])
+        .await?;
+
+    // Whatever the estimates of other books give.
+    at.client
+        .batch_execute(&format!(
+            "alter table bindery.book_status disable trigger user; \
+             update bindery.book_status set estimated_completion_at = \
+                 case when book_id = '{third}' then '2030-01-01 12:00+00' \
+                   else timestamptz '2030-01-01 13:00+00' end \
+               where book_id <> '{second}'; \
+             alter table bindery.book_status enable trigger user"
+        ))
         .await?;
 
     assert_eq!(titles(&get(&at, "/api/books").await?), ["Goose", "50% of the Fog", "The Tide"]);
@@ -46,11 +73,21 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
     for (query, expected) in [
         ("status=FAILED", vec!["The Tide"]),
         ("status=ANALYZING,UPLOADED", vec!["Goose", "50% of the Fog"]),
-        ("phase=working", vec!["Goose", "50% of the Fog"]),
+        ("phase=working", vec!["Goose"]),
+        ("phase=queued", vec!["50% of the Fog"]),
+        ("phase=failed", vec!["The Tide"]),
         ("phase=completed", vec![]),
         ("pipeline=comic&q=GOO", vec!["Goose"]),
         ("pipeline=other", vec![]),
         ("q=0%25%20of", vec!["50% of the Fog"]),
+        ("q=OF_INK", vec!["The Tide"]),
+        ("q=press", vec!["The Tide"]),
+        ("q=no%20more", vec!["The Tide"]),
+        ("q=50%25", vec!["50% of the Fog", "The Tide"]),
+        ("tag=night", vec!["50% of the Fog", "The Tide"]),
+        ("tag=night&q=fog", vec!["50% of the Fog"]),
+        ("tag=nigh", vec![]),
+        ("tag=Goose", vec![]),
         ("q=%25%25", vec![]),
         ("q=%27%3B--", vec![]),
         (&format!("owner_id={ann}"), vec!["Goose", "The Tide"]),
@@ -61,6 +98,9 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
     for (query, expected) in [
         ("sort=created_at&order=asc", ["The Tide", "50% of the Fog", "Goose"]),
         ("sort=updated_at", ["Goose", "The Tide", "50% of the Fog"]),
+        ("sort=title&order=asc", ["50% of the Fog", "Goose", "The Tide"]),
+        ("sort=stage_started_at&order=asc", ["50% of the Fog", "The Tide", "Goose"]),
+        ("sort=estimated_completion_at&order=asc", ["Goose", "The Tide", "50% of the Fog"]),
         (
             "sort=overall_progress&order=asc&failed_first=true",
             ["The Tide", "50% of the Fog", "Goose"],
@@ -68,10 +108,16 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
     ] {
         assert_eq!(titles(&get(&at, &format!("/api/books?{query}")).await?), expected, "{query}");
     }
-    let total = get(&at, "/api/books?total=true&limit=1&phase=working").await?;
-    assert_eq!((titles(&total), &total["total"]), (vec!["Goose"], &json!(2)));
+    let total = get(&at, "/api/books?total=true&limit=1&tag=night").await?;
+    assert_eq!((titles(&total), &total["total"]), (vec!["50% of the Fog"], &json!(2)));
     let counted = get(&at, "/api/books?counts=true&limit=1").await?;
-    assert_eq!(counted["counts"], json!({"failed": 1, "working": 2}));
+    assert_eq!(counted["counts"], json!({"failed": 1, "queued": 1, "working": 1}));
+    let counted = get(&at, "/api/books?counts=true&limit=1&tag=night&phase=failed").await?;
+    assert_eq!(counted["counts"], json!({"failed": 1, "queued": 1}), "whatever the phase");
+    for phase in ["failed", "queued", "working"] {
+        let of_phase = get(&at, &format!("/api/books?fields=row&phase={phase}")).await?;
+        assert_eq!(of_phase["books"][0]["phase"], phase, "a row has the phase that it is found by");
+    }
 
     for order in [
         "",
@@ -82,6 +128,12 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
         "&sort=overall_progress",
         "&sort=overall_progress&order=asc",
         "&sort=overall_progress&failed_first=true",
+        "&sort=title",
+        "&sort=title&order=asc&failed_first=true",
+        "&sort=stage_started_at",
+        "&sort=estimated_completion_at",
+        "&sort=estimated_completion_at&order=asc",
+        "&fields=row&sort=title&order=asc",
     ] {
         let whole = get(&at, &format!("/api/books?limit=200{order}")).await?;
         let (mut paged, mut after) = (Vec::new(), String::new());
@@ -102,10 +154,13 @@ async fn books_are_filtered_searched_counted_and_paged() -> Result<()> {
         ("phase=x", "bad_request"),
         ("after=x", "bad_request"),
         ("owner_id=x", "bad_request"),
-        ("sort=title", "bad_request"),
+        ("sort=owner_id", "bad_request"),
+        ("fields=all", "bad_request"),
         ("order=up", "bad_request"),
         ("nonsense=1", "bad_request"),
         (&format!("after=0_2026-13-99T99:99:99Z_{first}"), "22008"),
+        (&format!("sort=title&after=0_7_{first}"), "22023"),
+        (&format!("sort=title&after=0_ff_{first}"), "22021"),
     ] {
         let refused = at
             .daemon
@@ -144,7 +199,8 @@ async fn a_list_of_rows_has_about_a_kilobyte_a_book() -> Result<()> {
         json!({"name": "ANALYZING", "label": "Reading the book", "weight": 20, "state": "failed",
             "progress": 0})
     );
-    for key in ["error", "stages", "tags", "max_attempts"] {
+    assert_eq!(row["phase"], "failed");
+    for key in ["error", "stages", "tags", "max_attempts", "phase"] {
         row.remove(key);
     }
     for (key, value) in &row {
@@ -256,8 +312,9 @@ async fn every_documented_route_and_parameter_exists() -> Result<()> {
             at.daemon.ask(method, &path).token(&service()?).json(&json!({})).answer().await?;
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
     }
-    let filters = format!("status=FAILED&phase=failed&pipeline=comic&owner_id={book}&q=x");
-    let order = "failed_first=true&sort=updated_at&order=asc&limit=1&counts=true&total=true";
+    let filters = format!("status=FAILED&phase=failed&pipeline=comic&owner_id={book}&q=x&tag=x");
+    let order =
+        "failed_first=true&sort=updated_at&order=asc&limit=1&counts=true&total=true&fields=row";
     get(&at, &format!("/api/books?{filters}&{order}")).await?;
     Ok(())
 }
