@@ -75,6 +75,7 @@
 \ir books/resume_book.sql
 \ir books/rewind_book.sql
 \ir books/cancel_book.sql
+\ir books/act_on_books.sql
 
 -- The relay
 \ir relay/lease.sql

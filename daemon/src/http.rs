@@ -30,6 +30,7 @@ mod auth;
 mod board;
 mod books;
 mod bounded;
+mod bulk;
 mod dead_letters;
 mod error;
 mod events;

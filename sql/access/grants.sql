@@ -85,6 +85,7 @@ begin
         'bindery.register_book', 'bindery_internal.do_register',
         'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
         'bindery.resume_book', 'bindery_internal.do_resume',
+        'bindery.resume_books', 'bindery.cancel_books', 'bindery_internal.act_on_books',
         'bindery.rewind_book', 'bindery_internal.do_rewind']),
       -- Reporting, also for workers.
       ('service_role, bindery_worker', array[

@@ -1,6 +1,16 @@
 -- resume_book: resumes a FAILED book at the stage it failed in.
 -- Invariants: do_resume returns null when done, else the error, and then changes nothing.
 -- bindery_internal.kept decides which progress is kept. Locks: the book's row.
+create or replace function bindery_internal.not_failed(book bindery.book_status) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.error('PT409', 'not_failed',
+    format('Book %s is in %s; only a FAILED book is resumed.', book.book_id, book.status),
+    'Nothing has to be done: read its status again.',
+    jsonb_build_object('book_id', book.book_id, 'status', book.status));
+$$;
+
 create or replace function bindery_internal.do_resume(
   book_id uuid, expected_revision bigint default null, message text default null
 ) returns jsonb
@@ -16,10 +26,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_resume.book_id);
   elsif book.status <> 'FAILED' then
-    return bindery_internal.error('PT409', 'not_failed',
-      format('Book %s is in %s; only a FAILED book is resumed.', book.book_id, book.status),
-      'Nothing has to be done: read its status again.',
-      jsonb_build_object('book_id', book.book_id, 'status', book.status));
+    return bindery_internal.not_failed(book);
   end if;
   return bindery_internal.do_transition(do_resume.book_id, book.current_stage, do_resume.message,
     do_resume.expected_revision);
@@ -40,6 +47,8 @@ begin
 end
 $$;
 
+comment on function bindery_internal.not_failed(bindery.book_status) is
+  'The error of a resume of a book that is not FAILED.';
 comment on function bindery_internal.do_resume(uuid, bigint, text) is
   'Resumes a FAILED book. Null: done; else the error.';
 comment on function bindery.resume_book(uuid, bigint) is

@@ -116,7 +116,10 @@ async fn act(
 }
 
 /// The body's JSON; `None` if it is empty.
-fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Option<T>, ApiError> {
+pub fn arguments<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<T>, ApiError> {
     let body = body_of(headers, body, &["application/json"])?;
     if body.is_empty() {
         return Ok(None);
@@ -126,7 +129,7 @@ fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Opt
         .and_then(|object| serde_json::from_value(Value::Object(object)))
         .map(Some)
         .map_err(|problem| {
-            ApiError::bad_request(problem.to_string(), "The keys are the SQL function's arguments.")
+            ApiError::bad_request(problem.to_string(), "See docs/http.md for the keys of the body.")
         })
 }
 

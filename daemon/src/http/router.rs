@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::openapi::Operation;
 use super::query::json_bytes;
 use super::routes::Routes;
-use super::{acts, books, events, host, list, openapi, operation, reports};
+use super::{acts, books, bulk, events, host, list, openapi, operation, reports};
 
 /// The limit of an act's body.
 const BODY_BYTES: usize = 64 * 1024;
@@ -60,6 +60,12 @@ const CHOICE_BYTES: usize = 256 * 1024;
 const CHOICE_KIB: u32 = 3 * 256;
 /// How many of the largest choices fit into memory at once.
 const CHOICES: u32 = 4;
+/// The limit of the body of an act on many books: 10,000 ids.
+const BULK_BYTES: usize = 512 * 1024;
+/// The memory of an act on many books: its body, and its answer of up to 300 bytes a book.
+const BULK_KIB: u32 = 2 * 512 + 2 * 3072;
+/// How many of the largest acts on many books fit into memory at once.
+const BULKS: u32 = 2;
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
 /// The phases of a book.
@@ -88,6 +94,9 @@ pub fn router(api: Api) -> Router {
         .merge(statuses().layered(|routes| routes.layer(bounded(STATUS_KIB, STATUSES))))
         // A slow body holds the memory meanwhile, so these routes have their own limit.
         .merge(acts().layered(|routes| routes.layer(bounded(STATUS_KIB, ACTS))))
+        .merge(bulk_acts().layered(|routes| {
+            routes.layer(DefaultBodyLimit::max(BULK_BYTES)).layer(bounded(BULK_KIB, BULKS))
+        }))
         .merge(pages().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
         .merge(operation::views().layered(|routes| routes.layer(bounded(PAGE_KIB, PAGES))))
         .merge(operation::acts().layered(|routes| {
@@ -200,6 +209,83 @@ fn acts() -> Routes {
             "/books/{id}/rewind",
             acts::rewind,
             act("rewindBook", "Rewind a book to an earlier stage.", rewind),
+        )
+}
+
+fn bulk_acts() -> Routes {
+    let text = json!({"type": "string"});
+    let filter = json!({
+        "type": "object",
+        "description": "The parameters of the list of books.",
+        "properties": {
+            "status": text,
+            "phase": {"enum": PHASES},
+            "pipeline": openapi::name(),
+            "owner_id": openapi::uuid(),
+            "q": text,
+            "tag": text,
+        },
+        "additionalProperties": false,
+    });
+    let act = |id, summary, more: Option<(&str, serde_json::Value)>| {
+        let mut arguments = json!({
+            "type": "object",
+            "description": "Either book_ids or filter.",
+            "properties": {
+                "book_ids": {
+                    "type": "array",
+                    "items": openapi::uuid(),
+                    "minItems": 1,
+                    "maxItems": bulk::MOST_BOOKS,
+                },
+                "filter": filter,
+                "dry_run": {"type": "boolean"},
+            },
+            "additionalProperties": false,
+        });
+        if let Some((name, schema)) = more {
+            arguments["properties"][name] = schema;
+        }
+        let count = json!({"type": "integer"});
+        let outcome = json!({
+            "type": "object",
+            "properties": {
+                "book_id": openapi::uuid(),
+                "outcome": {"enum": ["done", "refused"]},
+                "code": text,
+                "message": text,
+            },
+            "required": ["book_id", "outcome"],
+        });
+        let done = openapi::object(json!({
+            "done": count,
+            "refused": count,
+            "results": {"type": "array", "items": outcome},
+            "more": {"type": "boolean"},
+        }));
+        let verdict = openapi::object(json!({
+            "dry_run": {"const": true},
+            "matching": count,
+            "allowed": count,
+            "refused": {"type": "object", "additionalProperties": count},
+            "more": {"type": "boolean"},
+        }));
+        Operation::new(id, summary).takes(arguments).answers(
+            "An outcome a book; of a dry run, how many would be done and refused.",
+            json!({"oneOf": [done, verdict]}),
+        )
+    };
+    let message = json!({"type": "string", "maxLength": event::MAX_MESSAGE_CHARS});
+    Routes::default()
+        .post(
+            "/books/resume",
+            bulk::resume,
+            act("resumeBooks", "Resume many FAILED books, each in its stage.", None),
+        )
+        .post(
+            "/books/cancel",
+            bulk::cancel,
+            act("cancelBooks", "Cancel many books, finally.", Some(("message", message))),
         )
 }
 

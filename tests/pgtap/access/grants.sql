@@ -49,6 +49,7 @@ union all
 select unnest(array['bindery.define_pipeline', 'bindery_internal.define_pipeline',
   'bindery.register_book', 'bindery_internal.do_register', 'bindery.transition_book',
   'bindery_internal.do_transition', 'bindery.cancel_book', 'bindery.resume_book',
+  'bindery.cancel_books', 'bindery.resume_books', 'bindery_internal.act_on_books',
   'bindery_internal.do_resume', 'bindery.rewind_book', 'bindery_internal.do_rewind',
   'bindery.forget_stream', 'bindery_internal.forget_stream', 'bindery.replay_dead_letters',
   'bindery_internal.replay_dead_letters', 'bindery.drop_dead_letters',

@@ -83,9 +83,9 @@ select unnest(array['begin_stage', 'report_progress', 'plan_substeps', 'heartbea
   'report_events']), 'p'
 union all
 select unnest(array['define_pipeline', 'register_book', 'transition_book', 'resume_book',
-  'cancel_book', 'rewind_book', 'prune_events', 'prune_dead_letters', 'drop_dead_letters',
-  'prune_outbox', 'replay_dead_letters', 'forget_stream', 'list_relays', 'stage_durations',
-  'schema_version']), 'w'
+  'cancel_book', 'resume_books', 'cancel_books', 'rewind_book', 'prune_events',
+  'prune_dead_letters', 'drop_dead_letters', 'prune_outbox', 'replay_dead_letters',
+  'forget_stream', 'list_relays', 'stage_durations', 'schema_version']), 'w'
 union all
 select unnest(array['acquire_stream', 'announce_relay', 'renew_stream', 'release_stream',
   'note_stream', 'note_waiting', 'apply_events', 'early_backlog', 'take_outbox', 'outbox_backlog',

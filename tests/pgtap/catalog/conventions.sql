@@ -32,7 +32,7 @@ select is_empty($$select function from functions where nspname = 'bindery' and p
 select set_eq($$select proname::text, pronargs - pronargdefaults from functions
     where nspname = 'bindery'$$, $$values
   ('acquire_stream', 2), ('announce_relay', 2), ('apply_events', 3), ('begin_stage', 2),
-  ('cancel_book', 1), ('dead_letter_reasons', 1), ('define_pipeline', 2),
+  ('cancel_book', 1), ('cancel_books', 1), ('dead_letter_reasons', 1), ('define_pipeline', 2),
   ('drop_dead_letters', 1), ('early_backlog', 0), ('fail_book', 1), ('forget_stream', 1),
   ('get_book_changes', 2), ('get_book_status', 1), ('get_resume_point', 1), ('heartbeat', 1),
   ('list_books', 0), ('list_relays', 0), ('list_substeps', 1), ('make_realtime_policy', 0),
@@ -40,6 +40,7 @@ select set_eq($$select proname::text, pronargs - pronargdefaults from functions
   ('pipeline_xstate', 1), ('plan_substeps', 3), ('prune_dead_letters', 1), ('prune_events', 1),
   ('prune_outbox', 1), ('register_book', 1), ('release_stream', 2), ('renew_stream', 2),
   ('replay_dead_letters', 0), ('report_events', 1), ('report_progress', 1), ('resume_book', 1),
+  ('resume_books', 1),
   ('rewind_book', 2),
   ('schema_version', 0), ('send_held_broadcasts', 0), ('stage_durations', 0), ('status_at', 2),
   ('sweep', 0), ('take_outbox', 0),

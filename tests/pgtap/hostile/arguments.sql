@@ -81,6 +81,7 @@ select set_eq($$
       and label <> 'null'$$,
   $$values
     ('begin', 'resume', 'true'), ('begin', 'resume', 'false'),
+    ('cancel many', 'dry_run', 'false'), ('resume many', 'dry_run', 'false'),
     ('report', 'progress', '0'), ('report', 'progress', '-0'), ('report', 'progress', '5e-324'),
     ('report', 'progress', '-1e-300'), ('report', 'progress', '100.0000001'),
     ('report of units', 'done', '0'), ('report of units', 'done', '-0'),

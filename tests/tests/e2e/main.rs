@@ -78,6 +78,7 @@ mod fencing;
 mod forms;
 mod http_acts;
 mod http_books;
+mod http_bulk;
 mod http_events;
 mod http_limits;
 mod http_operation;
