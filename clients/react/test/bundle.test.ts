@@ -37,11 +37,13 @@ async function bundle(name: string, code: string): Promise<Bundle> {
   }
 }
 
-const tracker = `export { BinderyProvider, createBindery, ProgressTracker, sseTransport } from "./index.js";`;
+const withClient = (create: string) =>
+  `export { BinderyProvider, ${create}, ProgressTracker, sseTransport } from "./index.js";`;
 
 test.each([
-  ["tracker with SSE", tracker, 19_000],
-  ["element", 'import "./element/index.js";', 22_500],
+  ["tracker with SSE", withClient("createBookClient"), 15_300],
+  ["tracker with SSE and lists", withClient("createBindery"), 18_500],
+  ["element", 'import "./element/index.js";', 19_800],
   ["view", 'export { tracker } from "./view/index.js";', 5_000],
 ])("the %s stays within its size", async (name, code, most) => {
   const { bytes, modules } = await bundle(name.replaceAll(" ", "-"), code);

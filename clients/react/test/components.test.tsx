@@ -26,6 +26,8 @@ const spoken = (container: HTMLElement) =>
 describe("ProgressTracker", () => {
   test.each(moments)("has nothing that axe finds fault with: %s", async (_, moment) => {
     vi.useRealTimers();
+    // Relative times stand still while axe works.
+    vi.useFakeTimers({ now: noon, toFake: ["setInterval", "clearInterval"] });
     const { container } = await render(<ProgressTracker view={moment} onRetry={() => undefined} />);
     // Colour needs a real renderer; the browser test looks at it.
     const { violations } = await axe.run(container, {

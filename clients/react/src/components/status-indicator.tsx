@@ -3,7 +3,7 @@
 import { useMemo } from "react";
 import type { Connection } from "../connection.js";
 import type { BookRow, BookStatus } from "../status.js";
-import { useBookStatus } from "../react/use-book-status.js";
+import { useBookView } from "../react/use-book-view.js";
 import { labelsFrom, type SomeLabels } from "../view/labels.js";
 import { statusPill } from "../view/status-pill.js";
 import { h } from "./create.js";
@@ -33,7 +33,7 @@ export function StatusIndicator(props: StatusIndicatorProps) {
 }
 
 function LivePill({ bookId, ...looks }: Looks & { bookId: string }) {
-  const { book, connection, stale } = useBookStatus(bookId);
+  const { book, connection, stale } = useBookView(bookId);
   return <Pill {...looks} book={book} connection={connection} stale={stale} />;
 }
 

@@ -11,7 +11,7 @@ import {
 } from "react";
 import type { BookView } from "../bindery.js";
 import type { BookStatus } from "../status.js";
-import { useBookStatus } from "../react/use-book-status.js";
+import { useBookView } from "../react/use-book-view.js";
 import { useNow } from "../react/use-now.js";
 import { classes, type H } from "../view/h.js";
 import { labelsFrom, type SomeLabels } from "../view/labels.js";
@@ -67,7 +67,7 @@ function LiveRoot({
   initial,
   ...rest
 }: RootProps & { bookId: string; initial?: BookStatus | undefined }) {
-  return <ShownRoot {...rest} view={useBookStatus(bookId, { initial })} />;
+  return <ShownRoot {...rest} view={useBookView(bookId, initial)} />;
 }
 
 function ShownRoot({ children, ...rest }: RootProps & { view: BookView }) {

@@ -4,6 +4,7 @@ import type { BookStatus } from "../status.js";
 import { sameForm } from "../uuid.js";
 import { idleBook, type BookView } from "../views.js";
 import { useBindery } from "./context.js";
+import { startingBook } from "./use-book-view.js";
 import { useEnds, type EndListeners } from "./use-ends.js";
 import { useSelected } from "./use-selected.js";
 
@@ -25,9 +26,6 @@ export interface SelectOptions<Selected> extends BookOptions {
   /** By default, objects and arrays are equal if their parts are identical. */
   isEqual?: ((a: Selected, b: Selected) => boolean) | undefined;
 }
-
-/** The view that the server renders, and the browser until it watches. */
-const starting: BookView = { ...idleBook, connection: "connecting", loading: true };
 
 const everything = (result: BookResult) => result;
 
@@ -62,9 +60,9 @@ export function useBookStatus(
         : { ...view, refetch };
     const read = () => {
       const view = bookId ? client.bookView(bookId) : idleBook;
-      return bookId && view === idleBook ? starting : view;
+      return bookId && view === idleBook ? startingBook : view;
     };
-    const served = resultOf(bookId ? starting : idleBook);
+    const served = resultOf(bookId ? startingBook : idleBook);
     return [once(read, resultOf), () => served];
   }, [client, bookId, initial, refetch]);
   useEnds(bookId, initial, options);
