@@ -120,6 +120,12 @@ test("the element closes its stream when it is removed", async () => {
   await page.close();
 });
 
+test("the licence of Preact stands beside the file that contains it", () => {
+  expect(readFileSync(join(folder, "bindery-progress.js"), "utf8")).toMatch(/^\/\*! .*MIT/);
+  const licence = readFileSync(join(folder, "bindery-progress.js.LICENSE.txt"), "utf8");
+  expect(licence).toContain("The MIT License");
+});
+
 test("a new token is used for the next request", async () => {
   daemon.answer = (_, { headers }) =>
     headers.authorization === "Bearer second"

@@ -8,7 +8,7 @@ import { sseTransport } from "../transports/sse.js";
 import { announce, type Announced } from "../view/announce.js";
 import type { RetryModel } from "../view/failure.js";
 import type { H } from "../view/h.js";
-import { labelsFrom, type SomeLabels } from "../view/labels.js";
+import { english, labelsFrom, type SomeLabels } from "../view/labels.js";
 import { outcome } from "../view/outcome.js";
 import { retryState, runRetry, type Retry } from "../view/retry.js";
 import { tracker, tickOf, type TrackerModel } from "../view/tracker.js";
@@ -35,6 +35,7 @@ export class BinderyProgressElement extends Base {
   #given: BookClient | null = null;
   #own: BookClient | null = null;
   #labels: SomeLabels | undefined;
+  #words = english;
   #onRetry: ((book: BookStatus) => unknown) | undefined;
   #stop: (() => void) | null = null;
   #view: BookView = idleBook;
@@ -69,6 +70,7 @@ export class BinderyProgressElement extends Base {
   }
   set labels(labels: SomeLabels | undefined) {
     this.#labels = labels;
+    this.#words = labelsFrom(labels);
     this.#draw();
   }
 
@@ -138,7 +140,7 @@ export class BinderyProgressElement extends Base {
     const before = this.#view.book;
     this.#view = view;
     if (view.book !== null) {
-      const next = announce(this.#announced, view.book, Date.now(), labelsFrom(this.#labels));
+      const next = announce(this.#announced, view.book, Date.now(), this.#words);
       this.#announced = next.announced;
       this.#announcement = next.text ?? this.#announcement;
     }
@@ -157,7 +159,7 @@ export class BinderyProgressElement extends Base {
     const model: TrackerModel = {
       view: this.#view,
       now: Math.floor(Date.now() / this.#step) * this.#step,
-      labels: labelsFrom(this.#labels),
+      labels: this.#words,
       titleId: this.#titleId,
       announcement: this.#announcement,
       retry: this.#retryModel(),
