@@ -1,4 +1,4 @@
-// Resumes and cancels books: one act of a book at a time, whoever requests it.
+// Resumes and cancels books: one act of a book at a time, by any of its components.
 import type { BookClient } from "./bindery.js";
 import { BinderyError, refusal } from "./errors.js";
 import { partOf } from "./internals.js";

@@ -169,9 +169,9 @@ function fetched(
     const found = new Set(answer.rows.map((row) => row.book_id));
     const isInside = (row: BookRow) =>
       answer.next === null || edge === null || order(row, edge) <= 0;
-    for (const [bookId, { row, at: heard }] of state.recent) {
+    for (const [bookId, { row, at: receivedAt }] of state.recent) {
       const now = known.get(bookId) ?? row;
-      const missed = heard >= since && now !== null && !found.has(bookId);
+      const missed = receivedAt >= since && now !== null && !found.has(bookId);
       if (missed && !(page && known.has(bookId)) && belongs(state.query, now) && isInside(now))
         read.push(now);
     }
@@ -190,7 +190,7 @@ function fetched(
     covered: answer.limit,
     next: answer.next,
     edge,
-    recent: new Map([...state.recent].filter(([, { at: heard }]) => heard >= since)),
+    recent: new Map([...state.recent].filter(([, { at: receivedAt }]) => receivedAt >= since)),
     confirmedAt: at,
     error: null,
   };

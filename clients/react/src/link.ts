@@ -74,8 +74,8 @@ export class Link {
     this.#clearTimer();
     await this.#closing;
     if (this.#listeners.size === 0 || this.#close !== null) return;
-    // Each attempt has its own listener, which is removed for good: later events of an old attempt
-    // are ignored.
+    // Each attempt has its own listener, which is removed permanently: later events of an old
+    // attempt are ignored.
     let current = true;
     const notify = (call: (listener: LinkListener) => void) => {
       if (current) for (const listener of [...this.#listeners]) call(listener);

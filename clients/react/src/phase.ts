@@ -13,7 +13,10 @@ export function phaseOf(book: BookRow & Partial<Pick<BookStatus, "health" | "sta
   return book.health === "waiting" || isUnbegun(book) ? "queued" : "working";
 }
 
-/** In the first state, without progress. The first state may be no stage: then no work is done in it. */
+/**
+ * In the first state, without progress. The first state may be no stage: then no work is done in
+ * it.
+ */
 function isUnbegun(book: BookRow & Partial<Pick<BookStatus, "stages">>): boolean {
   if (book.overall_progress > 0) return false;
   const place = book.stages?.findIndex((stage) => stage.name === book.status) ?? -1;

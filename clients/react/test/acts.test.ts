@@ -131,7 +131,7 @@ test("an id that is not a UUID fails without a request", async () => {
   expect(transport.requests.length).toBe(0);
 });
 
-test("a failure that nobody watches any more is forgotten", async () => {
+test("a failure that has no watcher any more is forgotten", async () => {
   const stop = acts().watch(() => undefined);
   const failed = acts().resume();
   transport.request.refuse();

@@ -279,7 +279,7 @@ describe("substeps", () => {
     expect(shown(reduceBook(state, fetched(answer)).state)).toEqual(["p_1 0"]);
   });
 
-  test("an overtaken answer brings the substeps that no message has told of since", () => {
+  test("an overtaken answer brings the substeps that no later message had", () => {
     const doubted = reduceBook(known(three()), message(7, [substep("a", 50)])).state;
     const later = reduceBook(doubted, message(8, [substep("c", 10)])).state;
     const old = {
@@ -322,7 +322,7 @@ describe("health", () => {
     reduceBook(known(status({ health: "quiet" })), received(broadcast({ revision: 6, ...changes })))
       .state.book?.health;
 
-  test("follows from what the row says", () => {
+  test("follows from the row", () => {
     expect(health({})).toBe("quiet");
     expect(health({ heartbeat_at: at(1) })).toBe("live");
     expect(
@@ -337,7 +337,7 @@ describe("health", () => {
 });
 
 describe("answers", () => {
-  test("an older answer does not overwrite what a message said meanwhile", () => {
+  test("an older answer does not overwrite a later message", () => {
     const ahead = reduceBook(known(), received(broadcast({ revision: 6 }))).state;
     expect(reduceBook(ahead, fetched(status({ revision: 5 })))).toMatchObject({
       state: { book: { revision: 6 } },
@@ -345,7 +345,7 @@ describe("answers", () => {
     });
   });
 
-  test("an overtaken answer brings the columns that no message has told of since", () => {
+  test("an overtaken answer brings the columns that no later message had", () => {
     const part = { revision: 9, overall_progress: 20, partial: true };
     const doubted = reduceBook(known(), received(part)).state;
     const answer = status({
@@ -404,7 +404,7 @@ describe("answers", () => {
     },
   );
 
-  test("a deleted book is asked for, and the answer says whether it is still shown", () => {
+  test("a deleted book is queried, and the answer decides whether it is still shown", () => {
     expect(reduceBook(known(), { type: "deleted", bookId: id(1), at: noon })).toMatchObject({
       state: known(),
       refetch: true,

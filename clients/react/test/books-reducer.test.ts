@@ -40,7 +40,7 @@ test("a change is shown in its row, and the other rows stay the same objects", (
   expect(refetch).toBe(false);
 });
 
-test("an answer that says nothing new keeps the objects", () => {
+test("an answer without news keeps the objects", () => {
   const before = shown([book(3), book(2)]);
   const { state } = reduceBooks(before, {
     type: "fetched",

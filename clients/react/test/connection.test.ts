@@ -32,7 +32,7 @@ describe("the connection", () => {
     ["connecting", ["open", "close", "open"]],
   ])("is %s after %j", (connection, events) => expect(after(...events)).toBe(connection));
 
-  test("never says live without a subscription, nor anything but closed before it is opened", () => {
+  test("is never live without a subscription, and is closed before it is opened", () => {
     const events: ConnectionEvent[] = [
       "subscribed",
       "lost",
@@ -89,7 +89,7 @@ describe("errors", () => {
     hint: "Register it.",
   };
 
-  test("say what the database said", () => {
+  test("have the texts of the database", () => {
     expect(refusal(404, body)).toMatchObject({
       kind: "gone",
       code: "unknown_book",
@@ -107,8 +107,8 @@ describe("errors", () => {
     ["refused", 400, { code: "22P02", details: "not json" }],
     ["unreachable", 503, "<html>"],
     ["unreachable", 0, { code: "", message: "TypeError: fetch failed" }],
-  ])("are %s for HTTP %i with %j", (kind, status, said) =>
-    expect(refusal(status, said).kind).toBe(kind),
+  ])("are %s for HTTP %i with %j", (kind, status, body) =>
+    expect(refusal(status, body).kind).toBe(kind),
   );
 
   test("keep their cause", () => {

@@ -190,7 +190,7 @@ describe("useBookStatus", () => {
     expect(container.textContent).not.toContain("From the server");
   });
 
-  test("without a provider it says what is missing", () => {
+  test("without a provider the error names what is missing", () => {
     expect(() => renderToString(<Title bookId={id(1)} />)).toThrow("BinderyProvider");
   });
 });

@@ -1,5 +1,6 @@
-// The promise of the reducer, over a thousand bad connections: whatever is dropped, repeated, reordered or cut, and however
-// answers are overtaken, the page ends with the newest state, and never goes back on the way.
+// The promise of the reducer, over a thousand bad connections: whatever is dropped, repeated,
+// reordered or cut, and however answers are overtaken, the page ends with the newest state, and
+// never returns to an older one.
 import { expect, test } from "vitest";
 import { noBook, reduceBook } from "../src/book-reducer.js";
 import { hasMore, noBooks, reduceBooks, type BooksAnswer } from "../src/books-reducer.js";
@@ -11,7 +12,7 @@ import { chance } from "./support/chance.js";
 const columns = Object.keys(row()) as (keyof BookRow)[];
 type Chance = ReturnType<typeof chance>;
 
-/** A book's life as the database has it: one whole status a revision, and which substeps changed at it. */
+/** A book's life in the database: a whole status for each revision, and its changed substeps. */
 function life(random: Chance, bookId = id(1)): Moment[] {
   const order = ["ANALYZING", "GENERATING_SCENES", "CREATING_ARTWORK"];
   const all: Moment[] = [];
@@ -71,7 +72,7 @@ function merged(list: Substep[], changes: Substep[]): Substep[] {
   return [...latest.values()];
 }
 
-/** The changes after the moment at `from` up to the one at `to`, as get_book_changes returns them. */
+/** The changes after `from` up to `to`, as get_book_changes returns them. */
 function changes(all: Moment[], from: number, to: number): Partial<BookPatch> {
   const passed = all.slice(from + 1, to + 1);
   const now = (all[to] as Moment).now;
@@ -81,12 +82,12 @@ function changes(all: Moment[], from: number, to: number): Partial<BookPatch> {
   return { substeps: now.substeps.filter((one) => keys.has(one.substep)), substeps_partial: true };
 }
 
-/** What a message makes of a revision: the row, or without what did not change, or without what did not fit. */
+/** A message about a revision: the row, without unchanged columns, or without what did not fit. */
 function message(random: Chance, all: Moment[], place: number): BookPatch {
   const now = (all[place] as Moment).now;
   const before = all[place - 1]?.now;
   const columns: BookPatch = row(now);
-  // The daemon's stream: everything, and the substeps that changed after a revision that it sent before.
+  // The daemon's stream: everything, and the substeps that changed after an earlier revision.
   if (place > 0 && random.happens(0.2)) {
     const from = random.below(place);
     return { ...now, ...changes(all, from, place), since_revision: from + 1 };
@@ -106,7 +107,10 @@ function message(random: Chance, all: Moment[], place: number): BookPatch {
   return part;
 }
 
-/** What arrives of a list of messages: some twice, some never, in nearly any order; the newest once at least. */
+/**
+ * What arrives of a list of messages: some twice, some never, in nearly any order; the newest one
+ * at least once.
+ */
 function arriving<Message>(random: Chance, sent: readonly Message[], newest: Message): Message[] {
   const kept = sent.filter((one) => one === newest || !random.happens(0.3));
   const doubled = kept.flatMap((one) => (random.happens(0.3) ? [one, one] : [one]));
@@ -141,7 +145,7 @@ test("a book ends in its newest state, and never goes back on the way", () => {
       if (revision < shown) throw new Error(`went back from ${shown} to ${revision}`);
       shown = revision;
     };
-    // An early answer of any age; then messages, with answers of any age to the questions between them.
+    // An early answer of any age; then messages, with answers of any age between them.
     apply({ type: "fetched", answer: whole(random.below(truth.length)), at: noon });
     for (const payload of arriving(random, sent, sent.at(-1) as BookPatch)) {
       apply({ type: "received", payload, at: noon });
@@ -150,7 +154,8 @@ test("a book ends in its newest state, and never goes back on the way", () => {
         apply({ type: "fetched", answer: whole(random.below(truth.length)), at: noon });
       }
     }
-    // All is quiet now: an open question is answered with the truth. Where there is none, the page must have it already.
+    // No more messages: an open request is answered with the truth. Without one, the page must have
+    // it already.
     if (asked > 0) apply({ type: "fetched", answer: newest, at: noon });
     expect(state.book).toEqual(newest);
     expect([state.certain, state.substeps.complete]).toEqual([true, true]);

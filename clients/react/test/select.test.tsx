@@ -60,7 +60,7 @@ test("a new object with the same parts is no change, and a new function selects 
   expect(page.container.textContent).toBe('"THE SALT CLOCK"');
 });
 
-test("an inline function that makes an object does not render for ever", async () => {
+test("an inline function that makes an object does not render without end", async () => {
   function Inline() {
     renders += 1;
     const { stages } = useBookStatus(id(1), {

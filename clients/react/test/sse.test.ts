@@ -40,7 +40,7 @@ function listen(
 
 const book: Topic = { kind: "book", bookId: id(1), ownerId: owner };
 
-test("events of a book are heard, deletions and nonsense too", async () => {
+test("events of a book are received, deletions and invalid ones, too", async () => {
   const listener = listen(book);
   await until(() => expect(listener.subscribed).toHaveBeenCalledOnce());
   server.send("book_status", status(), 5);
@@ -156,7 +156,7 @@ test("a long list is read page by page, and an answer that is none is handed on 
   expect(await ask(10)).toEqual({ rows: { nothing: true }, total: null });
 });
 
-test("what fails says how", async () => {
+test("a failure has its kind and its code", async () => {
   const transport = sseTransport(base);
   const { signal } = new AbortController();
   await expect(transport.fetchBook(id(1), signal)).rejects.toMatchObject({
@@ -174,7 +174,7 @@ test("what fails says how", async () => {
   await server.start();
 });
 
-test("the client goes on after the server was restarted", async () => {
+test("the client continues after the server was restarted", async () => {
   server.answer = () => [200, status()];
   const bindery = createBindery(sseTransport(base), { timing: { gap: 20 } });
   bindery.watchBook(id(1), () => undefined);

@@ -19,7 +19,7 @@ beforeEach(() => {
 
 const pad = (n: number) => `chapter_${String(n).padStart(4, "0")}`;
 
-/** The database has these substeps of the current stage; a status shows the unfinished ones first. */
+/** The database has these substeps of the current stage; a status has unfinished ones first. */
 function holds(substeps: ListedSubstep[], changes: Partial<BookStatus> = {}) {
   server.substeps = substeps;
   const shown = [...substeps]
@@ -253,7 +253,7 @@ test("whatever is dropped and however late answers are, the list ends as the dat
   }
 });
 
-test("substeps that nobody watches are forgotten", async () => {
+test("substeps without a watcher are forgotten", async () => {
   holds([listed("read", 40)]);
   const { stop } = await watched();
   stop();

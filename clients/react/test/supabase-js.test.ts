@@ -60,7 +60,7 @@ async function live(n = 1) {
   await until(() => expect(view(n)).toMatchObject({ connection: "live", book: { revision: 5 } }));
 }
 
-/** After the first question, the one for the subscription, and the one for the system message nothing is asked. */
+/** After the first request, that for the subscription, and that for the system message. */
 const quiet = () => until(() => expect(server.asked).toBeGreaterThanOrEqual(3));
 
 test("joins the book's private topic with the token, and shows what is broadcast", async () => {
@@ -85,7 +85,7 @@ test("joins the book's private topic with the token, and shows what is broadcast
   );
 });
 
-test("asks again when the system message says that changes arrive from now on", async () => {
+test("requests again after the system message that announces changes", async () => {
   watch();
   await live();
   server.book = status({ revision: 6 });
@@ -243,7 +243,8 @@ test("rights are looked at with a new token, and a topic that it does not admit 
   expect(server.topics).toEqual([]);
 });
 
-// The platform's own WebSocket where there is one: Node 22's never leaves "connecting" after a failed handshake.
+// The platform's own WebSocket, if any: that of Node 22 never leaves "connecting" after a failed
+// handshake.
 const sockets = [
   ["ws", WebSocket] as const,
   ["the platform's WebSocket", globalThis.WebSocket] as const,
@@ -310,7 +311,7 @@ test("after a lost network it joins again, once, and shows what it missed", asyn
   await until(() => expect(view().book?.revision).toBe(31));
 });
 
-test("leaves when nobody watches, and joins again for the next one", async () => {
+test("leaves without watchers, and joins again for the next one", async () => {
   const stop = watch();
   await live();
   stop();

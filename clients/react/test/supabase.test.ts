@@ -1,5 +1,5 @@
-// The transport against a stand-in of supabase-js that does what its Realtime client does where it matters: the same channel
-// for the same name, and no second subscription to it.
+// The transport against a stand-in of supabase-js that behaves as its Realtime client: the same
+// channel for the same name, and no second subscription to it.
 import { createClient } from "@supabase/supabase-js";
 import { afterEach, expect, expectTypeOf, test, vi } from "vitest";
 import { createBindery } from "../src/bindery.js";
@@ -26,7 +26,7 @@ class FakeChannel {
     filter: Record<string, string>;
     listener: (message: unknown) => void;
   }[] = [];
-  say: ((status: string, error?: Error) => void) | null = null;
+  report: ((status: string, error?: Error) => void) | null = null;
 
   constructor(
     readonly name: string,
@@ -34,14 +34,14 @@ class FakeChannel {
   ) {}
 
   on(type: string, filter: Record<string, string>, listener: (message: unknown) => void) {
-    if (this.say !== null) throw new Error("cannot add callbacks after subscribe()");
+    if (this.report !== null) throw new Error("cannot add callbacks after subscribe()");
     this.bindings.push({ type, filter, listener });
     return this;
   }
 
   subscribe(listener: (status: string, error?: Error) => void) {
-    if (this.say !== null) throw new Error("tried to subscribe multiple times");
-    this.say = listener;
+    if (this.report !== null) throw new Error("tried to subscribe multiple times");
+    this.report = listener;
     return this;
   }
 
@@ -83,7 +83,7 @@ class FakeSupabase {
     await new Promise((resolve) => setTimeout(resolve, 50));
     this.log.push(`removed ${channel.name}`);
     this.channels.delete(channel.name);
-    channel.say?.("CLOSED");
+    channel.report?.("CLOSED");
   }
 
   schema(schema: string) {
@@ -152,7 +152,7 @@ test("a book's private topic is joined after the token is set", async () => {
     ["broadcast", { event: "gone" }],
     ["system", {}],
   ]);
-  channel.say?.("SUBSCRIBED");
+  channel.report?.("SUBSCRIBED");
   channel.emit("broadcast", { type: "broadcast", event: "book_status", payload: { revision: 6 } });
   expect(listener.subscribed).toHaveBeenCalledOnce();
   expect(listener.message).toHaveBeenCalledWith({ revision: 6 });
@@ -170,9 +170,9 @@ test("the system message raises a doubt, a bad one ends the subscription", async
   expect(listener.ended).toHaveBeenCalledWith("lost");
 });
 
-test.each(["CHANNEL_ERROR", "TIMED_OUT", "CLOSED"])("%s is a loss", async (said) => {
+test.each(["CHANNEL_ERROR", "TIMED_OUT", "CLOSED"])("%s is a loss", async (status) => {
   const { channel, listener } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
-  channel.say?.(said);
+  channel.report?.(status);
   await until(() => expect(listener.ended).toHaveBeenCalledWith("lost"));
 });
 
@@ -185,7 +185,7 @@ test.each([
   ["lost", "socket closed: 1006"],
 ])("a join is %s after %j", async (reason, message) => {
   const { channel, listener } = await opened({ kind: "book", bookId: id(1), ownerId: owner });
-  channel.say?.("CHANNEL_ERROR", new Error(message));
+  channel.report?.("CHANNEL_ERROR", new Error(message));
   expect(listener.ended).toHaveBeenCalledWith(reason);
 });
 
@@ -218,7 +218,7 @@ test("a connection that stays unopened over two joins that time out is made anew
     });
     supabase.connected = connected;
     for (let n = 1; n <= 4; n++) {
-      channel.say?.("TIMED_OUT");
+      channel.report?.("TIMED_OUT");
       await until(() => expect(listener.ended).toHaveBeenCalledTimes(n));
     }
     expect(supabase.log.filter((line) => line === "disconnect")).toHaveLength(disconnects);
@@ -302,7 +302,7 @@ test("a book is asked for by GET, a list by its filter, in order, with a count",
   ]);
 });
 
-test("a refusal is told in Bindery's words", async () => {
+test("a refusal has Bindery's code and texts", async () => {
   const { supabase, transport } = made();
   supabase.answer = {
     data: null,
@@ -327,7 +327,7 @@ test("an expired token: the channel is removed, the token of now is set, and a n
   const bindery = createBindery(transport, { environment: around });
   bindery.watchBook(id(1), () => undefined);
   await around.pass(0);
-  supabase.only.say?.("SUBSCRIBED");
+  supabase.only.report?.("SUBSCRIBED");
   await around.pass(0);
   expect(bindery.bookView(id(1)).connection).toBe("live");
   supabase.log.length = 0;
@@ -343,7 +343,7 @@ test("an expired token: the channel is removed, the token of now is set, and a n
     `channel book:${id(1)}:${owner}`,
   ]);
   supabase.answer = { ...supabase.answer, data: status({ revision: 9, heartbeat_at: at(2) }) };
-  supabase.only.say?.("SUBSCRIBED");
+  supabase.only.report?.("SUBSCRIBED");
   await around.pass(0);
   expect(bindery.bookView(id(1))).toMatchObject({ connection: "live", book: { revision: 9 } });
   const closed = bindery.close();

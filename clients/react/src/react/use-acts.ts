@@ -27,8 +27,9 @@ export interface CancelResult extends ActState {
 }
 
 /**
- * Resumes a FAILED book: by `resume`, such as a call of your server, or else by the transport, whose
- * token then needs the role `service_role`. Components that act on the same book share its state.
+ * Resumes a FAILED book: by `resume`, such as a call of your server, or else by the transport,
+ * whose token then needs the role `service_role`. Components that act on the same book share its
+ * state.
  */
 export function useResumeBook(
   bookId: string | null | undefined,

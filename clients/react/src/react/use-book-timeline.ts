@@ -10,8 +10,8 @@ export interface TimelineResult extends TimelineView, PagesActions {}
 const starting: TimelineView = { ...idleTimeline, connection: "connecting", loading: true };
 
 /**
- * A book's history, the newest event first: `limit` events, and as many more at each `loadMore`. New
- * events follow live. Shows and requests nothing while `bookId` is null or undefined.
+ * A book's history, the newest event first: `limit` events, and as many more at each `loadMore`.
+ * New events follow live. Shows and requests nothing while `bookId` is null or undefined.
  */
 export function useBookTimeline(
   bookId: string | null | undefined,

@@ -10,8 +10,8 @@ export interface SubstepsResult extends SubstepsView, PagesActions {}
 const starting: SubstepsView = { ...idleSubsteps, connection: "connecting", loading: true };
 
 /**
- * All substeps of a stage (by default, the current one) in the order of their keys: `limit` of them,
- * and as many more at each `loadMore`. Changes follow live. Shows and requests nothing while
+ * All substeps of a stage (by default, the current one) in the order of their keys: `limit` of
+ * them, and as many more at each `loadMore`. Changes follow live. Shows and requests nothing while
  * `bookId` is null or undefined.
  */
 export function useSubsteps(

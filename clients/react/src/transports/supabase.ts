@@ -164,7 +164,7 @@ export function supabaseTransport(
         return listener.subscribed();
       }
       // CHANNEL_ERROR, TIMED_OUT, CLOSED: a new channel uses a new token, so none is left to
-      // reconnect by itself.
+      // reconnect automatically.
       const reason = reasonOf(error);
       settle(isUnauthorized(error) ? "refused" : "unknown");
       if (status !== "TIMED_OUT") return listener.ended(reason);
@@ -173,7 +173,7 @@ export function supabaseTransport(
   }
 
   /**
-   * Some WebSockets, such as that of Node 22, stay "connecting" for ever after a failed handshake.
+   * Some WebSockets, such as that of Node 22, stay "connecting" forever after a failed handshake.
    */
   async function renewed(): Promise<void> {
     timeOuts += 1;

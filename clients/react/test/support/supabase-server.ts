@@ -1,7 +1,7 @@
-// A stand-in of a Supabase project, over real sockets: get_book_status and book_status over HTTP, and of Realtime's protocol
-// (Phoenix, version 2.0.0, JSON frames) what joining, leaving, tokens, broadcasts and Postgres Changes take. It behaves like
-// Realtime where that is unkind: a refused join holds its socket, messages and channels are limited, and rights are looked at
-// only at a join and at a new token.
+// A stand-in of a Supabase project, over real sockets: get_book_status and book_status over HTTP,
+// and of Realtime's protocol (Phoenix, version 2.0.0, JSON frames) joining, leaving, tokens,
+// broadcasts and Postgres Changes. It has Realtime's limits: a refused join holds its socket,
+// messages and channels are limited, and rights are checked only at a join and at a new token.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
@@ -44,7 +44,7 @@ export class SupabaseServer {
   /** Books that get_book_status and book_status give; null: no such book. */
   readonly books = new Map<string, BookStatus | null>();
   asked = 0;
-  /** Whether this token may read a private topic: looked at when it joins, and when it sends a new token. */
+  /** Whether this token may read a private topic: checked at a join, and at a new token. */
   admits: (topic: string, token: string | undefined) => boolean = () => true;
   /** How long a refused join holds its socket, in milliseconds. */
   hold = 5_000;
@@ -75,7 +75,7 @@ export class SupabaseServer {
     });
     this.#sockets.on("connection", (socket) => {
       socket.on("message", (data: RawData) =>
-        this.#queue(socket, () => this.#hear(socket, JSON.parse(String(data)) as Frame)),
+        this.#queue(socket, () => this.#receive(socket, JSON.parse(String(data)) as Frame)),
       );
       socket.on(
         "close",
@@ -101,20 +101,20 @@ export class SupabaseServer {
 
   broadcast(topic: string, event: string, payload: unknown) {
     this.messages -= 1;
-    this.#tell(topic, "broadcast", { type: "broadcast", event, payload });
+    this.#send(topic, "broadcast", { type: "broadcast", event, payload });
   }
 
   change(topic: string, data: Record<string, unknown>) {
-    this.#tell(topic, "postgres_changes", { ids: [1], data });
+    this.#send(topic, "postgres_changes", { ids: [1], data });
   }
 
   system(topic: string, status: "ok" | "error", message: string) {
-    this.#tell(topic, "system", { extension: "system", status, message, channel: topic });
+    this.#send(topic, "system", { extension: "system", status, message, channel: topic });
   }
 
   /** As when a token has expired: the channel is closed from this side. */
   close(topic: string) {
-    this.#tell(topic, "phx_close", {});
+    this.#send(topic, "phx_close", {});
     this.#members = this.#members.filter((member) => member.topic !== `realtime:${topic}`);
   }
 
@@ -165,7 +165,7 @@ export class SupabaseServer {
     this.#queues.set(socket, tail);
   }
 
-  async #hear(socket: WebSocket, [joinRef, ref, topic, event, payload]: Frame) {
+  async #receive(socket: WebSocket, [joinRef, ref, topic, event, payload]: Frame) {
     const reply = (status: string, response: unknown) =>
       socket.send(JSON.stringify([joinRef, ref, topic, "phx_reply", { status, response }]));
     if (event === "phx_join") {
@@ -212,7 +212,7 @@ export class SupabaseServer {
     if (!this.#admits(topic, token)) this.close(topic.slice("realtime:".length));
   }
 
-  #tell(topic: string, event: string, payload: Record<string, unknown>) {
+  #send(topic: string, event: string, payload: Record<string, unknown>) {
     for (const { socket, joinRef, topic: own } of this.#members) {
       if (own !== `realtime:${topic}`) continue;
       if (event === "broadcast" && this.messages <= 0) continue;
