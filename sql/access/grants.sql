@@ -67,6 +67,7 @@ begin
         'bindery_internal.machine', 'bindery_internal.book_machine',
         'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
         'bindery_internal.stage_medians', 'bindery_internal.stages_json',
+        'bindery_internal.substeps_bytes',
         'bindery_internal.listed_row', 'bindery_internal.is_queued',
         'bindery_internal.queued_among',
         'bindery_internal.health', 'bindery_internal.state_of',

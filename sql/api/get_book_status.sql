@@ -1,7 +1,8 @@
 -- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the
 -- caller sees.
 -- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
--- whatever the book: substeps 64, stages 96, error 24, metadata 32, the rest below 40 kB.
+-- whatever the book: stages and substeps 160 (stages below 96), error 24, metadata 32, the rest
+-- below 40 kB.
 create or replace function bindery_internal.health(
   book bindery.book_status, machine jsonb, moment timestamptz, is_waiting boolean
 ) returns text
@@ -91,19 +92,26 @@ end
 $$;
 
 create or replace function bindery_internal.status_json(
-  book bindery.book_status, substeps jsonb
+  book bindery.book_status, machine jsonb, stages jsonb, substeps jsonb
 ) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  machine constant jsonb := bindery_internal.book_machine(book);
 begin
   return bindery_internal.book_json(book) || jsonb_build_object(
-    'substeps', substeps,
-    'stages', bindery_internal.stages_json(book, machine),
+    'substeps', substeps, 'stages', stages,
     'health', bindery_internal.health(
       book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
+end
+$$;
+
+-- How many bytes of a status are for substeps, beside these stages.
+create or replace function bindery_internal.substeps_bytes(stages jsonb) returns integer
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return least(96000, 160000 - octet_length(stages::text));
 end
 $$;
 
@@ -135,13 +143,17 @@ as $$
 #variable_conflict use_column
 declare
   book bindery.book_status;
+  machine jsonb;
+  stages jsonb;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_book_status.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_status.book_id));
   end if;
-  return bindery_internal.status_json(
-    book, bindery_internal.shown_substeps(book, null, 64000));
+  machine := bindery_internal.book_machine(book);
+  stages := bindery_internal.stages_json(book, machine);
+  return bindery_internal.status_json(book, machine, stages,
+    bindery_internal.shown_substeps(book, null, bindery_internal.substeps_bytes(stages)));
 end
 $$;
 
@@ -154,12 +166,18 @@ as $$
 declare
   book bindery.book_status;
   changed bigint;
+  machine jsonb;
+  stages jsonb;
   substeps jsonb;
+  most_bytes integer;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_book_changes.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_changes.book_id));
   end if;
+  machine := bindery_internal.book_machine(book);
+  stages := bindery_internal.stages_json(book, machine);
+  most_bytes := bindery_internal.substeps_bytes(stages);
   -- The whole list if the stage was entered or left since then, if not all changes fit, or if no
   -- substep is unchanged (one may have been deleted: follow_progress).
   if since_revision <= book.revision and not exists (
@@ -171,16 +189,18 @@ begin
       where g.book_id = book.book_id and g.stage = book.current_stage
         and g.revision > since_revision
       limit 201) c;
-    substeps := bindery_internal.shown_substeps(book, since_revision, 64000);
+    substeps := bindery_internal.shown_substeps(book, since_revision, most_bytes);
     if jsonb_array_length(substeps) = changed and exists (
       select from bindery.book_progress g
       where g.book_id = book.book_id and g.stage = book.current_stage
         and g.revision <= since_revision)
     then
-      return bindery_internal.status_json(book, substeps) || '{"substeps_partial": true}';
+      return bindery_internal.status_json(book, machine, stages, substeps)
+        || '{"substeps_partial": true}';
     end if;
   end if;
-  return bindery_internal.status_json(book, bindery_internal.shown_substeps(book, null, 64000))
+  return bindery_internal.status_json(book, machine, stages,
+      bindery_internal.shown_substeps(book, null, most_bytes))
     || '{"substeps_partial": false}';
 end
 $$;
@@ -362,5 +382,7 @@ comment on function bindery_internal.shown_substeps(bindery.book_status, bigint,
 comment on function bindery_internal.listed_status(bindery.book_status, bigint) is
   'A book of a list, as get_book_status or get_book_changes gives it; one whose pipeline is '
   'missing has no stages, and missing_pipeline: {code, message, hint}.';
-comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
-  'A book with these substeps, its stages and its health, as get_book_status gives it.';
+comment on function bindery_internal.status_json(bindery.book_status, jsonb, jsonb, jsonb) is
+  'A book with these stages and substeps, and its health, as get_book_status gives it.';
+comment on function bindery_internal.substeps_bytes(jsonb) is
+  'How many bytes of a status are for substeps, beside these stages: together 160 kB at most.';

@@ -18,7 +18,7 @@ select unnest(array['bindery.get_book_status', 'bindery.get_book_changes', 'bind
   'bindery_internal.machine', 'bindery_internal.book_machine',
   'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
   'bindery_internal.stage_medians', 'bindery_internal.stages_json', 'bindery_internal.listed_row',
-  'bindery_internal.is_queued', 'bindery_internal.queued_among',
+  'bindery_internal.is_queued', 'bindery_internal.queued_among', 'bindery_internal.substeps_bytes',
   'bindery_internal.health', 'bindery_internal.state_of',
   'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
   'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
