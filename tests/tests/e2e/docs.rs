@@ -103,7 +103,8 @@ async fn the_examples_in_sql_run_as_typed() -> Result<()> {
             client.simple_query(&sql).await.with_context(|| format!("the example of {name}"))?;
         let rows =
             answer.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count();
-        ensure!(rows > 0 || name == "take_outbox", "the example of {name} shows nothing");
+        let may_be_empty = ["take_outbox", "list_relays"].contains(&name.as_str());
+        ensure!(rows > 0 || may_be_empty, "the example of {name} shows nothing");
         ensure!(
             sql.contains(&format!("bindery.{name}(")),
             "the example of {name} calls something else"
