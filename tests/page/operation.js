@@ -23,10 +23,10 @@ export async function tabAt(browser, url, looks) {
   return { page, errors };
 }
 
-/** What axe finds in the tab; look.test.js checks the frame around it. @param {import('playwright-core').Page} page @returns {Promise<string[]>} */
+/** What axe finds. @param {import('playwright-core').Page} page @returns {Promise<string[]>} */
 export async function faults(page) {
   await page.evaluate(axe.source);
-  const found = await page.evaluate(() => /** @type {any} */ (window).axe.run('.operation'));
+  const found = await page.evaluate(() => /** @type {any} */ (window).axe.run());
   return found.violations.map(
     (/** @type {any} */ fault) =>
       `${fault.id}: ${fault.nodes

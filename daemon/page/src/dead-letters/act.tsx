@@ -1,6 +1,7 @@
 // Replaying and dropping: a dialog that counts first, says what happens, and shows the outcome.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { post, problemOf } from "../api.js";
+import { Dialog } from "../dialog.js";
 import { counted, count } from "../operation/text.js";
 import type { Filter } from "./letters.js";
 
@@ -45,14 +46,12 @@ export function ActDialog({
   onDone: (outcome: string) => void;
   onClose: () => void;
 }) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const [dry, setDry] = useState<DryRun | null>(null);
   const [done, setDone] = useState<number | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const path = `/api/dead-letters/${act}`;
 
   useEffect(() => {
-    dialog.current?.showModal();
     post<DryRun>(path, { ...choice, dry_run: true })
       .then(setDry)
       .catch((error: unknown) => setProblem(problemOf(error)));
@@ -87,20 +86,16 @@ export function ActDialog({
   };
 
   return (
-    <dialog
-      ref={dialog}
-      class="act-dialog"
-      aria-labelledby="act-title"
-      onCancel={(event) => {
-        event.preventDefault();
+    <Dialog
+      title={
+        dry === null
+          ? "Counting dead letters"
+          : `${act === "replay" ? "Replay" : "Drop"} ${counted(number, "dead letter")}?`
+      }
+      onClose={() => {
         if (done === null) onClose();
       }}
     >
-      <h3 id="act-title">
-        {dry === null
-          ? "Counting dead letters"
-          : `${act === "replay" ? "Replay" : "Drop"} ${counted(number, "dead letter")}?`}
-      </h3>
       {dry !== null && act === "replay" && (
         <p>
           Bindery applies the events again, the oldest first. Events that take effect or are stale
@@ -136,6 +131,6 @@ export function ActDialog({
           {dry === null ? "" : ` ${counted(number, "dead letter")}`}
         </button>
       </div>
-    </dialog>
+    </Dialog>
   );
 }

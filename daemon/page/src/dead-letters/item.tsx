@@ -82,7 +82,7 @@ function Detail({ letter, onAct }: { letter: Letter; onAct?: ((act: Act) => void
             It cannot be replayed: the relay could not read the event, or kept only a part of it.
           </p>
         )}
-        <dl class="facts">
+        <dl class="op-facts">
           <Fact name="Stream">{letter.stream}</Fact>
           <Fact name="Event">
             {letter.first_event_id !== null && letter.first_event_id !== letter.event_id

@@ -201,7 +201,7 @@ function Filters({ filter }: { filter: Filter }) {
   ] as const;
   return (
     <div class="letter-filters">
-      <label class="hidden" for="letter-search">
+      <label class="unseen" for="letter-search">
         Search messages and ids
       </label>
       <input
@@ -215,7 +215,7 @@ function Filters({ filter }: { filter: Filter }) {
         ([name, label, value]) =>
           value !== undefined && (
             <button key={name} type="button" onClick={() => change({ [name]: undefined })}>
-              {label}: {value} ×<span class="hidden"> remove this filter</span>
+              {label}: {value} ×<span class="unseen"> remove this filter</span>
             </button>
           ),
       )}

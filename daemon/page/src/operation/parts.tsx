@@ -9,15 +9,17 @@ export function OperationTab({ title, children }: { title: string; children: Com
   const { mayAct } = useSession();
   return (
     <main class="operation">
-      <h2 class="operation-title">{title}</h2>
-      {mayAct ? (
-        children
-      ) : (
-        <p class="operation-note">
-          Only operators see this. Sign in with a token whose role is service_role, or open the page
-          of a daemon on this machine that requires no tokens.
-        </p>
-      )}
+      <div class="operation-inner">
+        <h2 class="operation-title">{title}</h2>
+        {mayAct ? (
+          children
+        ) : (
+          <p class="operation-note">
+            Only operators see this. Sign in with a token whose role is service_role, or open the
+            page of a daemon on this machine that requires no tokens.
+          </p>
+        )}
+      </div>
     </main>
   );
 }

@@ -93,7 +93,7 @@ function PipelineCard({ pipeline, answer }: { pipeline: Pipeline; answer: Pipeli
       </p>
       <div class="pipeline-parts">
         <Graph pipeline={pipeline} />
-        <ul class="stages" aria-label={`Stages of ${name}`}>
+        <ul class="op-stages" aria-label={`Stages of ${name}`}>
           {states
             .filter(({ weight }) => weight > 0)
             .map(({ name: stage, label, max_attempts: most, stall_after: stall }) => {
@@ -101,7 +101,7 @@ function PipelineCard({ pipeline, answer }: { pipeline: Pipeline; answer: Pipeli
               const series = seriesOf(pipeline, stage, buckets);
               const failures = series.reduce((sum, n) => sum + n, 0);
               return (
-                <li key={stage} class="stage" data-stage={stage}>
+                <li key={stage} class="op-stage" data-stage={stage}>
                   <div class="stage-text">
                     <h4>{label}</h4>
                     <p>

@@ -115,7 +115,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
   const { daemon, schema, kernel, postgres, outbox, sweeper, relays } = system;
   return (
     <>
-      <section class="section" aria-labelledby="streams">
+      <section class="op-section" aria-labelledby="streams">
         <h3 id="streams">Streams</h3>
         {system.streams.length === 0 ? (
           <p class="muted">No stream was ever relayed.</p>
@@ -131,11 +131,11 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
           </div>
         )}
       </section>
-      <section class="section" aria-labelledby="parts">
+      <section class="op-section" aria-labelledby="parts">
         <h3 id="parts">Parts</h3>
         <div class="cards">
           <Card title="This daemon">
-            <dl class="facts">
+            <dl class="op-facts">
               <Fact name="Version">{daemon.version}</Fact>
               <Fact name="Started">
                 <Ago at={daemon.started_at} />
@@ -147,7 +147,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
             {relays.length === 0 ? (
               <p class="muted">No relay is running.</p>
             ) : (
-              <dl class="facts">
+              <dl class="op-facts">
                 {relays.map(({ holder, streams }) => (
                   <Fact key={holder} name={holder}>
                     {counted(streams.length, "stream")}
@@ -157,7 +157,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
             )}
           </Card>
           <Card title="Events">
-            <dl class="facts">
+            <dl class="op-facts">
               <Fact name="Dead letters">
                 <a href={hrefOf("dead-letters")}>{count(system.dead_letters)}</a>
               </Fact>
@@ -167,7 +167,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
             </dl>
           </Card>
           <Card title="Outbox">
-            <dl class="facts">
+            <dl class="op-facts">
               <Fact name="Waiting">{counted(outbox.rows, "message")}</Fact>
               <Fact name="Oldest">
                 <Ago at={outbox.oldest_at} none="none" />
@@ -179,7 +179,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
             <Sweeper sweeper={sweeper} />
           </Card>
           <Card title="Kernel and schema">
-            <dl class="facts">
+            <dl class="op-facts">
               <Fact name="Kernel">
                 {kernel.kind}
                 {kernel.version === null ? "" : ` ${kernel.version}`}
@@ -199,7 +199,7 @@ function Parts({ system, rates }: { system: System; rates: ReadonlyMap<string, n
             </dl>
           </Card>
           <Card title="Settings">
-            <dl class="facts">
+            <dl class="op-facts">
               {Object.entries(system.settings).map(([name, value]) => (
                 <Fact key={name} name={name}>
                   {String(value)}
@@ -217,7 +217,7 @@ function StreamCard({ stream, perSecond }: { stream: Stream; perSecond: number |
   const lag = stream.lag_seconds;
   return (
     <Card title={stream.stream}>
-      <dl class="facts">
+      <dl class="op-facts">
         <Fact name="Lag">
           {lag === null ? (
             <span class="warn">never caught up</span>
@@ -263,7 +263,7 @@ function Sweeper({ sweeper }: { sweeper: System["sweeper"] }) {
     return <p class="muted">This daemon does not sweep. Another one may.</p>;
   return (
     <>
-      <dl class="facts">
+      <dl class="op-facts">
         <Fact name="Interval">{duration(sweeper.every_seconds)}</Fact>
         <Fact name="Last sweep">
           <Ago at={sweeper.at} />
