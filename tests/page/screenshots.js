@@ -1,28 +1,51 @@
-// Makes docs/images/page-*.png of a shelf of books: light, dark, narrow, and one book in full.
-import { mkdir } from 'node:fs/promises';
-import { Books, Daemon, browse, newPage } from './stack.js';
-import { furnish } from './furnish.js';
+// Makes docs/images/page-*.png: the list in light, dark and phone width, a book, the first start.
+import { mkdir } from "node:fs/promises";
+import { furnish } from "./furnish.js";
+import { Books, Daemon, browse, live, newPage } from "./stack.js";
 
-const folder = new URL('../../docs/images/', import.meta.url).pathname;
+const folder = new URL("../../docs/images/", import.meta.url).pathname;
 const [daemon, books, browser] = await Promise.all([Daemon.start(), Books.connect(), browse()]);
+
+/**
+ * @param {string} name
+ * @param {import("playwright-core").BrowserContextOptions} looks
+ * @param {(page: import("playwright-core").Page) => Promise<unknown>} prepare
+ */
+async function picture(name, looks, prepare) {
+  const page = await newPage(browser, {
+    deviceScaleFactor: 1.5,
+    reducedMotion: "reduce",
+    ...looks,
+  });
+  await page.goto(daemon.url);
+  await live(page);
+  await prepare(page);
+  await page.screenshot({ path: `${folder}page-${name}.png` });
+  console.log(`docs/images/page-${name}.png`);
+  await page.context().close();
+}
+
+const wide = { width: 1280, height: 800 };
+const list = (/** @type {import("playwright-core").Page} */ page) =>
+  page.getByRole("link", { name: "The Salt Clock" }).waitFor();
+const book =
+  (/** @type {string} */ title) => async (/** @type {import("playwright-core").Page} */ page) => {
+    await page.getByRole("link", { name: title }).click();
+    await page.locator(".history li").first().waitFor();
+    await page.mouse.move(0, 0);
+  };
+
 try {
   await mkdir(folder, { recursive: true });
-  await furnish(books);
-  for (const [name, colorScheme, width, height, title] of /** @type {const} */ ([
-    ['light', 'light', 1100, 1000, ''], ['dark', 'dark', 1100, 1000, ''],
-    ['narrow', 'light', 390, 844, ''], ['book', 'light', 1100, 1000, 'Post over the Stone Pass']])) {
-    const page = await newPage(browser, { colorScheme, viewport: { width, height }, deviceScaleFactor: 1.5, reducedMotion: 'reduce' });
-    await page.goto(daemon.url);
-    await page.getByText('Live', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'The Salt Clock' }).waitFor();
-    if (title) {
-      await page.getByRole('button', { name: title, exact: true }).click();
-      await page.locator('.timeline li').first().waitFor();
-    }
-    await page.screenshot({ path: `${folder}page-${name}.png` });
-    console.log(`docs/images/page-${name}.png`);
-    await page.context().close();
-  }
+  await books.clear();
+  await picture("empty", { colorScheme: "light", viewport: wide }, (page) =>
+    page.getByRole("heading", { name: "No books yet" }).waitFor(),
+  );
+  await furnish(books, true);
+  await picture("light", { colorScheme: "light", viewport: wide }, list);
+  await picture("dark", { colorScheme: "dark", viewport: wide }, book("The Salt Clock"));
+  await picture("book", { colorScheme: "light", viewport: wide }, book("Post over the Stone Pass"));
+  await picture("narrow", { colorScheme: "light", viewport: { width: 390, height: 844 } }, list);
 } finally {
   await browser.close();
   await Promise.all([daemon.stop(), books.end()]);

@@ -19,9 +19,14 @@ export function CopyButton({ text, label = "Copy" }: { text: string; label?: str
   };
   const texts = { ready: label, copied: "Copied", failed: "Not allowed to copy" };
   return (
-    <button type="button" class="small" onClick={() => void copy()}>
-      <span role="status">{texts[state]}</span>
-    </button>
+    <span class="copy">
+      <button type="button" class="small" onClick={() => void copy()}>
+        {texts[state]}
+      </button>
+      <span class="unseen" role="status">
+        {state === "ready" ? "" : texts[state]}
+      </span>
+    </span>
   );
 }
 

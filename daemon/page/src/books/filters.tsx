@@ -201,16 +201,20 @@ function Field({
   value: string;
   options?: readonly string[];
 }) {
+  // The list is drawn again while one types.
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
   return (
     <label class="field">
       {label}
       <input
         type="text"
         list={options.length > 0 ? `known-${name}` : undefined}
-        value={value}
+        value={text}
         placeholder="Any"
         autocomplete="off"
         spellcheck={false}
+        onInput={(event) => setText(event.currentTarget.value)}
         onChange={(event) => change({ [name]: event.currentTarget.value.trim() || undefined })}
       />
       {options.length > 0 && (

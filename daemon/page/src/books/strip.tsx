@@ -8,7 +8,8 @@ import { ago, draw, labels } from "../view.js";
 import { icon } from "@bindery/react/view";
 import { SelectBox } from "./row.js";
 
-const MOST_VISIBLE = 4;
+/** More are scrolled to. */
+export const MOST_VISIBLE = 4;
 
 export function Strip({
   books,

@@ -8,6 +8,7 @@ import {
 } from "@bindery/react/client";
 import { titleOf } from "@bindery/react/view";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { problemOf, token } from "../api.js";
 import { Confirm, isFinal, type Asked } from "../acts.js";
 import { Panel } from "../book/panel.js";
 import { Help } from "../help.js";
@@ -23,7 +24,7 @@ import { List } from "./list.js";
 import { useHeldOrder } from "./order.js";
 import { isFiltered, listPlace, scopeOf, wireFilter } from "./place.js";
 import type { RowsHandle } from "./rows.js";
-import { Strip } from "./strip.js";
+import { MOST_VISIBLE, Strip } from "./strip.js";
 import { useHeld, useNarrow } from "./layout.js";
 
 const PAGE = 200;
@@ -63,21 +64,28 @@ export function BooksTab() {
   useEffect(() => {
     if (error === null) return;
     const isRefused = error.kind === "signed_out" || error.kind === "denied";
-    if (isRefused && about.access === "tokens") signOut(error.message);
-    else if (error.kind !== "unreachable")
-      notify([error.message, error.hint].filter(Boolean).join(" "));
+    if (isRefused && about.access === "tokens") signOut(token() === null ? "" : error.message);
+    else if (error.kind !== "unreachable") {
+      notify(problemOf(error));
+      return () => notify(null);
+    }
+    return;
   }, [error]);
 
   // ---- what is shown
   const now = useNow(1000);
   const box = useRef<HTMLDivElement>(null);
-  const [isHeld, release] = useHeld(box);
+  const shelf = useRef<HTMLDivElement>(null);
+  const [isHeld, release] = useHeld(shelf);
   const listed = useMemo(
     () => (hasStrip ? list.books.filter((book) => book.status !== "FAILED") : list.books),
     [list.books, hasStrip],
   );
-  const shown = useHeldOrder(scopeKey, listed, isHeld);
-  const strip = useHeldOrder(`${scopeKey} failed`, failures.books, isHeld);
+  const shown = useHeldOrder(scopeKey, listed, isHeld, { all: list.books });
+  const strip = useHeldOrder(`${scopeKey} ${failures.loading}`, failures.books, isHeld, {
+    // Until it scrolls, another book makes the strip higher.
+    grows: (rows) => rows > MOST_VISIBLE,
+  });
   const failed = list.counts?.failed ?? 0;
   const matching = hasStrip ? (list.total ?? 0) - failed : (list.total ?? 0);
   const count = list.hasMore ? Math.max(matching, shown.rows.length + 1) : shown.rows.length;
@@ -189,89 +197,86 @@ export function BooksTab() {
       <div class="browse" ref={box} data-narrow={narrow}>
         <Tools place={place} counts={list.counts} known={known} />
         <Announcer books={list.books} />
-        {isEmpty && !isFiltered(place) ? (
-          <Empty />
-        ) : (
-          <>
-            {hasStrip && (
-              <Strip
-                books={strip.rows}
-                total={failures.total ?? strip.rows.length}
-                gone={strip.gone}
-                height={narrow ? 60 : 32}
-                now={now}
-                mayAct={mayAct}
-                selected={selected}
-                cursor={cursor}
-                open={place.book}
-                hrefOf={bookHref}
-                onOpen={open}
-                onSelect={select}
-                onResume={askResume}
-                onAll={() => change({ phase: "failed" satisfies Phase })}
-                onMore={() =>
-                  client.loadMore({ ...scope, phase: "failed", sort: "updated_at", pageSize: 50 })
-                }
-              />
+        {isEmpty && !isFiltered(place) && <Empty />}
+        <div class="shelf" ref={shelf} hidden={isEmpty && !isFiltered(place)}>
+          {hasStrip && (
+            <Strip
+              books={strip.rows}
+              total={failures.total ?? strip.rows.length}
+              gone={strip.gone}
+              height={narrow ? 60 : 32}
+              now={now}
+              mayAct={mayAct}
+              selected={selected}
+              cursor={cursor}
+              open={place.book}
+              hrefOf={bookHref}
+              onOpen={open}
+              onSelect={select}
+              onResume={askResume}
+              onAll={() => change({ phase: "failed" satisfies Phase })}
+              onMore={() =>
+                client.loadMore({ ...scope, phase: "failed", sort: "updated_at", pageSize: 50 })
+              }
+            />
+          )}
+          {count === 0 && !list.loading ? (
+            <p class="nothing">{isFiltered(place) ? "No results" : "No other books"}</p>
+          ) : (
+            <List
+              place={place}
+              rows={shown.rows}
+              count={count}
+              gone={shown.gone}
+              height={height}
+              now={now}
+              handle={handle}
+              cursor={cursor}
+              isAllSelected={selection === "all"}
+              selected={selected}
+              hrefOf={bookHref}
+              onOpen={open}
+              onSelect={select}
+              onSelectAll={(all) => setSelection(all ? "all" : none)}
+              onVisible={(_, to) => loadMore(to)}
+            />
+          )}
+          <div class="afloat">
+            {arrivals > 0 && (
+              <button type="button" class="arrivals" onClick={release}>
+                {arrivals} new
+              </button>
             )}
-            {count === 0 && !list.loading ? (
-              <p class="nothing">{isFiltered(place) ? "No results" : "No other books"}</p>
-            ) : (
-              <List
-                place={place}
-                rows={shown.rows}
-                count={count}
-                gone={shown.gone}
-                height={height}
-                now={now}
-                handle={handle}
-                cursor={cursor}
-                isAllSelected={selection === "all"}
-                selected={selected}
-                hrefOf={bookHref}
-                onOpen={open}
-                onSelect={select}
-                onSelectAll={(all) => setSelection(all ? "all" : none)}
-                onVisible={(_, to) => loadMore(to)}
-              />
-            )}
-            <div class="afloat">
-              {arrivals > 0 && (
-                <button type="button" class="arrivals" onClick={release}>
-                  {arrivals} new
+            {selectedCount > 0 && (
+              <div class="selection" role="group" aria-label="Selected books">
+                <span>
+                  {selection === "all" ? "All " : ""}
+                  {selectedCount.toLocaleString("en")} selected
+                </span>
+                {mayAct && (
+                  <>
+                    <button
+                      type="button"
+                      onClick={() => setBulk({ act: "resume", target: target() })}
+                    >
+                      Resume
+                    </button>
+                    <button
+                      type="button"
+                      class="danger"
+                      onClick={() => setBulk({ act: "cancel", target: target() })}
+                    >
+                      Cancel
+                    </button>
+                  </>
+                )}
+                <button type="button" class="plain" onClick={() => setSelection(none)}>
+                  Clear
                 </button>
-              )}
-              {selectedCount > 0 && (
-                <div class="selection" role="group" aria-label="Selected books">
-                  <span>
-                    {selection === "all" ? "All " : ""}
-                    {selectedCount.toLocaleString("en")} selected
-                  </span>
-                  {mayAct && (
-                    <>
-                      <button
-                        type="button"
-                        onClick={() => setBulk({ act: "resume", target: target() })}
-                      >
-                        Resume
-                      </button>
-                      <button
-                        type="button"
-                        class="danger"
-                        onClick={() => setBulk({ act: "cancel", target: target() })}
-                      >
-                        Cancel
-                      </button>
-                    </>
-                  )}
-                  <button type="button" class="plain" onClick={() => setSelection(none)}>
-                    Clear
-                  </button>
-                </div>
-              )}
-            </div>
-          </>
-        )}
+              </div>
+            )}
+          </div>
+        </div>
       </div>
       {place.book !== null && (
         <Panel key={place.book} bookId={place.book} onClose={close} onAct={ask} />
