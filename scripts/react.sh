@@ -2,8 +2,8 @@
 # The client package's own checks: types, style, its tests in Node; that it installs; and in
 # Chromium against the real daemon.
 #
-#   react.sh [check|browser [FILE...]|package]    only one of them; package: as published, in a
-#   fresh app, with React 19 and 18
+#   react.sh [check|browser [FILE...]|package]    only one of them; package: as published, in apps
+#   of its own (Vite, Next.js, Vue, plain HTML), with React 19 and 18
 #   react.sh pack FOLDER                          builds its tarball into the folder
 #   react.sh screenshots                          makes docs/images/gallery-*.png anew
 # shellcheck source-path=SCRIPTDIR
@@ -43,7 +43,8 @@ browser() {
 }
 
 package() {
-  npm run --silent test:fresh-app
+  need_chromium
+  npm run --silent test:apps
   npm run --silent test:react-18
 }
 

@@ -1,4 +1,4 @@
-// Runs all tests with React 18, in a copy: two Reacts in one folder would find each other.
+// Runs all tests with React 18, in a copy: of two Reacts in one folder, packages would import both.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

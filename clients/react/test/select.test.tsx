@@ -64,6 +64,7 @@ test("an inline function that makes an object does not render without end", asyn
   function Inline() {
     renders += 1;
     const { stages } = useBookStatus(id(1), {
+      onFail: ({ attempt }) => attempt.toFixed(),
       select: ({ book }) => ({ stages: book?.stages.length ?? 0 }),
     });
     return <p>{stages}</p>;

@@ -33,11 +33,11 @@ const everything = (result: BookResult) => result;
  * A live book. Shows and requests nothing while `bookId` is null or undefined; after a change of
  * `bookId` the old book is never shown.
  */
-export function useBookStatus(bookId: string | null | undefined, options?: BookOptions): BookResult;
 export function useBookStatus<Selected>(
   bookId: string | null | undefined,
   options: SelectOptions<Selected>,
 ): Selected;
+export function useBookStatus(bookId: string | null | undefined, options?: BookOptions): BookResult;
 export function useBookStatus(
   bookId: string | null | undefined,
   options: BookOptions & Partial<SelectOptions<unknown>> = {},
