@@ -46,7 +46,8 @@ browser() {
   shift
   packages "$ROOT/tests/page"
   BINDERYD=${BINDERYD:-$(built binderyd)}
-  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser ||
+    command -v google-chrome || true)}
   export BINDERYD CHROMIUM
   [[ -x $BINDERYD ]] || die "no $BINDERYD; run: make build"
   [[ -x $CHROMIUM ]] || die "no Chromium; run: make setup (or set CHROMIUM)"

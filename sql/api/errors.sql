@@ -85,7 +85,7 @@ as $$
       'bindery.get_book_status lists the stages of a book.', where_it_was)
     when 'stage_not_reached' then bindery_internal.error('PT409', verdict,
       format('Book %s has not reached the stage %s yet.', book_id, stage),
-      'Make the transition first, then report; or let the pipeline say auto_advance.', where_it_was)
+      'Make the transition first, then report; or set auto_advance in the pipeline.', where_it_was)
     when 'unknown_substep' then bindery_internal.error('PT422', verdict,
       format('The stage %s of book %s has no substep %s.', coalesce(stage, '(current)'), book_id,
         coalesce(substep, 'all')),

@@ -361,7 +361,7 @@ comment on function bindery_internal.resume_point(
   'What bindery.get_resume_point gives, of at most so many bytes. at_least_one: also a first '
   'substep that is larger, and the part that fits; else no list at all where one is cut.';
 comment on function bindery.get_resume_point(uuid, text) is
-  'What a worker needs to go on with a book, as one JSON object of about a megabyte at most.
+  'What a worker needs to continue a book, as one JSON object of about a megabyte at most.
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
   'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of '
   'them: ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';

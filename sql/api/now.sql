@@ -28,8 +28,8 @@ end
 $$;
 
 comment on function bindery_internal.may_set_clock() is
-  'Whether the session belongs to the schema''s owner, or to a superuser: who may say what time '
-  'it is.';
+  'Whether the session belongs to the schema''s owner, or to a superuser: who may set its '
+  'clock.';
 comment on function bindery_internal.now() is
   'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting '
   'bindery.now where the schema''s owner has set it.';

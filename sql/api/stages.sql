@@ -1,4 +1,4 @@
--- What a status and a list say about the stages of a book, and a book as a row of a list.
+-- What a status and a list show of the stages of a book, and a book as a row of a list.
 -- Invariants: SECURITY INVOKER, so that row-level security decides which visits are read;
 -- stage_medians alone runs with its owner's rights and reads no book.
 create or replace function bindery_internal.stage_medians(
@@ -81,7 +81,8 @@ declare
 begin
   if machine is null then
     return row_of || jsonb_build_object('phase', phase, 'max_attempts', null,
-      'stages', jsonb_build_array(), 'health', null, 'missing_pipeline', bindery_internal.missing_pipeline(
+      'stages', jsonb_build_array(), 'health', null,
+      'missing_pipeline', bindery_internal.missing_pipeline(
         book.book_id, book.pipeline, book.pipeline_version) - array['sqlstate', 'detail']);
   end if;
   health := bindery_internal.health(
@@ -103,5 +104,6 @@ comment on function bindery_internal.stage_medians(text, integer) is
 comment on function bindery_internal.stages_json(bindery.book_status, jsonb) is
   'The stages of a book with its visits and their median durations, as get_book_status lists them.';
 comment on function bindery_internal.listed_row(bindery.book_status) is
-  'A book as a row of a list, about a kilobyte: no substeps and no metadata but its tags (up to 2 kB), '
-  'of the error the code and the first 500 characters of the message, the stages without visits.';
+  'A book as a row of a list, about a kilobyte: no substeps and no metadata but its tags (up to '
+  '2 kB), of the error the code and the first 500 characters of the message, the stages without '
+  'visits.';

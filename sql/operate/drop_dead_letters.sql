@@ -34,5 +34,5 @@ $$;
 comment on function bindery_internal.drop_dead_letters(bigint[]) is
   'See bindery.drop_dead_letters.';
 comment on function bindery.drop_dead_letters(bigint[]) is
-  'Deletes these dead letters (1 to 10,000 ids) for good, and gives how many there were.
+  'Deletes these dead letters (1 to 10,000 ids) permanently, and gives how many there were.
 PT422 bad_input.';

@@ -21,5 +21,6 @@ $$;
 
 comment on function bindery_internal.list_relays() is 'See bindery.list_relays.';
 comment on function bindery.list_relays() is
-  'The relays that live, by the name under which each acquires streams: the streams that it would '
-  'read, and when it no longer counts unless it announces itself again.';
+  'The live relays, by the name under which each acquires streams.
+streams: those that it would read. expires_at: when it no longer counts, unless it announces '
+  'itself again.';

@@ -40,4 +40,4 @@ comment on function bindery_internal.prune_outbox(timestamptz, integer) is
 comment on function bindery.prune_outbox(timestamptz, integer) is
   'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, '
   'unpublished, and gives how many; call it until it gives 0.
-For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
+For when nothing publishes them: workers never receive the deleted messages. PT422 bad_input.';

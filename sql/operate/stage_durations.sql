@@ -28,6 +28,6 @@ $$;
 
 comment on function bindery_internal.stage_durations() is 'See bindery.stage_durations.';
 comment on function bindery.stage_durations() is
-  'How long the newest visits to each state took, from entering it to leaving it forward, halts '
-  'included: the median, the 95th percentile, and how many visits they are of, up to 50. A state '
-  'without a visit has no row. The sweep renews the visits once a minute.';
+  'How long the newest visits to each state took, from entering it to leaving it forward.
+The median and the 95th percentile in seconds, halts included, and of how many visits they are, '
+  'up to 50. A state without a visit has no row. The sweep renews the visits once a minute.';

@@ -85,7 +85,10 @@ pub async fn rewind(
     body: Body,
 ) -> Result<Response, ApiError> {
     let missing = || {
-        ApiError::bad_request("to_stage is missing", r#"Say where to: {"to_stage": "ANALYZING"}."#)
+        ApiError::bad_request(
+            "to_stage is missing",
+            r#"Name the stage: {"to_stage": "ANALYZING"}."#,
+        )
     };
     let Rewind { to_stage, message, expected_revision } =
         arguments(&headers, body)?.ok_or_else(missing)?;

@@ -31,7 +31,7 @@ pub struct Shared {
     pub origins: Vec<Origin>,
     /// Ends the event streams.
     pub stop: CancellationToken,
-    /// What this daemon shows of itself and of its servers.
+    /// What this daemon reports about its own state and its servers.
     pub own: Own,
 }
 

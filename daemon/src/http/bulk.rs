@@ -1,6 +1,6 @@
-//! Acts on many books: `POST /api/books/resume` and `/cancel`, by ids or by a filter, with a dry run
-//! first. Each batch is a transaction of its own, with the caller's role; SQL decides what becomes
-//! of each book.
+//! Acts on many books: `POST /api/books/resume` and `/cancel`, by ids or by a filter, with a dry
+//! run first. Each batch is a transaction of its own, with the caller's role; SQL decides what
+//! becomes of each book.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -123,7 +123,7 @@ async fn answer(
         (None, Some(filter)) => matching(&mut client, caller, &read_filter(filter)?).await?,
         _ => {
             return Err(ApiError::bad_request(
-                "which books is not said, or said twice",
+                "exactly one of book_ids and filter is required",
                 r#"Give either {"book_ids": [...]} or {"filter": {"phase": "failed"}}."#,
             ));
         }

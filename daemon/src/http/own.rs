@@ -1,4 +1,4 @@
-//! What this daemon shows of itself and of its servers.
+//! What this daemon reports about its own state and its servers.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! The page at `/`: its built files, all compiled in; the page loads nothing from other sites.
 //!
-//! `scripts/page.sh build` generates the files from `daemon/page`, so that building the daemon needs
-//! no Node.js.
+//! `scripts/page.sh build` generates the files from `daemon/page`, so that building the daemon
+//! needs no Node.js.
 
 use axum::Router;
 use axum::http::header::{

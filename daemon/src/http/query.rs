@@ -19,7 +19,7 @@ pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, ApiError>
         limit if (1..=most).contains(&limit) => Ok(limit),
         _ => Err(ApiError::bad_request(
             format!("limit must be 1 to {most}"),
-            "Go on with after, or before, for more.",
+            "Continue with after, or before, for more.",
         )),
     }
 }

@@ -143,8 +143,9 @@ impl Book {
         }
     }
 
-    /// Rewinds the book to one of [`rewind_targets`](bindery_core::transition::rewind_targets). No guard
-    /// is asked, and nothing is kept of the target state, not even if the book had failed in it.
+    /// Rewinds the book to one of
+    /// [`rewind_targets`](bindery_core::transition::rewind_targets). No guard is asked, and
+    /// nothing is kept of the target state, not even if the book had failed in it.
     pub fn rewind(&mut self, machine: &Machine, target: &str) -> Outcome {
         let facts = Facts { rewind: Some(true), ..Facts::default() };
         self.change(machine, target, &facts, false)
