@@ -77,7 +77,7 @@ test-api: build ## the OpenAPI document: valid, and what schemathesis makes of i
 	scripts/api.sh
 
 test-web: export WITH_WEB = yes
-test-web: build ## what takes Chromium, nginx and Supabase's own programs (600 MB)
+test-web: build ## what takes Chromium and Supabase's own programs (600 MB)
 	@echo "==> Supabase: its CLI, REST, what Realtime reads, gateways"
 	scripts/supabase.sh test
 	@echo "==> the client package"

@@ -22,7 +22,6 @@ has_libclang() {
 }
 has_node() { has node && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; }
 has_venv() { has python3 && python3 -c 'import ensurepip' >/dev/null 2>&1; }
-has_nginx() { has nginx || [[ -x /usr/sbin/nginx ]]; }
 has_chromium() {
   [[ -n ${CHROMIUM:-} ]] || has chromium || has chromium-browser || has google-chrome
 }
@@ -61,7 +60,6 @@ find_missing() {
   fi
   # For `make test-web` alone.
   if [[ -n ${WITH_WEB:-} ]]; then
-    need nginx has_nginx
     # For the page's tests and pictures; with fonts, so that text is visible.
     # Ubuntu's package is a snap, which runs in no container: bring one, and name it in CHROMIUM.
     if ! grep -qs '^ID=ubuntu' /etc/os-release; then need chromium has_chromium; fi
@@ -140,10 +138,6 @@ install_missing() {
   if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
     echo "    The package may have started a Redis service of its own on port 6379." \
       "Bindery does not use it."
-  fi
-  # Only the program is needed, not a web server on port 80.
-  if [[ " ${missing[*]} " == *" nginx "* && -d /run/systemd/system ]]; then
-    as_root systemctl disable --now nginx >/dev/null 2>&1 || true
   fi
   find_missing
   [[ ${#missing[@]} -eq 0 ]] || die "still missing after the installation: ${missing[*]}"
