@@ -490,6 +490,26 @@ proptest! {
     }
 
     #[test]
+    fn every_stage_has_the_weight_of_its_state_in_the_order_of_the_pipeline(
+        machine in machine(),
+        place in any::<Index>(),
+        progress in 0.0..=100.0,
+        halt in prop::option::of(prop::sample::select(&[FAILED, CANCELLED])),
+    ) {
+        let at = &machine.states()[place.index(machine.states().len() - 1)].name;
+        let status = halt.unwrap_or(at);
+        let stages = stage_list(&machine, status, Some(at), progress).unwrap();
+        let shown: Vec<_> = stages.iter().map(|stage| (stage.name, stage.weight)).collect();
+        let states = machine.states().iter().filter(|state| state.weight > 0.0);
+        let expected: Vec<_> = states.map(|state| (state.name.as_str(), state.weight)).collect();
+        prop_assert_eq!(shown, expected);
+        let current = stages.iter().filter(|stage| {
+            !matches!(stage.state, StageState::Done | StageState::Pending)
+        });
+        prop_assert!(current.map(|stage| stage.name).all(|name| name == at));
+    }
+
+    #[test]
     fn the_percent_is_the_weighted_mean(parts in prop::collection::vec(part(), 1..60)) {
         let weight: f64 = parts.iter().map(|part| part.weight).sum();
         prop_assume!(weight > 1.0);
