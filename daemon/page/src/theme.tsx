@@ -1,5 +1,5 @@
 // Light or dark colours: the system's, until the reader chooses.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 
 const KEY = "bindery.theme";
 type Theme = "light" | "dark";
@@ -10,14 +10,19 @@ const chosen = (): Theme | null => {
 };
 const system = (): Theme => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 
+function show(theme: Theme | null) {
+  if (theme !== null) document.documentElement.dataset["theme"] = theme;
+}
+
+// Before the first drawing.
+show(chosen());
+
 export function ThemeButton() {
   const [theme, setTheme] = useState(chosen);
-  useEffect(() => {
-    if (theme !== null) document.documentElement.dataset["theme"] = theme;
-  }, [theme]);
   const other: Theme = (theme ?? system()) === "dark" ? "light" : "dark";
   const choose = () => {
     localStorage.setItem(KEY, other);
+    show(other);
     setTheme(other);
   };
   return (
