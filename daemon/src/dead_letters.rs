@@ -29,7 +29,8 @@ pub struct Filter {
 /// The condition on a row `d`; $1 to $5 are [`Filter::values`].
 pub const CONDITION: &str = "($1::text is null or d.stream = $1) \
      and ($2::text is null or d.reason = $2) and ($3::uuid is null or d.book_id = $3) \
-     and ($4::text is null or pg_catalog.strpos(pg_catalog.lower(d.message), pg_catalog.lower($4)) > 0 \
+     and ($4::text is null \
+       or pg_catalog.strpos(pg_catalog.lower(d.message), pg_catalog.lower($4)) > 0 \
        or pg_catalog.starts_with(d.event_id, $4) \
        or pg_catalog.starts_with(d.book_id::text, pg_catalog.lower($4))) \
      and ($5::bigint[] is null or d.id = any ($5))";
@@ -95,7 +96,8 @@ impl Filter {
         let only = if self.replayable { format!(" and {REPLAYABLE}") } else { String::new() };
         let query = format!(
             "select {columns} from bindery.dead_letters d \
-             where {CONDITION}{only} and d.id {comparison} $6 and d.id <= $7 order by d.id {order} limit $8"
+             where {CONDITION}{only} and d.id {comparison} $6 and d.id <= $7 \
+             order by d.id {order} limit $8"
         );
         let mut values = self.values().to_vec();
         values.extend([(&place as _, Type::INT8), (&through as _, Type::INT8)]);

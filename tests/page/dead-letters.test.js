@@ -179,6 +179,30 @@ test('a user who may not operate sees why, and nothing is read', async () => {
   await page.context().close();
 });
 
+test('the list can be used with the keyboard alone', async () => {
+  const { page, errors } = await tabAt(browser, at('?reason=bad_uuid'));
+  await page.getByText('300 dead letters').waitFor();
+  const opened = page.locator('.letter').filter({ has: page.locator('.letter-detail') });
+  await page.keyboard.press('j');
+  await opened.getByText('number 1.').first().waitFor();
+  await page.keyboard.press('j');
+  await opened.getByText('number 2.').first().waitFor();
+  assert.equal(await opened.count(), 1);
+  await page.keyboard.press('x');
+  await page.getByText('1 selected', { exact: true }).waitFor();
+  await page.keyboard.press('k');
+  await opened.getByText('number 1.').first().waitFor();
+  await page.keyboard.press('Escape');
+  await opened.waitFor({ state: 'detached' });
+  await page.keyboard.press('Escape');
+  await page.getByText('300 dead letters').waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('number 7.');
+  await page.getByText('1 dead letter', { exact: true }).waitFor();
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
 test('the list is read again every few seconds, and not while the tab is hidden', async () => {
   const page = await newPage(browser);
   await page.clock.install();

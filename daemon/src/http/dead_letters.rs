@@ -113,8 +113,8 @@ async fn read(
            pg_catalog.jsonb_build_object('id', d.id, 'stream', d.stream, 'event_id', d.event_id, \
              'first_event_id', d.first_event_id, 'count', d.count, 'book_id', d.book_id, \
              'reason', d.reason, 'message', d.message, 'at', d.at, \
-             'payload', bindery_internal.cut_json(d.payload, {PAYLOAD_BYTES}), {own})::text as item, \
-           d.id::text as place \
+             'payload', bindery_internal.cut_json(d.payload, {PAYLOAD_BYTES}), {own})::text \
+             as item, d.id::text as place \
          from bindery.{table} d where {CONDITION} and d.id < $6 order by d.id desc limit $7"
     );
     let mut values = filter.values().to_vec();

@@ -30,7 +30,8 @@ const QUERY: &str = "with period as ( \
        from bindery.book_status b group by 1, 2, 3 \
      ), failures as ( \
        select b.pipeline, b.pipeline_version, e.stage, \
-         pg_catalog.date_trunc($2, e.at at time zone 'UTC') at time zone 'UTC' as at, count(*) as n \
+         pg_catalog.date_trunc($2, e.at at time zone 'UTC') at time zone 'UTC' as at, \
+         count(*) as n \
        from period p \
        join bindery.book_events e on e.kind = 'fail' and e.at >= p.since \
        join bindery.book_status b on b.book_id = e.book_id \

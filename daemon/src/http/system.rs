@@ -34,7 +34,8 @@ const QUERY: &str = "select pg_catalog.jsonb_build_object( \
          from bindery.relay_cursors c), '[]'), \
        'relays', coalesce((select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r) order by r.holder) \
          from bindery.list_relays() r), '[]'), \
-       'outbox', (select pg_catalog.jsonb_build_object('rows', o.messages, 'oldest_at', o.oldest_at) \
+       'outbox', (select pg_catalog.jsonb_build_object( \
+           'rows', o.messages, 'oldest_at', o.oldest_at) \
          from bindery.outbox_backlog() o), \
        'early_events', (select count(*) from bindery.early_events), \
        'dead_letters', (select count(*) from bindery.dead_letters), \

@@ -1,5 +1,6 @@
 // Dead letters and early events: by reason, with the event, why, and what to do.
 import { useEffect, useState } from "preact/hooks";
+import { useKeys } from "../keyboard.js";
 import { OperationTab, Problem } from "../operation/parts.js";
 import { count, counted } from "../operation/text.js";
 import { useSession } from "../session.js";
@@ -46,6 +47,28 @@ function LetterList() {
     else next.delete(id);
     setSelected(next);
   };
+  const open = letters.findIndex((letter) => String(letter.id) === parameters["letter"]);
+  const openAt = (index: number) => {
+    const letter = letters[index];
+    if (letter === undefined) return;
+    change({ letter: String(letter.id) });
+    const button = document.querySelector<HTMLElement>(`.letter[data-id="${letter.id}"] button`);
+    button?.focus();
+    button?.scrollIntoView({ block: "nearest" });
+  };
+  useKeys({
+    "/": () => document.getElementById("letter-search")?.focus(),
+    j: () => openAt(open + 1),
+    k: () => openAt(open < 0 ? 0 : open - 1),
+    x: () => {
+      const letter = letters[open];
+      if (isDead && letter !== undefined) select(letter.id, !selected.has(letter.id));
+    },
+    Escape: () => {
+      if (open >= 0) change({ letter: undefined });
+      else setSelected(new Set());
+    },
+  });
   const areAllSelected = letters.length > 0 && letters.every((letter) => selected.has(letter.id));
   const what = isDead ? "dead letter" : "early event";
   const choice: Choice = selected.size > 0 ? { ids: [...selected] } : { filter };
