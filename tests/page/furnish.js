@@ -94,12 +94,33 @@ async function age(books) {
   await books.run(
     `update bindery.book_status b set
        created_at = b.created_at - n.n * interval '97 seconds',
-       stage_started_at = b.stage_started_at - n.n * interval '31 seconds',
        estimated_completion_at = case when b.completed_at is null and b.overall_progress > 5
          and b.status not in ('FAILED', 'CANCELLED') then now() + (100 - b.overall_progress)
          * interval '11 seconds' end
      from (select book_id, row_number() over (order by created_at desc) as n
        from bindery.book_status) n where n.book_id = b.book_id`,
+  );
+  // The history and the stages share the time since the registration.
+  await books.run(
+    `update bindery.book_events e set at = n.at from (
+       select e.book_id, e.revision, b.created_at + (now() - b.created_at) * 0.9
+         * (row_number() over w - 1) / count(*) over (partition by e.book_id) as at
+       from bindery.book_events e join bindery.book_status b on b.book_id = e.book_id
+       window w as (partition by e.book_id order by e.revision)) n
+     where n.book_id = e.book_id and n.revision = e.revision`,
+  );
+  await books.run(
+    `update bindery.stage_visits v set entered_at = e.at, left_at = n.at,
+       seconds = extract(epoch from n.at - e.at)
+     from bindery.book_events e cross join lateral (
+       select min(l.at) as at from bindery.book_events l
+       where l.book_id = e.book_id and l.revision > e.revision) n
+     where e.book_id = v.book_id and e.stage = v.stage and n.at is not null`,
+  );
+  await books.run(
+    `update bindery.book_status b set stage_started_at = e.at, stage_entered_at = e.at
+     from bindery.book_events e where e.book_id = b.book_id and e.stage = b.current_stage
+       and e.kind = 'transition'`,
   );
   await books.run("set session_replication_role = origin");
 }
