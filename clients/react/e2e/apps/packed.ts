@@ -2,9 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 
 export const root = join(import.meta.dirname, "../..");
 const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", npm_config_fund: "false" };
@@ -83,6 +84,29 @@ export async function serve(
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
     await closed;
   };
+}
+
+const types: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+};
+
+/** A server of files as they are. */
+export async function serveFiles(folder: string) {
+  const server = createHttpServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+    const type = types[extname(pathname)];
+    if (type === undefined) return response.writeHead(404).end();
+    response.writeHead(200, { "Content-Type": type }).end(readFileSync(join(folder, pathname)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const stop = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return { base: `http://127.0.0.1:${port}`, stop };
 }
 
 export async function freePort(): Promise<number> {
