@@ -208,7 +208,8 @@ describe("without a framework", () => {
   });
 });
 
-describe.each(nextApps)("Next.js $name with React $react", ({ name }) => {
+const named = nextApps.map(({ name, react }) => [name, react] as const);
+describe.each(named)("Next.js %s with React %s", (name) => {
   let app: string;
   beforeAll(async () => {
     app = (await installing.get(name)) ?? "";
