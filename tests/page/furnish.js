@@ -69,7 +69,11 @@ export async function furnish(books, isFull = false) {
     "GENERATING_SCENES",
     "CREATING_ARTWORK",
   ]);
-  await books.report(pass, "chapter_1", 11, 24, "panel");
+  await books.run(
+    `select from bindery.report_progress($1, 'chapter_1', done => 11, total => 24, unit => 'panel',
+       checkpoint => '{"panel": 11}')`,
+    [pass],
+  );
   await books.fail(pass, "The image model did not answer: 503 after three attempts.");
   if (isFull) await age(books);
   return { salt, goose, reading, pass };

@@ -43,7 +43,7 @@ try {
   );
   await furnish(books, true);
   await picture("light", { colorScheme: "light", viewport: wide }, list);
-  await picture("dark", { colorScheme: "dark", viewport: wide }, book("The Salt Clock"));
+  await picture("dark", { colorScheme: "dark", viewport: wide }, list);
   await picture("book", { colorScheme: "light", viewport: wide }, book("Post over the Stone Pass"));
   await picture("narrow", { colorScheme: "light", viewport: { width: 390, height: 844 } }, list);
 } finally {
