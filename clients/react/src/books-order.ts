@@ -36,10 +36,13 @@ export function inOrder({ sort, descending }: BooksQuery): Order {
     sort === "overall_progress"
       ? (a: BookRow, b: BookRow) => a.overall_progress - b.overall_progress
       : sort === "title"
-        ? (a: BookRow, b: BookRow) => compareTexts(a.title ?? "", b.title ?? "")
+        ? (a: BookRow, b: BookRow) => compareTexts(titleKey(a), titleKey(b))
         : (a: BookRow, b: BookRow) => compareTimes(a[sort], b[sort]);
   return (a, b) => sign * (compare(a, b) || compareTexts(a.book_id, b.book_id));
 }
+
+/** As the daemon sorts; its database may collate letters in another way. */
+const titleKey = ({ title }: BookRow): string => (title ?? "").slice(0, 100).toLowerCase();
 
 const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

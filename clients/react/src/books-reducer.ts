@@ -165,6 +165,7 @@ function fetched(
   const edge =
     answer.next === undefined ? null : (answer.rows.at(-1) ?? (page ? state.edge : null));
   const order = inOrder(state.query);
+  const added: BookRow[] = [];
   if (answer.next !== undefined) {
     const found = new Set(answer.rows.map((row) => row.book_id));
     const isInside = (row: BookRow) =>
@@ -173,10 +174,12 @@ function fetched(
       const now = known.get(bookId) ?? row;
       const missed = receivedAt >= since && now !== null && !found.has(bookId);
       if (missed && !(page && known.has(bookId)) && belongs(state.query, now) && isInside(now))
-        read.push(now);
+        added.push(now);
     }
   }
-  read.sort(order);
+  // The collation of the database is unknown here, so its order of titles is kept.
+  if (state.query.sort !== "title") read.sort(order);
+  for (const row of added) read.splice(placeOf(read, row, order), 0, row);
   const rows = page ? [...(state.rows ?? []), ...read] : read;
   const certain = [...trust.values()].every((one) => one.certain);
   const same =
@@ -240,13 +243,13 @@ function received(state: BooksState, payload: unknown, at: number): Step<BooksSt
   else trust.set(row.book_id, merged.trust);
   const next = { ...state, trust, recent: noted(state, row.book_id, row, at), confirmedAt: at };
   const order = inOrder(state.query);
-  if (isBelow(state, row, order)) {
+  const moved = order(row, known) !== 0;
+  if (moved && isBelow(state, row, order)) {
     // The page that has it is still to come.
     const rows = state.rows.filter((one) => one !== known);
     return settled({ ...next, rows });
   }
   const rows = [...state.rows];
-  const moved = order(row, known) !== 0;
   if (!moved) rows[place] = row;
   else {
     rows.splice(place, 1);

@@ -256,4 +256,18 @@ describe("with pages", () => {
     expect(isIn({ tag: "urgent" }, { metadata: { tags: ["urgent"] } })).toBe(true);
     expect(isIn({ tag: "urgent" }, { metadata: { tags: "urgent" } })).toBe(false);
   });
+
+  test("titles stay in the order of the database, whatever its collation", () => {
+    const titled = (n: number, title: string) => book(n, { title });
+    const rows = [titled(1, "Äther"), titled(2, "Bach"), titled(3, "écru")];
+    const first = reduceBooks(noBooks({ ...query, sort: "title", descending: false }), {
+      type: "fetched",
+      answer: { rows, total: 50, limit: 3, next: "3" },
+      at: noon,
+    }).state;
+    expect(ids(first)).toEqual([1, 2, 3]);
+    const changed = received(first, { ...titled(1, "Äther"), revision: 6, overall_progress: 77 });
+    expect(ids(changed.state)).toEqual([1, 2, 3]);
+    expect(ids(received(first, { ...titled(4, "bald"), revision: 1 }).state)).toEqual([1, 2, 4, 3]);
+  });
 });
