@@ -100,7 +100,7 @@ test('a search finds messages and ids, and the list follows new dead letters', a
   await page.context().close();
 });
 
-test('a replay by filter counts first, says what happens, and shows the outcome', async () => {
+test('a replay by filter counts first, describes the effect, and shows the outcome', async () => {
   await books.run(
     `select from generate_series(1, 40) n cross join lateral bindery.register_book(
        ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid) b`,

@@ -1,4 +1,4 @@
-// Every rejection reason has a text that says what to do.
+// Every rejection reason has a text about what to do.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// Replaying and dropping: a dialog that counts first, says what happens, and shows the outcome.
+// Replaying and dropping: a dialog that counts first, describes the effect, and shows the outcome.
 import { useEffect, useState } from "preact/hooks";
 import { post, problemOf } from "../api.js";
 import { Dialog } from "../dialog.js";
@@ -57,7 +57,7 @@ export function ActDialog({
       .catch((error: unknown) => setProblem(problemOf(error)));
   }, []);
 
-  // With a filter, a replay skips what is no event; named ones are tried, and rejected again.
+  // With a filter, a replay skips unreadable events; those given by id are rejected again.
   const number = dry === null ? 0 : act === "replay" ? dry.replayable : dry.matching;
   const skipped = dry === null || act === "drop" ? 0 : dry.matching - dry.replayable;
 

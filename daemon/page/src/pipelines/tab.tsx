@@ -11,7 +11,7 @@ import { bucketsOf, seriesOf, type Pipeline, type Pipelines } from "./pipelines.
 import "./style.css";
 
 const PERIODS = ["2", "14", "90"] as const;
-/** A median of fewer visits says little. */
+/** A median of fewer visits is marked. */
 const FEW_SAMPLES = 3;
 
 export function PipelinesTab() {
