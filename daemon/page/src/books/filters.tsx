@@ -8,12 +8,19 @@ import { change } from "../url.js";
 import { draw } from "../view.js";
 import { isScoped, sortKeys, sortParameters, sorts, type ListPlace } from "./place.js";
 
-const phases: Readonly<Record<Phase, { label: string; tone: Tone }>> = {
-  queued: { label: "Queued", tone: "waiting" },
-  working: { label: "At work", tone: "active" },
-  failed: { label: "Failed", tone: "failed" },
-  completed: { label: "Completed", tone: "done" },
-  cancelled: { label: "Cancelled", tone: "cancelled" },
+export const phaseNames: Readonly<Record<Phase, string>> = {
+  queued: "Queued",
+  working: "At work",
+  failed: "Failed",
+  completed: "Completed",
+  cancelled: "Cancelled",
+};
+const tones: Readonly<Record<Phase, Tone>> = {
+  queued: "waiting",
+  working: "active",
+  failed: "failed",
+  completed: "done",
+  cancelled: "cancelled",
 };
 
 export function Tools({
@@ -38,12 +45,12 @@ export function Tools({
           <button
             key={phase}
             type="button"
-            data-tone={phases[phase].tone}
+            data-tone={tones[phase]}
             aria-pressed={place.phase === phase}
             onClick={() => choose(phase)}
           >
-            {icon(draw, phases[phase].tone)}
-            <span class="phase-name">{phases[phase].label}</span>{" "}
+            {icon(draw, tones[phase])}
+            <span class="phase-name">{phaseNames[phase]}</span>{" "}
             <Count of={counts === null ? null : (counts[phase] ?? 0)} />
           </button>
         ))}

@@ -19,7 +19,7 @@ import { change, hrefOf, usePlace } from "../url.js";
 import { labels, useNow } from "../view.js";
 import { Bulk, type Target } from "./bulk.js";
 import { Empty } from "./empty.js";
-import { Tools, type Known } from "./filters.js";
+import { phaseNames, Tools, type Known } from "./filters.js";
 import { List } from "./list.js";
 import { useHeldOrder } from "./order.js";
 import { isFiltered, listPlace, scopeOf, wireFilter } from "./place.js";
@@ -330,16 +330,23 @@ function useKnown(books: readonly BookRow[]): Known {
 /** For screen readers: changes of status, a few at a time; never every percent. */
 function Announcer({ books }: { books: readonly BookRow[] }) {
   const [text, setText] = useState("");
-  const last = useRef<ReadonlyMap<string, BookRow>>(new Map());
+  const last = useRef<readonly BookRow[]>([]);
   const news = useRef<string[]>([]);
   useEffect(() => {
     const before = last.current;
-    last.current = new Map(books.map((book) => [book.book_id, book]));
-    for (const book of books) {
-      const known = before.get(book.book_id);
+    last.current = books;
+    let byId: ReadonlyMap<string, BookRow> | null = null;
+    books.forEach((book, place) => {
+      let known = before[place];
+      if (known === book) return;
+      // Most rows keep their places.
+      if (known?.book_id !== book.book_id) {
+        byId ??= new Map(before.map((row) => [row.book_id, row]));
+        known = byId.get(book.book_id);
+      }
       if (known !== undefined && known !== book && phaseOf(known) !== phaseOf(book))
-        news.current.push(`${titleOf(book, labels)}: ${phaseOf(book)}`);
-    }
+        news.current.push(`${titleOf(book, labels)}: ${phaseNames[phaseOf(book)].toLowerCase()}`);
+    });
   }, [books]);
   useEffect(() => {
     const timer = setInterval(() => {
