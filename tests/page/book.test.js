@@ -56,7 +56,7 @@ test("a book opens beside the list, with its history, and is rewound and cancell
   assert.deepEqual(problems, []);
 });
 
-test("a failed book says where it resumes, and gives its error as JSON", async () => {
+test("a failed book shows where it resumes, and its error as JSON", async () => {
   const book = await books.book("The Salt Clock", ["ANALYZING"]);
   await books.run(
     `select from bindery.report_progress($1, 'detect_chapters', done => 30, total => 47,
@@ -146,7 +146,7 @@ test("the keyboard searches, moves, opens, resumes, closes and helps", async () 
   assert.deepEqual(problems, []);
 });
 
-test("without three samples there is no estimate, and an overdue stage says so", async () => {
+test("without three samples there is no estimate, and an overdue stage is marked", async () => {
   const tide = await books.book("The Tide", ["ANALYZING"]);
   await page.goto(`${daemon.url}/#/books?book=${tide}`);
   const sheet = panel("The Tide");

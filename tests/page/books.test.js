@@ -208,7 +208,7 @@ test("a title is text, whatever it contains", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("it says that it is reconnecting, and is current again afterwards", async () => {
+test("a lost connection is shown, and the list is current again afterwards", async () => {
   const book = await books.book("The Tide", ["ANALYZING"]);
   await page.goto(daemon.url);
   await live(page);

@@ -19,7 +19,7 @@ if (!DATABASE_URL || !REDIS_URL || !BINDERYD) throw new Error("no servers; run s
 export const PATIENCE = Number(process.env["PATIENCE_MS"] ?? 180_000);
 export const SECRET = "the secret of the page tests, 32 bytes";
 
-/** @returns {Promise<number>} a port that nobody listens on now */
+/** @returns {Promise<number>} a port that no process uses now */
 const freePort = () =>
   new Promise((resolve, reject) => {
     const server = createServer()

@@ -17,7 +17,7 @@ before(async () => {
   ]);
   await books.clear();
   await books.fail(await books.book("Ann’s", ["ANALYZING"], ann), "The ink ran dry.");
-  await books.book("Somebody else’s", [], randomUUID());
+  await books.book("Another reader’s", [], randomUUID());
 });
 after(async () => {
   await browser.close();
@@ -51,7 +51,7 @@ test("a token in the address leaves it, and a service may act", async () => {
   const page = await newPage(browser);
   await page.goto(`${daemon.url}/#token=${token({ role: "service_role" })}`);
   await page.getByRole("button", { name: "Resume Ann’s" }).waitFor();
-  await page.getByRole("link", { name: "Somebody else’s" }).waitFor();
+  await page.getByRole("link", { name: "Another reader’s" }).waitFor();
   assert.ok(!page.url().includes("token"), page.url());
   await page.context().close();
 });
@@ -67,7 +67,7 @@ test("a token that runs out while books are watched is asked for anew", async ()
   await page.context().close();
 });
 
-test("without a secret, and where others reach the port, it says that the API is closed", async () => {
+test("without a secret, and where others reach the port, the page shows that the API is closed", async () => {
   const open = await Daemon.start([], "0.0.0.0");
   const page = await newPage(browser);
   await page.goto(open.url);

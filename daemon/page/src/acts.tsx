@@ -1,4 +1,4 @@
-// An operator's acts on one book, each after a dialog that says what happens.
+// An operator's acts on one book, each after a dialog that describes its effect.
 import type { BookRow, BookStatus, Stage } from "@bindery/react/client";
 import { nameOfState, titleOf, type ShownBook } from "@bindery/react/view";
 import { useState } from "preact/hooks";
@@ -37,10 +37,13 @@ export function Confirm({
     setState("running");
     setProblem(null);
     try {
-      // The decision is about this revision: another one is refused, and shown again.
-      const revision = { expected_revision: book.revision };
-      const body = act === "rewind" ? { to_stage: target, ...revision } : revision;
-      onDone(await post<BookStatus>(path(book, act), body));
+      // Each report changes the revision of a book at work, so only a resume names one.
+      const bodies = {
+        resume: { expected_revision: book.revision },
+        cancel: {},
+        rewind: { to_stage: target },
+      };
+      onDone(await post<BookStatus>(path(book, act), bodies[act]));
       onClose();
     } catch (error) {
       setProblem(problemOf(error));

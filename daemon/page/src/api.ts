@@ -71,14 +71,13 @@ async function request<Answer>(path: string, init: RequestInit): Promise<Answer>
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
     throw new ApiError(0, "The daemon does not answer.", null, "Is it running?", null);
   }
-  const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw refusal(response.status, body);
-  return body as Answer;
+  if (!response.ok) throw refusal(response.status, await response.json().catch(() => null));
+  return (await response.json()) as Answer;
 }
 
 function refusal(status: number, body: unknown): ApiError {
-  const said = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
-  const word = (name: string) => (typeof said[name] === "string" ? said[name] : null);
+  const error = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+  const word = (name: string) => (typeof error[name] === "string" ? error[name] : null);
   const message = word("message") ?? `HTTP ${status}`;
   return new ApiError(status, message, word("code"), word("hint"), word("details"));
 }

@@ -32,7 +32,7 @@ function changed() {
 
 export const currentPlace = (): Place => place;
 
-/** Goes to another tab, as a step that the browser's back button takes back. */
+/** Goes to another tab, as a step of the browser's history. */
 export function go(tab: Tab, parameters: Record<string, string | undefined> = {}): void {
   location.hash = hrefOf(tab, parameters);
 }

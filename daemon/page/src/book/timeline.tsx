@@ -1,4 +1,4 @@
-// The history of a book, newest first, and the attempts that it tells of.
+// The history of a book, newest first, and the attempts in it.
 import type { BookStatus } from "@bindery/react/client";
 import { icon, nameOfState, present, type AttemptRow, type Tone } from "@bindery/react/view";
 import { useCallback, useEffect, useState } from "preact/hooks";
@@ -123,7 +123,7 @@ export function History({
         {timeline.events.map((event) => {
           const { tone, text } = kinds[event.kind] ?? { tone: "waiting", text: event.kind };
           const hasStage = !["register", "complete"].includes(event.kind);
-          const said = present(event.message) ?? present(event.data?.["message"]);
+          const message = present(event.message) ?? present(event.data?.["message"]);
           return (
             <li key={event.revision} data-kind={event.kind} data-tone={tone}>
               <span class="mark">{icon(draw, tone)}</span>
@@ -134,9 +134,9 @@ export function History({
                   <span class="soft"> · {labels.attempt(event.attempt, null)}</span>
                 )}
               </p>
-              {said !== null && (
-                <p class="said" dir="auto">
-                  {said}
+              {message !== null && (
+                <p class="message" dir="auto">
+                  {message}
                 </p>
               )}
               <p class="when">

@@ -92,7 +92,7 @@ export function Bulk({
     const first = [...answer.results].sort((a, b) => (a.outcome < b.outcome ? 1 : -1));
     return (
       <Dialog title={`${books(answer.done)} ${text.done}`} onClose={onClose} wide>
-        {answer.refused > 0 && <p>{books(answer.refused)} rejected.</p>}
+        {answer.refused > 0 && <p>{books(answer.refused)} left as they are.</p>}
         {answer.more && <p>More books match. Repeat the action for the next ones.</p>}
         <ul class="results" tabIndex={0} aria-label="Results">
           {first.slice(0, LISTED).map((one) => (
@@ -103,7 +103,7 @@ export function Bulk({
               <span class="outcome">
                 {one.outcome === "done"
                   ? text.done
-                  : (one.message ?? words(one.code ?? "rejected"))}
+                  : (one.message ?? words(one.code ?? "not changed"))}
               </span>
             </li>
           ))}
