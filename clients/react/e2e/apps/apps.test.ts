@@ -228,7 +228,7 @@ describe.each(named)("Next.js %s with React %s", (name) => {
       const { page, problems } = await open(address);
       await follow(page);
       expect(problems).toEqual([]);
-      await page.close();
+      await page.context().close();
     } finally {
       await stop();
     }

@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 
 export const root = join(import.meta.dirname, "../..");
-const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", npm_config_fund: "false" };
+// Without the NODE_ENV of this test, each tool sets its own.
+const { NODE_ENV: _, ...outer } = process.env;
+const env = { ...outer, NEXT_TELEMETRY_DISABLED: "1", npm_config_fund: "false" };
 
 export async function run(folder: string, command: string, ...args: string[]): Promise<string> {
   const child = spawn(command, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -80,8 +82,9 @@ export async function serve(
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return async () => {
-    // Its process group, since the server is a child of npx.
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+    // Its process group, since the server is a child of npx. At SIGTERM it would wait for browsers
+    // to close their connections.
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
     await closed;
   };
 }
