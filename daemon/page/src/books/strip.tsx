@@ -48,7 +48,7 @@ export function Strip({
   more.current = onMore;
   if (books.length === 0) return null;
   const visible = Math.min(books.length, MOST_VISIBLE);
-  // Half a row more shows that the list goes on.
+  // Half a row more shows that more rows follow.
   const room = (visible + (books.length > MOST_VISIBLE ? 0.5 : 0)) * height;
   return (
     <section class="strip" aria-labelledby="strip-title">
