@@ -72,6 +72,8 @@ test('a worker’s token may call no other function, and read and write no table
     transition_book: any.rpc('transition_book', { book_id, to_status: 'GENERATING_SCENES' }),
     resume_book: any.rpc('resume_book', { book_id }),
     cancel_book: any.rpc('cancel_book', { book_id }),
+    resume_books: any.rpc('resume_books', { book_ids: [book_id] }),
+    cancel_books: any.rpc('cancel_books', { book_ids: [book_id] }),
     rewind_book: any.rpc('rewind_book', { book_id, to_stage: 'UPLOADED' }),
     get_book_status: any.rpc('get_book_status', { book_id }),
     list_books: any.rpc('list_books', {}),
