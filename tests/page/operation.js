@@ -1,10 +1,10 @@
 // What the tests of the tabs for operators share.
-import axe from 'axe-core';
-import { newPage } from './stack.js';
+import axe from "axe-core";
+import { newPage } from "./stack.js";
 
 /** Widths of a desk and of a phone. */
 export const WIDTHS = [1440, 360];
-export const SCHEMES = /** @type {const} */ (['light', 'dark']);
+export const SCHEMES = /** @type {const} */ (["light", "dark"]);
 
 /**
  * A page at one tab, and the errors that its console has.
@@ -15,10 +15,10 @@ export const SCHEMES = /** @type {const} */ (['light', 'dark']);
 export async function tabAt(browser, url, looks) {
   const page = await newPage(browser, looks);
   /** @type {string[]} */ const errors = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error') errors.push(message.text());
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
   });
-  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on("pageerror", (error) => errors.push(String(error)));
   await page.goto(url);
   return { page, errors };
 }
@@ -31,7 +31,7 @@ export async function faults(page) {
     (/** @type {any} */ fault) =>
       `${fault.id}: ${fault.nodes
         .map((/** @type {any} */ node) => `${node.html} ${node.failureSummary}`)
-        .join('\n')}`,
+        .join("\n")}`,
   );
 }
 
@@ -46,7 +46,7 @@ export const fits = (page) =>
  * @param {number} number
  * @param {string} [stream]
  */
-export const addLetters = (books, reason, number, stream = 'page') =>
+export const addLetters = (books, reason, number, stream = "page") =>
   books.run(
     `insert into bindery.dead_letters
        (stream, event_id, first_event_id, book_id, reason, message, payload, at)

@@ -1,5 +1,7 @@
-// Makes docs/images/page-*.png: the list in light, dark and phone width, a book, the first start.
+// Makes docs/images/page-*.png: the list in light, dark and phone width, a book, the first start,
+// and the tabs for operators.
 import { mkdir } from "node:fs/promises";
+import { furnishOperation } from "./furnish-operation.js";
 import { furnish } from "./furnish.js";
 import { Books, Daemon, browse, live, newPage } from "./stack.js";
 
@@ -46,6 +48,25 @@ try {
   await picture("dark", { colorScheme: "dark", viewport: wide }, list);
   await picture("book", { colorScheme: "light", viewport: wide }, book("Post over the Stone Pass"));
   await picture("narrow", { colorScheme: "light", viewport: { width: 390, height: 844 } }, list);
+  await furnishOperation(books, daemon.args[daemon.args.indexOf("--stream") + 1] ?? "");
+  await picture("dead-letters", { colorScheme: "light", viewport: wide }, async (page) => {
+    await page.getByRole("link", { name: "Dead letters" }).click();
+    await page
+      .getByRole("button", { name: /illegal_transition .*A book in/ })
+      .first()
+      .click();
+    await page.getByText("What to do").waitFor();
+    await page.mouse.move(0, 0);
+  });
+  await picture("system", { colorScheme: "light", viewport: wide }, async (page) => {
+    await page.getByRole("link", { name: "System" }).click();
+    await page.getByText(/checks without a problem/).waitFor();
+    await page.getByText("events/s").first().waitFor();
+  });
+  await picture("pipelines", { colorScheme: "dark", viewport: wide }, async (page) => {
+    await page.getByRole("link", { name: "Pipelines" }).click();
+    await page.locator(".graph").first().waitFor();
+  });
 } finally {
   await browser.close();
   await Promise.all([daemon.stop(), books.end()]);
