@@ -38,7 +38,7 @@ export function resumesAt(
   return [
     `${left === null ? "A resume continues" : "Resumes"} at ${where === null ? name : `${where} (${name})`}`,
     labels.attempt(book.attempt + 1, most),
-    left === null ? null : left < 1000 ? "now" : `in ${span(left)}`,
+    left === null ? null : left < 1000 ? "now" : `in\u00a0${span(left)}`,
   ]
     .filter((part) => part !== null)
     .join(", ");
