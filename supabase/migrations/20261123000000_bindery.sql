@@ -159,7 +159,7 @@ end
 $$;
 
 comment on function bindery_core.quoted(text) is
-  'A text as JSON writes it, with what nobody sees escaped as well. No errors.';
+  'A text as JSON writes it, with invisible characters escaped as well. No errors.';
 comment on function bindery_core.number_text(jsonb) is
   'A JSON number as Rust writes it: whole ones as they are, others as the shortest double. '
   'Errors: 22003 beyond the range of doubles, which callers rule out.';
@@ -1030,7 +1030,7 @@ comment on function bindery_core.current_state(jsonb, text, text) is
   'The state of a machine that a book of this status is in or, once halted or complete, was last '
   'in (stage; null: see status); null where that is none that work is done in. No errors.';
 comment on function bindery_core.state_at_work(jsonb, text, text) is
-  'Returns the state in which work on a book of this status goes on; null for a complete or '
+  'Returns the state in which work on a book of this status continues; null for a complete or '
   'CANCELLED book. No errors.';
 comment on function bindery_core.reaches(jsonb, text, text) is
   'Whether forward edges of a machine lead from one state to the other. No errors.';
@@ -1579,13 +1579,14 @@ begin
   before := case when not complete then bindery_core.states_before(machine, current) end;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'label', s.label,
-      'state', s.stands, 'progress', case s.stands
+      'weight', s.weight, 'state', s.stands, 'progress', case s.stands
         when 'done' then 100
         when 'pending' then 0
         else greatest(least(stage_progress, 100), 0)
       end) order by s.place), '[]')
     from (
-      select listed.state ->> 'name' as name, listed.state -> 'label' as label, listed.place, case
+      select listed.state ->> 'name' as name, listed.state -> 'label' as label,
+        bindery_core.as_double(listed.state -> 'weight') as weight, listed.place, case
           when complete then 'done'
           when listed.state ->> 'name' = current then
             case status when 'FAILED' then 'failed' when 'CANCELLED' then 'cancelled'
@@ -1600,14 +1601,14 @@ end
 $$;
 
 comment on function bindery_core.stage_list(jsonb, text, text, double precision) is
-  'Returns the stages of the pipeline in its order: [{"name", "label", "state": done | active | '
-  'pending | failed | cancelled, "progress"}]. machine: as compile_pipeline gives it. status, '
-  'stage: the book''s; stage is the state that a halted book was last in, null for the initial '
-  'one. stage_progress: the percent of the current stage. Errors: 22004 for a null machine, '
-  'status or stage_progress, 22023 for a machine of another form, or a status or stage that the '
-  'pipeline does not have.';
+  'Returns the stages of the pipeline in its order: [{"name", "label", "weight", "state": done | '
+  'active | pending | failed | cancelled, "progress"}]. machine: as compile_pipeline gives it. '
+  'status, stage: the book''s; stage is the state that a halted book was last in, null for the '
+  'initial one. stage_progress: the percent of the current stage. Errors: 22004 for a null '
+  'machine, status or stage_progress, 22023 for a machine of another form, or a status or stage '
+  'that the pipeline does not have.';
 
-comment on schema bindery_core is 'Bindery''s rules: the portable kernel 15640568737619998531.';
+comment on schema bindery_core is 'Bindery''s rules: the portable kernel 17407171246102714444.';
 
 -- The schema version 1 begins.
 -- The roles that Supabase has (anon, authenticated, service_role), bindery_relay, bindery_worker
@@ -1683,8 +1684,8 @@ end
 $$;
 
 comment on function bindery_internal.may_set_clock() is
-  'Whether the session belongs to the schema''s owner, or to a superuser: who may say what time '
-  'it is.';
+  'Whether the session belongs to the schema''s owner, or to a superuser: who may set its '
+  'clock.';
 comment on function bindery_internal.now() is
   'Wall time (not the transaction''s start: a call may have waited for a lock), or the setting '
   'bindery.now where the schema''s owner has set it.';
@@ -1813,7 +1814,7 @@ as $$
       'bindery.get_book_status lists the stages of a book.', where_it_was)
     when 'stage_not_reached' then bindery_internal.error('PT409', verdict,
       format('Book %s has not reached the stage %s yet.', book_id, stage),
-      'Make the transition first, then report; or let the pipeline say auto_advance.', where_it_was)
+      'Make the transition first, then report; or set auto_advance in the pipeline.', where_it_was)
     when 'unknown_substep' then bindery_internal.error('PT422', verdict,
       format('The stage %s of book %s has no substep %s.', coalesce(stage, '(current)'), book_id,
         coalesce(substep, 'all')),
@@ -2137,7 +2138,7 @@ comment on column bindery.book_progress.total is 'Units in all, where the report
 comment on column bindery.book_progress.unit is 'What is counted: page, panel, word.';
 comment on column bindery.book_progress.message is 'The latest message, up to 8,192 characters.';
 comment on column bindery.book_progress.checkpoint is
-  'The worker''s own JSON: where to go on after a failure.';
+  'The worker''s own JSON: where to continue after a failure.';
 comment on column bindery.book_progress.attempt is 'The attempt that last reported.';
 comment on column bindery.book_progress.revision is
   'The book''s revision at which the row last changed visibly.';
@@ -2169,6 +2170,9 @@ create table bindery.book_events (
 -- For prune_events, which keeps the row of each book's end.
 create index book_events_prunable on bindery.book_events (at)
   where kind not in ('complete', 'cancel');
+-- For operators: the failures of each stage over time, from the index alone.
+create index book_events_failures on bindery.book_events (at, book_id, stage)
+  where kind = 'fail';
 
 alter table bindery.book_events enable row level security;
 
@@ -2334,7 +2338,7 @@ create table bindery_internal.forgotten_streams (
 alter table bindery_internal.forgotten_streams enable row level security;
 
 comment on table bindery_internal.forgotten_streams is
-  'Streams that bindery.forget_stream deleted and nobody has acquired since.';
+  'Streams that bindery.forget_stream deleted and no relay has acquired since.';
 comment on column bindery_internal.forgotten_streams.stream is 'The stream''s key in Redis.';
 comment on column bindery_internal.forgotten_streams.epoch is 'The last epoch it had.';
 
@@ -2353,11 +2357,12 @@ create table bindery_internal.relays (
 
 alter table bindery_internal.relays enable row level security;
 
-comment on table bindery_internal.relays is 'Relays that live, as bindery.announce_relay was told.';
+comment on table bindery_internal.relays is
+  'Relays that live, as bindery.announce_relay received them.';
 comment on column bindery_internal.relays.holder is 'The name by which it acquires streams.';
 comment on column bindery_internal.relays.streams is 'The streams that it would read.';
 comment on column bindery_internal.relays.handing_over is
-  'The stream that it was last told to give up; null: none.';
+  'The stream that it was last advised to release; null: none.';
 comment on column bindery_internal.relays.expires_at is
   'When it counts no more, by this database''s clock.';
 
@@ -2407,6 +2412,8 @@ create table bindery.dead_letters (
 
 create index dead_letters_stream on bindery.dead_letters (stream, id);
 create index dead_letters_at on bindery.dead_letters (at);
+-- For operators: the newest of a reason, and the counts by reason from the index alone.
+create index dead_letters_reason on bindery.dead_letters (reason, id);
 
 alter table bindery.dead_letters enable row level security;
 
@@ -2537,8 +2544,8 @@ comment on column bindery_internal.stage_pace.pipeline_version is
   'Its version; each has a pace of its own.';
 comment on column bindery_internal.stage_pace.stage is 'The state.';
 comment on column bindery_internal.stage_pace.median_seconds is
-  'The median of its visits; without any, 0 for a state of no weight (no work is done there) and '
-  'null for a stage.';
+  'The median of its visits; with fewer than 3, 0 for a state of no weight (no work is done there) '
+  'and null for a stage.';
 comment on column bindery_internal.stage_pace.later_seconds is
   'The sum of the medians of the states after it on the heaviest path to the end; null where one '
   'of them is null.';
@@ -2721,7 +2728,7 @@ alter table bindery_internal.stored_answers enable row level security;
 comment on table bindery_internal.stored_answers is
   'The answers of bindery.report_events to batches with an idempotency key, for a day.';
 comment on column bindery_internal.stored_answers.caller is
-  'A hash of the role and the claims that say whose key it is.';
+  'A hash of the role and the claims that identify whose key it is.';
 comment on column bindery_internal.stored_answers.key is 'The caller''s key.';
 comment on column bindery_internal.stored_answers.digest is 'The hash of the batch.';
 comment on column bindery_internal.stored_answers.answer is
@@ -2945,7 +2952,7 @@ comment on function bindery_internal.resume_at(jsonb, integer, jsonb, timestampt
   'When a book that fails now in this attempt is to be resumed: after retry_after, doubled for '
   'each '
   'attempt before, at most a day (or retry_after, where that is longer).
-Null: not automatically, since the stage has no retry_after or no attempts left, or the error says '
+Null: not automatically, since the stage has no retry_after or no attempts left, or the error has '
   '{"retry": false}.';
 
 -- refuse_pipeline_change: BEFORE UPDATE on pipelines, for every role.
@@ -3043,7 +3050,7 @@ begin
   end if;
 exception when insufficient_privilege then
   raise exception using errcode = '42501', message = sqlerrm,
-    hint = format('Guards run as the role bindery_guard, which must belong to whoever installs. '
+    hint = format('Guards run as the role bindery_guard, which the installing role must own. '
       'As its maker or a superuser: grant bindery_guard to %I with admin option', current_user);
 end
 $$;
@@ -3087,7 +3094,7 @@ comment on function bindery_internal.guard_function(text) is
   'The function a guard names, schema.function or a function of schema public; null where there '
   'is none with this argument and result.';
 comment on function bindery_internal.ask_guard(regproc, bindery.book_status) is
-  'What a guard says of a book, asked as bindery_guard; null where it raises (a warning says '
+  'What a guard returns for a book, called as bindery_guard; null where it raises (a warning has '
   'why). Nothing it did stays.';
 comment on function bindery_internal.guard_faults(jsonb) is
   'The guards of a definition that are no SQL functions bindery_guard may call: [{path, problem}].';
@@ -3161,7 +3168,7 @@ begin
           then 'a fault' else jsonb_array_length(faults) || ' faults' end,
         (select string_agg(format('%s %s', f.fault ->> 'path', f.fault ->> 'problem'), '; ')
           from jsonb_array_elements(faults) as f(fault))),
-      'Mend what the detail lists by path; docs/pipelines.md shows how to write one.',
+      'Correct what the detail lists by path; docs/pipelines.md shows how to write one.',
       jsonb_build_object('faults', faults)));
   end if;
 
@@ -3289,7 +3296,7 @@ comment on function bindery_internal.xstate_edge(text, text, text) is
 comment on function bindery_internal.xstate_node(jsonb) is
   'A state of an XState config, from a state of a compiled machine.';
 comment on function bindery.pipeline_xstate(text, integer) is
-  'A pipeline as a config for XState v5''s createMachine; the latest version unless told.
+  'A pipeline as a config for XState v5''s createMachine; the latest version by default.
 An event''s type is the status it asks for ({"type": "ANALYZING"}). FAILED has a child for each '
   'state it can resume to: a book that failed in ANALYZING is {"FAILED": "ANALYZING"}. Guards are '
   'given by name, weights, labels and limits (seconds) in meta. PT404 unknown_pipeline.';
@@ -3644,10 +3651,173 @@ book_ids: of the books from first_id to last_id all that have such a job, with t
   'waits, and its heartbeat is renewed. Jobs of earlier stages and attempts do not count. Gives '
   'how many books began to wait. PT409 fenced where the epoch is not the newest, PT422 bad_input.';
 
+-- What a status and a list show of the stages of a book, and a book as a row of a list.
+-- Invariants: SECURITY INVOKER, so that row-level security decides which visits are read;
+-- stage_medians alone runs with its owner's rights and reads no book.
+create or replace function bindery_internal.stage_medians(
+  pipeline text, pipeline_version integer
+) returns jsonb
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select jsonb_object_agg(p.stage, p.median_seconds)
+    from bindery_internal.stage_pace p
+    where p.pipeline = stage_medians.pipeline
+      and p.pipeline_version = stage_medians.pipeline_version
+      -- Of fewer visits refresh_pace makes no median; it is 0 for a state of no weight.
+      and p.median_seconds is not null and p.samples >= 3);
+end
+$$;
+
+create or replace function bindery_internal.stages_json(
+  book bindery.book_status, machine jsonb
+) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  stages constant jsonb := bindery_core.stage_list(
+    machine, book.status, book.current_stage, book.stage_progress);
+  -- The states of weight 0 are no stages; the others are in the same order in both lists.
+  states constant jsonb := jsonb_path_query_array(machine, '$.states[*] ? (@.weight > 0)');
+  medians constant jsonb := bindery_internal.stage_medians(book.pipeline, book.pipeline_version);
+  at_work constant text := case when book.completed_at is null then book.current_stage end;
+begin
+  return (
+    select coalesce(jsonb_agg(s.stage || case
+        when s.stage ->> 'name' = at_work then jsonb_build_object(
+          'attempt', book.attempt, 'started_at', book.stage_entered_at, 'seconds', null,
+          'median_seconds', medians -> (s.stage ->> 'name'),
+          'max_attempts', s.state -> 'max_attempts')
+        else jsonb_build_object(
+          'attempt', v.attempt, 'started_at', v.entered_at, 'seconds', v.seconds,
+          'median_seconds', medians -> (s.stage ->> 'name'),
+          'max_attempts', s.state -> 'max_attempts')
+        end order by s.place), '[]')
+    from rows from (jsonb_array_elements(stages), jsonb_array_elements(states))
+      with ordinality as s(stage, state, place)
+    left join bindery.stage_visits v
+      on v.book_id = book.book_id and v.stage = s.stage ->> 'name');
+end
+$$;
+
+-- About a kilobyte a book, so that a page can read 10,000 of them.
+create or replace function bindery_internal.listed_row(book bindery.book_status) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  machine constant jsonb := bindery_internal.machine(book.pipeline, book.pipeline_version);
+  health text;
+  phase text := case when book.completed_at is not null then 'completed'
+    when book.status = 'FAILED' then 'failed' when book.status = 'CANCELLED' then 'cancelled'
+    else 'working' end;
+  tags constant jsonb := book.metadata -> 'tags';
+  row_of constant jsonb := jsonb_build_object(
+    'book_id', book.book_id, 'owner_id', book.owner_id, 'title', book.title,
+    'pipeline', book.pipeline, 'pipeline_version', book.pipeline_version,
+    'status', book.status, 'current_stage', book.current_stage,
+    'overall_progress', book.overall_progress, 'stage_progress', book.stage_progress,
+    'substeps_total', book.substeps_total, 'substeps_done', book.substeps_done,
+    'message', left(book.message, 500), 'attempt', book.attempt, 'revision', book.revision,
+    'error', case when book.error is not null then jsonb_build_object(
+      'code', left(book.error ->> 'code', 100), 'message', left(book.error ->> 'message', 500))
+      end,
+    'heartbeat_at', book.heartbeat_at, 'stage_entered_at', book.stage_entered_at,
+    'stage_started_at', book.stage_started_at, 'resume_at', book.resume_at,
+    'estimated_completion_at', book.estimated_completion_at, 'created_at', book.created_at,
+    'updated_at', book.updated_at, 'completed_at', book.completed_at,
+    'tags', case when jsonb_typeof(tags) = 'array' and octet_length(tags::text) <= 2000
+      then tags else '[]' end);
+begin
+  if machine is null then
+    return row_of || jsonb_build_object('phase', phase, 'max_attempts', null,
+      'stages', jsonb_build_array(), 'health', null,
+      'missing_pipeline', bindery_internal.missing_pipeline(
+        book.book_id, book.pipeline, book.pipeline_version) - array['sqlstate', 'detail']);
+  end if;
+  health := bindery_internal.health(
+    book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id));
+  if phase = 'working' and bindery_internal.is_queued(book, machine, health) then
+    phase := 'queued';
+  end if;
+  return row_of || jsonb_build_object(
+    'phase', phase, 'health', health,
+    'max_attempts', bindery_internal.state_of(machine, book.current_stage) -> 'max_attempts',
+    'stages', bindery_core.stage_list(
+      machine, book.status, book.current_stage, book.stage_progress));
+end
+$$;
+
+comment on function bindery_internal.stage_medians(text, integer) is
+  'The median duration in seconds of each state of a pipeline, {state: seconds}, of states with at '
+  'least 3 visits; null without any.';
+comment on function bindery_internal.stages_json(bindery.book_status, jsonb) is
+  'The stages of a book with its visits and their median durations, as get_book_status lists them.';
+comment on function bindery_internal.listed_row(bindery.book_status) is
+  'A book as a row of a list, about a kilobyte: no substeps and no metadata but its tags (up to '
+  '2 kB), of the error the code and the first 500 characters of the message, the stages without '
+  'visits.';
+
+-- queued_among: which of these books have not begun, or wait for a worker: the phase "queued" of
+-- lists, worked out for many books at once.
+-- Invariants: the condition is that of bindery_internal.is_queued. Callers give the ids that
+-- row-level security lets them read.
+create or replace function bindery_internal.is_queued(
+  book bindery.book_status, machine jsonb, health text
+) returns boolean
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(health = 'waiting', false)
+    or book.overall_progress = 0 and book.status = machine #>> '{states,0,name}';
+$$;
+
+create or replace function bindery_internal.queued_among(book_ids uuid[]) returns setof uuid
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  moment constant timestamptz := bindery_internal.now();
+begin
+  return query
+  with known as materialized (
+    select b.book_id, b.pipeline, b.pipeline_version, b.current_stage, b.overall_progress,
+      moment - b.heartbeat_at as silence, exists (
+        select from bindery_internal.waiting_books w where w.book_id = b.book_id) as has_job
+    from unnest(queued_among.book_ids) as u(book_id)
+    join bindery.book_status b on b.book_id = u.book_id
+    where b.status = b.current_stage and b.completed_at is null
+  ), places as materialized (
+    -- There are few pipelines: each machine is read once, not once a book.
+    select p.pipeline, p.pipeline_version, p.current_stage,
+      p.current_stage = m.machine #>> '{states,0,name}' as is_first,
+      bindery_internal.brief_silence((bindery_internal.state_of(m.machine, p.current_stage)
+        ->> 'stall_after')::double precision) as brief
+    from (select distinct k.pipeline, k.pipeline_version, k.current_stage from known k) p
+    cross join lateral (
+      select bindery_internal.machine(p.pipeline, p.pipeline_version) as machine offset 0) m
+    where m.machine is not null
+  )
+  select k.book_id from known k join places p using (pipeline, pipeline_version, current_stage)
+  where (k.overall_progress = 0 and p.is_first) or (k.has_job and k.silence > p.brief);
+end
+$$;
+
+comment on function bindery_internal.is_queued(bindery.book_status, jsonb, text) is
+  'Whether a book has not begun (it has no progress and is in the first state of its pipeline), or '
+  'its health is waiting.';
+comment on function bindery_internal.queued_among(uuid[]) is
+  'The books among these that are queued, as bindery_internal.is_queued has it.';
+
 -- The functions that read a book. SECURITY INVOKER and STABLE: row-level security decides what the
 -- caller sees.
 -- Invariants: a book that the caller may not read is unknown to it; an answer is at most 256 KiB,
--- whatever the book: substeps 96, stages 64, error 24, metadata 32, the rest below 40.
+-- whatever the book: stages and substeps 160 (stages below 96), error 24, metadata 32, the rest
+-- below 40 kB.
 create or replace function bindery_internal.health(
   book bindery.book_status, machine jsonb, moment timestamptz, is_waiting boolean
 ) returns text
@@ -3737,20 +3907,26 @@ end
 $$;
 
 create or replace function bindery_internal.status_json(
-  book bindery.book_status, substeps jsonb
+  book bindery.book_status, machine jsonb, stages jsonb, substeps jsonb
 ) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  machine constant jsonb := bindery_internal.book_machine(book);
 begin
   return bindery_internal.book_json(book) || jsonb_build_object(
-    'substeps', substeps,
-    'stages', bindery_core.stage_list(
-      machine, book.status, book.current_stage, book.stage_progress),
+    'substeps', substeps, 'stages', stages,
     'health', bindery_internal.health(
       book, machine, bindery_internal.now(), bindery_internal.is_waiting(book.book_id)));
+end
+$$;
+
+-- How many bytes of a status are for substeps, beside these stages.
+create or replace function bindery_internal.substeps_bytes(stages jsonb) returns integer
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return least(96000, 160000 - octet_length(stages::text));
 end
 $$;
 
@@ -3782,13 +3958,17 @@ as $$
 #variable_conflict use_column
 declare
   book bindery.book_status;
+  machine jsonb;
+  stages jsonb;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_book_status.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_status.book_id));
   end if;
-  return bindery_internal.status_json(
-    book, bindery_internal.shown_substeps(book, null, 96000));
+  machine := bindery_internal.book_machine(book);
+  stages := bindery_internal.stages_json(book, machine);
+  return bindery_internal.status_json(book, machine, stages,
+    bindery_internal.shown_substeps(book, null, bindery_internal.substeps_bytes(stages)));
 end
 $$;
 
@@ -3801,12 +3981,18 @@ as $$
 declare
   book bindery.book_status;
   changed bigint;
+  machine jsonb;
+  stages jsonb;
   substeps jsonb;
+  most_bytes integer;
 begin
   select b.* into book from bindery.book_status b where b.book_id = get_book_changes.book_id;
   if not found then
     perform bindery_internal.raise_error(bindery_internal.unknown_book(get_book_changes.book_id));
   end if;
+  machine := bindery_internal.book_machine(book);
+  stages := bindery_internal.stages_json(book, machine);
+  most_bytes := bindery_internal.substeps_bytes(stages);
   -- The whole list if the stage was entered or left since then, if not all changes fit, or if no
   -- substep is unchanged (one may have been deleted: follow_progress).
   if since_revision <= book.revision and not exists (
@@ -3818,16 +4004,18 @@ begin
       where g.book_id = book.book_id and g.stage = book.current_stage
         and g.revision > since_revision
       limit 201) c;
-    substeps := bindery_internal.shown_substeps(book, since_revision, 96000);
+    substeps := bindery_internal.shown_substeps(book, since_revision, most_bytes);
     if jsonb_array_length(substeps) = changed and exists (
       select from bindery.book_progress g
       where g.book_id = book.book_id and g.stage = book.current_stage
         and g.revision <= since_revision)
     then
-      return bindery_internal.status_json(book, substeps) || '{"substeps_partial": true}';
+      return bindery_internal.status_json(book, machine, stages, substeps)
+        || '{"substeps_partial": true}';
     end if;
   end if;
-  return bindery_internal.status_json(book, bindery_internal.shown_substeps(book, null, 96000))
+  return bindery_internal.status_json(book, machine, stages,
+      bindery_internal.shown_substeps(book, null, most_bytes))
     || '{"substeps_partial": false}';
 end
 $$;
@@ -3969,9 +4157,11 @@ comment on function bindery.get_book_status(uuid) is
 The columns of book_status; substeps: at most 200 of the current stage, unfinished first '
   '([{substep, label, weight, state: active|pending|done, progress, done?, total?, unit?, '
   'message?}], messages cut to 500 characters; bindery.list_substeps gives all); stages '
-  '([{name, label, state: done|active|pending|failed|cancelled, progress}]); health (live, '
-  'waiting, quiet or stalled; null once halted or completed). An error or metadata that is too '
-  'large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
+  '([{name, label, weight, state: done|active|pending|failed|cancelled, progress, attempt, '
+  'started_at, seconds, median_seconds, max_attempts}]: attempts so far, when the last visit '
+  'began, how long it took once it ended forward, the median of at least 3 visits of books); '
+  'health (live, waiting, quiet or stalled; null once halted or completed). An error or metadata '
+  'that is too large is cut and has "cut": true. PT404 unknown_book, PT409 missing_pipeline.';
 comment on function bindery.get_book_changes(uuid, bigint) is
   'As get_book_status, with only the substeps that changed after a revision.
 substeps_partial: true: merge them by substep into what you have; false: they are the whole list, '
@@ -3986,7 +4176,7 @@ comment on function bindery_internal.resume_point(
   'What bindery.get_resume_point gives, of at most so many bytes. at_least_one: also a first '
   'substep that is larger, and the part that fits; else no list at all where one is cut.';
 comment on function bindery.get_resume_point(uuid, text) is
-  'What a worker needs to go on with a book, as one JSON object of about a megabyte at most.
+  'What a worker needs to continue a book, as one JSON object of about a megabyte at most.
 {book_id, status, stage, attempt, revision, done: [substep], left: [{substep, weight, progress, '
   'done?, total?, unit?, message?, checkpoint}], cut?}. cut is true where left has not all of '
   'them: ask again with after, the last substep of left. PT404 unknown_book, PT422 bad_input.';
@@ -4007,8 +4197,10 @@ comment on function bindery_internal.shown_substeps(bindery.book_status, bigint,
 comment on function bindery_internal.listed_status(bindery.book_status, bigint) is
   'A book of a list, as get_book_status or get_book_changes gives it; one whose pipeline is '
   'missing has no stages, and missing_pipeline: {code, message, hint}.';
-comment on function bindery_internal.status_json(bindery.book_status, jsonb) is
-  'A book with these substeps, its stages and its health, as get_book_status gives it.';
+comment on function bindery_internal.status_json(bindery.book_status, jsonb, jsonb, jsonb) is
+  'A book with these stages and substeps, and its health, as get_book_status gives it.';
+comment on function bindery_internal.substeps_bytes(jsonb) is
+  'How many bytes of a status are for substeps, beside these stages: together 160 kB at most.';
 
 -- status_at: a book's status at a moment, from its history.
 -- Invariants: SECURITY INVOKER and STABLE; null before the book was registered.
@@ -4239,7 +4431,7 @@ as $$
 $$;
 
 comment on function bindery_internal.broadcasts() is
-  'Whether books are broadcast: as the session''s bindery.broadcast says, on or off, else as '
+  'Whether books are broadcast: as the session''s bindery.broadcast sets it, on or off, else as '
   'bindery.settings does.';
 comment on function bindery_internal.book_topic(uuid, uuid) is
   'The topic of a book that has this owner: book:<book_id>:<owner_id>, or book:<book_id>.';
@@ -4788,7 +4980,8 @@ create or replace trigger start_book before insert on bindery.book_status
 for each row execute function bindery_internal.start_book();
 
 comment on function bindery_internal.start_book() is
-  'Puts a new book at its pipeline''s first state, on a version that exists, whoever inserts it.';
+  'Puts a new book at its pipeline''s first state, on a version that exists, '
+  'whichever role inserts it.';
 comment on function bindery_internal.unknown_pipeline(text, integer) is
   'The error PT404 unknown_pipeline.';
 
@@ -5871,7 +6064,7 @@ begin
   if refusal ? 'stale' then
     perform bindery_internal.raise_error(bindery_internal.error('PT409', 'stage_left',
       format('Book %s has left the stage %s.', begin_stage.book_id, begin_stage.to_status),
-      'Do no more work on this stage; bindery.get_resume_point says where the book is.',
+      'Do no more work on this stage; bindery.get_resume_point shows where the book is.',
       refusal - 'stale' || jsonb_build_object('book_id', begin_stage.book_id,
         'to_status', begin_stage.to_status)));
   end if;
@@ -6162,7 +6355,7 @@ comment on function bindery.report_progress(uuid, text, double precision, double
   'Reports a substep''s progress: percent (0 to 100), or done of total; gives the book''s row.
 A lower value than before leaves progress as it is; a report of an earlier attempt or a stage left '
   'has no effect. What is within 1e-9 of an end counts as the end. checkpoint: the worker''s own '
-  'JSON to go on from. PT404 unknown_book or unknown_stage, PT409 stage_not_reached or '
+  'JSON to continue from. PT404 unknown_book or unknown_stage, PT409 stage_not_reached or '
   'attempt_ahead, PT422 unknown_substep, too_many_substeps or bad_input.';
 
 -- plan_substeps: a book's own substeps of a stage and their weights.
@@ -6407,7 +6600,7 @@ comment on function bindery_internal.whole_book_verdict(uuid, text, integer) is
   'The verdict on an event about a book as a whole from this stage and attempt (null: the current '
   'ones): unknown_book, or one of bindery_core.report_verdict but advance.';
 comment on function bindery.heartbeat(uuid, integer, text) is
-  'Says that a book''s service is alive; gives the book''s row.
+  'Records that a book''s service is alive; gives the book''s row.
 A worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
   'the call has no effect, as the row shows. PT404 unknown_book or unknown_stage, PT409 '
   'attempt_ahead or stage_not_reached, PT422 bad_input.';
@@ -6477,7 +6670,7 @@ comment on function bindery_internal.do_fail(uuid, jsonb, text, bigint, integer,
 comment on function bindery.fail_book(uuid, jsonb, text, bigint, integer, text) is
   'Halts a book as FAILED with an error object and a message; gives its row.
 The error has a code of yours ({"code": "out_of_memory", …}). With "retry": false the book waits '
-  'for an operator, else sweep resumes it where its stage says retry_after and attempts are left. '
+  'for an operator, else sweep resumes it where its stage has retry_after and attempts are left. '
   'A '
   'worker gives its attempt and stage: from an earlier attempt, or a stage that the book has left, '
   'the call has no effect, and so has a call for a book that is FAILED already. PT404 unknown_book '
@@ -6487,6 +6680,16 @@ The error has a code of yours ({"code": "out_of_memory", …}). With "retry": fa
 -- resume_book: resumes a FAILED book at the stage it failed in.
 -- Invariants: do_resume returns null when done, else the error, and then changes nothing.
 -- bindery_internal.kept decides which progress is kept. Locks: the book's row.
+create or replace function bindery_internal.not_failed(book bindery.book_status) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.error('PT409', 'not_failed',
+    format('Book %s is in %s; only a FAILED book is resumed.', book.book_id, book.status),
+    'Nothing has to be done: read its status again.',
+    jsonb_build_object('book_id', book.book_id, 'status', book.status));
+$$;
+
 create or replace function bindery_internal.do_resume(
   book_id uuid, expected_revision bigint default null, message text default null
 ) returns jsonb
@@ -6502,10 +6705,7 @@ begin
   if not found then
     return bindery_internal.unknown_book(do_resume.book_id);
   elsif book.status <> 'FAILED' then
-    return bindery_internal.error('PT409', 'not_failed',
-      format('Book %s is in %s; only a FAILED book is resumed.', book.book_id, book.status),
-      'Nothing has to be done: read its status again.',
-      jsonb_build_object('book_id', book.book_id, 'status', book.status));
+    return bindery_internal.not_failed(book);
   end if;
   return bindery_internal.do_transition(do_resume.book_id, book.current_stage, do_resume.message,
     do_resume.expected_revision);
@@ -6526,10 +6726,12 @@ begin
 end
 $$;
 
+comment on function bindery_internal.not_failed(bindery.book_status) is
+  'The error of a resume of a book that is not FAILED.';
 comment on function bindery_internal.do_resume(uuid, bigint, text) is
   'Resumes a FAILED book. Null: done; else the error.';
 comment on function bindery.resume_book(uuid, bigint) is
-  'A FAILED book goes on at the stage it failed in, as the next attempt; gives its row.
+  'A FAILED book continues at the stage it failed in, as the next attempt; gives its row.
 Substeps that are finished or have a checkpoint are kept, the others start over. PT404 '
   'unknown_book, PT409 not_failed or stale_revision.';
 
@@ -6591,7 +6793,7 @@ The stage starts over with nothing kept, as its next attempt; workers are notifi
   'A book that is complete or CANCELLED is not rewound. PT404 unknown_book or unknown_stage, PT409 '
   'illegal_transition (the detail lists where it may go) or stale_revision, PT422 bad_input.';
 
--- cancel_book: stops a book for good.
+-- cancel_book: stops a book permanently.
 -- Invariants: SECURITY INVOKER; CANCELLED is final and keeps its percentage.
 -- Locks: as bindery_internal.do_transition.
 create or replace function bindery.cancel_book(
@@ -6610,9 +6812,147 @@ end
 $$;
 
 comment on function bindery.cancel_book(uuid, text, bigint) is
-  'Stops a book for good, where it is; gives its row.
+  'Stops a book permanently, where it is; gives its row.
 A CANCELLED book stays as it is. PT404 unknown_book, PT409 illegal_transition (it is complete) or '
   'stale_revision, PT422 bad_input.';
+
+-- resume_books, cancel_books: an operator's act on many books, one batch a call.
+-- Invariants: a book that is refused changes nothing and leaves the others as they are; with
+-- dry_run nothing changes, and the outcomes are those of the call without it, as far as locks and
+-- later changes do not matter.
+-- Locks: the books' rows in order of book_id, all before the first change; waits 2 seconds for a
+-- row at most, and then refuses the books whose rows another session holds.
+create or replace function bindery_internal.act_on_books(
+  book_ids uuid[], to_status text, message text, dry_run boolean
+) returns table (book_id uuid, outcome text, code text, reason text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '2s'
+as $$
+#variable_conflict use_column
+declare
+  ids constant uuid[] := array(
+    select distinct u.book_id from unnest(act_on_books.book_ids) as u(book_id)
+    order by u.book_id);
+  -- The books whose rows another session holds.
+  unheld uuid[] := '{}';
+  book bindery.book_status;
+  refusal jsonb;
+  detail text;
+begin
+  if coalesce(cardinality(ids), 0) not between 1 and 10000 or array_position(ids, null) > 0 then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('book_ids',
+      'are not between 1 and 10,000 ids', 'Name the books by their ids.'));
+  elsif act_on_books.dry_run is null then
+    perform bindery_internal.raise_error(bindery_internal.bad_input('dry_run', 'is null',
+      'Give false to act, true to see what would become of it.'));
+  end if;
+  perform bindery_internal.raise_error(
+    bindery_internal.refused_text('message', act_on_books.message, 8192));
+  if not act_on_books.dry_run then
+    begin
+      perform from bindery.book_status b where b.book_id = any (ids)
+      order by b.book_id for no key update;
+    exception when lock_not_available or deadlock_detected then
+      unheld := array(
+        with locked as materialized (
+          select b.book_id from bindery.book_status b where b.book_id = any (ids)
+          order by b.book_id for no key update skip locked)
+        select b.book_id from bindery.book_status b
+        where b.book_id = any (ids) and b.book_id not in (select l.book_id from locked l));
+    end;
+  end if;
+
+  foreach book_id in array ids loop
+    refusal := null;
+    select b.* into book from bindery.book_status b where b.book_id = act_on_books.book_id;
+    if not found then
+      refusal := bindery_internal.unknown_book(book_id);
+    elsif to_status is null and book.status <> 'FAILED' then
+      refusal := bindery_internal.not_failed(book);
+    elsif act_on_books.dry_run then
+      if book.status is distinct from to_status then
+        begin
+          refusal := bindery_internal.refused_transition(
+            book, coalesce(to_status, book.current_stage), false,
+            bindery_internal.book_machine(book));
+        exception when others then
+          get stacked diagnostics detail = pg_exception_detail;
+          refusal := bindery_internal.caught(sqlstate, sqlerrm, detail);
+        end;
+      end if;
+    elsif book_id = any (unheld) then
+      refusal := bindery_internal.caught('55P03',
+        format('Another session holds the lock on book %s.', book_id), null);
+    else
+      begin
+        refusal := bindery_internal.do_transition(
+          book_id, coalesce(to_status, book.current_stage), act_on_books.message);
+      exception when others then
+        get stacked diagnostics detail = pg_exception_detail;
+        refusal := bindery_internal.caught(sqlstate, sqlerrm, detail);
+      end;
+    end if;
+    outcome := case when refusal is not null then 'refused' when act_on_books.dry_run
+      then 'allowed' else 'done' end;
+    code := refusal ->> 'code';
+    reason := refusal ->> 'message';
+    return next;
+  end loop;
+end
+$$;
+
+-- An error that was raised, as a value of bindery_internal.error.
+create or replace function bindery_internal.caught(sqlstate text, message text, detail text)
+returns jsonb
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- The detail of an error of Bindery is JSON; of another it can be any text.
+  return bindery_internal.error(sqlstate, coalesce(
+    case when sqlstate like 'PT%' and detail like '{%' then detail::jsonb ->> 'code' end,
+    sqlstate), message, 'Read the book''s status.');
+end
+$$;
+
+create or replace function bindery.resume_books(book_ids uuid[], dry_run boolean default false)
+returns table (book_id uuid, outcome text, code text, reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query select a.* from bindery_internal.act_on_books(
+    resume_books.book_ids, null, null, resume_books.dry_run) a;
+end
+$$;
+
+create or replace function bindery.cancel_books(
+  book_ids uuid[], message text default null, dry_run boolean default false
+) returns table (book_id uuid, outcome text, code text, reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query select a.* from bindery_internal.act_on_books(
+    cancel_books.book_ids, 'CANCELLED', cancel_books.message, cancel_books.dry_run) a;
+end
+$$;
+
+comment on function bindery_internal.act_on_books(uuid[], text, text, boolean) is
+  'Resumes these books (to_status null) or moves them to a status; see bindery.resume_books.';
+comment on function bindery_internal.caught(text, text, text) is
+  'An error that was raised, as a value; its code is that of its detail, or the SQLSTATE.';
+comment on function bindery.resume_books(uuid[], boolean) is
+  'Resumes these books (1 to 10,000 ids) and gives a row a book, in order of book_id.
+outcome: done, or refused with the code and the reason; a refused book does not affect the others. '
+  'dry_run: nothing changes, and the outcome is allowed in place of done. Give a few hundred ids a '
+  'call, since their rows stay locked until the transaction ends. PT422 bad_input.';
+comment on function bindery.cancel_books(uuid[], text, boolean) is
+  'Stops these books (1 to 10,000 ids) permanently and gives a row a book, as resume_books does.
+A CANCELLED book stays as it is: done. PT422 bad_input.';
 
 -- The lease on a stream: acquired with a new epoch, renewed by it, released by it; all by this
 -- database's clock.
@@ -6817,9 +7157,9 @@ Also when the lease ends unless renewed, how many entries Redis had counted at t
   'another''s lease lasts, PT422 bad_input.';
 comment on function bindery.renew_stream(text, bigint, timestamptz) is
   'Prolongs the lease by its ttl and gives its new end.
-PT409 fenced where the epoch is not the newest. caught_up_at says that everything that was in the '
+PT409 fenced where the epoch is not the newest. caught_up_at means that everything that was in the '
   'stream at that moment of this database''s clock is applied; kept in relay_cursors where it is '
-  'later than what is known, at most now, or PT422 bad_input. A relay may say it of a moment '
+  'later than what is known, at most now, or PT422 bad_input. A relay may report a moment '
   'whose answer it had before it began a read that found no more than it has applied.';
 comment on function bindery.release_stream(text, bigint) is
   'Gives the lease up, so that another relay need not wait for its end.
@@ -6827,8 +7167,8 @@ PT409 fenced where the epoch is not the newest.';
 comment on function bindery.forget_stream(text) is
   'Deletes the row of a stream that is no longer read: its position, lease and counts. Its dead '
   'letters stay.
-Without it a stream whose relay is gone for good would hold the detection of stalled books up for '
-  'ever. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
+Without it a stream whose relay is gone permanently would hold up the detection of stalled books '
+  'without end. Acquired again, the stream is read from its beginning. PT404 unknown_stream, PT409 '
   'lease_held while its lease lasts.';
 
 -- note_stream: records what the relay found when it probed its stream in Redis and, after a loss,
@@ -6854,7 +7194,7 @@ begin
   elsif (note_stream.entries between 0 and 1000000000000000000) is false then
     perform bindery_internal.raise_error(bindery_internal.bad_input('entries',
       'is no number of entries',
-      'Give what XINFO STREAM says of entries-added, less what comes after the position.'));
+      'Give entries-added of XINFO STREAM, less what comes after the position.'));
   elsif note_stream.position is not null
     and bindery_internal.is_position(note_stream.position) is not true then
     perform bindery_internal.raise_error(bindery_internal.bad_input('position',
@@ -6921,7 +7261,7 @@ begin
       or length(s.name) not between 1 and 512) then
     perform bindery_internal.raise_error(bindery_internal.bad_input('streams',
       'is not a list of up to 1000 names of 1 to 512 characters',
-      'Give the keys of the Redis streams; an empty list says goodbye.'));
+      'Give the keys of the Redis streams; an empty list ends the announcement.'));
   elsif announce_relay.ttl is null or announce_relay.ttl not between '100 milliseconds'
     and '1 hour' then
     perform bindery_internal.raise_error(bindery_internal.bad_input('ttl',
@@ -7002,8 +7342,8 @@ $$;
 comment on function bindery_internal.announce_relay(text, text[], interval) is
   'See bindery.announce_relay.';
 comment on function bindery.announce_relay(text, text[], interval) is
-  'Says that a relay lives, for as long as ttl, and which streams it would read, so that living '
-  'relays share them evenly; an empty list says goodbye.
+  'Announces that a relay lives, for as long as ttl, and which streams it would read, so that '
+  'living relays share them evenly; an empty list ends the announcement.
 Gives how many relays share these streams, one that it holds and should release now for another '
   'that has fewer (or null), and those that are free and that another with fewer should take. '
   'PT422 bad_input.';
@@ -8219,7 +8559,7 @@ Progress reports are arrays of one element a report, sorted by segment; an array
   'are '
   'applied in order; in one segment the reports must be about different substeps. An item without '
   'a '
-  'segment is one by itself. PT409 fenced or position_passed, PT422 bad_input.';
+  'segment is a segment of its own. PT409 fenced or position_passed, PT422 bad_input.';
 
 -- report_events: applies a batch of events over HTTP, each with its own outcome; with a key, once.
 -- Invariants: an event takes effect as in a stream, those of one book in the batch's order; a
@@ -8603,6 +8943,8 @@ as $$
 declare
   -- The newest visits of a state, from which its median is computed.
   newest constant integer := 50;
+  -- A median of fewer visits is no basis for an estimate. Also in bindery_internal.stage_medians.
+  fewest constant integer := 3;
   moment constant timestamptz := bindery_internal.now();
   reading bindery_internal.pace_refresh;
   through timestamptz;
@@ -8667,7 +9009,8 @@ begin
     select moved.pipeline, moved.pipeline_version, o.stage, o.median_seconds, o.later_seconds,
       coalesce(s.samples, 0), moment
     from bindery_internal.pace_of(
-      moved.machine, (select jsonb_object_agg(m.stage, m.median) from seen m)) o
+      moved.machine,
+      (select jsonb_object_agg(m.stage, m.median) from seen m where m.samples >= fewest)) o
     left join seen s on s.stage = o.stage
     on conflict (pipeline, pipeline_version, stage) do update
     set median_seconds = excluded.median_seconds, later_seconds = excluded.later_seconds,
@@ -9094,7 +9437,7 @@ $$;
 comment on function bindery_internal.drop_dead_letters(bigint[]) is
   'See bindery.drop_dead_letters.';
 comment on function bindery.drop_dead_letters(bigint[]) is
-  'Deletes these dead letters (1 to 10,000 ids) for good, and gives how many there were.
+  'Deletes these dead letters (1 to 10,000 ids) permanently, and gives how many there were.
 PT422 bad_input.';
 
 -- prune_events: deletes old history in small batches that block no other session.
@@ -9247,7 +9590,96 @@ comment on function bindery_internal.prune_outbox(timestamptz, integer) is
 comment on function bindery.prune_outbox(timestamptz, integer) is
   'Deletes up to batch (1 to 100,000) messages of the outbox written before a moment, '
   'unpublished, and gives how many; call it until it gives 0.
-For when nothing publishes them; what is lost is what workers were to hear of. PT422 bad_input.';
+For when nothing publishes them: workers never receive the deleted messages. PT422 bad_input.';
+
+-- list_relays: the live relays, and the streams that each would read.
+-- Invariants: read-only; a relay that has not announced itself within its ttl is left out.
+create or replace function bindery_internal.list_relays()
+returns table (holder text, streams text[], expires_at timestamptz)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select r.holder, r.streams, r.expires_at
+  from bindery_internal.relays r
+  where r.expires_at > bindery_internal.now()
+  order by r.holder;
+$$;
+
+create or replace function bindery.list_relays()
+returns table (holder text, streams text[], expires_at timestamptz)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select r.* from bindery_internal.list_relays() r order by r.holder;
+$$;
+
+comment on function bindery_internal.list_relays() is 'See bindery.list_relays.';
+comment on function bindery.list_relays() is
+  'The live relays, by the name under which each acquires streams.
+streams: those that it would read. expires_at: when it no longer counts, unless it announces '
+  'itself again.';
+
+-- stage_durations: the median and the 95th percentile of the duration of each state, from its
+-- newest visits, for operators.
+-- Invariants: read-only; reads stage_samples, which has at most 50 rows a state.
+create or replace function bindery_internal.stage_durations()
+returns table (pipeline text, pipeline_version integer, stage text,
+  median_seconds double precision, p95_seconds double precision, samples integer)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select s.pipeline, s.pipeline_version, s.stage,
+    percentile_cont(0.5) within group (order by s.seconds),
+    percentile_cont(0.95) within group (order by s.seconds),
+    count(*)::integer
+  from bindery_internal.stage_samples s
+  group by s.pipeline, s.pipeline_version, s.stage
+  order by s.pipeline, s.pipeline_version, s.stage;
+$$;
+
+create or replace function bindery.stage_durations()
+returns table (pipeline text, pipeline_version integer, stage text,
+  median_seconds double precision, p95_seconds double precision, samples integer)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select d.* from bindery_internal.stage_durations() d
+  order by d.pipeline, d.pipeline_version, d.stage;
+$$;
+
+comment on function bindery_internal.stage_durations() is 'See bindery.stage_durations.';
+comment on function bindery.stage_durations() is
+  'How long the newest visits to each state took, from entering it to leaving it forward.
+The median and the 95th percentile in seconds, halts included, and of how many visits they are, '
+  'up to 50. A state without a visit has no row. The sweep renews the visits once a minute.';
+
+-- schema_version: the version of the schema that `binderyd migrate` or a migration recorded.
+-- Invariants: read-only. The table of the record is made by the migration, before or after this
+-- function, so the query is dynamic.
+create or replace function bindery_internal.schema_version() returns integer
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  version integer;
+begin
+  if to_regclass('bindery_internal.schema_history') is not null then
+    execute 'select max(h.version) from bindery_internal.schema_history h' into version;
+  end if;
+  return version;
+end
+$$;
+
+create or replace function bindery.schema_version() returns integer
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select bindery_internal.schema_version();
+$$;
+
+comment on function bindery_internal.schema_version() is 'See bindery.schema_version.';
+comment on function bindery.schema_version() is
+  'The version of the schema that this database records; null: it was installed without a record.';
 
 -- make_realtime_policy: the policy by which a user joins the private topics
 -- book:<book_id>:<owner_id> and owner:<owner_id>, if Supabase Realtime is installed.
@@ -9325,6 +9757,10 @@ drop policy if exists owner_reads_history on bindery.book_events;
 create policy owner_reads_history on bindery.book_events for select to authenticated
   using (exists (select from bindery.book_status b
     where b.book_id = book_events.book_id and b.owner_id = (select bindery_internal.user_id())));
+drop policy if exists owner_reads_visits on bindery.stage_visits;
+create policy owner_reads_visits on bindery.stage_visits for select to authenticated
+  using (exists (select from bindery.book_status b
+    where b.book_id = stage_visits.book_id and b.owner_id = (select bindery_internal.user_id())));
 
 drop policy if exists service_reads_pipelines on bindery.pipelines;
 create policy service_reads_pipelines on bindery.pipelines for select to service_role using (true);
@@ -9425,7 +9861,8 @@ grant usage on schema bindery, bindery_internal, bindery_core to authenticated, 
 grant usage on schema bindery, bindery_internal to bindery_relay, bindery_worker;
 grant usage on schema bindery to anon;
 
-grant select on bindery.book_status, bindery.book_progress, bindery.book_events
+grant select on bindery.book_status, bindery.book_progress, bindery.book_events,
+  bindery.stage_visits
 to authenticated;
 grant select on all tables in schema bindery to service_role;
 grant insert (book_id, owner_id, title, pipeline, pipeline_version, status, metadata)
@@ -9451,6 +9888,10 @@ begin
         'bindery_internal.user_id', 'bindery_internal.now', 'bindery_internal.may_set_clock',
         'bindery_internal.machine', 'bindery_internal.book_machine',
         'bindery_internal.missing_pipeline', 'bindery_internal.listed_status',
+        'bindery_internal.stage_medians', 'bindery_internal.stages_json',
+        'bindery_internal.substeps_bytes',
+        'bindery_internal.listed_row', 'bindery_internal.is_queued',
+        'bindery_internal.queued_among',
         'bindery_internal.health', 'bindery_internal.state_of',
         'bindery_internal.is_waiting', 'bindery_internal.brief_silence',
         'bindery_internal.substep_json', 'bindery_internal.shown_substeps',
@@ -9467,6 +9908,7 @@ begin
         'bindery.register_book', 'bindery_internal.do_register',
         'bindery.transition_book', 'bindery_internal.do_transition', 'bindery.cancel_book',
         'bindery.resume_book', 'bindery_internal.do_resume',
+        'bindery.resume_books', 'bindery.cancel_books', 'bindery_internal.act_on_books',
         'bindery.rewind_book', 'bindery_internal.do_rewind']),
       -- Reporting, also for workers.
       ('service_role, bindery_worker', array[
@@ -9502,8 +9944,11 @@ begin
         'bindery.sweep', 'bindery_internal.sweep', 'bindery_internal.notifies',
         'bindery.send_held_broadcasts', 'bindery_internal.send_held_broadcasts',
         'bindery.make_realtime_policy', 'bindery_internal.make_realtime_policy']),
-      -- Operation: unused streams, dead letters, retention.
+      -- Operation: unused streams, dead letters, retention, what the operator's page shows.
       ('service_role', array[
+        'bindery.list_relays', 'bindery_internal.list_relays',
+        'bindery.stage_durations', 'bindery_internal.stage_durations',
+        'bindery.schema_version', 'bindery_internal.schema_version',
         'bindery.forget_stream', 'bindery_internal.forget_stream',
         'bindery.replay_dead_letters', 'bindery_internal.replay_dead_letters',
         'bindery.drop_dead_letters', 'bindery_internal.drop_dead_letters',
@@ -9577,7 +10022,7 @@ begin
   made := bindery_internal.make_realtime_policy(anew => true);
   if made.problem is not null then
     raise warning 'There is no policy bindery_owner_joins on realtime.messages: %. Without it '
-      'nobody can join the private topics. binderyd makes it as soon as it can; docs/supabase.md '
+      'no user can join the private topics. binderyd makes it as soon as it can; docs/supabase.md '
       'has the SQL.', made.problem;
   end if;
 end
@@ -9654,5 +10099,5 @@ alter table bindery_internal.schema_history enable row level security;
 drop policy if exists nobody on bindery_internal.schema_history;
 create policy nobody on bindery_internal.schema_history using (false);
 insert into bindery_internal.schema_history (version, name, applied_on, checksum) values
-  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '16687425728989390784')
+  (1, 'bindery', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '14626488582155809124')
 on conflict (version) do nothing;

@@ -583,6 +583,15 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      cancel_books: {
+        Args: { book_ids: string[]; dry_run?: boolean; message?: string };
+        Returns: {
+          book_id: string;
+          code: string;
+          outcome: string;
+          reason: string;
+        }[];
+      };
       dead_letter_reasons: {
         Args: { after?: string; max_letters?: number; stream: string };
         Returns: {
@@ -714,6 +723,14 @@ export type Database = {
           isOneToOne: false;
           isSetofReturn: true;
         };
+      };
+      list_relays: {
+        Args: Record<PropertyKey, never>;
+        Returns: {
+          expires_at: string;
+          holder: string;
+          streams: string[];
+        }[];
       };
       list_substeps: {
         Args: { after?: string; book_id: string; max_substeps?: number; stage?: string };
@@ -926,6 +943,15 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      resume_books: {
+        Args: { book_ids: string[]; dry_run?: boolean };
+        Returns: {
+          book_id: string;
+          code: string;
+          outcome: string;
+          reason: string;
+        }[];
+      };
       rewind_book: {
         Args: { book_id: string; expected_revision?: number; message?: string; to_stage: string };
         Returns: {
@@ -965,7 +991,19 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      schema_version: { Args: Record<PropertyKey, never>; Returns: number };
       send_held_broadcasts: { Args: Record<PropertyKey, never>; Returns: Record<string, unknown> };
+      stage_durations: {
+        Args: Record<PropertyKey, never>;
+        Returns: {
+          median_seconds: number;
+          p95_seconds: number;
+          pipeline: string;
+          pipeline_version: number;
+          samples: number;
+          stage: string;
+        }[];
+      };
       status_at: { Args: { at: string; book_id: string }; Returns: Json };
       sweep: { Args: { now?: string }; Returns: Json };
       take_outbox: {
