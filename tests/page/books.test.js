@@ -132,7 +132,7 @@ test("nothing moves under the pointer, and new books wait to be shown", async ()
   await row("First").hover();
   await page.mouse.move(300, 400);
   await books.fail(failed, "Gone");
-  await row("Fourth").getByText("Failed").waitFor();
+  await row("Fourth").getByText("Reading the book · Gone").waitFor();
   assert.deepEqual(await failures(page), []);
   await page.mouse.move(300, 10);
   await becomes(() => failures(page), ["Fourth"]);

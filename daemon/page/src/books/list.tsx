@@ -54,7 +54,13 @@ export function List({
     [rows],
   );
   return (
-    <div class="list" role="table" aria-label="Books" aria-rowcount={count + 1}>
+    <div
+      class="list"
+      data-phase={place.phase ?? "all"}
+      role="table"
+      aria-label="Books"
+      aria-rowcount={count + 1}
+    >
       <div role="rowgroup">
         <div class="list-head" role="row" aria-rowindex={1}>
           <span role="columnheader" class="c-check">

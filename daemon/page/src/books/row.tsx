@@ -1,8 +1,10 @@
 // A book in one line, or in two where the list is narrow.
 import { phaseOf, type BookRow } from "@bindery/react/client";
 import {
+  errorText,
   icon,
   nameOfState,
+  resumption,
   segmentedBar,
   titleOf,
   toneOf,
@@ -74,7 +76,9 @@ export const Row = memo(function Row({
       </span>
       <span role="cell" class="c-stage">
         {icon(draw, tone)}
-        <span class="cut">{stageText(book)}</span>
+        <span class="cut" title={stageText(book)}>
+          {stageText(book)}
+        </span>
       </span>
       <span role="cell" class="c-bar">
         {segmentedBar(draw, book, labels)}
@@ -115,16 +119,19 @@ export function SelectBox({
   );
 }
 
-/** Its stage, or what became of it. */
+/** Its stage, or how it ended; of a failed one the stage and the error. */
 function stageText(book: ShownBook): string {
+  if (book.status === "FAILED")
+    return `${nameOfState(book, labels, book.current_stage)} · ${errorText(book, labels)}`;
   const name = nameOfState(book, labels);
   const health = book.health === "quiet" || book.health === "stalled" ? book.health : null;
   if (health !== null) return `${name} · ${labels.health[health].toLowerCase()}`;
   return name;
 }
 
-/** The remaining time; nothing without confidence. */
+/** The remaining time, nothing without confidence; of a failed book the time to its retry. */
 export function etaOf(book: ShownBook, now: number): string {
+  if (book.status === "FAILED") return resumption(book, now, labels) ?? "";
   if (phaseOf(book) !== "working" || book.estimated_completion_at === null) return "";
   const left = Date.parse(book.estimated_completion_at) - now;
   return left > 0 ? span(Math.max(left, 60_000)) : "longer than usual";
