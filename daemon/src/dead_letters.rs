@@ -35,9 +35,9 @@ pub const CONDITION: &str = "($1::text is null or d.stream = $1) \
        or pg_catalog.starts_with(d.book_id::text, pg_catalog.lower($4))) \
      and ($5::bigint[] is null or d.id = any ($5))";
 
-/// Whether a dead letter `d` is an event that can be applied again.
-pub const REPLAYABLE: &str =
-    "(not d.truncated and pg_catalog.jsonb_typeof(d.payload -> 'count') = 'number')";
+/// Whether a dead letter `d` is an event that can be applied again; never null.
+pub const REPLAYABLE: &str = "(not d.truncated \
+     and pg_catalog.jsonb_typeof(d.payload -> 'count') is not distinct from 'number')";
 
 /// Where a list continues.
 #[derive(Debug, Clone, Copy)]

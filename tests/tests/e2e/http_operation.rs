@@ -75,6 +75,15 @@ async fn dead_letters_are_listed_by_pages_with_counts_and_filters() -> Result<()
     assert_eq!((&whole["replayable"], &whole["count"]), (&json!(true), &json!(1)));
     assert_eq!(whole["payload"]["type"], "heartbeat");
     assert!(whole["at"].is_string() && whole["replayed_at"].is_null(), "{whole}");
+    let query = "insert into bindery.dead_letters (stream, reason, message, payload, at)
+        values ('two', 'bad_uuid', 'Unreadable.', jsonb_build_object('type', 'progress'), now())
+        returning id";
+    let unread: i64 = at.client.query_one(query, &[]).await?.get(0);
+    let page = get(&at, "/api/dead-letters?limit=1").await?;
+    let newest = &page["dead_letters"][0];
+    assert_eq!((&newest["id"], &newest["replayable"]), (&json!(unread), &json!(false)));
+    let delete = "delete from bindery.dead_letters where id = $1";
+    at.client.execute(delete, &[&unread]).await?;
 
     for (filter, expected) in [
         ("reason=bad_uuid", 5),
