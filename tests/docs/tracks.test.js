@@ -1,6 +1,7 @@
 // README's tracks and the quickstarts for Python and Node, typed as they stand: each ends with a
-// bar that moves. Those for Supabase are in supabase.test.js; the page in React of
-// quickstart-node.md is typed by clients/react/e2e/readme.test.ts.
+// bar that moves; then the examples of docs/http.md. The tracks for Supabase are in
+// supabase.test.js; the page in React of quickstart-node.md is typed by
+// clients/react/e2e/readme.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocks } from './pages.js';
@@ -122,5 +123,26 @@ test(
       'the book to continue',
       async () => (await book(url, 'Moby Dick')).status === 'GENERATING_SCENES',
     );
+  }),
+);
+
+test(
+  'the examples of docs/http.md work in the order of the page',
+  options,
+  inACheckout(async (shell) => {
+    await shell.type('make dev && eval "$(make env)" && TOKEN=');
+    // A refusal is a failure; the stream of events ends only by the limit of time.
+    await shell.type(`curl() {
+  command curl --silent --show-error --fail-with-body --max-time 5 "$@" ||
+    [[ $? -eq 28 && $1 == -N ]]
+}`);
+    const examples = blocks('docs/http.md').filter(({ language }) => language === 'sh');
+    assert.ok(examples.length >= 8);
+    for (const { text } of examples) await shell.type(text);
+    assert.match(
+      shell.output,
+      /"outcomes": \[\{"outcome": "applied"\}, \{"outcome": "applied"\}\]/,
+    );
+    assert.match(shell.output, /^event: book_status$/m);
   }),
 );
