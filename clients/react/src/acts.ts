@@ -2,7 +2,7 @@
 import type { BookClient } from "./bindery.js";
 import { BinderyError, refusal } from "./errors.js";
 import { partOf } from "./internals.js";
-import type { ActOptions, CancelOptions, Transport } from "./transport.js";
+import type { ActOptions, CancelOptions, BookTransport } from "./transport.js";
 import { invalidId, sameForm } from "./uuid.js";
 
 export type Act = "resume" | "cancel";
@@ -55,7 +55,7 @@ export function bookActs(client: BookClient, bookId: string): BookActs {
 class Acts {
   readonly #entries = new Map<string, Entry>();
 
-  constructor(private readonly transport: Transport) {}
+  constructor(private readonly transport: BookTransport) {}
 
   /** `refetch` requests the book after an act, and resolves when its answer is shown. */
   of(given: string, refetch: () => Promise<void>): BookActs {

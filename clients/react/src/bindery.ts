@@ -11,7 +11,7 @@ import type { News } from "./news.js";
 import { bookStatusSchema, isFinal, type BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
 import { Topics } from "./topics.js";
-import type { Topic, Transport } from "./transport.js";
+import type { BookTransport, Topic, Transport } from "./transport.js";
 import { sameForm } from "./uuid.js";
 import { idleBook, viewBook, type BookView } from "./views.js";
 
@@ -66,7 +66,10 @@ export function createBindery(transport: Transport, options: BinderyOptions = {}
 }
 
 /** A client without lists, which a bundler leaves out of a page that shows none. */
-export function createBookClient(transport: Transport, options: BinderyOptions = {}): BookClient {
+export function createBookClient(
+  transport: BookTransport,
+  options: BinderyOptions = {},
+): BookClient {
   const environment = options.environment ?? systemEnvironment;
   const timing = { ...defaultTiming, ...options.timing };
   const topics = new Topics(transport, environment);

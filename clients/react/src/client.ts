@@ -18,8 +18,10 @@ export {
   type SupabaseOptions,
 } from "./transports/supabase.js";
 export { sseTransport, type SseOptions } from "./transports/sse.js";
+export { sseBookTransport } from "./transports/sse-book.js";
 export type {
   ActOptions,
+  BookTransport,
   BooksCount,
   BooksPage,
   BooksQuery,

@@ -1,12 +1,12 @@
 // Requests of a list of books: its window from the top, its next page, or only its counts.
 import { parseAnswer } from "./answers.js";
 import type { BooksAnswer, BooksState, CountAnswer, Counts } from "./books-reducer.js";
-import { isRecord } from "./errors.js";
+import { BinderyError, isRecord } from "./errors.js";
 import type { Extent } from "./news.js";
 import { PHASES } from "./phase.js";
 import { arrayOf } from "./schema.js";
 import { listedBookSchema, withoutSubsteps, type BookRow } from "./status.js";
-import type { BooksPage, BooksQuery, Transport } from "./transport.js";
+import type { BooksPage, BooksQuery, BookTransport, Transport } from "./transport.js";
 
 const booksSchema = arrayOf(listedBookSchema);
 
@@ -19,17 +19,23 @@ function readCounts(counts: unknown): Counts | null {
   return Object.fromEntries(known);
 }
 
+function listing(transport: BookTransport): Transport["fetchBooks"] {
+  if (transport.fetchBooks === undefined)
+    throw new BinderyError("refused", "This transport cannot read lists of books.");
+  return transport.fetchBooks.bind(transport);
+}
+
 /** The books from the top. */
 export async function fetchWindow(
-  transport: Transport,
+  transport: BookTransport,
   query: BooksQuery,
   signal: AbortSignal,
 ): Promise<BooksAnswer> {
-  return { kind: "window", ...answerOf(await transport.fetchBooks(query, signal), query) };
+  return { kind: "window", ...answerOf(await listing(transport)(query, signal), query) };
 }
 
 export async function fetchBooks(
-  transport: Transport,
+  transport: BookTransport,
   { query, rows, next, covered }: BooksState,
   signal: AbortSignal,
   extent: Extent,
@@ -40,7 +46,7 @@ export async function fetchBooks(
   }
   if (extent !== "more" || rows === null || typeof next !== "string")
     return fetchWindow(transport, query, signal);
-  const page = await transport.fetchBooks({ ...query, limit: query.limit - covered }, signal, next);
+  const page = await listing(transport)({ ...query, limit: query.limit - covered }, signal, next);
   return { kind: "page", ...answerOf(page, query) };
 }
 

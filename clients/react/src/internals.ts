@@ -5,7 +5,7 @@ import type { Environment } from "./environment.js";
 import type { BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
 import type { LinkListener } from "./link.js";
-import type { Topic, Transport } from "./transport.js";
+import type { Topic, BookTransport } from "./transport.js";
 import type { BookView } from "./views.js";
 
 /** A book that is kept up to date while it is subscribed. */
@@ -18,7 +18,7 @@ export interface WatchedBook {
 }
 
 export interface Internals {
-  readonly transport: Transport;
+  readonly transport: BookTransport;
   readonly timing: Timing;
   readonly environment: Environment;
   /** Subscribes to a topic until the returned function is called; null: there is no room. */

@@ -3,7 +3,7 @@
 // before the next one is opened: Supabase returns the same channel for the same name.
 import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
-import type { SubscriptionListener, EndReason, Topic, Transport } from "./transport.js";
+import type { SubscriptionListener, EndReason, Topic, BookTransport } from "./transport.js";
 
 /** After a subscription that lasted this long, the next failure counts as the first. */
 const HELD_MS = 10_000;
@@ -29,7 +29,7 @@ export class Link {
   #stopWaking: (() => void) | null = null;
 
   constructor(
-    private readonly transport: Transport,
+    private readonly transport: BookTransport,
     private readonly topic: Topic,
     private readonly environment: Environment,
     /** No listener is attached and the subscription is closed. */

@@ -2,7 +2,7 @@
 import type { Environment } from "./environment.js";
 import { isRecord } from "./errors.js";
 import { Link, type LinkListener } from "./link.js";
-import type { Topic, Transport } from "./transport.js";
+import type { Topic, BookTransport } from "./transport.js";
 import { sameForm } from "./uuid.js";
 
 /** Subscriptions that books leave free: a book without its own one uses its owner's topic. */
@@ -12,7 +12,7 @@ export class Topics {
   readonly #links = new Map<string, Link>();
 
   constructor(
-    private readonly transport: Transport,
+    private readonly transport: BookTransport,
     private readonly environment: Environment,
   ) {}
 

@@ -132,3 +132,6 @@ export interface Transport {
   /** Cancels a book permanently. Requires the role `service_role`. */
   cancelBook?(bookId: string, options: CancelOptions): Promise<void>;
 }
+
+/** A transport that may have no lists: enough for a client of single books. */
+export type BookTransport = Omit<Transport, "fetchBooks"> & Partial<Pick<Transport, "fetchBooks">>;

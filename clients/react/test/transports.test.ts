@@ -3,10 +3,14 @@
 import { createClient } from "@supabase/supabase-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { bookActs } from "../src/acts.js";
+import { createBookClient } from "../src/bindery.js";
+import { listsOf } from "../src/lists.js";
 import type { Transport } from "../src/transport.js";
+import { sseBookTransport } from "../src/transports/sse-book.js";
 import { sseTransport } from "../src/transports/sse.js";
 import { supabaseTransport } from "../src/transports/supabase.js";
-import { id } from "./support/books.js";
+import { id, status } from "./support/books.js";
 import { SseServer } from "./support/sse-server.js";
 
 let server: SseServer;
@@ -136,4 +140,19 @@ describe.each<[string, () => Transport]>([
     const page = made.fetchSubsteps?.(id(1), { stage: null, after: null, limit: 1 }, signal);
     await expect(page).rejects.toMatchObject(expected);
   });
+});
+
+test("the transport for single books reads a book, and what it lacks is refused", async () => {
+  const client = createBookClient(sseBookTransport(base, { token: () => "token" }));
+  server.answer = () => [200, status()];
+  expect(await client.fetchBook(id(1), signal)).toEqual(status());
+  expect(server.requests[0]?.headers.authorization).toBe("Bearer token");
+  await expect(listsOf(client).fetchBooks({}, signal)).rejects.toMatchObject({
+    kind: "refused",
+    message: "This transport cannot read lists of books.",
+  });
+  const acts = bookActs(client, id(1));
+  expect(await acts.resume()).toBe(false);
+  expect(sent()).toEqual([["GET", `/api/books/${id(1)}/status`]]);
+  await client.close();
 });

@@ -4,7 +4,7 @@
 import { h as createVNode, render, type VNode } from "preact";
 import { createBookClient, type BookClient, type BookView } from "../bindery.js";
 import type { BookStatus } from "../status.js";
-import { sseTransport } from "../transports/sse.js";
+import { sseBookTransport } from "../transports/sse-book.js";
 import { announce, type Announced } from "../view/announce.js";
 import type { RetryModel } from "../view/failure.js";
 import type { H } from "../view/h.js";
@@ -116,7 +116,7 @@ export class BinderyProgressElement extends Base {
     if (bookId === "") return this.#show(idleBook);
     const token = () => this.getAttribute("token");
     if (this.#given === null)
-      this.#own = createBookClient(sseTransport(this.getAttribute("src") || "/", { token }));
+      this.#own = createBookClient(sseBookTransport(this.getAttribute("src") || "/", { token }));
     const client = this.#given ?? this.#own;
     if (client === null) return;
     this.#stop = client.watchBook(bookId, (view) => this.#show(view));

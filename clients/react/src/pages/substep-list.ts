@@ -3,7 +3,7 @@
 import { BinderyError } from "../errors.js";
 import { readPatch, type News } from "../news.js";
 import { compareLives, type BookPatch, type BookStatus, type Substep } from "../status.js";
-import type { Transport } from "../transport.js";
+import type { BookTransport } from "../transport.js";
 import { parseSubsteps, type ListedSubstep } from "./items.js";
 import { idlePages, type ItemsPage, type Known } from "./live-pages.js";
 import type { PagesSource, PagesView } from "./live-pages.js";
@@ -26,7 +26,7 @@ export const idleSubsteps: SubstepsView = { ...idlePages, substeps: [] };
 type Substeps = Known<ListedSubstep>;
 
 export async function fetchSubsteps(
-  transport: Transport,
+  transport: BookTransport,
   bookId: string,
   stage: string | null,
   after: string | null,
@@ -41,7 +41,7 @@ export async function fetchSubsteps(
 
 /** The substeps of a stage; null: of the current one. */
 export function substepsSource(
-  transport: Transport,
+  transport: BookTransport,
   bookId: string,
   stage: string | null,
 ): PagesSource<ListedSubstep, string, SubstepsView> {

@@ -1,6 +1,6 @@
 // A book's history, newest first. Events never change, so a refresh reads the new ones only.
 import { BinderyError } from "../errors.js";
-import type { Transport } from "../transport.js";
+import type { BookTransport } from "../transport.js";
 import { parseEvents, type BookEvent } from "./items.js";
 import { idlePages, type ItemsPage, type Known } from "./live-pages.js";
 import type { PagesSource, PagesView } from "./live-pages.js";
@@ -19,7 +19,7 @@ export interface TimelineView extends PagesView {
 export const idleTimeline: TimelineView = { ...idlePages, events: [] };
 
 export async function fetchTimeline(
-  transport: Transport,
+  transport: BookTransport,
   bookId: string,
   before: number | null,
   limit: number,
@@ -32,7 +32,7 @@ export async function fetchTimeline(
 }
 
 export function timelineSource(
-  transport: Transport,
+  transport: BookTransport,
   bookId: string,
 ): PagesSource<BookEvent, number, TimelineView> {
   return {

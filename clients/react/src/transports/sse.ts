@@ -1,37 +1,21 @@
-// The daemon's HTTP API: JSON for requests, server-sent events for subscriptions. It uses fetch,
-// because EventSource cannot send a token.
-import { isRecord, refusal, unreachable, type BinderyError } from "../errors.js";
-import type {
-  BooksCount,
-  BooksQuery,
-  SubscriptionListener,
-  Topic,
-  Transport,
-} from "../transport.js";
+// The whole of the daemon's HTTP API: single books, and lists, timelines, substeps and acts.
+import { isRecord } from "../errors.js";
+import type { BooksCount, BooksQuery, Transport } from "../transport.js";
 import { sameForm } from "../uuid.js";
-import { eventParser, type ServerSentEvent } from "./sse-parser.js";
+import { httpOf, pathOf, type SseOptions } from "./http.js";
+import { booksOver } from "./sse-book.js";
+
+export type { SseOptions } from "./http.js";
 
 /** The daemon returns at most this many books at once. */
 const PAGE = 200;
 
-export interface SseOptions {
-  /** Returns the reader's current token; called before each request. */
-  token?: () => string | null | Promise<string | null>;
-  /**
-   * The server sends a comment at least three times in this time (ms); a longer silence is a loss.
-   */
-  silence?: number;
-  /** Replaces the global `fetch`. */
-  fetch?: typeof fetch;
-}
-
 export function sseTransport(baseUrl: string, options: SseOptions = {}): Transport {
-  const base = baseUrl.replace(/\/+$/, "");
-  const { silence = 45_000, token = () => null } = options;
-  const send = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
+  const http = httpOf(baseUrl, options);
+  const { json } = http;
 
   return {
-    fetchBook: (bookId, signal) => json(`${pathOf(bookId)}/status`, { signal }),
+    ...booksOver(http, options),
 
     async fetchBooks(query, signal, after) {
       const rows: unknown[] = [];
@@ -51,12 +35,6 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
 
     async countBooks(query, signal) {
       return countOf(await json(`/api/books?${parameters(query, 1, null)}`, { signal }));
-    },
-
-    open(topic, since, listener) {
-      const controller = new AbortController();
-      void listen(topic, since, listener, controller);
-      return async () => controller.abort();
     },
 
     async fetchTimeline(bookId, query, signal) {
@@ -86,72 +64,6 @@ export function sseTransport(baseUrl: string, options: SseOptions = {}): Transpo
     const headers = { "Content-Type": "application/json" };
     return json(path, { method: "POST", headers, body: JSON.stringify(given) });
   }
-
-  async function request(path: string, accept: string, init: RequestInit): Promise<Response> {
-    const bearer = await token();
-    const headers = {
-      Accept: accept,
-      ...init.headers,
-      ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }),
-    };
-    return send(base + path, { ...init, headers, cache: "no-store" });
-  }
-
-  async function json(path: string, init: RequestInit): Promise<unknown> {
-    const response = await request(path, "application/json", init).catch((cause: unknown) =>
-      Promise.reject(unreachable(cause)),
-    );
-    if (!response.ok) throw await refused(response);
-    return response.json().catch((cause: unknown) => Promise.reject(unreachable(cause)));
-  }
-
-  async function listen(
-    topic: Topic,
-    since: number | null,
-    listener: SubscriptionListener,
-    controller: AbortController,
-  ) {
-    let watchdog: ReturnType<typeof setTimeout> | undefined;
-    const restartWatchdog = () => {
-      clearTimeout(watchdog);
-      watchdog = setTimeout(() => controller.abort(), silence);
-    };
-    restartWatchdog();
-    try {
-      const headers: HeadersInit = since === null ? {} : { "Last-Event-ID": String(since) };
-      const init = { headers, signal: controller.signal };
-      const response = await request(streamOf(topic), "text/event-stream", init);
-      if (!response.ok)
-        return listener.ended(
-          isMissing(await refused(response), response) ? "unavailable" : "lost",
-        );
-      const type = response.headers.get("Content-Type") ?? "";
-      if (response.body === null || !type.startsWith("text/event-stream"))
-        return listener.ended("unavailable");
-      listener.subscribed();
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      const parse = eventParser();
-      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-        restartWatchdog();
-        for (const event of parse(piece.value)) deliver(event, listener);
-      }
-      listener.ended("lost");
-    } catch {
-      listener.ended("lost");
-    } finally {
-      clearTimeout(watchdog);
-      controller.abort();
-    }
-  }
-}
-
-const pathOf = (bookId: string) => `/api/books/${encodeURIComponent(sameForm(bookId))}`;
-
-function streamOf(topic: Topic): string {
-  if (topic.kind === "book") return `${pathOf(topic.bookId)}/events`;
-  return topic.ownerId === null
-    ? "/api/events"
-    : `/api/events?owner_id=${encodeURIComponent(sameForm(topic.ownerId))}`;
 }
 
 function countOf(answer: unknown): BooksCount {
@@ -182,26 +94,4 @@ function present(given: Record<string, string | number | null | undefined>): URL
     value === null || value === undefined ? [] : [[name, String(value)]],
   );
   return new URLSearchParams(kept);
-}
-
-function deliver({ event, data }: ServerSentEvent, listener: SubscriptionListener) {
-  if (event !== "book_status" && event !== "book_gone") return;
-  let payload: unknown;
-  try {
-    payload = JSON.parse(data);
-  } catch {
-    return listener.doubt();
-  }
-  if (event === "book_status") listener.message(payload);
-  else if (isRecord(payload) && typeof payload["book_id"] === "string")
-    listener.deleted(payload["book_id"]);
-}
-
-async function refused(response: Response): Promise<BinderyError> {
-  return refusal(response.status, await response.json().catch(() => null));
-}
-
-/** Whether the server has no such stream, in contrast to no such book yet. */
-function isMissing(error: BinderyError, response: Response): boolean {
-  return [404, 405, 406, 501].includes(response.status) && error.code !== "unknown_book";
 }
