@@ -6,11 +6,11 @@ import { systemEnvironment, type Environment } from "./environment.js";
 import { callOnce, InvalidIds } from "./invalid-ids.js";
 import { shareInternals, type WatchedBook } from "./internals.js";
 import { listsOf, type BookLists } from "./lists.js";
-import { Live } from "./live.js";
+import { createLive, type Live } from "./live.js";
 import type { News } from "./news.js";
 import { bookStatusSchema, isFinal, type BookStatus } from "./status.js";
 import type { Timing } from "./subject.js";
-import { Topics } from "./topics.js";
+import { createTopics } from "./topics.js";
 import type { BookTransport, Topic, Transport } from "./transport.js";
 import { sameForm } from "./uuid.js";
 import { idleBook, viewBook, type BookView } from "./views.js";
@@ -55,7 +55,7 @@ export const defaultTiming: Timing = {
 };
 
 interface LiveBook {
-  readonly live: Live<BookState, BookStatus, BookView>;
+  readonly live: Live<BookView>;
   /** Called with each piece of news, before it changes the view. */
   readonly newsListeners: Set<(news: News<BookStatus>) => void>;
 }
@@ -72,11 +72,10 @@ export function createBookClient(
 ): BookClient {
   const environment = options.environment ?? systemEnvironment;
   const timing = { ...defaultTiming, ...options.timing };
-  const topics = new Topics(transport, environment);
+  const topics = createTopics(transport, environment);
   const books = new Map<string, LiveBook>();
   const invalid = new InvalidIds();
   const invalidBook = (bookId: string) => invalid.view("book_id", bookId, idleBook);
-  const attach = topics.attach.bind(topics);
 
   async function fetchBook(bookId: string, signal: AbortSignal): Promise<BookStatus> {
     return parseAnswer(bookStatusSchema, await transport.fetchBook(bookId, signal));
@@ -96,12 +95,12 @@ export function createBookClient(
       fetch: (_: BookState, signal: AbortSignal) => fetchBook(bookId, signal),
       topic: ({ book }: BookState): Topic | null =>
         book === null ? null : { kind: "book", bookId, ownerId: book.owner_id },
-      attach,
+      attach: topics.attach,
       since: (state: BookState) => state.book?.revision ?? null,
       isFinal: (state: BookState) => state.book !== null && state.certain && isFinal(state.book),
       batch: 0,
     };
-    const live = new Live(subject, timing, environment, () => books.delete(bookId));
+    const live = createLive(subject, timing, environment, () => books.delete(bookId));
     const opened = { live, newsListeners };
     books.set(bookId, opened);
     return opened;
@@ -111,9 +110,9 @@ export function createBookClient(
     const { live, newsListeners } = book(bookId);
     return {
       get view() {
-        return live.view;
+        return live.view();
       },
-      subscribe: (listener) => live.subscribe(listener),
+      subscribe: live.subscribe,
       onNews(listener) {
         newsListeners.add(listener);
         return () => newsListeners.delete(listener);
@@ -130,9 +129,10 @@ export function createBookClient(
       const invalid = invalidBook(given);
       if (invalid !== null) return callOnce(() => listener(invalid));
       const { live } = book(sameForm(given));
-      return live.subscribe(() => listener(live.view));
+      return live.subscribe(() => listener(live.view()));
     },
-    bookView: (bookId) => books.get(sameForm(bookId))?.live.view ?? invalidBook(bookId) ?? idleBook,
+    bookView: (bookId) =>
+      books.get(sameForm(bookId))?.live.view() ?? invalidBook(bookId) ?? idleBook,
     refetchBook,
     async fetchBook(given, signal = new AbortController().signal) {
       const { error } = invalidBook(given) ?? idleBook;
@@ -146,7 +146,14 @@ export function createBookClient(
       await topics.closed();
     },
   };
-  const shared = { transport, timing, environment, attach, book: watchedBook, closers };
+  const shared = {
+    transport,
+    timing,
+    environment,
+    attach: topics.attach,
+    book: watchedBook,
+    closers,
+  };
   shareInternals(client, shared);
   return client;
 }

@@ -17,72 +17,66 @@ export interface LinkListener extends SubscriptionListener {
   since(): number | null;
 }
 
-export class Link {
-  readonly #listeners = new Set<LinkListener>();
-  #close: (() => Promise<void>) | null = null;
-  #closing: Promise<void> = Promise.resolve();
-  #subscribedAt: number | null = null;
-  /** Why the last subscription ended, if it was not lost. */
-  #ended: EndReason | null = null;
-  #failures = 0;
-  #timer: unknown = null;
-  #stopWaking: (() => void) | null = null;
-
-  constructor(
-    private readonly transport: BookTransport,
-    private readonly topic: Topic,
-    private readonly environment: Environment,
-    /** No listener is attached and the subscription is closed. */
-    private readonly onIdle: () => void,
-  ) {}
-
-  attach(listener: LinkListener): () => void {
-    this.#listeners.add(listener);
-    if (this.#listeners.size === 1) this.#begin();
-    else if (this.#subscribedAt !== null) listener.subscribed();
-    else if (this.#ended !== null) listener.ended(this.#ended);
-    return () => {
-      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#end();
-    };
-  }
-
+export interface Link {
+  attach(listener: LinkListener): () => void;
   /** Resolves when the last closed subscription has ended. */
-  get closed(): Promise<void> {
-    return this.#closing;
+  closed(): Promise<void>;
+}
+
+/** `onIdle`: no listener is attached and the subscription is closed. */
+export function createLink(
+  transport: BookTransport,
+  topic: Topic,
+  environment: Environment,
+  onIdle: () => void,
+): Link {
+  const listeners = new Set<LinkListener>();
+  let close: (() => Promise<void>) | null = null;
+  let closing: Promise<void> = Promise.resolve();
+  let subscribedAt: number | null = null;
+  /** Why the last subscription ended, if it was not lost. */
+  let ended: EndReason | null = null;
+  let failures = 0;
+  let timer: unknown = null;
+  let stopWaking: (() => void) | null = null;
+
+  function clearTimer() {
+    environment.clearTimeout(timer);
+    timer = null;
   }
 
-  #begin() {
-    this.#ended = null;
-    this.#failures = 0;
-    this.#stopWaking = this.environment.onWake(() => {
+  function begin() {
+    ended = null;
+    failures = 0;
+    stopWaking = environment.onWake(() => {
       // A refusal costs the server time, and a page that becomes visible changes no rights.
-      if (this.#timer !== null && this.#ended !== "refused") void this.#open();
+      if (timer !== null && ended !== "refused") void open();
     });
-    void this.#open();
+    void open();
   }
 
-  #end() {
-    this.#clearTimer();
-    this.#stopWaking?.();
-    this.#shut();
-    void this.#closing.then(() => {
-      if (this.#listeners.size === 0) this.onIdle();
+  function end() {
+    clearTimer();
+    stopWaking?.();
+    shut();
+    void closing.then(() => {
+      if (listeners.size === 0) onIdle();
     });
   }
 
-  async #open() {
-    this.#clearTimer();
-    await this.#closing;
-    if (this.#listeners.size === 0 || this.#close !== null) return;
+  async function open() {
+    clearTimer();
+    await closing;
+    if (listeners.size === 0 || close !== null) return;
     // Each attempt has its own listener, which is removed permanently: later events of an old
     // attempt are ignored.
     let current = true;
     const notify = (call: (listener: LinkListener) => void) => {
-      if (current) for (const listener of [...this.#listeners]) call(listener);
+      if (current) for (const listener of [...listeners]) call(listener);
     };
-    const close = this.transport.open(this.topic, this.#since(), {
+    const closeThis = transport.open(topic, since(), {
       subscribed: () => {
-        if (current) [this.#subscribedAt, this.#ended] = [this.environment.now(), null];
+        if (current) [subscribedAt, ended] = [environment.now(), null];
         notify((listener) => listener.subscribed());
       },
       message: (payload) => notify((listener) => listener.message(payload)),
@@ -92,49 +86,56 @@ export class Link {
         if (!current) return;
         current = false;
         // Before the listeners are called, because a listener may detach.
-        this.#lost(reason);
-        for (const listener of [...this.#listeners]) listener.ended(reason);
+        lost(reason);
+        for (const listener of [...listeners]) listener.ended(reason);
       },
     });
-    this.#close = () => {
+    close = () => {
       current = false;
-      return close();
+      return closeThis();
     };
   }
 
-  #lost(reason: EndReason) {
-    const held =
-      this.#subscribedAt !== null && this.environment.now() - this.#subscribedAt >= HELD_MS;
+  function lost(reason: EndReason) {
+    const held = subscribedAt !== null && environment.now() - subscribedAt >= HELD_MS;
     // The transport may report this while it is still opening; the function that closes it follows.
-    queueMicrotask(() => this.#shut());
-    this.#ended = reason === "lost" ? null : reason;
-    if (reason === "lost") this.#failures = held ? 1 : this.#failures + 1;
+    queueMicrotask(shut);
+    ended = reason === "lost" ? null : reason;
+    if (reason === "lost") failures = held ? 1 : failures + 1;
     const waits = {
-      lost: backoff(this.#failures, this.environment.random),
+      lost: backoff(failures, environment.random),
       refused: REFUSED_MS,
       unavailable: UNAVAILABLE_MS,
     };
-    this.#timer = this.environment.setTimeout(() => void this.#open(), waits[reason]);
+    timer = environment.setTimeout(() => void open(), waits[reason]);
   }
 
-  #shut() {
-    this.#subscribedAt = null;
-    const close = this.#close;
-    if (close === null) return;
-    this.#close = null;
+  function shut() {
+    subscribedAt = null;
+    const closeThis = close;
+    if (closeThis === null) return;
+    close = null;
     // A failed close leaves nothing to wait for.
-    this.#closing = close().catch(() => undefined);
+    closing = closeThis().catch(() => undefined);
   }
 
-  #clearTimer() {
-    this.environment.clearTimeout(this.#timer);
-    this.#timer = null;
-  }
-
-  #since(): number | null {
-    const known = [...this.#listeners]
+  function since(): number | null {
+    const known = [...listeners]
       .map((listener) => listener.since())
       .filter((revision) => revision !== null);
     return known.length === 0 ? null : Math.min(...known);
   }
+
+  return {
+    attach(listener) {
+      listeners.add(listener);
+      if (listeners.size === 1) begin();
+      else if (subscribedAt !== null) listener.subscribed();
+      else if (ended !== null) listener.ended(ended);
+      return () => {
+        if (listeners.delete(listener) && listeners.size === 0) end();
+      };
+    },
+    closed: () => closing,
+  };
 }

@@ -12,7 +12,7 @@ import {
 import { fetchBooks, fetchWindow } from "./fetch-books.js";
 import { partOf, type Internals } from "./internals.js";
 import { callOnce, InvalidIds } from "./invalid-ids.js";
-import { Live } from "./live.js";
+import { createLive, type Live } from "./live.js";
 import type { Extent } from "./news.js";
 import type { BookRow } from "./status.js";
 import type { BooksQuery, Topic } from "./transport.js";
@@ -42,7 +42,7 @@ export interface BookLists {
   fetchBooks(filter: BooksFilter, signal?: AbortSignal): Promise<BooksList>;
 }
 
-type LiveBooks = Live<BooksState, BooksAnswer | CountAnswer, BooksView, BooksCommand>;
+type LiveBooks = Live<BooksView, BooksCommand>;
 
 /** The lists of a client, for a bundle that has them only if they are used. */
 export const listsOf: (client: object) => BookLists = partOf(makeLists);
@@ -74,7 +74,12 @@ function makeLists({ transport, timing, environment, attach, closers }: Internal
       // One frame: changes that arrive together redraw a list once.
       batch: 16,
     };
-    const live: LiveBooks = new Live(subject, timing, environment, () => lists.delete(key));
+    const live: LiveBooks = createLive<
+      BooksState,
+      BooksAnswer | CountAnswer,
+      BooksView,
+      BooksCommand
+    >(subject, timing, environment, () => lists.delete(key));
     lists.set(key, live);
     return live;
   }
@@ -84,13 +89,13 @@ function makeLists({ transport, timing, environment, attach, closers }: Internal
       const invalid = invalidBooks(filter);
       if (invalid !== null) return callOnce(() => listener(invalid));
       const live = list(queryOf(filter));
-      return live.subscribe(() => listener(live.view));
+      return live.subscribe(() => listener(live.view()));
     },
-    booksView: (filter) => lists.get(keyOf(filter))?.view ?? invalidBooks(filter) ?? idleBooks,
+    booksView: (filter) => lists.get(keyOf(filter))?.view() ?? invalidBooks(filter) ?? idleBooks,
     refetchBooks: (filter) => lists.get(keyOf(filter))?.refetch() ?? Promise.resolve(),
     loadMore(filter) {
       const live = lists.get(keyOf(filter));
-      if (live === undefined || !live.view.hasMore || live.view.loadingMore) return;
+      if (live === undefined || !live.view().hasMore || live.view().loadingMore) return;
       live.dispatch({ type: "more", by: queryOf(filter).limit });
     },
     async fetchBooks(filter, signal = new AbortController().signal) {

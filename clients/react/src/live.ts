@@ -6,11 +6,11 @@ import type { Environment } from "./environment.js";
 import { forbidsShowing } from "./errors.js";
 import type { LinkListener } from "./link.js";
 import type { Extent, News } from "./news.js";
-import { Notifier } from "./notifier.js";
-import { Requests, type Outcome, type Urgency } from "./requests.js";
+import { createNotifier } from "./notifier.js";
+import { createRequests, type Outcome, type Urgency } from "./requests.js";
 import { isStale, staleFrom } from "./stale.js";
 import type { Shown, Subject, Timing } from "./subject.js";
-import { Timer } from "./timer.js";
+import { createTimer } from "./timer.js";
 import { sameForm } from "./uuid.js";
 
 /**
@@ -19,217 +19,199 @@ import { sameForm } from "./uuid.js";
  */
 const GRACE_MS = 3_000;
 
-/** `Command`: what the reader demands; it changes the state as news do. */
-export class Live<State extends Shown, Answer, View extends object, Command = never> {
-  #state: State;
-  #connection: Connection = "closed";
-  /** The topic that is subscribed, or would be if there were room. */
-  #topic: string | null = null;
-  #detach: (() => void) | null = null;
-  #stopWaking: (() => void) | null = null;
-  /** Whether a message has arrived since the last request. */
-  #received = false;
-  /** Whether the last answer had a change that is newer than everything known. */
-  #found = false;
-  /** When an answer last had a change that no message announced. */
-  #missedAt = 0;
-  readonly #requests: Requests<Answer>;
-  readonly #notifier: Notifier<View>;
-  readonly #staleTimer: Timer;
-  readonly #lingerTimer: Timer;
-  readonly #graceTimer: Timer;
-
-  constructor(
-    private readonly subject: Subject<State, Answer, View, Command>,
-    private readonly timing: Timing,
-    private readonly environment: Environment,
-    private readonly onIdle: () => void,
-  ) {
-    this.#state = subject.initial;
-    const requester = {
-      fetch: (signal: AbortSignal, extent: Extent) => {
-        this.#received = false;
-        return subject.fetch(this.#state, signal, extent);
-      },
-      reduce: (outcome: Outcome<Answer>) => this.#reduce(outcome),
-      settled: (outcome: Outcome<Answer>, audit: boolean) => this.#settled(outcome, audit),
-      interval: () => this.#interval(),
-    };
-    this.#requests = new Requests(requester, timing.gap, environment);
-    const view = () => subject.view(this.#state, this.#connection, this.#isStale());
-    this.#notifier = new Notifier(view, subject.batch, environment);
-    this.#staleTimer = new Timer(environment);
-    this.#lingerTimer = new Timer(environment);
-    this.#graceTimer = new Timer(environment);
-  }
-
+export interface Live<View, Command = never> {
   /** Watches until the returned function is called. Listeners read `view`. */
-  subscribe(listener: () => void): () => void {
-    // Begun first, so that no listener is called before `subscribe` returns.
-    if (this.#connection === "closed") this.#start();
-    this.#lingerTimer.clear();
-    const remove = this.#notifier.add(listener);
-    return () => {
-      if (remove()) this.#lingerTimer.set(this.timing.linger, () => this.close());
-    };
-  }
-
+  subscribe(listener: () => void): () => void;
   /** The same object until something changes. */
-  get view(): View {
-    return this.#notifier.view;
-  }
-
+  view(): View;
   /** Sends a request now. Resolves when the answer or the error has arrived. */
-  refetch(): Promise<void> {
-    return this.#connection === "closed" ? Promise.resolve() : this.#requests.refetch();
-  }
-
+  refetch(): Promise<void>;
   /** Changes what the reader demands, and requests it. */
-  dispatch(command: Command) {
-    this.#apply(command, "now");
+  dispatch(command: Command): void;
+  close(): void;
+}
+
+/** `Command`: what the reader demands; it changes the state as news do. */
+export function createLive<State extends Shown, Answer, View extends object, Command = never>(
+  subject: Subject<State, Answer, View, Command>,
+  timing: Timing,
+  environment: Environment,
+  onIdle: () => void,
+): Live<View, Command> {
+  let state = subject.initial;
+  let connection: Connection = "closed";
+  /** The topic that is subscribed, or would be if there were room. */
+  let subscribedTopic: string | null = null;
+  let detach: (() => void) | null = null;
+  let stopWaking: (() => void) | null = null;
+  /** Whether a message has arrived since the last request. */
+  let received = false;
+  /** Whether the last answer had a change that is newer than everything known. */
+  let found = false;
+  /** When an answer last had a change that no message announced. */
+  let missedAt = 0;
+  const requester = { fetch, reduce, settled, interval };
+  const requests = createRequests<Answer>(requester, timing.gap, environment);
+  const makeView = () => subject.view(state, connection, isDataStale());
+  const notifier = createNotifier(makeView, subject.batch, environment);
+  const staleTimer = createTimer(environment);
+  const lingerTimer = createTimer(environment);
+  const graceTimer = createTimer(environment);
+
+  function fetch(signal: AbortSignal, extent: Extent): Promise<Answer> {
+    received = false;
+    return subject.fetch(state, signal, extent);
   }
 
-  close() {
-    if (this.#connection === "closed") return;
-    this.#connect("close");
-    for (const timer of [this.#staleTimer, this.#lingerTimer, this.#graceTimer]) timer.clear();
-    this.#notifier.stop();
-    this.#detach?.();
-    this.#stopWaking?.();
-    this.#requests.stop();
-    this.onIdle();
-  }
-
-  #start() {
-    this.#connect("open");
-    this.#stopWaking = this.environment.onWake(() => {
-      this.#changed();
-      this.#request("now");
+  function start() {
+    connect("open");
+    stopWaking = environment.onWake(() => {
+      changed();
+      request("now");
     });
-    this.#request("now");
+    request("now");
   }
 
-  #request(urgency: Urgency, extent: Extent = "all") {
-    if (this.#connection !== "closed") this.#requests.send(urgency, extent);
+  function close() {
+    if (connection === "closed") return;
+    connect("close");
+    for (const timer of [staleTimer, lingerTimer, graceTimer]) timer.clear();
+    notifier.stop();
+    detach?.();
+    stopWaking?.();
+    requests.stop();
+    onIdle();
+  }
+
+  function request(urgency: Urgency, extent?: Extent) {
+    if (connection !== "closed") requests.send(urgency, extent);
   }
 
   /**
    * Attaches and detaches, as the state allows. Realtime serves nothing for 5 s after a join that
    * it refuses.
    */
-  #listen() {
-    const topic = this.subject.topic(this.#state);
+  function listen() {
+    const topic = subject.topic(state);
     const name = topic === null ? null : JSON.stringify(topic);
-    if (name === this.#topic && this.#detach !== null) return;
-    this.#topic = name;
-    this.#detach?.();
-    this.#detach = topic === null ? null : this.subject.attach(topic, this.#listener());
-    if (this.#detach === null) this.#connect("unavailable");
+    if (name === subscribedTopic && detach !== null) return;
+    subscribedTopic = name;
+    detach?.();
+    detach = topic === null ? null : subject.attach(topic, listener());
+    if (detach === null) connect("unavailable");
   }
 
-  #listener(): LinkListener {
+  function listener(): LinkListener {
     return {
-      subscribed: () => {
-        this.#connect("subscribed");
-        this.#request("now");
+      subscribed() {
+        connect("subscribed");
+        request("now");
       },
-      message: (payload) => {
-        this.#noteMessage();
-        this.#apply({ type: "received", payload, at: this.environment.now() });
+      message(payload) {
+        noteMessage();
+        apply({ type: "received", payload, at: environment.now() });
       },
-      deleted: (bookId) => {
-        this.#noteMessage();
+      deleted(bookId) {
+        noteMessage();
         // Many books of a list may leave at once, and leave it without a request.
-        const urgency = this.subject.batch === 0 ? "now" : "soon";
-        this.#apply(
-          { type: "deleted", bookId: sameForm(bookId), at: this.environment.now() },
-          urgency,
-        );
+        const urgency = subject.batch === 0 ? "now" : "soon";
+        apply({ type: "deleted", bookId: sameForm(bookId), at: environment.now() }, urgency);
       },
-      doubt: () => this.#request("now"),
-      ended: (reason) => {
-        this.#connect(reason === "lost" ? "lost" : "unavailable");
-        this.#request("soon");
+      doubt: () => request("now"),
+      ended(reason) {
+        connect(reason === "lost" ? "lost" : "unavailable");
+        request("soon");
       },
-      since: () => this.subject.since(this.#state),
+      since: () => subject.since(state),
     };
   }
 
-  #noteMessage() {
-    this.#received = true;
-    this.#graceTimer.clear();
-    this.#connect("received");
+  function noteMessage() {
+    received = true;
+    graceTimer.clear();
+    connect("received");
   }
 
-  #apply(news: News<Answer> | Command, urgency: Urgency = "soon") {
-    const { state, refetch, extent } = this.subject.reduce(this.#state, news);
-    if (state !== this.#state) {
-      this.#state = state;
-      this.#changed();
-      this.#listen();
+  function apply(news: News<Answer> | Command, urgency: Urgency = "soon") {
+    const step = subject.reduce(state, news);
+    if (step.state !== state) {
+      state = step.state;
+      changed();
+      listen();
     }
-    if (refetch) this.#request(urgency, extent);
+    if (step.refetch) request(urgency, step.extent);
   }
 
-  #reduce(outcome: Outcome<Answer>): Extent | null {
-    const { state, refetch, extent = "all", found } = this.subject.reduce(this.#state, outcome);
-    this.#state = state;
-    this.#found = found === true;
-    return refetch ? extent : null;
+  function reduce(outcome: Outcome<Answer>): Extent | null {
+    const step = subject.reduce(state, outcome);
+    state = step.state;
+    found = step.found === true;
+    return step.refetch ? (step.extent ?? "all") : null;
   }
 
-  #settled(outcome: Outcome<Answer>, audit: boolean) {
+  function settled(outcome: Outcome<Answer>, audit: boolean) {
     // "No such book" is also an answer.
     const answered = outcome.type === "fetched" || forbidsShowing(outcome.error);
-    this.#connect(answered ? "answered" : "unanswered");
-    if (audit && outcome.type === "fetched") this.#audited(this.#found && !this.#received);
-    if (answered) this.#listen();
-    this.#changed();
+    connect(answered ? "answered" : "unanswered");
+    if (audit && outcome.type === "fetched") audited(found && !received);
+    if (answered) listen();
+    changed();
   }
 
   /** `missed`: the answer had a change that no message has announced so far. */
-  #audited(missed: boolean) {
-    const now = this.environment.now();
+  function audited(missed: boolean) {
+    const now = environment.now();
     if (missed) {
-      this.#missedAt = now;
-      if (this.#connection === "live") this.#graceTimer.set(GRACE_MS, () => this.#missed());
-    } else if (Math.abs(now - this.#missedAt) >= this.timing.audit) this.#connect("received");
+      missedAt = now;
+      if (connection === "live") graceTimer.set(GRACE_MS, delay);
+    } else if (Math.abs(now - missedAt) >= timing.audit) connect("received");
   }
 
-  #missed() {
-    this.#connect("missed");
-    this.#requests.reschedule();
+  function delay() {
+    connect("missed");
+    requests.reschedule();
   }
 
-  #interval(): number | null {
-    if (this.subject.isFinal(this.#state)) return null;
-    return this.#connection === "live" ? this.timing.audit : this.timing.poll;
+  function interval(): number | null {
+    if (subject.isFinal(state)) return null;
+    return connection === "live" ? timing.audit : timing.poll;
   }
 
-  #connect(event: ConnectionEvent) {
-    const connection = nextConnection(this.#connection, event);
-    if (connection === this.#connection) return;
-    this.#connection = connection;
-    this.#changed();
+  function connect(event: ConnectionEvent) {
+    const next = nextConnection(connection, event);
+    if (next === connection) return;
+    connection = next;
+    changed();
   }
 
-  #isStale(): boolean {
-    if (this.#connection === "closed" || this.subject.isFinal(this.#state)) return false;
-    return isStale(
-      this.#connection,
-      this.#state.confirmedAt,
-      this.environment.now(),
-      this.timing.stale,
-    );
+  function isDataStale(): boolean {
+    if (connection === "closed" || subject.isFinal(state)) return false;
+    return isStale(connection, state.confirmedAt, environment.now(), timing.stale);
   }
 
-  #changed() {
-    this.#notifier.invalidate();
-    if (this.#connection === "closed") return;
-    const from = staleFrom(this.#connection, this.#state.confirmedAt, this.timing.stale);
-    const left = from === null ? 0 : from - this.environment.now();
-    if (left > 0) this.#staleTimer.set(left, () => this.#changed());
-    else this.#staleTimer.clear();
-    this.#notifier.notify();
+  function changed() {
+    notifier.invalidate();
+    if (connection === "closed") return;
+    const from = staleFrom(connection, state.confirmedAt, timing.stale);
+    const left = from === null ? 0 : from - environment.now();
+    if (left > 0) staleTimer.set(left, changed);
+    else staleTimer.clear();
+    notifier.notify();
   }
+
+  return {
+    subscribe(listener) {
+      // Begun first, so that no listener is called before `subscribe` returns.
+      if (connection === "closed") start();
+      lingerTimer.clear();
+      const remove = notifier.add(listener);
+      return () => {
+        if (remove()) lingerTimer.set(timing.linger, close);
+      };
+    },
+    view: notifier.view,
+    refetch: () => (connection === "closed" ? Promise.resolve() : requests.refetch()),
+    dispatch: (command) => apply(command, "now"),
+    close,
+  };
 }

@@ -1,63 +1,65 @@
 // Calls the listeners of one subject when its view has changed, and keeps the view's identity until
 // then.
 import type { Environment } from "./environment.js";
-import { Timer } from "./timer.js";
+import { createTimer } from "./timer.js";
 
-export class Notifier<View extends object> {
-  #view: View | null = null;
-  /** Whether something may have changed since `#view` was made. */
-  #changed = true;
-  #notified: View | null = null;
-  readonly #listeners = new Set<() => void>();
-  readonly #timer: Timer;
-
-  constructor(
-    private readonly makeView: () => View,
-    /** How long changes are collected before listeners are called; 0: not at all. */
-    private readonly batch: number,
-    environment: Environment,
-  ) {
-    this.#timer = new Timer(environment);
-  }
-
+export interface Notifier<View> {
   /** Returns a function that removes the listener, and returns whether it was the last one. */
-  add(listener: () => void): () => boolean {
-    const own = () => listener();
-    this.#listeners.add(own);
-    return () => this.#listeners.delete(own) && this.#listeners.size === 0;
-  }
-
+  add(listener: () => void): () => boolean;
   /** The same object until something changes. */
-  get view(): View {
-    if (this.#changed || this.#view === null) {
-      const next = this.makeView();
-      if (this.#view === null || !isSame(this.#view, next)) this.#view = next;
-      this.#changed = false;
-    }
-    return this.#view;
-  }
-
+  view(): View;
   /** Makes the view anew at its next use, without calling listeners. */
-  invalidate() {
-    this.#changed = true;
-  }
-
+  invalidate(): void;
   /** Calls the listeners if the view has changed. */
-  notify() {
-    this.#changed = true;
-    if (this.batch === 0) this.#call();
-    else this.#timer.setEarlier(this.batch, () => this.#call());
+  notify(): void;
+  stop(): void;
+}
+
+/** `batch`: how long changes are collected before listeners are called; 0: not at all. */
+export function createNotifier<View extends object>(
+  makeView: () => View,
+  batch: number,
+  environment: Environment,
+): Notifier<View> {
+  let last: View | null = null;
+  /** Whether something may have changed since `last` was made. */
+  let changed = true;
+  let notified: View | null = null;
+  const listeners = new Set<() => void>();
+  const timer = createTimer(environment);
+
+  function view(): View {
+    if (changed || last === null) {
+      const next = makeView();
+      if (last === null || !isSame(last, next)) last = next;
+      changed = false;
+    }
+    return last;
   }
 
-  stop() {
-    this.#timer.clear();
+  function call() {
+    if (view() === notified) return;
+    notified = view();
+    for (const listener of [...listeners]) listener();
   }
 
-  #call() {
-    if (this.view === this.#notified) return;
-    this.#notified = this.view;
-    for (const listener of [...this.#listeners]) listener();
-  }
+  return {
+    add(listener) {
+      const own = () => listener();
+      listeners.add(own);
+      return () => listeners.delete(own) && listeners.size === 0;
+    },
+    view,
+    invalidate() {
+      changed = true;
+    },
+    notify() {
+      changed = true;
+      if (batch === 0) call();
+      else timer.setEarlier(batch, call);
+    },
+    stop: timer.clear,
+  };
 }
 
 /** Whether two views hold the same things. */

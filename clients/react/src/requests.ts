@@ -4,7 +4,7 @@ import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
 import { unreachable, type BinderyError } from "./errors.js";
 import type { Extent } from "./news.js";
-import { Timer } from "./timer.js";
+import { createTimer } from "./timer.js";
 
 /** `now`: at once. `soon`: with the usual gap after the previous request. */
 export type Urgency = "soon" | "now";
@@ -27,111 +27,116 @@ export interface Requester<Answer> {
 const COUNT_SHARE = 20;
 const extents: Record<Extent, number> = { count: 1, more: 2, all: 3 };
 
-export class Requests<Answer> {
-  #pending: AbortController | null = null;
-  #startedAt = Number.NEGATIVE_INFINITY;
-  #failures = 0;
-  /** Set while a request is pending: the urgency of another one after it. */
-  #again: Urgency | null = null;
-  /** What the next request must contain; null: no event has asked for it. */
-  #extent: Extent | null = null;
-  /** How long the last request for counts took. */
-  #counted = 0;
-  #waiting: (() => void)[] = [];
-  readonly #timer: Timer;
-
-  constructor(
-    private readonly requester: Requester<Answer>,
-    private readonly gap: number,
-    private readonly environment: Environment,
-  ) {
-    this.#timer = new Timer(environment);
-  }
-
-  get isPending(): boolean {
-    return this.#pending !== null;
-  }
-
+export interface Requests {
+  isPending(): boolean;
   /** Sends a request; after the pending one, if there is one. */
-  send(urgency: Urgency, extent: Extent = "all") {
-    this.#widen(extent);
-    if (this.#pending !== null) {
-      if (this.#again !== "now") this.#again = urgency;
+  send(urgency: Urgency, extent?: Extent): void;
+  /** Sends a request now. Resolves when its outcome has been taken. */
+  refetch(): Promise<void>;
+  /** Sets the time of the next request anew, after a change of the interval. */
+  reschedule(): void;
+  /** Ends the pending request and all timers. */
+  stop(): void;
+}
+
+export function createRequests<Answer>(
+  requester: Requester<Answer>,
+  usualGap: number,
+  environment: Environment,
+): Requests {
+  let pending: AbortController | null = null;
+  let startedAt = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  /** Set while a request is pending: the urgency of another one after it. */
+  let again: Urgency | null = null;
+  /** What the next request must contain; null: no event has asked for it. */
+  let wanted: Extent | null = null;
+  /** How long the last request for counts took. */
+  let counted = 0;
+  let waiting: (() => void)[] = [];
+  const timer = createTimer(environment);
+
+  function widen(extent: Extent) {
+    if (wanted === null || extents[extent] > extents[wanted]) wanted = extent;
+  }
+
+  function send(urgency: Urgency, extent: Extent = "all") {
+    widen(extent);
+    if (pending !== null) {
+      if (again !== "now") again = urgency;
       return;
     }
-    const gap =
-      this.#extent === "count" ? Math.max(this.gap, COUNT_SHARE * this.#counted) : this.gap;
-    const wait = urgency === "now" ? 0 : this.#startedAt + gap - this.environment.now();
-    if (wait <= 0 || wait > gap) void this.#run();
-    else this.#timer.setEarlier(wait, () => void this.#run());
+    const gap = wanted === "count" ? Math.max(usualGap, COUNT_SHARE * counted) : usualGap;
+    const wait = urgency === "now" ? 0 : startedAt + gap - environment.now();
+    if (wait <= 0 || wait > gap) void run();
+    else timer.setEarlier(wait, () => void run());
   }
 
-  /** Sends a request now. Resolves when its outcome has been taken. */
-  refetch(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.send("now");
-    });
-  }
-
-  /** Sets the time of the next request anew, after a change of the interval. */
-  reschedule() {
+  function reschedule() {
     // The outcome of a pending request leads here again.
-    if (this.#pending !== null) return;
+    if (pending !== null) return;
     // A request with "now" comes from the reader, so it cannot loop.
-    if (this.#again === "now" || (this.#again === "soon" && this.#failures === 0))
-      return this.send(this.#again, this.#extent ?? "all");
-    const regular = this.#failures === 0 ? this.requester.interval() : null;
-    if (this.#failures === 0 && regular === null) return;
-    const wait = regular ?? backoff(this.#failures, this.environment.random);
-    this.#timer.set(wait, () => {
+    if (again === "now" || (again === "soon" && failures === 0))
+      return send(again, wanted ?? "all");
+    const wait = failures === 0 ? requester.interval() : backoff(failures, environment.random);
+    if (wait === null) return;
+    timer.set(wait, () => {
       // The page is hidden: a request at waking finds missed changes.
-      if (this.environment.isHidden()) this.reschedule();
-      else void this.#run(this.#failures === 0);
+      if (environment.isHidden()) reschedule();
+      else void run(failures === 0);
     });
   }
 
-  /** Ends the pending request and all timers. */
-  stop() {
-    this.#timer.clear();
-    this.#pending?.abort();
-    this.#pending = null;
-    this.#waiting.splice(0).forEach((resolve) => resolve());
-  }
-
-  #widen(extent: Extent) {
-    if (this.#extent === null || extents[extent] > extents[this.#extent]) this.#extent = extent;
-  }
-
-  async #run(audit = false) {
-    this.#timer.clear();
+  async function run(audit = false) {
+    timer.clear();
     const request = new AbortController();
-    const waiting = this.#waiting.splice(0);
-    this.#pending = request;
-    this.#again = null;
-    const extent = this.#extent ?? "all";
-    const since = this.environment.now();
-    this.#extent = null;
-    this.#startedAt = since;
+    const served = waiting;
+    waiting = [];
+    const resolved = () => served.forEach((resolve) => resolve());
+    pending = request;
+    again = null;
+    const extent = wanted ?? "all";
+    const since = environment.now();
+    wanted = null;
+    startedAt = since;
     let outcome: Outcome<Answer>;
     try {
-      const answer = await this.requester.fetch(request.signal, extent);
-      outcome = { type: "fetched", answer, since, at: this.environment.now() };
+      const answer = await requester.fetch(request.signal, extent);
+      outcome = { type: "fetched", answer, since, at: environment.now() };
     } catch (cause) {
-      outcome = { type: "failed", error: unreachable(cause), at: this.environment.now() };
+      outcome = { type: "failed", error: unreachable(cause), at: environment.now() };
     }
     // Stopped meanwhile, and perhaps begun again: this outcome is ignored.
-    if (this.#pending !== request) return waiting.forEach((resolve) => resolve());
-    this.#pending = null;
-    if (extent === "count") this.#counted = this.environment.now() - since;
-    const next = this.requester.reduce(outcome);
-    this.#failures = outcome.type === "failed" ? this.#failures + 1 : 0;
-    if (next !== null) this.#widen(next);
-    if (next !== null && this.#again === null) this.#again = "soon";
+    if (pending !== request) return resolved();
+    pending = null;
+    if (extent === "count") counted = environment.now() - since;
+    const next = requester.reduce(outcome);
+    failures = outcome.type === "failed" ? failures + 1 : 0;
+    if (next !== null) {
+      widen(next);
+      again ??= "soon";
+    }
     // After a failure everything is requested again.
-    if (outcome.type === "failed") this.#extent = null;
-    this.requester.settled(outcome, audit);
-    this.reschedule();
-    waiting.forEach((resolve) => resolve());
+    if (outcome.type === "failed") wanted = null;
+    requester.settled(outcome, audit);
+    reschedule();
+    resolved();
   }
+
+  return {
+    isPending: () => pending !== null,
+    send,
+    refetch: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        send("now");
+      }),
+    reschedule,
+    stop() {
+      timer.clear();
+      pending?.abort();
+      pending = null;
+      waiting.splice(0).forEach((resolve) => resolve());
+    },
+  };
 }

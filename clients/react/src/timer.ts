@@ -1,31 +1,37 @@
 import type { Environment } from "./environment.js";
 
 /** One timer: setting it again replaces the earlier time. */
-export class Timer {
-  #timer: unknown = null;
-  #due = Number.POSITIVE_INFINITY;
+export interface Timer {
+  set(milliseconds: number, run: () => void): void;
+  /** Like `set`, unless it already fires earlier. */
+  setEarlier(milliseconds: number, run: () => void): void;
+  clear(): void;
+}
 
-  constructor(private readonly environment: Environment) {}
+export function createTimer(environment: Environment): Timer {
+  let timer: unknown = null;
+  let due = Number.POSITIVE_INFINITY;
 
-  set(milliseconds: number, run: () => void) {
-    this.clear();
-    this.#due = this.environment.now() + milliseconds;
-    this.#timer = this.environment.setTimeout(() => {
-      this.#timer = null;
-      this.#due = Number.POSITIVE_INFINITY;
+  function clear() {
+    environment.clearTimeout(timer);
+    timer = null;
+    due = Number.POSITIVE_INFINITY;
+  }
+
+  function set(milliseconds: number, run: () => void) {
+    clear();
+    due = environment.now() + milliseconds;
+    timer = environment.setTimeout(() => {
+      clear();
       run();
     }, milliseconds);
   }
 
-  /** Like `set`, unless it already fires earlier. */
-  setEarlier(milliseconds: number, run: () => void) {
-    if (this.#timer === null || this.environment.now() + milliseconds < this.#due)
-      this.set(milliseconds, run);
-  }
-
-  clear() {
-    this.environment.clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#due = Number.POSITIVE_INFINITY;
-  }
+  return {
+    set,
+    setEarlier(milliseconds, run) {
+      if (environment.now() + milliseconds < due) set(milliseconds, run);
+    },
+    clear,
+  };
 }

@@ -1,45 +1,47 @@
 // The open subscriptions of a client, one for each topic, within the transport's limit.
 import type { Environment } from "./environment.js";
 import { isRecord } from "./errors.js";
-import { Link, type LinkListener } from "./link.js";
+import { createLink, type Link, type LinkListener } from "./link.js";
 import type { Topic, BookTransport } from "./transport.js";
 import { sameForm } from "./uuid.js";
 
 /** Subscriptions that books leave free: a book without its own one uses its owner's topic. */
 const KEPT_FOR_LISTS = 5;
 
-export class Topics {
-  readonly #links = new Map<string, Link>();
-
-  constructor(
-    private readonly transport: BookTransport,
-    private readonly environment: Environment,
-  ) {}
-
+export interface Topics {
   /**
    * Subscribes until the returned function is called; null: there is no room. A book without its
    * own subscription uses its owner's topic; audits find missed changes.
    */
-  attach(topic: Topic, listener: LinkListener): (() => void) | null {
+  attach(topic: Topic, listener: LinkListener): (() => void) | null;
+  /** Resolves when all subscriptions that have been ended are closed. */
+  closed(): Promise<void>;
+}
+
+export function createTopics(transport: BookTransport, environment: Environment): Topics {
+  const links = new Map<string, Link>();
+
+  function attach(topic: Topic, listener: LinkListener): (() => void) | null {
     const name = JSON.stringify(topic);
-    const known = this.#links.get(name);
-    const most = this.transport.most ?? Number.POSITIVE_INFINITY;
+    const known = links.get(name);
+    const most = transport.most ?? Number.POSITIVE_INFINITY;
     const room = most - (topic.kind === "book" ? KEPT_FOR_LISTS : 0);
-    if (known === undefined && this.#links.size >= room) {
+    if (known === undefined && links.size >= room) {
       if (topic.kind === "books" || topic.ownerId === null) return null;
       const ownersTopic = { kind: "books", ownerId: topic.ownerId } as const;
-      return this.attach(ownersTopic, onlyBook(topic.bookId, listener));
+      return attach(ownersTopic, onlyBook(topic.bookId, listener));
     }
-    const onIdle = () => this.#links.delete(name);
-    const link = known ?? new Link(this.transport, topic, this.environment, onIdle);
-    this.#links.set(name, link);
+    const link = known ?? createLink(transport, topic, environment, () => links.delete(name));
+    links.set(name, link);
     return link.attach(listener);
   }
 
-  /** Resolves when all subscriptions that have been ended are closed. */
-  async closed(): Promise<void> {
-    await Promise.all([...this.#links.values()].map((link) => link.closed));
-  }
+  return {
+    attach,
+    async closed() {
+      await Promise.all([...links.values()].map((link) => link.closed()));
+    },
+  };
 }
 
 /** The messages about one book, from a topic with many books. */

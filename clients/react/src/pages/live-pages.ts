@@ -3,11 +3,11 @@
 import type { Environment } from "../environment.js";
 import { forbidsShowing, type BinderyError } from "../errors.js";
 import type { Extent, News } from "../news.js";
-import { Notifier } from "../notifier.js";
-import { Requests, type Outcome } from "../requests.js";
+import { createNotifier, type Notifier } from "../notifier.js";
+import { createRequests, type Requests, type Outcome } from "../requests.js";
 import type { BookStatus } from "../status.js";
 import type { Timing } from "../subject.js";
-import { Timer } from "../timer.js";
+import { createTimer, type Timer } from "../timer.js";
 import type { BookView, View } from "../views.js";
 import type { WatchedBook } from "../internals.js";
 
@@ -83,7 +83,7 @@ export class LivePages<Item, Cursor, Shown extends PagesView> {
   /** The news since the pending request began: its answer may be older. */
   #news: News<BookStatus>[] = [];
   #endings: (() => void)[] = [];
-  readonly #requests: Requests<Fetched<Item>>;
+  readonly #requests: Requests;
   readonly #notifier: Notifier<Shown>;
   readonly #lingerTimer: Timer;
 
@@ -102,9 +102,9 @@ export class LivePages<Item, Cursor, Shown extends PagesView> {
       settled: () => this.#notifier.notify(),
       interval: () => null,
     };
-    this.#requests = new Requests(requester, timing.gap, environment);
-    this.#notifier = new Notifier(() => this.#makeView(), 0, environment);
-    this.#lingerTimer = new Timer(environment);
+    this.#requests = createRequests(requester, timing.gap, environment);
+    this.#notifier = createNotifier(() => this.#makeView(), 0, environment);
+    this.#lingerTimer = createTimer(environment);
   }
 
   /** Watches until the returned function is called. Listeners read `view`. */
@@ -119,7 +119,7 @@ export class LivePages<Item, Cursor, Shown extends PagesView> {
 
   /** The same object until something changes. */
   get view(): Shown {
-    return this.#notifier.view;
+    return this.#notifier.view();
   }
 
   /** Reads the shown pages again. Resolves when the answer or the error has arrived. */
@@ -188,7 +188,7 @@ export class LivePages<Item, Cursor, Shown extends PagesView> {
 
   #follow({ view }: WatchedBook, news: News<BookStatus>) {
     if (this.source.follow === undefined || view.book === null) return;
-    if (this.#requests.isPending) this.#news.push(news);
+    if (this.#requests.isPending()) this.#news.push(news);
     if (this.#merge(news, view.book)) this.#requests.send("soon");
     this.#notifier.notify();
   }
