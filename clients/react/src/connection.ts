@@ -25,26 +25,21 @@ export type ConnectionEvent =
   | "unanswered"
   | "close";
 
+/** By event: what each connection becomes, or `others` any that is not named. */
+const changes: Record<ConnectionEvent, { [From in Connection | "others"]?: Connection }> = {
+  open: { closed: "connecting" },
+  subscribed: { others: "live" },
+  missed: { live: "delayed" },
+  received: { delayed: "live" },
+  // While requests succeed, another failed subscription changes nothing for the reader.
+  lost: { polling: "polling", others: "reconnecting" },
+  unavailable: { others: "polling" },
+  answered: { reconnecting: "polling" },
+  unanswered: { polling: "reconnecting", connecting: "reconnecting" },
+  close: { others: "closed" },
+};
+
 export function nextConnection(connection: Connection, event: ConnectionEvent): Connection {
-  if (event === "close") return "closed";
-  if (connection === "closed") return event === "open" ? "connecting" : "closed";
-  switch (event) {
-    case "subscribed":
-      return "live";
-    case "missed":
-      return connection === "live" ? "delayed" : connection;
-    case "received":
-      return connection === "delayed" ? "live" : connection;
-    case "lost":
-      // While requests succeed, another failed subscription changes nothing for the reader.
-      return connection === "polling" ? "polling" : "reconnecting";
-    case "unavailable":
-      return "polling";
-    case "answered":
-      return connection === "reconnecting" ? "polling" : connection;
-    case "unanswered":
-      return connection === "polling" || connection === "connecting" ? "reconnecting" : connection;
-    case "open":
-      return connection;
-  }
+  if (connection === "closed" && event !== "open") return "closed";
+  return changes[event][connection] ?? changes[event].others ?? connection;
 }

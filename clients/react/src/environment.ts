@@ -21,20 +21,18 @@ export const systemEnvironment: Environment = {
   isHidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",
   onWake(listener) {
     if (typeof window === "undefined") return () => undefined;
+    const listening = new AbortController();
+    const { signal } = listening;
     const seen = () => {
       if (document.visibilityState === "visible") listener();
     };
-    document.addEventListener("visibilitychange", seen);
-    window.addEventListener("online", listener);
     // Restored from the back-forward cache: every socket is closed, and no other event reports it.
     const restored = (event: PageTransitionEvent) => {
       if (event.persisted) listener();
     };
-    window.addEventListener("pageshow", restored);
-    return () => {
-      document.removeEventListener("visibilitychange", seen);
-      window.removeEventListener("online", listener);
-      window.removeEventListener("pageshow", restored);
-    };
+    document.addEventListener("visibilitychange", seen, { signal });
+    window.addEventListener("online", listener, { signal });
+    window.addEventListener("pageshow", restored, { signal });
+    return () => listening.abort();
   },
 };

@@ -45,6 +45,7 @@ export function array<Value>(inner: Check<Value>): Check<Value[]> {
 
 export type Checks<Value> = { readonly [Name in keyof Value]-?: Check<Value[Name]> };
 
+/* @__NO_SIDE_EFFECTS__ */
 export function object<Value>(checks: Checks<Value>): Check<Value> {
   const entries = Object.entries<Check<unknown>>(checks);
   return (value) => {

@@ -1,6 +1,7 @@
 // Merges the list of substeps from whole and partial lists, and records whether it has every
 // change. Pure. A stage can have 10,000 substeps, so messages carry only those that changed; the
 // list keeps 200 of them.
+import { firstSubsteps } from "./first-substeps.js";
 import {
   compareLives,
   type BookPatch,
@@ -108,14 +109,4 @@ function overlaid(list: Substep[], changes: readonly Substep[]): Substep[] {
   return kept([...next, ...added]);
 }
 
-const rank: Record<Substep["state"], number> = { active: 0, pending: 1, done: 2 };
-
-/**
- * At most 200, in the same order: active ones are kept first, then pending ones, then done ones.
- */
-function kept(list: Substep[]): Substep[] {
-  if (list.length <= MOST_SUBSTEPS) return list;
-  const ranked = [...list].sort((a, b) => rank[a.state] - rank[b.state]);
-  const chosen = new Set(ranked.slice(0, MOST_SUBSTEPS));
-  return list.filter((one) => chosen.has(one));
-}
+const kept = (list: Substep[]) => firstSubsteps(list, MOST_SUBSTEPS);

@@ -1,4 +1,5 @@
 // The substeps of a stage, each with its bar.
+import { firstSubsteps } from "../first-substeps.js";
 import type { Substep } from "../status.js";
 import { unseen, type H } from "./h.js";
 import { icon } from "./icon.js";
@@ -18,7 +19,7 @@ export function substepList<N>(
   labels: Labels,
   most = Number.POSITIVE_INFINITY,
 ): (N | null)[] {
-  const shown = chosen(substeps, most);
+  const shown = firstSubsteps(substeps, most);
   const isWhole = shown.length >= Math.max(substeps.length, substeps_total);
   return [
     shown.length === 0
@@ -64,16 +65,6 @@ function substepLine<N>(h: H<N>, substep: Substep, labels: Labels): N {
     message !== null &&
       h("span", { className: "bindery-substep-message", dir: "auto" }, ` ${message}`),
   );
-}
-
-const rank: Record<Substep["state"], number> = { active: 0, pending: 1, done: 2 };
-
-/** In the same order; active ones are chosen first, then pending ones, then done ones. */
-function chosen(substeps: readonly Substep[], most: number): readonly Substep[] {
-  if (substeps.length <= most) return substeps;
-  const ranked = [...substeps].sort((a, b) => rank[a.state] - rank[b.state]);
-  const first = new Set(ranked.slice(0, most));
-  return substeps.filter((one) => first.has(one));
 }
 
 /** Its label, or its key if the label is empty. */
