@@ -11,8 +11,9 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use postgres_types::Type;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 use tokio_postgres::Transaction;
 use uuid::Uuid;
 
@@ -165,10 +166,19 @@ async fn count(
 #[serde(default, deny_unknown_fields)]
 struct Choice {
     ids: Option<Vec<i64>>,
+    #[serde(deserialize_with = "object")]
     filter: Option<Filter>,
     dry_run: bool,
     after: Option<i64>,
     through: Option<i64>,
+}
+
+/// The filter of an object; serde would also accept an array, and take an empty one for all dead
+/// letters.
+fn object<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Filter>, D::Error> {
+    Option::<Map<String, Value>>::deserialize(given)?
+        .map(|filter| serde_json::from_value(Value::Object(filter)).map_err(D::Error::custom))
+        .transpose()
 }
 
 impl Choice {
@@ -294,7 +304,12 @@ mod tests {
         }
         let many = serde_json::json!({ "ids": vec![1; MOST_IDS + 1] }).to_string();
         assert!(filter(&many).is_err());
-        for wrong in [r#"{"filter": {"reson": "x"}}"#, r#"{"id": 1}"#] {
+        for wrong in [
+            r#"{"filter": {"reson": "x"}}"#,
+            r#"{"id": 1}"#,
+            r#"{"filter": []}"#,
+            r#"{"filter": ["stream"]}"#,
+        ] {
             assert!(serde_json::from_str::<Choice>(wrong).is_err(), "{wrong}");
         }
     }
