@@ -126,6 +126,34 @@ test("a replay by filter counts first, describes the effect, and shows the outco
   await page.context().close();
 });
 
+test("a running drop stays in sight whatever the keys, and so does its failure", async () => {
+  const { page } = await tabAt(browser, at("?reason=bad_uuid"));
+  /** @type {(value?: unknown) => void} */ let release = () => undefined;
+  const held = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/api/dead-letters/drop", async (route) => {
+    if (route.request().postDataJSON().dry_run) return route.continue();
+    await held;
+    return route.fulfill({ status: 503, json: { message: "Postgres does not answer" } });
+  });
+  await page.getByRole("button", { name: "Drop all 300…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Drop 300 dead letters" }).click();
+  await dialog.getByText("0 events so far.").waitFor();
+  for (const key of ["Escape", "Escape", "Escape"]) {
+    await page.keyboard.press(key);
+    await dialog.getByText("0 events so far.").waitFor();
+  }
+  release();
+  await dialog.getByText("Postgres does not answer").waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: "Drop all 300…" }).click();
+  await dialog.getByRole("button", { name: "Drop 300 dead letters" }).waitFor();
+  await page.context().close();
+});
+
 test("a selection is dropped, and only what the count was about", async () => {
   const { page, errors } = await tabAt(browser, at("?reason=bad_uuid"));
   await page.getByText("300 dead letters").waitFor();

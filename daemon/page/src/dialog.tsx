@@ -15,10 +15,15 @@ export function Dialog({
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
+  const isShown = useRef(false);
   useEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
-    return () => shown?.close();
+    isShown.current = true;
+    return () => {
+      isShown.current = false;
+      shown?.close();
+    };
   }, []);
   return (
     <dialog
@@ -28,6 +33,15 @@ export function Dialog({
       onCancel={(event) => {
         event.preventDefault();
         onClose();
+      }}
+      onClose={() => {
+        // The browser closes it at a second Esc, whatever became of the first.
+        if (!isShown.current) return;
+        onClose();
+        // One that has to stay is shown again.
+        setTimeout(() => {
+          if (isShown.current && dialog.current?.open === false) dialog.current.showModal();
+        });
       }}
       onClick={(event) => {
         // A click on the backdrop.
