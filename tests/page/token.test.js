@@ -56,6 +56,67 @@ test("a token in the address leaves it, and a service may act", async () => {
   await page.context().close();
 });
 
+test("a token beside a place in the address leaves it, and the place stays", async () => {
+  const page = await newPage(browser);
+  const service = token({ role: "service_role" });
+  for (const query of [`q=reader&token=${service}`, `token=${service}&q=reader`]) {
+    await page.goto("about:blank");
+    await page.goto(`${daemon.url}/#/books?${query}`);
+    await page.getByRole("link", { name: "Another reader’s" }).waitFor();
+    assert.equal(new URL(page.url()).hash, "#/books?q=reader");
+    await page.getByRole("button", { name: "Forget the token" }).click();
+  }
+  await page.context().close();
+});
+
+test("an open page takes a token from its address, too", async () => {
+  const page = await newPage(browser);
+  await page.goto(daemon.url);
+  await page.getByLabel("Token").waitFor();
+  await page.evaluate(
+    (jwt) => {
+      location.hash = `#token=${jwt}`;
+    },
+    token({ role: "service_role" }),
+  );
+  await page.getByRole("link", { name: "Another reader’s" }).waitFor();
+  assert.ok(!page.url().includes("token"), page.url());
+  await page.context().close();
+});
+
+test("a token that was broken into lines is taken, and a text that is none is refused", async () => {
+  const page = await newPage(browser);
+  await page.goto(daemon.url);
+  await page.getByLabel("Token").fill("a token?");
+  await page.getByRole("button", { name: "Show the books" }).click();
+  await page.getByText("The token was rejected").waitFor();
+  await page.getByLabel("Token").fill("“eyJ”");
+  await page.getByRole("button", { name: "Show the books" }).click();
+  await page.getByText("The token was rejected: It is not a JWT.").waitFor();
+  const lines = token({ role: "service_role" }).replaceAll(/.{40}/g, "$&\n");
+  await page.getByLabel("Token").fill(` Bearer ${lines}`);
+  await page.getByRole("button", { name: "Show the books" }).click();
+  await page.getByRole("link", { name: "Another reader’s" }).waitFor();
+  await page.context().close();
+});
+
+test("a browser that forbids storage shows the books", async () => {
+  const page = await newPage(browser);
+  await page.addInitScript(() => {
+    for (const name of ["localStorage", "sessionStorage"])
+      Object.defineProperty(window, name, {
+        get() {
+          throw new DOMException("forbidden", "SecurityError");
+        },
+      });
+  });
+  await page.goto(`${daemon.url}/#token=${token({ role: "service_role" })}`);
+  await page.getByRole("link", { name: "Another reader’s" }).waitFor();
+  await page.getByRole("button", { name: "Use dark colors" }).click();
+  await page.getByRole("button", { name: "Use light colors" }).waitFor();
+  await page.context().close();
+});
+
 test("a token that runs out while books are watched is asked for anew", async () => {
   const page = await newPage(browser);
   await page.goto(

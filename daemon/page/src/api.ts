@@ -1,5 +1,7 @@
 // Requests to the daemon's API, with the token. Live books come through @bindery/react/client.
 import { BinderyError } from "@bindery/react/client";
+import { tabStorage } from "./storage.js";
+import { replace } from "./url.js";
 
 const KEY = "bindery.token";
 
@@ -19,23 +21,36 @@ export class ApiError extends Error {
   }
 }
 
-/** The token of `#token=…`, which is removed from the address, or the one of this tab. */
-export function takeToken(): string | null {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const given = fragment.get("token");
-  if (given) {
-    setToken(given);
-    fragment.delete("token");
-    const rest = fragment.toString();
-    history.replaceState(null, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
-  }
-  return token();
+/**
+ * Moves the token of `#token=…`, or of `#/books?token=…`, from the address to this tab. Returns
+ * whether there was one.
+ */
+export function takeToken(): boolean {
+  const fragment = location.hash.slice(1);
+  const [, path = "", query = ""] = /^(\/[^?]*)?\??(.*)$/s.exec(fragment) ?? [];
+  const parameters = new URLSearchParams(query);
+  const given = parameters.get("token");
+  if (given === null) return false;
+  parameters.delete("token");
+  const rest = [path, parameters.toString()].filter(Boolean).join("?");
+  replace(location.pathname + location.search + (rest && `#${rest}`));
+  return setToken(given);
 }
 
-export const token = (): string | null => sessionStorage.getItem(KEY);
-export const setToken = (value: string): void =>
-  sessionStorage.setItem(KEY, value.trim().replace(/^bearer\s+/i, ""));
-export const forgetToken = (): void => sessionStorage.removeItem(KEY);
+export const token = (): string | null => tabStorage.getItem(KEY);
+export const forgetToken = (): void => tabStorage.removeItem(KEY);
+
+/** Returns whether the text may be a token: a header cannot have any other. */
+export function setToken(text: string): boolean {
+  // A terminal breaks a token into lines.
+  const value = text
+    .trim()
+    .replace(/^bearer\s+/i, "")
+    .replace(/\s+/g, "");
+  if (!/^[!-~]+$/.test(value)) return false;
+  tabStorage.setItem(KEY, value);
+  return true;
+}
 
 /** The role of the token, for what is shown; Postgres decides what is allowed. */
 export function roleOf(jwt: string): string {

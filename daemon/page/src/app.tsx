@@ -55,11 +55,17 @@ export function App() {
     [about, client, signOut],
   );
 
-  const enter = (token: string) => {
-    setToken(token);
+  const entered = useCallback(() => {
     setGate(null);
     setEntry((count) => count + 1);
-  };
+  }, []);
+  const enter = (token: string) => (setToken(token) ? entered() : setGate("It is not a JWT."));
+  // The address may get a token later, too.
+  useEffect(() => {
+    const listener = () => takeToken() && entered();
+    addEventListener("hashchange", listener);
+    return () => removeEventListener("hashchange", listener);
+  }, [entered]);
 
   return (
     <>

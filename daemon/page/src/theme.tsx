@@ -1,11 +1,12 @@
 // Light or dark colours: the system's, until the reader chooses.
 import { useState } from "preact/hooks";
+import { browserStorage } from "./storage.js";
 
 const KEY = "bindery.theme";
 type Theme = "light" | "dark";
 
 const chosen = (): Theme | null => {
-  const theme = localStorage.getItem(KEY);
+  const theme = browserStorage.getItem(KEY);
   return theme === "light" || theme === "dark" ? theme : null;
 };
 const system = (): Theme => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
@@ -21,7 +22,7 @@ export function ThemeButton() {
   const [theme, setTheme] = useState(chosen);
   const other: Theme = (theme ?? system()) === "dark" ? "light" : "dark";
   const choose = () => {
-    localStorage.setItem(KEY, other);
+    browserStorage.setItem(KEY, other);
     show(other);
     setTheme(other);
   };

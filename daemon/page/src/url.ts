@@ -32,6 +32,12 @@ function changed() {
 
 export const currentPlace = (): Place => place;
 
+/** Replaces the address. */
+export function replace(href: string): void {
+  history.replaceState(null, "", href);
+  changed();
+}
+
 /** Goes to another tab, as a step of the browser's history. */
 export function go(tab: Tab, parameters: Record<string, string | undefined> = {}): void {
   location.hash = hrefOf(tab, parameters);
@@ -47,8 +53,8 @@ export function change(
 ): void {
   const href = hrefOf(place.tab, { ...place.parameters, ...parameters });
   if (href === location.hash) return;
-  if (push) history.pushState(null, "", href);
-  else history.replaceState(null, "", href);
+  if (!push) return replace(href);
+  history.pushState(null, "", href);
   changed();
 }
 
