@@ -12,6 +12,9 @@ describe("in English", () => {
     [3, undefined, "page", "3 pages"],
     [1, undefined, "page", "1 page"],
     [0.5, undefined, "page", "0.5 pages"],
+    [1, 4, "constructor", "1 of 4 constructors"],
+    [1, 4, "test constructor", "1 of 4 test constructors"],
+    [1, 4, "__proto__", "1 of 4 __proto__"],
   ])("%d of %s in %j is written as %j", (done, total, unit, text) => {
     expect(amount(done, total, unit, english)).toBe(text);
   });

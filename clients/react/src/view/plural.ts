@@ -55,7 +55,7 @@ export function englishPlural(unit: string): string {
   const start = unit.slice(0, unit.length - word.length);
   const lower = word.toLowerCase();
   if (plurals.has(lower)) return unit;
-  const known = irregular[lower];
+  const known = Object.hasOwn(irregular, lower) ? irregular[lower] : undefined;
   if (known !== undefined) return start + word.charAt(0) + known.slice(1);
   if (/[^s]sis$|axis$/.test(lower)) return unit.replace(/is$/, "es");
   if (/(ss|us|x|z|ch|sh)$/.test(lower)) return `${unit}es`;

@@ -18,7 +18,8 @@ export function number(value: number, { locale }: Pick<Labels, "locale">): strin
 
 /** A unit after a count: from `labels.units`, or by the rules of English, or as it is. */
 export function unit(name: string, count: number, { locale, units }: Labels): string {
-  const forms = units[name];
+  // A unit may be called "constructor".
+  const forms = Object.hasOwn(units, name) ? units[name] : undefined;
   if (forms !== undefined) return formFor(forms, count, locale);
   if (!/^en\b/i.test(locale)) return name;
   return formFor({ one: name, other: englishPlural(name) }, count, locale);
