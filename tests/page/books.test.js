@@ -223,6 +223,17 @@ test("a lost connection is shown, and the list is current again afterwards", asy
   await becomes(() => bar("The Tide").getAttribute("aria-valuenow"), "7");
 });
 
+test("while no answer has come, it does not say that there are no books", async () => {
+  await books.book("The Tide");
+  const refused = { status: 503, json: { code: "08000", message: "Postgres does not answer" } };
+  await page.route(/\/api\/(books|events)/, (route) => route.fulfill(refused));
+  await page.goto(daemon.url);
+  await page.getByText("Reconnecting", { exact: true }).waitFor();
+  assert.equal(await page.locator(".nothing").count(), 0);
+  await page.unroute(/\/api\/(books|events)/);
+  await becomes(() => titles(page), ["The Tide"]);
+});
+
 test("after an hour asleep it is current again", async () => {
   await books.book("The Tide");
   await page.clock.install();

@@ -220,7 +220,7 @@ export function BooksTab() {
               }
             />
           )}
-          {count === 0 && !list.loading ? (
+          {count === 0 && list.total !== null ? (
             <p class="nothing">{isFiltered(place) ? "No results" : "No other books"}</p>
           ) : (
             <List
