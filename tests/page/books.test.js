@@ -223,7 +223,7 @@ test("a lost connection is shown, and the list is current again afterwards", asy
   await becomes(() => bar("The Tide").getAttribute("aria-valuenow"), "7");
 });
 
-test("while no answer has come, it does not say that there are no books", async () => {
+test("the empty page is shown only after an answer has come", async () => {
   await books.book("The Tide");
   const refused = { status: 503, json: { code: "08000", message: "Postgres does not answer" } };
   await page.route(/\/api\/(books|events)/, (route) => route.fulfill(refused));
