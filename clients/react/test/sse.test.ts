@@ -195,6 +195,15 @@ test("the client continues after the server was restarted", async () => {
   await bindery.close();
 });
 
+test("a text that no header can have is no token, and nothing is sent", async () => {
+  const { signal } = new AbortController();
+  for (const token of ["a.b\nc.d", "\u{1f600}"]) {
+    const transport = sseTransport(base, { token: () => token });
+    await expect(transport.fetchBook(id(1), signal)).rejects.toMatchObject({ kind: "signed_out" });
+  }
+  expect(server.requests).toEqual([]);
+});
+
 test("a stream that ends because the token is too old is opened again with the token of now", async () => {
   let token = 1;
   server.answer = () => [200, status()];

@@ -1,5 +1,5 @@
 // Requests to the daemon's HTTP API.
-import { refusal, unreachable, type BinderyError } from "../errors.js";
+import { BinderyError, refusal, unreachable } from "../errors.js";
 import { sameForm } from "../uuid.js";
 
 export interface SseOptions {
@@ -27,6 +27,9 @@ export function httpOf(
 
   async function request(path: string, accept: string, init: RequestInit): Promise<Response> {
     const bearer = await token();
+    // fetch would throw, as if the server were unreachable.
+    if (bearer !== null && /[^!-~]/.test(bearer.trim()))
+      throw new BinderyError("signed_out", "The token is not a JWT.");
     const headers = {
       Accept: accept,
       ...init.headers,
