@@ -146,6 +146,18 @@ test("the keyboard searches, moves, opens, resumes, closes and helps", async () 
   assert.deepEqual(problems, []);
 });
 
+test("the key r resumes the open book, also one that the list does not have", async () => {
+  const failed = await books.book("Thrift", ["ANALYZING"]);
+  await books.fail(failed, "Gone");
+  await page.goto(`${daemon.url}/#/books?q=nothing&book=${failed}`);
+  await panel("Thrift").getByRole("button", { name: "Resume" }).waitFor();
+  await page.getByText("No results").waitFor();
+  await page.keyboard.press("r");
+  await dialog("Resume this book?").getByRole("button", { name: "Resume book" }).click();
+  await panel("Thrift").getByRole("region", { name: "Error" }).waitFor({ state: "hidden" });
+  assert.deepEqual(problems, []);
+});
+
 test("without three samples there is no estimate, and an overdue stage is marked", async () => {
   const tide = await books.book("The Tide", ["ANALYZING"]);
   await page.goto(`${daemon.url}/#/books?book=${tide}`);

@@ -182,7 +182,11 @@ export function BooksTab() {
     r: () => {
       if (!mayAct) return;
       if (selectedCount > 0) return setBulk({ act: "resume", target: target() });
-      const book = rowsNow.current.find((row) => row.book_id === (place.book ?? cursor));
+      // The list may not have the open book.
+      const book =
+        place.book === null
+          ? rowsNow.current.find((row) => row.book_id === cursor)
+          : client.bookView(place.book).book;
       if (book?.status === "FAILED") setAsked({ act: "resume", book });
     },
   });
