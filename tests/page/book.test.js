@@ -174,6 +174,7 @@ test("without three samples there is no estimate, and an overdue stage is marked
   await page.reload();
   await sheet.getByText("longer than usual (median 4 min, now 11 min)").waitFor();
   assert.deepEqual(problems, []);
+  await page.unrouteAll({ behavior: "wait" });
 });
 
 test("on a phone the book replaces the list, and gives it back", async () => {
