@@ -62,7 +62,10 @@ select is(tap.after(2, 'panel_1', 0.02), '0.02 50.01', 'Overall is 50 + 50 * 0.0
 select bindery.transition_book(tap.id(2), 'COMPLETED');
 select is(tap.percents(2), '100 100', 'A book that completes early is at exactly 100.');
 select is(
-  bindery.get_book_status(tap.id(2)) #> '{stages}', '[
+  (select jsonb_agg(jsonb_build_object('name', s ->> 'name', 'label', s ->> 'label',
+      'state', s ->> 'state', 'progress', s -> 'progress') order by n)
+    from jsonb_array_elements(bindery.get_book_status(tap.id(2)) -> 'stages')
+      with ordinality as e(s, n)), '[
   {"name": "ANALYZING", "label": "Reading the book", "state": "done", "progress": 100},
   {"name": "GENERATING_SCENES", "label": "Cutting scenes", "state": "done", "progress": 100},
   {"name": "CREATING_ARTWORK", "label": "Drawing", "state": "done", "progress": 100}]',
