@@ -203,7 +203,7 @@ test(
       await bar(page, 4);
     });
     await app.open(stranger, async (page) => {
-      await page.getByText('not yours to see').first().waitFor();
+      await page.getByText('you may not view it').first().waitFor();
       assert.equal(await page.getByRole('progressbar').count(), 0);
     });
   },
