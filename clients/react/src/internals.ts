@@ -21,7 +21,7 @@ export interface Internals {
   readonly transport: BookTransport;
   readonly timing: Timing;
   readonly environment: Environment;
-  /** Subscribes to a topic until the returned function is called; null: there is no room. */
+  /** Subscribes to a topic until the returned function is called; null: the limit is reached. */
   readonly attach: (topic: Topic, listener: LinkListener) => (() => void) | null;
   book(bookId: string): WatchedBook;
   /** Called when the client is closed. */

@@ -37,8 +37,8 @@ export interface Subject<State extends Shown, Answer, View, Command = never> {
   /** The topic that the state allows to subscribe to; null: none. */
   topic(state: State): Topic | null;
   /**
-   * Subscribes until the returned function is called; null: there is no room for another
-   * subscription.
+   * Subscribes until the returned function is called; null: the limit of subscriptions is
+   * reached.
    */
   attach(topic: Topic, listener: LinkListener): (() => void) | null;
   /** The newest known revision, for a subscription that can continue from there. */

@@ -10,8 +10,8 @@ const KEPT_FOR_LISTS = 5;
 
 export interface Topics {
   /**
-   * Subscribes until the returned function is called; null: there is no room. A book without its
-   * own subscription uses its owner's topic; audits find missed changes.
+   * Subscribes until the returned function is called; null: the limit is reached. A book without
+   * its own subscription uses its owner's topic; audits find missed changes.
    */
   attach(topic: Topic, listener: LinkListener): (() => void) | null;
   /** Resolves when all subscriptions that have been ended are closed. */

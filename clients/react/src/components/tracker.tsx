@@ -51,7 +51,8 @@ const TrackerContext = createContext<views.TrackerModel | null>(null);
 /** The model of the tracker around this component, for parts of your own. */
 export function useTracker(): views.TrackerModel {
   const model = useContext(TrackerContext);
-  if (model === null) throw new Error("There is no <Tracker.Root> around this component.");
+  if (model === null)
+    throw new Error("A part of a tracker needs a book: render it inside <Tracker.Root>.");
   return model;
 }
 

@@ -22,7 +22,7 @@ export function useBindery(): BookClient {
   const client = useContext(BinderyContext);
   if (client === null)
     throw new Error(
-      "There is no <BinderyProvider client={createBindery(…)}> around this component.",
+      "This component needs a client: render it inside <BinderyProvider client={createBindery(…)}>.",
     );
   return client;
 }
